@@ -1,0 +1,35 @@
+/* base/system.h: the system calls we use, one contract each. The only place that reads a clock. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+
+int64_t clock_now_ns(void);  /* monotonic; for every duration and deadline */
+int64_t clock_wall_ms(void); /* since 1970; only for log lines and timestamps users see */
+int system_cpus(void);       /* CPUs this process may run on, at least 1 */
+size_t system_page_bytes(void);
+int64_t system_resident_bytes(void);  /* of this process; -1 unknown */
+int64_t system_available_bytes(void); /* memory that can be had without swapping; -1 unknown */
+bool system_random(void *out, size_t n_bytes, struct error *err);
+void system_sleep_ns(int64_t ns);
+
+/* A whole regular file, mapped read-only and shared with every other process that maps it.
+ * ERROR_INPUT when it does not exist, cannot be read, or is no regular file (path in the text). */
+struct file_map {
+    const unsigned char *data; /* NULL for an empty file */
+    size_t n_bytes;
+};
+bool file_map_open(struct file_map *out, const char *path, struct error *err);
+void file_map_close(struct file_map *map);
+
+/* A whole file of at most max_bytes in memory of memory_alloc(), with a NUL after it.
+ * ERROR_INPUT as above, or when it is larger than max_bytes. Free with memory_free(). */
+bool file_read(char **out, size_t *n_bytes, const char *path, size_t max_bytes, struct error *err);
+bool file_exists(const char *path);
+
+/* Waits until *word != seen or the deadline (clock_now_ns) passes; may wake early.
+ * False on a passed deadline. `shared`: the word lies in memory of several processes. */
+bool futex_wait(const uint32_t *word, uint32_t seen, int64_t deadline_ns, bool shared);
+void futex_wake(const uint32_t *word, int n_waiters, bool shared);

@@ -1,0 +1,20 @@
+# layer(NAME SOURCES … USES …): a layer is a folder, a library, and the layers it
+# may include. tests/lint/check_includes.py holds the same graph and fails on a difference.
+function(layer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_USES})
+endfunction()
+
+# tests_of(LAYER FROM FOLDER [WITH files] [USES libraries]) builds test_LAYER from every
+# test_*.c of the folder. It links that layer alone, so a call to a higher one does not link.
+function(tests_of layer)
+  cmake_parse_arguments(arg "" "FROM" "WITH;USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${arg_FROM}/test_*.c")
+  list(TRANSFORM arg_WITH PREPEND "${CMAKE_SOURCE_DIR}/")
+  add_executable(test_${layer} ${CMAKE_SOURCE_DIR}/tests/test.c ${arg_WITH} ${sources})
+  target_compile_definitions(test_${layer} PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(test_${layer} PRIVATE ${layer} ${arg_USES})
+  add_test(NAME ${layer} COMMAND test_${layer})
+endfunction()
