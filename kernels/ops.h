@@ -1,0 +1,152 @@
+/* kernels/ops.h: the arithmetic of a transformer, one contract per operation.
+ *
+ * A backend (a level of the CPU, CUDA) is one `struct ops`. Callers use the op_*() functions,
+ * which check the contract in every build and then call the table; nothing else in the program
+ * calls a kernel.
+ *
+ * For all operations:
+ *   - Tensors are dense and row-major; the comment gives [rows, columns].
+ *   - `out` must not overlap an input unless the operation says it may.
+ *   - Kernels do not allocate, do not log and cannot fail: what could be wrong with the
+ *     arguments is checked here; device faults surface in device_sync().
+ *   - Every level gives the same bits; a row's result does not depend on the other rows, on the
+ *     number of threads, or on n_tokens. docs/numerics.md has the order of every sum.
+ *   - 0 tokens is legal and does nothing.
+ *
+ * Dimensions (docs/glossary.md): n_tokens rows of this step, hidden, n_out.
+ */
+#pragma once
+#include "kernels/tensor.h"
+
+struct device;
+
+/* Row t of `out` is row token[t] - first of `table`, as float32; rows of tokens outside
+ * [first, first + count) are zero: another rank has them. A zero is always +0. */
+struct embed_args {
+    float *out;           /* [n_tokens, hidden] */
+    const int32_t *token; /* [n_tokens] */
+    struct weight table;  /* [count, hidden] */
+    int first, count;
+    int n_tokens, hidden;
+};
+
+/* residual += delta (where delta is not NULL), then
+ * out[t, :] = r / sqrt(mean(r^2) + eps) * weight, with r = residual[row[t], :].
+ * With `row` (only the rows whose logits are wanted) delta must be NULL.
+ * Source: Zhang & Sennrich 2019, arXiv:1910.07467, equation 4; the order of the sum:
+ * docs/numerics.md, "Rows". */
+struct rms_norm_args {
+    struct operand out;   /* [n_tokens, hidden], one leaf */
+    float *residual;      /* [rows, hidden] */
+    const float *delta;   /* [n_tokens, hidden] or NULL */
+    const int32_t *row;   /* [n_tokens] or NULL: row t is t */
+    struct weight weight; /* [hidden] */
+    int n_tokens, hidden;
+    float eps;
+};
+
+/* out[p, t, o] = sum over the leaves of part p of x[t, k] * weight[o, k]  (+ bias[o]),
+ * in float32 and in the canonical order. x BF16 wants a BF16 weight; x F32 takes any dtype and
+ * widens it exactly. `bias` only with one leaf; it is added last. */
+struct matmul_args {
+    float *out;           /* [n_parts, n_tokens, n_out] */
+    struct operand x;     /* [n_tokens, k] packed with the same leaves */
+    struct weight weight; /* [n_out, k] */
+    struct weight bias;   /* [n_out]; data NULL for none */
+    const struct leaves *leaves;
+    int n_tokens, n_out;
+};
+
+/* cos and sin of position[t] * inv_freq[i] (the product rounded to float32, as the reference
+ * implementation does), both times `scale` (1, or the attention factor of YaRN). */
+struct rope_angles_args {
+    float *cos_sin;          /* [n_tokens, 2, half]: half cosines, then half sines */
+    const int32_t *position; /* [n_tokens] */
+    const float *inv_freq;   /* [half] */
+    int n_tokens, half;
+    float scale;
+};
+
+/* Where K and V of one layer live. A block has block_tokens positions of every local KV head:
+ *   k: [n_blocks][n_kv_heads][block_tokens][head_dim]
+ *   v: [n_blocks][n_kv_heads][block_tokens / 2][head_dim][2]    positions in pairs, as operand B
+ * dtype BF16 or F32. slot = block * block_tokens + position in the block. */
+struct kv_cache {
+    void *k, *v;
+    enum dtype dtype;
+    int n_kv_heads, head_dim, block_tokens; /* block_tokens: 16, 32, 64, 128 or 256 */
+};
+
+/* Rotates q and k (first half against second half of the first 2 * half elements of each head,
+ * the layout of Hugging Face checkpoints), rounds q to `q_out`, and writes k and v to the cache.
+ * Source: Su et al. 2021, arXiv:2104.09864. */
+struct rope_store_args {
+    void *q_out;          /* [n_tokens, n_heads, head_dim] in cache->dtype */
+    const float *q;       /* [n_tokens, n_heads * head_dim] */
+    const float *k;       /* [n_tokens, n_kv_heads * head_dim] */
+    const float *v;       /* [n_tokens, n_kv_heads * head_dim] */
+    const float *cos_sin; /* [n_tokens, 2, half] */
+    const int32_t *slot;  /* [n_tokens] */
+    const struct kv_cache *cache;
+    int n_tokens, n_heads, half;
+};
+
+/* Causal attention of the new tokens over everything their sequence has in the cache, the new
+ * tokens too (rope_store comes first). Row r of sequence s has position
+ * n_computed[s] + r - first_row[s] and sees positions 0 .. that one (the last `window` of them
+ * where window > 0). Softmax over chunks of 256 positions counted from 0, combined left to
+ * right (docs/numerics.md, "Attention"). Source: Vaswani et al. 2017; online softmax,
+ * Milakov & Gimelshein 2018, arXiv:1805.02867. */
+struct attention_args {
+    struct operand out; /* [n_tokens, n_heads * head_dim] with `leaves` of o_proj */
+    const struct leaves *leaves;
+    const void *q; /* [n_tokens, n_heads, head_dim] in cache->dtype */
+    const struct kv_cache *cache;
+    const int32_t *kv_of_head;  /* [n_heads] local KV head of each local query head, ascending */
+    const int32_t *first_row;   /* [n_sequences + 1] */
+    const int32_t *n_computed;  /* [n_sequences] */
+    const int32_t *first_block; /* [n_sequences + 1] into block[] */
+    const int32_t *block;       /* blocks of each sequence in order of position */
+    int n_sequences, n_tokens, n_heads;
+    int window;  /* 0: none */
+    float scale; /* of q . k, usually 1 / sqrt(head_dim) */
+};
+
+/* out = silu(gate) * up, silu(x) = x / (1 + exp(-x)). Shazeer 2020, arXiv:2002.05202. */
+struct silu_mul_args {
+    struct operand out; /* [n_tokens, ffn] with `leaves` of down_proj */
+    const struct leaves *leaves;
+    const float *gate, *up; /* [n_tokens, ffn] */
+    int n_tokens, ffn;
+};
+
+/* max and log(sum(exp(x - max))) + max of every row, over blocks of LOGITS_BLOCK columns and the
+ * fixed tree over the blocks (tree of docs/numerics.md). A row with a NaN gives NaN. */
+enum { LOGITS_BLOCK = 256 };
+struct log_sum_exp_args {
+    float *max, *lse;    /* [n_rows] */
+    const float *logits; /* [n_rows, row_stride], the first n_columns are used */
+    int n_rows, n_columns;
+    int64_t row_stride;
+};
+
+struct ops {
+    const char *name; /* as logged and as matched by --kernels, e.g. "avx2" */
+    void (*embed)(struct device *, const struct embed_args *);
+    void (*rms_norm)(struct device *, const struct rms_norm_args *);
+    void (*matmul)(struct device *, const struct matmul_args *);
+    void (*rope_angles)(struct device *, const struct rope_angles_args *);
+    void (*rope_store)(struct device *, const struct rope_store_args *);
+    void (*attention)(struct device *, const struct attention_args *);
+    void (*silu_mul)(struct device *, const struct silu_mul_args *);
+    void (*log_sum_exp)(struct device *, const struct log_sum_exp_args *);
+};
+
+void op_embed(struct device *, const struct embed_args *);
+void op_rms_norm(struct device *, const struct rms_norm_args *);
+void op_matmul(struct device *, const struct matmul_args *);
+void op_rope_angles(struct device *, const struct rope_angles_args *);
+void op_rope_store(struct device *, const struct rope_store_args *);
+void op_attention(struct device *, const struct attention_args *);
+void op_silu_mul(struct device *, const struct silu_mul_args *);
+void op_log_sum_exp(struct device *, const struct log_sum_exp_args *);
