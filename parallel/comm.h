@@ -1,0 +1,74 @@
+/* parallel/comm.h: what the ranks of a group do together.
+ *
+ * A group is the ranks that hold the shards of the same tensors, or all ranks of the job. Every
+ * rank of the group makes the same calls in the same order with the same sizes; a rank that does
+ * not is a bug, and shows as a timeout that names the call and the ranks that did not come.
+ *
+ * Buffers belong to the caller. A call returns when its work is done on this rank (CUDA: when it
+ * is queued on the device's stream). A failure is ERROR_PEER or ERROR_SYSTEM and final: after it
+ * the group can only be closed. One thread at a time.
+ *
+ * Steps and bytes of each algorithm: parallel/README.md.
+ */
+#pragma once
+#include "parallel/tree.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct comm;
+struct device;
+struct error;
+
+/* A sum over a fixed tree whose leaves are spread over the ranks of a group; the same on every
+ * rank. The run of each rank is tree_run(n_leaves, size, rank). */
+struct comm_ops {
+    const char *name; /* "self", "shm", "mpi", "nccl": as logged and as --comm */
+
+    /* sum[i] = tree over all leaves; the same bits on every rank, and for every size of the group.
+     * parts: [n_parts of this rank][count], the maximal subtrees of its run in order; they may be
+     * overwritten, and `sum` may be parts. float32. */
+    bool (*tree_reduce)(struct comm *, struct device *, float *sum, float *parts, int n_leaves,
+                        size_t count, struct error *);
+
+    /* all = the `mine` of every rank end to end; n_bytes[r] from rank r, which may be 0. `mine` may
+     * be its own place in `all`. */
+    bool (*all_gather)(struct comm *, struct device *, void *all, const void *mine,
+                       const size_t *n_bytes, struct error *);
+
+    /* Bytes of rank `root` to everyone, host memory: it carries step plans. With `idle` the others
+     * may wait for ever and at little cost (a worker between two steps); otherwise the deadline of
+     * the group holds. */
+    bool (*broadcast)(struct comm *, void *bytes, size_t n_bytes, int root, bool idle,
+                      struct error *);
+
+    /* To and from one rank of the group: pipeline stages. */
+    bool (*send)(struct comm *, struct device *, const void *bytes, size_t n_bytes, int to,
+                 struct error *);
+    bool (*receive)(struct comm *, struct device *, void *bytes, size_t n_bytes, int from,
+                    struct error *);
+
+    void (*close)(struct comm *); /* frees the comm; never waits for a peer */
+};
+
+struct comm {
+    const struct comm_ops *ops; /* complete: no entry is NULL */
+    int rank, size;             /* within this group */
+};
+
+struct comm_settings {
+    int64_t deadline_ns; /* of one call that is not idle: 10 s unless told */
+    int64_t spin_ns;     /* before sleeping; 0 when ranks outnumber CPUs */
+};
+
+/* One rank alone: every call is a copy or a local sum. */
+bool comm_open_self(struct comm **out, struct error *err);
+
+/* Ranks that share memory. The caller brings the memory: one mapping of comm_shm_bytes(size),
+ * zeroed, the same for all ranks (an anonymous shared mapping between threads or after fork, a
+ * POSIX shared memory object between processes). It must outlive the comm. */
+size_t comm_shm_bytes(int size);
+bool comm_open_shm(struct comm **out, void *memory, int rank, int size,
+                   const struct comm_settings *settings, struct error *err);
+
+void comm_close(struct comm *comm); /* NULL is fine */

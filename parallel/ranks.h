@@ -1,0 +1,44 @@
+/* parallel/ranks.h: which rank this process is, and the groups it belongs to.
+ *
+ * Rank order: tensor innermost, then pipeline: world_rank = pp_stage * tp_size + tp_rank.
+ * MPI is initialised only under a launcher (mpirun, srun with PMIx), which is told from the
+ * environment; a process started by hand is a world of one.
+ */
+#pragma once
+#include "parallel/comm.h"
+
+#include <stdbool.h>
+
+struct error;
+
+struct ranks_settings {
+    int tp_size, pp_stages;
+    const char *comm; /* "auto", "shm", "mpi": how ranks of one host talk */
+    struct comm_settings settings;
+};
+
+struct ranks {
+    int world_rank, world_size;
+    int local_rank, local_size; /* on this host */
+    int tp_rank, tp_size;
+    int pp_stage, pp_stages;
+    struct comm *world; /* all ranks: step plans from rank 0 */
+    struct comm *tp;    /* the ranks of this pipeline stage: sums of partial outputs */
+    void *shared;       /* memory of the communicators over shared memory, if any */
+    size_t shared_bytes;
+    bool mpi; /* this process called MPI_Init */
+};
+
+/* True under mpirun or srun, from the environment alone; nothing is initialised. */
+bool ranks_have_launcher(void);
+/* ERROR_INPUT when the world has not tp_size * pp_stages ranks (says both, and the remedy);
+ * ERROR_SYSTEM when shared memory is too small (says how much is needed). */
+bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
+/* Collective in a clean end; after a failure pass `failed`, and it waits for nobody. */
+void ranks_close(struct ranks *ranks, bool failed);
+
+/* Ranks as threads of one process: fills `out` for thread `rank` over `memory` of
+ * ranks_threads_bytes(). For tests. */
+size_t ranks_threads_bytes(int tp_size, int pp_stages);
+bool ranks_open_threads(struct ranks *out, void *memory, int rank,
+                        const struct ranks_settings *settings, struct error *err);
