@@ -20,4 +20,4 @@ bool bytes_printf(struct bytes *b, const char *fmt, ...) __attribute__((format(p
 bool bytes_reserve(struct bytes *b, size_t n_more); /* room for n_more bytes beyond len */
 void bytes_remove_front(struct bytes *b, size_t n);
 void bytes_clear(struct bytes *b);   /* empty, keeps the memory */
-void bytes_release(struct bytes *b); /* frees; empty again */
+void bytes_release(struct bytes *b); /* frees; empty again, with the same maximum */

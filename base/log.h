@@ -6,6 +6,7 @@
  * info   at most one line per start, stop, model or configuration fact; rank 0 only
  * debug  per request                         trace  per step
  *
+ * Times are UTC. Info lines of other ranks than 0 are dropped here, so callers need not ask.
  * Lower case, the exact cause, one line; control characters of the text are escaped.
  * Who decides that something is an error writes it; who forwards it is silent.
  * The level and the rank belong to the process: launcher/ sets them once, before threads start.

@@ -25,9 +25,9 @@ void memory_free(void *p); /* NULL is fine */
 char *memory_copy_text(const char *text);
 
 /* `n_bytes` of zeroed private pages, 2 MB pages where the system gives them.
- * ERROR_SYSTEM when the system refuses. */
+ * 0 bytes are NULL. ERROR_SYSTEM when the system refuses. */
 bool memory_map(void **out, size_t n_bytes, struct error *err);
-void memory_unmap(void *p, size_t n_bytes);
+void memory_unmap(void *p, size_t n_bytes); /* NULL is fine */
 
 struct arena_block;
 struct arena { /* all zero is an empty arena */
@@ -35,7 +35,8 @@ struct arena { /* all zero is an empty arena */
     size_t total_bytes; /* handed out since the last release */
 };
 
-/* Zeroed, aligned to 64 bytes (a cache line, and the widest vector). Lives until arena_release(). */
+/* Zeroed, aligned to 64 bytes (a cache line, and the widest vector). Lives until arena_release().
+ */
 void *arena_alloc(struct arena *arena, size_t count, size_t item_bytes);
 char *arena_copy_text(struct arena *arena, const char *text, size_t n_bytes); /* adds a NUL */
 void arena_release(struct arena *arena);

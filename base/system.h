@@ -14,6 +14,8 @@ int64_t system_resident_bytes(void);  /* of this process; -1 unknown */
 int64_t system_available_bytes(void); /* memory that can be had without swapping; -1 unknown */
 bool system_random(void *out, size_t n_bytes, struct error *err);
 void system_sleep_ns(int64_t ns);
+void system_pause(
+    void); /* between two looks of a spinning loop: lets the core's other thread run */
 
 /* A whole regular file, mapped read-only and shared with every other process that maps it.
  * ERROR_INPUT when it does not exist, cannot be read, or is no regular file (path in the text). */
@@ -30,6 +32,7 @@ bool file_read(char **out, size_t *n_bytes, const char *path, size_t max_bytes, 
 bool file_exists(const char *path);
 
 /* Waits until *word != seen or the deadline (clock_now_ns) passes; may wake early.
- * False on a passed deadline. `shared`: the word lies in memory of several processes. */
+ * False on a passed deadline; INT64_MAX is none. `shared`: the word lies in memory of several
+ * processes. */
 bool futex_wait(const uint32_t *word, uint32_t seen, int64_t deadline_ns, bool shared);
 void futex_wake(const uint32_t *word, int n_waiters, bool shared);

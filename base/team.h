@@ -18,7 +18,8 @@ struct team;
 typedef void team_item_fn(void *context, int item, int thread); /* thread in [0, team_size) */
 
 /* Starts n_threads - 1 threads; each first runs prepare() (may be NULL), and so does the caller:
- * it sets per-thread state such as the floating point mode. ERROR_SYSTEM when a thread cannot start. */
+ * it sets per-thread state such as the floating point mode. ERROR_SYSTEM when a thread cannot
+ * start. */
 bool team_create(struct team **out, int n_threads, int64_t spin_ns, void (*prepare)(void),
                  struct error *err);
 int team_size(const struct team *team);

@@ -1,0 +1,157 @@
+/* Blocks of an arena double from 64 KB to 1 MB; what is larger than a block gets one of its own.
+ * A block comes zeroed from calloc() and is never reused, so an allocation is a pointer that moves.
+ */
+#include "base/memory.h"
+
+#include "base/check.h"
+#include "base/error.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { ARENA_ALIGN = 64, ARENA_BLOCK_MIN = 64 << 10, ARENA_BLOCK_MAX = 1 << 20 };
+
+static const size_t huge_page_bytes = (size_t)2 << 20;
+
+static size_t product(size_t count, size_t item_bytes)
+{
+    size_t n_bytes;
+    check(!__builtin_mul_overflow(count, item_bytes, &n_bytes));
+    return n_bytes ? n_bytes : 1; /* malloc(0) may be NULL */
+}
+
+/* _exit, not exit: handlers that run at exit may want memory too. */
+static void out_of_memory(size_t n_bytes)
+{
+    char line[96];
+    const int n = snprintf(line, sizeof line, "out of memory: %zu bytes refused\n", n_bytes);
+    if (write(STDERR_FILENO, line, (size_t)n) < 0) {
+        /* nobody is left to tell */
+    }
+    _exit(MEMORY_EXIT_CODE);
+}
+
+void *memory_alloc(size_t count, size_t item_bytes)
+{
+    const size_t n_bytes = product(count, item_bytes);
+    void *p = calloc(1, n_bytes);
+    if (p == NULL)
+        out_of_memory(n_bytes);
+    return p;
+}
+
+void *memory_resize(void *p, size_t count, size_t item_bytes)
+{
+    const size_t n_bytes = product(count, item_bytes);
+    p = realloc(p, n_bytes);
+    if (p == NULL)
+        out_of_memory(n_bytes);
+    return p;
+}
+
+void memory_free(void *p) { free(p); }
+
+char *memory_copy_text(const char *text)
+{
+    const size_t n_bytes = strlen(text) + 1;
+    return memcpy(memory_alloc(n_bytes, 1), text, n_bytes);
+}
+
+/* The system gives huge pages only where a whole aligned one fits, and mmap() aligns to small
+ * ones: so a little more is mapped, and both ends are given back. */
+bool memory_map(void **out, size_t n_bytes, struct error *err)
+{
+    *out = NULL;
+    if (n_bytes == 0)
+        return true;
+    const bool huge = n_bytes >= huge_page_bytes;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t slack = huge ? huge_page_bytes : 0;
+    size_t wanted, mapped_bytes;
+    if (__builtin_add_overflow(n_bytes, page - 1, &wanted) ||
+        __builtin_add_overflow(wanted & ~(page - 1), slack, &mapped_bytes))
+        return error_set(err, ERROR_SYSTEM, "%zu bytes of memory: more than can be addressed",
+                         n_bytes);
+    wanted &= ~(page - 1);
+
+    char *p = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return error_errno(err, "%zu bytes of memory", n_bytes);
+    if (huge) {
+        const size_t head = -(uintptr_t)p & (huge_page_bytes - 1);
+        if (head > 0)
+            munmap(p, head);
+        if (slack > head)
+            munmap(p + head + wanted, slack - head);
+        p += head;
+        madvise(p, wanted, MADV_HUGEPAGE); /* a wish: without it the pages are small ones */
+    }
+    *out = p;
+    return true;
+}
+
+void memory_unmap(void *p, size_t n_bytes)
+{
+    if (p != NULL)
+        check(munmap(p, n_bytes) == 0);
+}
+
+struct arena_block {
+    struct arena_block *before;
+    char *free, *end; /* aligned; [free, end) is not handed out */
+    size_t n_bytes;
+};
+
+static struct arena_block *block_create(struct arena_block *before, size_t at_least)
+{
+    size_t n_bytes = before == NULL                          ? ARENA_BLOCK_MIN
+                     : before->n_bytes < ARENA_BLOCK_MAX / 2 ? before->n_bytes * 2
+                                                             : ARENA_BLOCK_MAX;
+    if (n_bytes < at_least)
+        n_bytes = at_least;
+    size_t with_header;
+    check(!__builtin_add_overflow(n_bytes, sizeof(struct arena_block) + ARENA_ALIGN, &with_header));
+    struct arena_block *block = memory_alloc(with_header, 1);
+    const uintptr_t body = (uintptr_t)(block + 1);
+    block->before = before;
+    block->free = (char *)(block + 1) + (-body & (ARENA_ALIGN - 1));
+    block->end = block->free + n_bytes;
+    block->n_bytes = n_bytes;
+    return block;
+}
+
+void *arena_alloc(struct arena *arena, size_t count, size_t item_bytes)
+{
+    size_t n_bytes;
+    check(!__builtin_add_overflow(product(count, item_bytes), ARENA_ALIGN - 1, &n_bytes));
+    n_bytes &= ~(size_t)(ARENA_ALIGN - 1);
+    if (arena->last == NULL || (size_t)(arena->last->end - arena->last->free) < n_bytes)
+        arena->last = block_create(arena->last, n_bytes);
+    void *p = arena->last->free;
+    arena->last->free += n_bytes;
+    arena->total_bytes += n_bytes;
+    return p;
+}
+
+char *arena_copy_text(struct arena *arena, const char *text, size_t n_bytes)
+{
+    check(n_bytes < SIZE_MAX);
+    char *copy = arena_alloc(arena, n_bytes + 1, 1);
+    if (n_bytes > 0)
+        memcpy(copy, text, n_bytes);
+    return copy;
+}
+
+void arena_release(struct arena *arena)
+{
+    while (arena->last != NULL) {
+        struct arena_block *block = arena->last;
+        arena->last = block->before;
+        memory_free(block);
+    }
+    arena->total_bytes = 0;
+}
