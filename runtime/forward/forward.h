@@ -1,0 +1,35 @@
+/* runtime/forward/forward.h: one plan on this rank: plan -> logits.
+ *
+ * Reads like the paper: embedding, then for each layer attention and MLP, then the vocabulary;
+ * between them the sums over the tensor-parallel group. Knows tensors and ranks, no requests.
+ */
+#pragma once
+#include "runtime/step_plan.h"
+
+struct device;
+struct error;
+struct forward;
+struct model;
+struct ranks;
+
+/* Logits of this step, on rank 0; n_rows is 0 elsewhere. Valid until the next forward_run(). */
+struct logits {
+    const float *row; /* [n_rows, vocab], in the order of the plan's logits_row */
+    int n_rows, vocab;
+};
+
+/* Allocates activations and the KV cache of this rank by `limits`, once. The model, device and
+ * ranks are borrowed and must outlive it. kv_dtype: enum dtype, BF16 or F32.
+ * ERROR_SYSTEM when the memory cannot be had: says how much for what. */
+bool forward_create(struct forward **out, const struct model *model, struct device *device,
+                    const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
+                    struct error *err);
+/* Runs a checked plan (plan_check). Allocates nothing. ERROR_PEER when another rank is gone. */
+bool forward_run(struct forward *forward, const struct step_plan *plan,
+                 const struct step_view *view, struct logits *logits, struct error *err);
+void forward_destroy(struct forward *forward); /* NULL is fine */
+
+/* What forward_create() will allocate on a rank: for admission and `phalanx plan`. */
+size_t forward_kv_block_bytes(const struct model *model, int block_tokens, int kv_dtype);
+size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
+                                const struct plan_limits *limits);

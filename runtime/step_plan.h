@@ -1,0 +1,83 @@
+/* runtime/step_plan.h: what every rank runs in one step. The only thing that passes from
+ * schedule/ (which knows requests, and no tensors) to forward/ (which knows tensors, and no
+ * requests).
+ *
+ * One block of bytes without pointers: rank 0 broadcasts it as it is, it can be recorded and
+ * replayed. A header, a table of sections {tag, offset, bytes}, the sections. A rank refuses a
+ * tag that it does not know, so that new kinds of work can be added without a rank quietly
+ * leaving them out.
+ *
+ * There is no prefill flag and no decode flag. A sequence has n_computed tokens in the KV cache
+ * and n_new more in this plan: all of a prompt, a chunk of it, one sampled token, or one and its
+ * drafts.
+ *
+ *   sequence 0                 sequence 1       sequence 2
+ *   | n_computed   | n_new     | ...            | ...
+ *   `--in KV cache-'`--here---'
+ *
+ * token[] holds the n_new parts end to end: row t of every activation tensor of this step
+ * belongs to token[t]. Positions and KV slots follow from the other arrays: step_view_rows().
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+
+enum plan_tag {
+    PLAN_TOKEN = 1,   /* int32 [n_tokens] vocabulary ids                                        */
+    PLAN_FIRST_ROW,   /* int32 [n_sequences + 1] rows first_row[s] .. first_row[s + 1] - 1      */
+    PLAN_N_COMPUTED,  /* int32 [n_sequences] tokens already in the KV cache                     */
+    PLAN_FIRST_BLOCK, /* int32 [n_sequences + 1] into block[]                                   */
+    PLAN_BLOCK,       /* int32 [n_blocks] KV blocks of each sequence, in order of position      */
+    PLAN_LOGITS_ROW,  /* int32 [n_logits] rows to project onto the vocabulary, ascending        */
+    PLAN_STOP,        /* empty: the last plan; every rank leaves its loop in good order         */
+    PLAN_TAGS
+};
+
+enum { PLAN_MAGIC = 0x4e4c5031 /* "1PLN" */, PLAN_MAX_SECTIONS = 16 };
+
+struct plan_section {
+    uint32_t tag, offset, n_bytes; /* offset from the begin of the plan, a multiple of 8 */
+};
+
+struct step_plan {
+    uint32_t magic, n_bytes; /* of everything */
+    uint64_t step;           /* counts up from 1; ranks refuse a gap */
+    int32_t n_tokens, n_sequences, n_blocks, n_logits;
+    uint32_t n_sections;
+    struct plan_section section[PLAN_MAX_SECTIONS];
+};
+
+/* Sizes that no plan of a job exceeds; ranks allocate by them once. */
+struct plan_limits {
+    int max_tokens;    /* --max-num-batched-tokens */
+    int max_sequences; /* --max-num-seqs */
+    int max_logits;    /* rows of logits in one step */
+    int block_tokens;  /* positions of a KV block */
+    int n_kv_blocks;   /* blocks of the pool */
+    int max_model_len; /* positions of a sequence */
+    int vocab;
+};
+size_t plan_max_bytes(const struct plan_limits *limits);
+
+/* Writing. `memory` has plan_max_bytes(), aligned to 8. plan_add() gives the zeroed section to
+ * fill; the counts in the header are the caller's to set before plan_end(). */
+void plan_begin(struct step_plan *memory, uint64_t step);
+void *plan_add(struct step_plan *plan, enum plan_tag tag, size_t n_bytes);
+
+/* Views into the bytes of a checked plan; an absent section is NULL. */
+struct step_view {
+    const int32_t *token, *first_row, *n_computed, *first_block, *block, *logits_row;
+    bool stop;
+};
+/* Checks everything that a rank relies on: sizes, offsets, alignment, tags, counts, ascending
+ * rows, every token, block and position inside the limits, blocks enough for each sequence.
+ * ERROR_PEER with what is wrong. `n_bytes` is what was received. */
+bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
+                struct step_view *view, struct error *err);
+
+/* position[t] and slot[t] (block * block_tokens + offset) of every row. */
+void step_view_rows(const struct step_plan *plan, const struct step_view *view, int block_tokens,
+                    int32_t *position, int32_t *slot);
