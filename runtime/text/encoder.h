@@ -1,0 +1,43 @@
+/* runtime/text/encoder.h: text to token ids.
+ *
+ * An encoder is the changing half of a tokenizer: scratch memory and a bounded cache of words.
+ * One thread at a time; any number of encoders share one tokenizer, which must outlive them.
+ *
+ * Time is O(n log n) in the length of the text, whatever the text is.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+struct encoder;
+struct error;
+struct ids;
+struct tokenizer;
+
+enum {
+    /* Positions are 32 bits, and a normalizer may make a text six times longer. */
+    ENCODER_MAX_TEXT_BYTES = 64 << 20,
+};
+
+struct text_range {
+    size_t begin, end; /* bytes */
+};
+
+struct encode_options { /* all zero: as Hugging Face's encode(text, add_special_tokens=False) */
+    bool add_special_tokens; /* what the post-processor puts around a text, such as begin-of-text */
+    bool special_as_text;    /* text that spells a special token is text, everywhere */
+    /* The same, but only here: a special token is matched only where it touches none of these.
+     * So a chat template and what users wrote can be one text, and users cannot write tokens.
+     * Ascending, not overlapping. */
+    const struct text_range *plain;
+    size_t n_plain;
+};
+
+struct encoder *encoder_create(const struct tokenizer *tokenizer);
+void encoder_destroy(struct encoder *e); /* NULL is fine */
+
+/* Appends the ids of a text. `options` NULL is all zero.
+ * ERROR_INPUT when the text is not UTF-8 (with the offset) or longer than ENCODER_MAX_TEXT_BYTES,
+ * or when a pattern of the tokenizer takes too long on it; `out` then holds what it held. */
+bool encoder_encode(struct encoder *e, const char *text, size_t n_bytes,
+                    const struct encode_options *options, struct ids *out, struct error *err);

@@ -1,0 +1,41 @@
+/* runtime/text/tokenizer.h: a tokenizer.json, read once and then only looked at.
+ *
+ * The file decides everything: Hugging Face `tokenizers` gives the same ids for the same text,
+ * and the same text for the same ids. Text becomes ids in encoder.h, ids become text in
+ * detokenizer.h; here are the vocabulary and the file.
+ *
+ * A tokenizer does not change after tokenizer_open(), so threads may share it.
+ * Not read: "truncation" and "padding" of the file. Lengths are the caller's business.
+ *
+ * Source of the format: https://huggingface.co/docs/tokenizers, checked against release 0.23.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bytes;
+struct error;
+struct tokenizer;
+
+/* ERROR_INPUT for a damaged or contradictory file, ERROR_UNSUPPORTED for a stage that we do not
+ * have; both name the file and the key. Bounded: at most 100 MB and a second for any file. */
+bool tokenizer_open(struct tokenizer **out, const char *path_of_tokenizer_json, struct error *err);
+void tokenizer_close(struct tokenizer *t); /* NULL is fine */
+
+/* One more than the largest id. Ids in between may be unused. */
+int32_t tokenizer_vocab(const struct tokenizer *t);
+
+/* The id of a token as the file spells it, added tokens first; -1 when there is none. */
+int32_t tokenizer_find(const struct tokenizer *t, const char *token, size_t n_bytes);
+
+/* As the file spells it (in the byte alphabet for byte-level models), with its length in *n_bytes.
+ * Not NUL-terminated; lives as long as the tokenizer. NULL for an unused id. */
+const char *tokenizer_token(const struct tokenizer *t, int32_t id, size_t *n_bytes);
+
+/* Special tokens steer the model; detokenizers may leave them out. False for unknown ids. */
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
+
+/* Appends the bytes that a token stands for in running text: they may be part of a character.
+ * Nothing for an unused id. False: over the maximum of `out`. */
+bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out);
