@@ -2,21 +2,22 @@
  *
  * Frames of proto/engine.proto over a connected Unix stream socket. This header has the plain
  * structs of both ends; engine_link.c converts field by field, so that neither the gateway nor
- * the engine sees protobuf. A frame larger than LINK_MAX_FRAME_BYTES, a message that does not
- * parse, or one with a value out of its range ends the link with ERROR_PEER.
+ * the engine sees protobuf. A message that does not parse, or one with a value out of its range
+ * ends the link with ERROR_PEER.
  *
  * Sending never blocks for long: bytes that the socket does not take at once wait in the link
  * and go out with the next link_flush(). Receiving takes what is there. One thread an end.
  */
 #pragma once
 #include "base/error.h"
+#include "runtime/link_stream.h" /* link_listen, link_connect */
 #include "runtime/request/params.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LINK_PROTOCOL = 1, LINK_MAX_FRAME_BYTES = 64 << 20 };
+enum { LINK_PROTOCOL = 1 };
 
 struct link;
 
@@ -83,8 +84,3 @@ bool link_flush(struct link *link, bool *all_sent, struct error *err);
 bool link_receive_command(struct link *link, struct link_command *out, bool *got,
                           struct error *err);
 bool link_receive_event(struct link *link, struct link_event *out, bool *got, struct error *err);
-
-/* A listening socket at `path` (a private folder of the caller's), and one connection to it. */
-bool link_listen(int *fd, const char *path, struct error *err);
-bool link_accept(int listener, int64_t deadline_ns, int *fd, struct error *err);
-bool link_connect(const char *path, int *fd, struct error *err);
