@@ -13,8 +13,10 @@ function(tests_of layer)
   cmake_parse_arguments(arg "" "FROM" "WITH;USES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${arg_FROM}/test_*.c")
   list(TRANSFORM arg_WITH PREPEND "${CMAKE_SOURCE_DIR}/")
-  add_executable(test_${layer} ${CMAKE_SOURCE_DIR}/tests/test.c ${arg_WITH} ${sources})
-  target_compile_definitions(test_${layer} PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_executable(test_${layer} ${CMAKE_SOURCE_DIR}/tests/test.c ${CMAKE_SOURCE_DIR}/tests/files.c
+                               ${arg_WITH} ${sources})
+  target_compile_definitions(test_${layer} PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                                   SANITIZED=$<BOOL:${SANITIZE}>)
   target_link_libraries(test_${layer} PRIVATE ${layer} ${arg_USES})
   add_test(NAME ${layer} COMMAND test_${layer})
 endfunction()

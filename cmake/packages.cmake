@@ -6,3 +6,18 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
+
+# MPI_C_FOUND decides between parallel/comm_mpi.c and the file that says it is absent.
+set(MPI_C_FOUND FALSE)
+if(WITH_MPI STREQUAL "ON")
+  find_package(MPI REQUIRED COMPONENTS C)
+elseif(NOT WITH_MPI STREQUAL "OFF")
+  find_package(MPI COMPONENTS C)
+endif()
+
+# The GPU backend will be kernels/cuda/; until it is there, every build is one without CUDA.
+if(WITH_CUDA STREQUAL "ON" AND NOT EXISTS ${CMAKE_SOURCE_DIR}/kernels/cuda)
+  message(FATAL_ERROR "WITH_CUDA=ON: this version has no GPU kernels. Configure with WITH_CUDA=OFF.")
+endif()
+
+find_package(Python3 COMPONENTS Interpreter) # for tests/lint only

@@ -1,0 +1,141 @@
+#include "base/log.h"
+#include "tests/files.h"
+#include "tests/test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char logged[1 << 20];
+
+/* "12:04:11.381 r0 info  engine: " -> what comes after the time */
+static const char *after_time(const char *line)
+{
+    int hours, minutes, seconds, ms, n = 0;
+    CHECK_EQ(sscanf(line, "%2d:%2d:%2d.%3d %n", &hours, &minutes, &seconds, &ms, &n), 4);
+    CHECK_EQ(n, 13);
+    CHECK(hours < 24 && minutes < 60 && seconds < 61);
+    return line + n;
+}
+
+static void write_one(void *text) { log_write(LOG_WARN, "comm", "%s", (const char *)text); }
+
+static const char *line_of(const char *text)
+{
+    char copy[4096];
+    snprintf(copy, sizeof copy, "%s", text);
+    capture_stderr(logged, sizeof logged, write_one, copy);
+    return after_time(logged);
+}
+
+TEST(log_line_has_time_rank_level_module_and_text)
+{
+    log_set(LOG_INFO, 3);
+    CHECK_STR(line_of("rank 2 is late"), "r3 warn  comm: rank 2 is late\n");
+    log_set(LOG_INFO, -1);
+    CHECK_STR(line_of("x"), "gw warn  comm: x\n");
+    log_set(LOG_INFO, 0);
+}
+
+TEST(log_escapes_what_could_move_a_cursor_or_forge_a_line)
+{
+    CHECK_STR(line_of("a\nb\r\tc\x1b[2J\x7f"), "r0 warn  comm: a\\nb\\r\\tc\\x1b[2J\\x7f\n");
+    CHECK_STR(line_of("caf\xc3\xa9"), "r0 warn  comm: caf\xc3\xa9\n"); /* text stays text */
+    CHECK(strstr(line_of("\xc2\x9b"), "\\x9b"));                       /* CSI, as UTF-8 writes it */
+}
+
+TEST(log_cuts_a_long_line_and_says_so)
+{
+    char text[4000];
+    const char fills[] = {'x', '\n'}; /* each escape is longer than its byte */
+    for (int i = 0; i < 2; i++) {
+        memset(text, fills[i], sizeof text);
+        text[sizeof text - 1] = '\0';
+        const char *line = line_of(text);
+        const size_t n = strlen(line);
+        CHECK(n > 1500 && n < 2048);
+        CHECK_STR(line + n - 4, "...\n");
+        CHECK(strchr(line, '\n') == line + n - 1);
+    }
+}
+
+static void write_all_levels(void *context)
+{
+    (void)context;
+    log_write(LOG_ERROR, "m", "e");
+    log_write(LOG_WARN, "m", "w");
+    log_write(LOG_INFO, "m", "i");
+    log_write(LOG_DEBUG, "m", "d");
+    log_write(LOG_TRACE, "m", "t");
+}
+
+static int lines_at(enum log_level most, int rank)
+{
+    log_set(most, rank);
+    CHECK_EQ(log_level(), most);
+    capture_stderr(logged, sizeof logged, write_all_levels, NULL);
+    log_set(LOG_INFO, 0);
+    int n = 0;
+    for (const char *p = logged; *p; p++)
+        n += *p == '\n';
+    return n;
+}
+
+TEST(log_writes_up_to_its_level)
+{
+    CHECK_EQ(lines_at(LOG_ERROR, 0), 1);
+    CHECK_EQ(lines_at(LOG_INFO, 0), 3);
+    CHECK_EQ(lines_at(LOG_TRACE, 0), 5);
+}
+
+TEST(log_takes_info_from_rank_0_and_the_gateway_only)
+{
+    CHECK_EQ(lines_at(LOG_INFO, -1), 3);
+    CHECK_EQ(lines_at(LOG_INFO, 1), 2);
+    CHECK_EQ(lines_at(LOG_TRACE, 1), 4);
+}
+
+static void log_to_nowhere(void *context)
+{
+    (void)context;
+    close(STDERR_FILENO); /* so that write() fails with EBADF */
+    errno = ENOSPC;
+    log_write(LOG_ERROR, "m", "lost");
+    _exit(errno == ENOSPC ? 0 : 1);
+}
+
+TEST(log_that_cannot_be_written_is_lost_and_errno_kept)
+{
+    CHECK_EQ(outcome_of(log_to_nowhere, NULL), 0);
+}
+
+enum { WRITERS = 4, LINES_EACH = 500 };
+
+static void *write_many(void *context)
+{
+    for (int i = 0; i < LINES_EACH; i++)
+        log_write(LOG_WARN, "m", "%s", (const char *)context);
+    return NULL;
+}
+
+static void write_from_threads(void *context)
+{
+    pthread_t threads[WRITERS];
+    for (int i = 0; i < WRITERS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, write_many, context), 0);
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+TEST(log_lines_of_several_threads_do_not_mix)
+{
+    capture_stderr(logged, sizeof logged, write_from_threads, "0123456789");
+    int n = 0;
+    for (char *line = logged, *end; (end = strchr(line, '\n')) != NULL; line = end + 1, n++) {
+        *end = '\0';
+        CHECK_STR(after_time(line), "r0 warn  m: 0123456789");
+    }
+    CHECK_EQ(n, WRITERS * LINES_EACH);
+}
