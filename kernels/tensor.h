@@ -64,7 +64,10 @@ struct operand {
     int k_padded; /* as above; equal to k for F32 */
 };
 
+int leaves_k(const struct leaves *leaves); /* elements of this rank's K: the end of the last leaf */
 int leaves_k_padded(const struct leaves *leaves);
+/* k_end ascends, no merge finds fewer than two sums, and n_parts of them remain. */
+bool leaves_valid(const struct leaves *leaves);
 /* An operand of n_tokens over `data`, which has room for operand_bytes(). */
 struct operand operand_make(void *data, enum dtype dtype, int n_tokens,
                             const struct leaves *leaves);

@@ -1,0 +1,23 @@
+/* kernels/cpu/cpu_ops.h: the kernels of each instruction set, and who may run them.
+ *
+ * One file per instruction set and family: avx512_matmul.c is compiled with -mavx512*, and
+ * nothing in it is callable from elsewhere but what is listed here. Those files include no header
+ * that defines a non-static function: the linker keeps one copy of such a function for everyone,
+ * and it could be the one that needs AVX-512. */
+#pragma once
+#include "kernels/ops.h"
+
+/* Private memory of each thread of a CPU device (device->scratch), aligned to 64 bytes.
+ * Each kernel that uses it checks its own need against this at compile time. */
+enum { CPU_SCRATCH_BYTES = 2 << 20 };
+
+void scalar_matmul(struct device *, const struct matmul_args *);
+
+/* All the CPU tables of this build, slowest first; each one is complete.
+ * Tests run every entry that cpu_features() allows. */
+struct cpu_level {
+    unsigned needs; /* enum cpu_feature bits */
+    struct ops ops;
+};
+extern const struct cpu_level cpu_levels[];
+extern const int n_cpu_levels;

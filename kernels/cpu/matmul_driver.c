@@ -1,0 +1,169 @@
+/* An item keeps a stack of partial sums, each the size of its part of the output, and runs the
+ * postfix program of the leaves on it: a leaf pushes, a merge adds the topmost onto the one below.
+ * What remains at the end are the parts of the output.
+ *
+ * Items are made so small that the stack fits C_BUDGET_BYTES, and so many that no thread waits long
+ * for the last one. Neither changes a bit: K is never cut but at the leaves. */
+#include "kernels/cpu/matmul_driver.h"
+
+#include "base/team.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/device.h"
+
+#include <string.h>
+
+_Static_assert((int)C_BYTES + (int)KERNEL_SCRATCH_BYTES <= (int)CPU_SCRATCH_BYTES,
+               "scratch is too small");
+
+enum { ITEMS_PER_THREAD = 8 };
+
+struct drive {
+    const struct device *device;
+    const struct matmul_args *args;
+    const struct matmul_kernel *kernel;
+    int item_rows, item_tokens;
+    int n_strips; /* of item_tokens; items go through the strips of one run of outputs first */
+};
+
+/* Outputs [row, row + n_rows) of the tokens [token, token + n_tokens). */
+struct item {
+    int row, n_rows, rows_padded;
+    int token, n_tokens;
+    float *c;         /* the stack of partial sums */
+    size_t c_numbers; /* of one of them */
+    void *kernel_scratch;
+};
+
+static int stack_depth(const struct leaves *leaves)
+{
+    int depth = 0, deepest = 0;
+    for (int i = 0; i < leaves->n_leaves; i++) {
+        depth++;
+        deepest = depth > deepest ? depth : deepest;
+        depth -= leaves->leaf[i].n_merges;
+    }
+    return deepest;
+}
+
+static const void *x_from(const struct operand *x, int token)
+{
+    const int64_t elements = (int64_t)token * x->k_padded;
+    return (const char *)x->data + elements * (int64_t)dtype_bytes(x->dtype);
+}
+
+/* c = the sum over one leaf, [k, k_end), which begins at k_padded of the operand. */
+static void sum_leaf(const struct drive *drive, const struct item *item, float *c, int k,
+                     int k_padded, int k_end)
+{
+    const struct matmul_args *args = drive->args;
+    const struct weight *weight = &args->weight;
+    memset(c, 0, item->c_numbers * sizeof *c);
+    for (int n_k; k < k_end; k += n_k, k_padded += n_k) {
+        n_k = min_int(drive->kernel->k_step, k_end - k);
+        const int64_t element = item->row * weight->row_stride + k;
+        drive->kernel->accumulate(&(struct matmul_block){
+            .c = c,
+            .weight = (const char *)weight->data + element * (int64_t)dtype_bytes(weight->dtype),
+            .weight_dtype = weight->dtype,
+            .row_stride = weight->row_stride,
+            .x = x_from(&args->x, item->token),
+            .x_k = k_padded,
+            .k_padded = args->x.k_padded,
+            .n_rows = item->n_rows,
+            .n_tokens = item->n_tokens,
+            .n_k = n_k,
+            .n_k_left = args->x.k - k,
+            .scratch = item->kernel_scratch,
+        });
+    }
+}
+
+static void add(float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] += b[i];
+}
+
+/* Runs the program of the leaves; n_parts sums lie on the stack at the end. */
+static void sum_parts(const struct drive *drive, const struct item *item)
+{
+    const struct leaves *leaves = drive->args->leaves;
+    const bool padded = drive->args->x.dtype == DTYPE_BF16;
+    float *top = item->c; /* one past the last sum */
+    int k = 0, k_padded = 0;
+    for (int i = 0; i < leaves->n_leaves; i++) {
+        const struct leaf *leaf = &leaves->leaf[i];
+        sum_leaf(drive, item, top, k, k_padded, leaf->k_end);
+        top += item->c_numbers;
+        for (int merge = 0; merge < leaf->n_merges; merge++) {
+            top -= item->c_numbers;
+            add(top - item->c_numbers, top, item->c_numbers);
+        }
+        k_padded += padded ? round_up_int(leaf->k_end - k, K_BLOCK) : leaf->k_end - k;
+        k = leaf->k_end;
+    }
+}
+
+static void store_row(float *out, const struct drive *drive, const struct item *item,
+                      const float *c, int token)
+{
+    if (drive->kernel->c_layout == C_ROWS) {
+        memcpy(out, c + (size_t)token * (size_t)item->rows_padded,
+               (size_t)item->n_rows * sizeof *out);
+        return;
+    }
+    const float *column = c +
+                          (size_t)(token / TOKEN_GROUP * TOKEN_GROUP) * (size_t)item->rows_padded +
+                          token % TOKEN_GROUP;
+    for (int row = 0; row < item->n_rows; row++)
+        out[row] = column[row * TOKEN_GROUP];
+}
+
+static void store_parts(const struct drive *drive, const struct item *item)
+{
+    const struct matmul_args *args = drive->args;
+    const struct weight *bias = &args->bias;
+    for (int part = 0; part < args->leaves->n_parts; part++)
+        for (int t = 0; t < item->n_tokens; t++) {
+            const int64_t out_row = (int64_t)part * args->n_tokens + item->token + t;
+            float *out = args->out + out_row * args->n_out + item->row;
+            store_row(out, drive, item, item->c + (size_t)part * item->c_numbers, t);
+            if (bias->data != NULL)
+                for (int row = 0; row < item->n_rows; row++)
+                    out[row] += widened(bias->data, bias->dtype, item->row + row);
+        }
+}
+
+static void run_item(void *context, int index, int thread)
+{
+    const struct drive *drive = context;
+    const struct matmul_args *args = drive->args;
+    struct item item = {
+        .row = index / drive->n_strips * drive->item_rows,
+        .token = index % drive->n_strips * drive->item_tokens,
+        .c = drive->device->scratch[thread],
+        .kernel_scratch = (char *)drive->device->scratch[thread] + C_BYTES,
+    };
+    item.n_rows = min_int(drive->item_rows, args->n_out - item.row);
+    item.n_tokens = min_int(drive->item_tokens, args->n_tokens - item.token);
+    item.rows_padded = round_up_int(item.n_rows, PANEL);
+    item.c_numbers = (size_t)item.rows_padded * (size_t)round_up_int(item.n_tokens, TOKEN_GROUP);
+    sum_parts(drive, &item);
+    store_parts(drive, &item);
+}
+
+void matmul_drive(struct device *device, const struct matmul_args *args,
+                  const struct matmul_kernel *kernel)
+{
+    struct drive drive = {.device = device, .args = args, .kernel = kernel};
+    drive.item_tokens = min_int(kernel->item_tokens, round_up_int(args->n_tokens, TOKEN_GROUP));
+    drive.n_strips = (args->n_tokens + drive.item_tokens - 1) / drive.item_tokens;
+
+    const int row_bytes = stack_depth(args->leaves) * drive.item_tokens * (int)sizeof(float);
+    const int fit = C_BUDGET_BYTES / row_bytes;
+    const int fair = args->n_out / (ITEMS_PER_THREAD * team_size(device->team)) * drive.n_strips;
+    int rows = min_int(ITEM_ROWS, min_int(fit, fair)) / PANEL * PANEL;
+    drive.item_rows = rows < PANEL ? PANEL : rows;
+    const int n_runs = (args->n_out + drive.item_rows - 1) / drive.item_rows;
+    team_run(device->team, run_item, &drive, n_runs * drive.n_strips);
+}
