@@ -1,0 +1,78 @@
+/* runtime/options.h: every option of every command, once.
+ *
+ * One table (options_table.c) makes the flags, the keys of a --config file, --help and
+ * docs/options.md. A value comes from the command line, else from the file, else it is the
+ * default. Names and meanings are vLLM's where vLLM has the option.
+ *
+ * Texts point into argv or into the arena of the struct.
+ */
+#pragma once
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct error;
+
+enum command {
+    COMMAND_GENERATE,
+    COMMAND_TOKENIZE,
+    COMMAND_DETOKENIZE,
+    COMMAND_DEMO,
+    COMMAND_DOCTOR,
+    COMMAND_RANK, /* the executable phalanx-rank, started by the gateway */
+    COMMAND_COUNT
+};
+
+/* Several values of one option, in the order given. */
+struct option_list {
+    const char **item;
+    int n;
+};
+
+struct options {
+    enum command command;
+    const char *model; /* folder of the checkpoint, or a name in the hub cache */
+    const char *config;
+
+    int64_t tensor_parallel_size, pipeline_parallel_size;
+    const char *hostfile, *comm;
+
+    const char *dtype, *kernels;
+    int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */
+    bool check_weights;
+    int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen from the model */
+    int64_t block_size, kv_cache_memory_bytes;
+    const char *kv_cache_dtype;
+
+    struct option_list prompt, prompt_ids;
+    bool json;
+    int64_t n, max_tokens, min_tokens, logprobs, top_k, seed; /* seed -1: drawn and reported */
+    double temperature, top_p, min_p;
+    double repetition_penalty, frequency_penalty, presence_penalty;
+    struct option_list stop, stop_token_ids;
+    bool include_stop_str, ignore_eos, skip_special_tokens;
+
+    const char *log_level;
+    const char *link; /* phalanx-rank: socket of the gateway */
+    bool help, help_all, help_markdown;
+    uint64_t given; /* bit i: option i of the table was set by the user */
+    struct arena arena;
+};
+
+/* Fills `out` from the words after the command. Errors are ERROR_INPUT: an unknown option with
+ * the nearest known one, a value that is no number or outside its range, a missing MODEL, a file
+ * with a line number. --help skips what is missing. options_release() afterwards, also on failure.
+ */
+bool options_parse(struct options *out, enum command command, int argc, char **argv,
+                   struct error *err);
+void options_release(struct options *options);
+bool options_is_given(const struct options *options, const char *name); /* "--seed" */
+
+const char *command_name(enum command command);
+const char *command_summary(enum command command);      /* one line; NULL for phalanx-rank */
+bool command_find(enum command *out, const char *name); /* of those a user may call */
+
+void options_print_help(FILE *out, enum command command, bool all);
+void options_print_markdown(FILE *out); /* docs/options.md, whole */

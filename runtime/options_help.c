@@ -1,0 +1,87 @@
+/* Prints the table: --help, --help=all, and docs/options.md. */
+#include "runtime/options_table.h"
+
+#include <string.h>
+
+static const char *const usage[COMMAND_COUNT] = {
+    [COMMAND_GENERATE] = "phalanx generate MODEL -p TEXT [options]",
+    [COMMAND_TOKENIZE] = "phalanx tokenize MODEL < texts.jsonl",
+    [COMMAND_DETOKENIZE] = "phalanx detokenize MODEL < ids.jsonl",
+    [COMMAND_DEMO] = "phalanx demo [options]",
+    [COMMAND_DOCTOR] = "phalanx doctor",
+    [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
+};
+
+static bool belongs(const struct option *option, enum command command)
+{
+    return (option->commands >> command & 1) != 0;
+}
+
+static bool has_default(const struct option *option)
+{
+    return option->default_text != NULL && option->kind != OPTION_FLAG;
+}
+
+void options_print_help(FILE *out, enum command command, bool all)
+{
+    const char *section = "";
+    int n_hidden = 0;
+    if (command_summary(command) != NULL)
+        fprintf(out, "%s\n\n", command_summary(command));
+    fprintf(out, "  %s\n", usage[command]);
+    for (int i = 0; i < n_options; i++) {
+        const struct option *option = &option_table[i];
+        if (!belongs(option, command))
+            continue;
+        if (!all && !option->basic) {
+            n_hidden++;
+            continue;
+        }
+        if (strcmp(section, option->section) != 0)
+            fprintf(out, "\n%s\n", option->section);
+        section = option->section;
+        char left[80];
+        snprintf(left, sizeof left, "%s%s%s %s", option->name, option->alias ? ", " : "",
+                 option->alias ? option->alias : "", option->value ? option->value : "");
+        fprintf(out, "  %-32s %s", left, option->help);
+        if (option->choices != NULL)
+            fprintf(out, " (%s)", option->choices);
+        fprintf(out, has_default(option) ? " [%s]\n" : "\n", option->default_text);
+    }
+    if (n_hidden > 0)
+        fprintf(out, "\n%d more with --help=all. Sizes take k, m, g (thousands) and K, M, G.\n",
+                n_hidden);
+}
+
+void options_print_markdown(FILE *out)
+{
+    fprintf(out, "# Options\n\nMade by `phalanx --help=markdown` from runtime/options_table.c; a "
+                 "test compares the two.\n\nEvery option can stand in a YAML file "
+                 "(`--config FILE`) under its name without the dashes. The command line\nwins over "
+                 "the file, the file over the default. Sizes take k, m, g (thousands) and K, M, G "
+                 "(1024).\n");
+    const char *section = "";
+    for (int i = 0; i < n_options; i++) {
+        const struct option *option = &option_table[i];
+        if (strcmp(section, option->section) != 0)
+            fprintf(out,
+                    "\n## %s\n\n| option | value | default | commands | meaning |\n"
+                    "|---|---|---|---|---|\n",
+                    option->section);
+        section = option->section;
+        fprintf(out, "| `%s`", option->name);
+        if (option->alias != NULL)
+            fprintf(out, " `%s`", option->alias);
+        fprintf(out, " | ");
+        for (const char *c = option->choices ? option->choices : option->value; c && *c; c++)
+            fprintf(out, *c == '|' ? ", " : "%c", *c);
+        fprintf(out, " | %s |", has_default(option) ? option->default_text : "");
+        const char *comma = " ";
+        for (int c = 0; c < COMMAND_COUNT; c++)
+            if (belongs(option, (enum command)c) && c != COMMAND_RANK) {
+                fprintf(out, "%s%s", comma, command_name((enum command)c));
+                comma = ", ";
+            }
+        fprintf(out, "%s | %s |\n", strcmp(comma, " ") == 0 ? " phalanx-rank" : "", option->help);
+    }
+}

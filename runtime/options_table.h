@@ -1,0 +1,40 @@
+/* runtime/options_table.h: the rows behind options.h. Only options*.c include it. */
+#pragma once
+#include "runtime/options.h"
+
+#include <stddef.h>
+
+enum option_kind {
+    OPTION_FLAG,   /* bool; --name, or --no-name */
+    OPTION_INT,    /* int64_t in [min, max]; takes k, K, m, M, g, G (k = 1000, K = 1024) */
+    OPTION_NUMBER, /* double in [min, max] */
+    OPTION_TEXT,   /* const char *; `choices` restricts it */
+    OPTION_LIST,   /* struct option_list; may be repeated */
+};
+
+struct option {
+    const char *name, *alias; /* "--tensor-parallel-size", "-tp"; alias may be NULL */
+    const char *key;          /* another key in files (LLaMA-Factory's name), or NULL */
+    enum option_kind kind;
+    size_t offset;            /* in struct options */
+    const char *value;        /* what the help calls the value; NULL for flags */
+    const char *default_text; /* parsed like a given value; "" leaves zero */
+    double min, max;
+    const char *choices; /* "auto|shm|mpi" or NULL */
+    unsigned commands;   /* bits of enum command */
+    bool basic;          /* shown by --help without =all */
+    const char *section, *help;
+};
+
+extern const struct option option_table[];
+extern const int n_options;
+
+/* Sets one value from text. `where` names the option for messages: "--seed", "f.yaml:3: seed". */
+bool option_set(struct options *out, const struct option *option, const char *where,
+                const char *text, struct error *err);
+const struct option *option_find(const char *name, enum command command); /* NULL: none */
+/* The option of this command whose spelling is nearest, or NULL when none is near. */
+const struct option *option_nearest(const char *name, enum command command);
+
+/* Reads `key: value` pairs of a YAML file; what the command line gave stays. options_file.c */
+bool options_read_file(struct options *out, const char *path, struct error *err);
