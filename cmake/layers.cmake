@@ -15,8 +15,12 @@ function(tests_of layer)
   list(TRANSFORM arg_WITH PREPEND "${CMAKE_SOURCE_DIR}/")
   add_executable(test_${layer} ${CMAKE_SOURCE_DIR}/tests/test.c ${CMAKE_SOURCE_DIR}/tests/files.c
                                ${arg_WITH} ${sources})
+  set(sanitized 0)
+  if(SANITIZE)
+    set(sanitized 1)
+  endif()
   target_compile_definitions(test_${layer} PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-                                                   SANITIZED=$<BOOL:${SANITIZE}>)
+                                                   SANITIZED=${sanitized})
   target_link_libraries(test_${layer} PRIVATE ${layer} ${arg_USES})
   add_test(NAME ${layer} COMMAND test_${layer})
 endfunction()

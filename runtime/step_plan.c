@@ -1,0 +1,245 @@
+/* The bytes of a plan have one layout only: header, then the sections end to end in the order of
+ * the table, each begun at a multiple of 8. plan_check() accepts nothing else, so there are no
+ * overlaps, holes or aliases to think about, and a recorded plan is the bytes that were sent.
+ *
+ * plan_check() reads a field only after the checks that make reading it safe: what was received,
+ * the header, the table, the counts against the limits, then the values. */
+#include "runtime/step_plan.h"
+
+#include "base/check.h"
+#include "base/error.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+enum { SECTION_ALIGN = 8 };
+
+_Static_assert(sizeof(struct step_plan) % SECTION_ALIGN == 0, "sections follow the header");
+
+static const char *const tag_name[PLAN_TAGS] = {
+    [PLAN_TOKEN] = "token",
+    [PLAN_FIRST_ROW] = "first_row",
+    [PLAN_N_COMPUTED] = "n_computed",
+    [PLAN_FIRST_BLOCK] = "first_block",
+    [PLAN_BLOCK] = "block",
+    [PLAN_LOGITS_ROW] = "logits_row",
+    [PLAN_STOP] = "stop",
+};
+
+static size_t align_up(size_t n) { return (n + SECTION_ALIGN - 1) & ~(size_t)(SECTION_ALIGN - 1); }
+
+static size_t blocks_of(int64_t positions, int block_tokens)
+{
+    return (size_t)((positions + block_tokens - 1) / block_tokens);
+}
+
+size_t plan_max_bytes(const struct plan_limits *limits)
+{
+    const size_t n_sequences = (size_t)limits->max_sequences;
+    const size_t n_blocks = n_sequences * blocks_of(limits->max_model_len, limits->block_tokens);
+    const size_t counts[] = {
+        (size_t)limits->max_tokens, n_sequences + 1, n_sequences, n_sequences + 1, n_blocks,
+        (size_t)limits->max_logits};
+    size_t n_bytes = sizeof(struct step_plan);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        n_bytes += align_up(counts[i] * sizeof(int32_t));
+    return n_bytes;
+}
+
+void plan_begin(struct step_plan *memory, uint64_t step)
+{
+    memset(memory, 0, sizeof *memory);
+    memory->magic = PLAN_MAGIC;
+    memory->n_bytes = sizeof *memory;
+    memory->step = step;
+}
+
+void *plan_add(struct step_plan *plan, enum plan_tag tag, size_t n_bytes)
+{
+    check(plan->n_sections < PLAN_MAX_SECTIONS && tag > 0 && tag < PLAN_TAGS);
+    check(n_bytes <= UINT32_MAX - SECTION_ALIGN - plan->n_bytes);
+    char *data = (char *)plan + plan->n_bytes;
+    memset(data, 0, align_up(n_bytes));
+    plan->section[plan->n_sections++] =
+        (struct plan_section){.tag = tag, .offset = plan->n_bytes, .n_bytes = (uint32_t)n_bytes};
+    plan->n_bytes += (uint32_t)align_up(n_bytes);
+    return data;
+}
+
+static bool wrong(struct error *err, const char *what, int64_t value, int64_t lo, int64_t hi)
+{
+    return error_set(err, ERROR_PEER, "step plan: %s is %lld, want %lld to %lld", what,
+                     (long long)value, (long long)lo, (long long)hi);
+}
+
+static bool check_header(const struct step_plan *plan, size_t n_bytes, struct error *err)
+{
+    if (n_bytes < sizeof *plan)
+        return error_set(err, ERROR_PEER, "step plan: %zu bytes, less than its header", n_bytes);
+    if (plan->magic != PLAN_MAGIC)
+        return error_set(err, ERROR_PEER, "step plan: begins with %08x, no plan of this version",
+                         (unsigned)plan->magic);
+    if (plan->n_bytes != n_bytes)
+        return error_set(err, ERROR_PEER, "step plan: says %u bytes, %zu came",
+                         (unsigned)plan->n_bytes, n_bytes);
+    if (plan->n_sections > PLAN_MAX_SECTIONS)
+        return wrong(err, "the number of sections", plan->n_sections, 0, PLAN_MAX_SECTIONS);
+    return true;
+}
+
+/* section[tag] of every tag; NULL where absent. */
+static bool find_sections(const struct step_plan *plan, const struct plan_section **section,
+                          struct error *err)
+{
+    size_t end = sizeof *plan;
+    for (uint32_t i = 0; i < plan->n_sections; i++) {
+        const struct plan_section *s = &plan->section[i];
+        if (s->tag == 0 || s->tag >= PLAN_TAGS)
+            return error_set(err, ERROR_PEER,
+                             "step plan: section %u has tag %u, which this build does not know",
+                             (unsigned)i, (unsigned)s->tag);
+        if (section[s->tag] != NULL)
+            return error_set(err, ERROR_PEER, "step plan: two sections %s", tag_name[s->tag]);
+        if (s->offset != end || s->n_bytes > plan->n_bytes - end)
+            return error_set(err, ERROR_PEER,
+                             "step plan: section %s has bytes %u + %u, want it at %zu of %u",
+                             tag_name[s->tag], (unsigned)s->offset, (unsigned)s->n_bytes, end,
+                             (unsigned)plan->n_bytes);
+        section[s->tag] = s;
+        end = align_up(end + s->n_bytes);
+        if (end > plan->n_bytes)
+            return error_set(err, ERROR_PEER, "step plan: section %s is not padded to %d bytes",
+                             tag_name[s->tag], SECTION_ALIGN);
+    }
+    if (end != plan->n_bytes)
+        return error_set(err, ERROR_PEER, "step plan: %zu bytes after the last section",
+                         plan->n_bytes - end);
+    return true;
+}
+
+static bool check_counts(const struct step_plan *plan, const struct plan_limits *limits,
+                         struct error *err)
+{
+    if (plan->n_tokens < 1 || plan->n_tokens > limits->max_tokens)
+        return wrong(err, "n_tokens", plan->n_tokens, 1, limits->max_tokens);
+    if (plan->n_sequences < 1 || plan->n_sequences > limits->max_sequences)
+        return wrong(err, "n_sequences", plan->n_sequences, 1, limits->max_sequences);
+    if (plan->n_logits < 0 || plan->n_logits > limits->max_logits)
+        return wrong(err, "n_logits", plan->n_logits, 0, limits->max_logits);
+    const size_t most =
+        (size_t)plan->n_sequences * blocks_of(limits->max_model_len, limits->block_tokens);
+    if (plan->n_blocks < 1 || (size_t)plan->n_blocks > most)
+        return wrong(err, "n_blocks", plan->n_blocks, 1, (int64_t)most);
+    return true;
+}
+
+/* The numbers of a section that must have `count` of them; NULL for an absent one that may be. */
+static bool find_array(const struct step_plan *plan, const struct plan_section *const *section,
+                       enum plan_tag tag, int64_t count, const int32_t **out, struct error *err)
+{
+    const struct plan_section *s = section[tag];
+    if (s == NULL && count == 0)
+        return true;
+    if (s == NULL)
+        return error_set(err, ERROR_PEER, "step plan: no section %s", tag_name[tag]);
+    if (s->n_bytes != (size_t)count * sizeof(int32_t))
+        return error_set(err, ERROR_PEER, "step plan: section %s has %u bytes, want %lld numbers",
+                         tag_name[tag], (unsigned)s->n_bytes, (long long)count);
+    *out = (const int32_t *)((const char *)plan + s->offset);
+    return true;
+}
+
+static bool check_sequence(const struct plan_limits *limits, const struct step_view *view, int s,
+                           struct error *err)
+{
+    const int64_t n_new = (int64_t)view->first_row[s + 1] - view->first_row[s];
+    const int64_t n_blocks = (int64_t)view->first_block[s + 1] - view->first_block[s];
+    const int64_t most = (int64_t)blocks_of(limits->max_model_len, limits->block_tokens);
+    if (n_new < 1 || n_new > limits->max_tokens)
+        return wrong(err, "the number of new tokens of a sequence", n_new, 1, limits->max_tokens);
+    if (view->n_computed[s] < 0 || view->n_computed[s] > limits->max_model_len - n_new)
+        return wrong(err, "n_computed", view->n_computed[s], 0, limits->max_model_len - n_new);
+    const int64_t least = (int64_t)blocks_of(view->n_computed[s] + n_new, limits->block_tokens);
+    if (n_blocks < least || n_blocks > most)
+        return wrong(err, "the number of blocks of a sequence", n_blocks, least, most);
+    return true;
+}
+
+/* Together with check_sequence(): first[] rises from 0 to `total`. */
+static bool check_ends(const int32_t *first, int n, int32_t total, const char *what,
+                       struct error *err)
+{
+    if (first[0] != 0)
+        return wrong(err, what, first[0], 0, 0);
+    if (first[n] != total)
+        return wrong(err, what, first[n], total, total);
+    return true;
+}
+
+static bool check_range(const int32_t *value, int n, int32_t n_values, const char *what,
+                        struct error *err)
+{
+    for (int i = 0; i < n; i++)
+        if (value[i] < 0 || value[i] >= n_values)
+            return wrong(err, what, value[i], 0, n_values - 1);
+    return true;
+}
+
+static bool check_values(const struct step_plan *plan, const struct plan_limits *limits,
+                         const struct step_view *view, struct error *err)
+{
+    if (!check_ends(view->first_row, plan->n_sequences, plan->n_tokens, "first_row", err) ||
+        !check_ends(view->first_block, plan->n_sequences, plan->n_blocks, "first_block", err))
+        return false;
+    for (int s = 0; s < plan->n_sequences; s++)
+        if (!check_sequence(limits, view, s, err))
+            return error_in(err, "sequence %d", s);
+    for (int i = 1; i < plan->n_logits; i++)
+        if (view->logits_row[i] <= view->logits_row[i - 1])
+            return error_set(err, ERROR_PEER, "step plan: rows of logits do not ascend");
+    return check_range(view->token, plan->n_tokens, limits->vocab, "a token", err) &&
+           check_range(view->block, plan->n_blocks, limits->n_kv_blocks, "a block", err) &&
+           check_range(view->logits_row, plan->n_logits, plan->n_tokens, "a row of logits", err);
+}
+
+bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
+                struct step_view *view, struct error *err)
+{
+    check((uintptr_t)plan % alignof(struct step_plan) == 0);
+    const struct plan_section *section[PLAN_TAGS] = {0};
+    struct step_view v = {0};
+    if (!check_header(plan, n_bytes, err) || !find_sections(plan, section, err))
+        return false;
+    v.stop = section[PLAN_STOP] != NULL;
+    if (v.stop) {
+        if (plan->n_sections != 1 || section[PLAN_STOP]->n_bytes != 0)
+            return error_set(err, ERROR_PEER, "step plan: a stop comes alone and empty");
+        *view = v;
+        return true;
+    }
+    const int64_t n_sequences = plan->n_sequences;
+    if (!check_counts(plan, limits, err) ||
+        !find_array(plan, section, PLAN_TOKEN, plan->n_tokens, &v.token, err) ||
+        !find_array(plan, section, PLAN_FIRST_ROW, n_sequences + 1, &v.first_row, err) ||
+        !find_array(plan, section, PLAN_N_COMPUTED, n_sequences, &v.n_computed, err) ||
+        !find_array(plan, section, PLAN_FIRST_BLOCK, n_sequences + 1, &v.first_block, err) ||
+        !find_array(plan, section, PLAN_BLOCK, plan->n_blocks, &v.block, err) ||
+        !find_array(plan, section, PLAN_LOGITS_ROW, plan->n_logits, &v.logits_row, err) ||
+        !check_values(plan, limits, &v, err))
+        return false;
+    *view = v;
+    return true;
+}
+
+void step_view_rows(const struct step_plan *plan, const struct step_view *view, int block_tokens,
+                    int32_t *position, int32_t *slot)
+{
+    for (int s = 0; s < plan->n_sequences; s++) {
+        const int32_t *block = view->block + view->first_block[s];
+        for (int row = view->first_row[s]; row < view->first_row[s + 1]; row++) {
+            const int32_t at = view->n_computed[s] + row - view->first_row[s];
+            position[row] = at;
+            slot[row] = block[at / block_tokens] * block_tokens + at % block_tokens;
+        }
+    }
+}

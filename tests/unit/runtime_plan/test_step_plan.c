@@ -1,0 +1,297 @@
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/step_plan.h"
+#include "tests/test.h"
+
+#include <string.h>
+
+/* Two sequences: 5 tokens computed and 3 new ones; a first chunk of 4. Blocks of 4 positions. */
+static const struct plan_limits limits = {.max_tokens = 8,
+                                          .max_sequences = 3,
+                                          .max_logits = 3,
+                                          .block_tokens = 4,
+                                          .n_kv_blocks = 10,
+                                          .max_model_len = 16,
+                                          .vocab = 100};
+
+static const int32_t tokens[] = {7, 0, 99, 1, 2, 3, 4};
+static const int32_t first_row[] = {0, 3, 7};
+static const int32_t n_computed[] = {5, 0};
+static const int32_t first_block[] = {0, 2, 3};
+static const int32_t blocks[] = {9, 0, 4};
+static const int32_t logits_row[] = {2};
+
+static _Alignas(8) char memory[4096];
+static struct step_plan *const plan = (struct step_plan *)memory;
+static struct step_view view;
+
+static int32_t *add(enum plan_tag tag, const int32_t *values, size_t n)
+{
+    return memcpy(plan_add(plan, tag, n * sizeof *values), values, n * sizeof *values);
+}
+
+static void make_plan(void)
+{
+    plan_begin(plan, 41);
+    add(PLAN_TOKEN, tokens, 7);
+    add(PLAN_FIRST_ROW, first_row, 3);
+    add(PLAN_N_COMPUTED, n_computed, 2);
+    add(PLAN_FIRST_BLOCK, first_block, 3);
+    add(PLAN_BLOCK, blocks, 3);
+    add(PLAN_LOGITS_ROW, logits_row, 1);
+    plan->n_tokens = 7;
+    plan->n_sequences = 2;
+    plan->n_blocks = 3;
+    plan->n_logits = 1;
+}
+
+static bool good(struct error *err)
+{
+    *err = (struct error){0};
+    return plan_check(plan, plan->n_bytes, &limits, &view, err);
+}
+
+static int32_t *values_of(enum plan_tag tag)
+{
+    for (uint32_t i = 0; i < plan->n_sections; i++)
+        if (plan->section[i].tag == tag)
+            return (int32_t *)(memory + plan->section[i].offset);
+    return NULL;
+}
+
+static void check_refused(const char *part)
+{
+    struct error err;
+    CHECK(!good(&err));
+    CHECK_EQ(err.kind, ERROR_PEER);
+    if (strstr(err.text, part) == NULL)
+        test_fail(__FILE__, __LINE__, "\"%s\" does not name %s", err.text, part);
+}
+
+TEST(a_plan_is_read_as_it_was_written)
+{
+    struct error err;
+    make_plan();
+    CHECK(plan->n_bytes <= plan_max_bytes(&limits));
+    CHECK(good(&err));
+    CHECK_EQ(plan->step, 41);
+    CHECK(!view.stop);
+    CHECK(memcmp(view.token, tokens, sizeof tokens) == 0);
+    CHECK(memcmp(view.first_row, first_row, sizeof first_row) == 0);
+    CHECK(memcmp(view.n_computed, n_computed, sizeof n_computed) == 0);
+    CHECK(memcmp(view.first_block, first_block, sizeof first_block) == 0);
+    CHECK(memcmp(view.block, blocks, sizeof blocks) == 0);
+    CHECK(memcmp(view.logits_row, logits_row, sizeof logits_row) == 0);
+}
+
+TEST(rows_know_their_position_and_slot)
+{
+    struct error err;
+    int32_t position[7], slot[7];
+    make_plan();
+    CHECK(good(&err));
+    step_view_rows(plan, &view, limits.block_tokens, position, slot);
+    static const int32_t want_position[] = {5, 6, 7, 0, 1, 2, 3};
+    static const int32_t want_slot[] = {1, 2, 3, 16, 17, 18, 19};
+    for (int t = 0; t < 7; t++) {
+        CHECK_EQ(position[t], want_position[t]);
+        CHECK_EQ(slot[t], want_slot[t]);
+    }
+}
+
+TEST(the_largest_plan_fits_its_bound_exactly)
+{
+    const struct plan_limits odd = {.max_tokens = 5,
+                                    .max_sequences = 2,
+                                    .max_logits = 1,
+                                    .block_tokens = 16,
+                                    .n_kv_blocks = 3,
+                                    .max_model_len = 33,
+                                    .vocab = 10};
+    plan_begin(plan, 1);
+    plan_add(plan, PLAN_TOKEN, 5 * sizeof(int32_t));
+    plan_add(plan, PLAN_FIRST_ROW, 3 * sizeof(int32_t));
+    plan_add(plan, PLAN_N_COMPUTED, 2 * sizeof(int32_t));
+    plan_add(plan, PLAN_FIRST_BLOCK, 3 * sizeof(int32_t));
+    plan_add(plan, PLAN_BLOCK, 6 * sizeof(int32_t));
+    plan_add(plan, PLAN_LOGITS_ROW, 1 * sizeof(int32_t));
+    CHECK_EQ(plan->n_bytes, plan_max_bytes(&odd));
+}
+
+TEST(a_plan_without_logits_needs_no_section_for_them)
+{
+    struct error err;
+    make_plan();
+    plan->n_sections--;
+    plan->n_bytes = plan->section[5].offset;
+    plan->n_logits = 0;
+    CHECK(good(&err));
+    CHECK(view.logits_row == NULL);
+}
+
+TEST(a_stop_comes_alone_and_empty)
+{
+    struct error err;
+    plan_begin(plan, 2);
+    plan_add(plan, PLAN_STOP, 0);
+    CHECK(good(&err));
+    CHECK(view.stop);
+    plan_add(plan, PLAN_TOKEN, 4);
+    check_refused("stop");
+    plan_begin(plan, 2);
+    plan_add(plan, PLAN_STOP, 8);
+    check_refused("stop");
+}
+
+TEST(a_wrong_header_is_refused)
+{
+    struct error err = {0};
+    make_plan();
+    CHECK(!plan_check(plan, sizeof *plan - 1, &limits, &view, &err));
+    err = (struct error){0};
+    CHECK(!plan_check(plan, plan->n_bytes - 8, &limits, &view, &err));
+    plan->magic++;
+    check_refused("version");
+    make_plan();
+    plan->n_sections = PLAN_MAX_SECTIONS + 1;
+    check_refused("sections");
+}
+
+TEST(an_unknown_or_second_section_is_refused)
+{
+    make_plan();
+    plan->section[3].tag = PLAN_TAGS;
+    check_refused("does not know");
+    plan->section[3].tag = 0;
+    check_refused("does not know");
+    plan->section[3].tag = PLAN_TOKEN;
+    check_refused("two sections token");
+}
+
+TEST(a_section_outside_the_plan_is_refused)
+{
+    make_plan();
+    plan->section[2].offset += 8;
+    check_refused("n_computed");
+    make_plan();
+    plan->section[5].n_bytes = UINT32_MAX - 3;
+    check_refused("logits_row");
+    make_plan();
+    plan->section[0].n_bytes -= 8;
+    check_refused("first_row");
+    make_plan();
+    plan->n_sections--;
+    check_refused("after the last section");
+}
+
+TEST(a_missing_or_short_section_is_refused)
+{
+    make_plan();
+    plan->n_sections--;
+    plan->n_bytes = plan->section[5].offset;
+    check_refused("no section logits_row");
+    make_plan();
+    plan->section[1].n_bytes += 4;
+    check_refused("section first_row has 16 bytes");
+}
+
+struct change {
+    enum plan_tag tag;
+    int at;
+    int32_t value;
+    const char *named;
+};
+
+TEST(a_value_outside_the_limits_is_refused)
+{
+    static const struct change changes[] = {
+        {PLAN_TOKEN, 6, 100, "a token"},
+        {PLAN_TOKEN, 0, -1, "a token"},
+        {PLAN_FIRST_ROW, 0, 1, "first_row"},
+        {PLAN_FIRST_ROW, 2, 6, "first_row"},
+        {PLAN_FIRST_ROW, 1, 0, "new tokens"},
+        {PLAN_FIRST_ROW, 1, 6, "blocks of a sequence"},
+        {PLAN_FIRST_ROW, 1, 9, "new tokens"},
+        {PLAN_FIRST_ROW, 1, INT32_MIN, "new tokens"},
+        {PLAN_FIRST_ROW, 1, INT32_MAX, "new tokens"},
+        {PLAN_N_COMPUTED, 0, -1, "n_computed"},
+        {PLAN_N_COMPUTED, 1, 13, "n_computed"},
+        {PLAN_N_COMPUTED, 1, INT32_MAX, "n_computed"},
+        {PLAN_N_COMPUTED, 1, 1, "blocks of a sequence"},
+        {PLAN_FIRST_BLOCK, 1, 1, "blocks of a sequence"},
+        {PLAN_FIRST_BLOCK, 1, 3, "blocks of a sequence"},
+        {PLAN_FIRST_BLOCK, 1, -9, "blocks of a sequence"},
+        {PLAN_FIRST_BLOCK, 2, 4, "first_block"},
+        {PLAN_BLOCK, 1, 10, "a block"},
+        {PLAN_BLOCK, 2, -1, "a block"},
+        {PLAN_LOGITS_ROW, 0, 7, "row of logits"},
+        {PLAN_LOGITS_ROW, 0, -1, "row of logits"},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        make_plan();
+        values_of(changes[i].tag)[changes[i].at] = changes[i].value;
+        check_refused(changes[i].named);
+    }
+}
+
+TEST(a_count_outside_the_limits_is_refused)
+{
+    make_plan();
+    plan->n_tokens = 9;
+    check_refused("n_tokens");
+    plan->n_tokens = 0;
+    check_refused("n_tokens");
+    make_plan();
+    plan->n_sequences = 4;
+    check_refused("n_sequences");
+    plan->n_sequences = INT32_MIN;
+    check_refused("n_sequences");
+    make_plan();
+    plan->n_blocks = 9;
+    check_refused("n_blocks");
+    make_plan();
+    plan->n_logits = 4;
+    check_refused("n_logits");
+}
+
+TEST(rows_of_logits_must_ascend)
+{
+    static const int32_t twice[] = {2, 2};
+    make_plan();
+    plan->n_sections--;
+    plan->n_bytes = plan->section[5].offset;
+    add(PLAN_LOGITS_ROW, twice, 2);
+    plan->n_logits = 2;
+    check_refused("ascend");
+}
+
+/* Every accepted plan is one that step_view_rows() can walk: run under ASan. */
+TEST(damaged_plans_are_refused_or_harmless)
+{
+    uint64_t state = 1;
+    int n_accepted = 0;
+    for (int round = 0; round < 200000; round++) {
+        make_plan();
+        const size_t n_bytes = plan->n_bytes;
+        char *copy = memory_alloc(1, n_bytes); /* exactly as long as received */
+        memcpy(copy, memory, n_bytes);
+        for (int k = 0; k <= round % 3; k++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            static const unsigned char extreme[] = {0, 1, 2, 3, 0x7f, 0x80, 0xff, 8};
+            copy[(state >> 33) % n_bytes] = (char)extreme[(state >> 20) % sizeof extreme];
+        }
+        struct error err = {0};
+        struct step_plan *damaged = (struct step_plan *)copy;
+        if (plan_check(damaged, n_bytes, &limits, &view, &err) && !view.stop) {
+            int32_t position[8], slot[8];
+            step_view_rows(damaged, &view, limits.block_tokens, position, slot);
+            for (int t = 0; t < damaged->n_tokens; t++) {
+                CHECK(position[t] >= 0 && position[t] < limits.max_model_len);
+                CHECK(slot[t] >= 0 && slot[t] < limits.n_kv_blocks * limits.block_tokens);
+            }
+            n_accepted++;
+        }
+        memory_free(copy);
+    }
+    CHECK(n_accepted > 1000 && n_accepted < 190000);
+}
