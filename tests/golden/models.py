@@ -1,0 +1,105 @@
+"""The tiny models: config.json of each, the form of its weights, the lengths of its prompts."""
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rms_norm_eps": 1e-05,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": False,
+    "torch_dtype": "float32",
+}
+QWEN2 = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 1000000.0,
+    "max_position_embeddings": 512,
+    "use_sliding_window": False,
+    "torch_dtype": "float32",
+}
+
+
+def shape(layers, hidden, heads, kv_heads, ffn, vocab, head_dim=None):
+    """The keys of config.json that say how large a model is."""
+    keys = {"num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads,
+            "num_key_value_heads": kv_heads, "intermediate_size": ffn, "vocab_size": vocab}
+    return keys | ({"head_dim": head_dim} if head_dim else {})
+
+
+def model(what, *parts, prompts=(1, 9, 40), steps=(), dtype="F32", shards=1):
+    """One entry of MODELS; later parts of the config win."""
+    config = {key: value for part in parts for key, value in part.items()}
+    return {"what": what, "config": config, "prompts": prompts, "steps": steps, "dtype": dtype,
+            "shards": shards}
+
+
+TINY = LLAMA | shape(2, 64, 4, 2, 160, 320)
+ROPE = LLAMA | shape(2, 32, 4, 2, 48, 128, head_dim=16) | {"tie_word_embeddings": True}
+
+MODELS = {
+    "llama-tiny": model(
+        "plain Llama; untied; 160 feed-forward columns: five leaves", TINY),
+    "llama-bf16": model(
+        "as llama-tiny, stored in bf16; computed in float32", TINY, {"torch_dtype": "bfloat16"},
+        dtype="BF16"),
+    "llama-f16": model(
+        "as llama-tiny, stored in f16; computed in float32", TINY, {"torch_dtype": "float16"},
+        dtype="F16"),
+    "llama-16": model(
+        "16 heads over 4, 512 feed-forward columns: 16 leaves in both; five vocabulary blocks; "
+        "stored in bf16, computed in float32",
+        LLAMA, shape(2, 32, 16, 4, 512, 1100, head_dim=16),
+        {"tie_word_embeddings": True, "torch_dtype": "bfloat16"}, dtype="BF16"),
+    "llama-rope3": model(
+        "llama3 rope scaling; head_dim is not hidden / heads; tied; a prompt across the "
+        "attention chunk of 256 positions",
+        LLAMA, shape(2, 32, 4, 2, 64, 320, head_dim=32),
+        {"tie_word_embeddings": True, "rope_theta": 500000.0, "rope_scaling": {
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64}},
+        prompts=(1, 9, 40, 250, 300)),
+    "llama-linear": model(
+        "linear rope scaling, with the old key \"type\"",
+        ROPE, {"rope_scaling": {"type": "linear", "factor": 2.5}}),
+    "llama-dynamic": model(
+        "dynamic NTK rope scaling: prompt_* stay within max_position_embeddings, where the base "
+        "is the plain one; step_0 goes beyond, a token at a time, so that each key is rotated by "
+        "the base of the length at which it was new",
+        ROPE, {"max_position_embeddings": 64, "rope_scaling": {
+            "rope_type": "dynamic", "factor": 4.0}},
+        steps=(80,)),
+    "llama-yarn": model(
+        "YaRN; the attention factor follows from the factor",
+        ROPE, {"rope_scaling": {
+            "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}},
+        prompts=(1, 9, 200)),
+    "llama-yarn-set": model(
+        "YaRN with attention_factor, beta_fast and beta_slow given",
+        ROPE, {"rope_scaling": {
+            "rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64,
+            "attention_factor": 1.3, "beta_fast": 16.0, "beta_slow": 0.5}}),
+    "llama-longrope": model(
+        "LongRoPE; every prompt is longer than the original length, so that the long factors hold "
+        "for all positions",
+        ROPE, {"rope_scaling": {
+            "rope_type": "longrope", "factor": 64.0, "original_max_position_embeddings": 8,
+            "short_factor": [1.0, 1.0, 1.1, 1.2, 1.3, 1.5, 1.8, 2.0],
+            "long_factor": [1.0, 1.2, 1.7, 2.5, 4.0, 7.0, 12.0, 20.0]}},
+        prompts=(9, 24, 40)),
+    "llama-rope-parameters": model(
+        "the config.json of transformers 5: rope_parameters and dtype",
+        {key: value for key, value in ROPE.items() if key not in ("rope_theta", "torch_dtype")},
+        {"dtype": "float32", "rope_parameters": {"rope_type": "linear", "factor": 1.5,
+                                                 "rope_theta": 5000.0}}),
+    "qwen2-uneven": model(
+        "14 heads over 2, with biases on q, k and v; tied; 80 feed-forward columns: three leaves",
+        QWEN2, shape(2, 112, 14, 2, 80, 160), {"tie_word_embeddings": True}),
+    "qwen2-untied": model(
+        "as many key-value heads as heads, head_dim 24, untied, in two files with an index",
+        QWEN2, shape(1, 96, 4, 4, 64, 160), {"tie_word_embeddings": False}, shards=2),
+}
