@@ -5,6 +5,7 @@ function(layer name)
   add_library(${name} STATIC ${arg_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${arg_USES})
+  set_property(GLOBAL APPEND PROPERTY LAYERS ${name}) # for tests/lint
 endfunction()
 
 # tests_of(LAYER FROM FOLDER [WITH files] [USES libraries]) builds test_LAYER from every
