@@ -175,6 +175,15 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+void file_map_prefetch(const struct file_map *map, const void *data, size_t n_bytes)
+{
+    const size_t begin = (size_t)((const unsigned char *)data - map->data);
+    check(begin <= map->n_bytes && n_bytes <= map->n_bytes - begin);
+    const size_t in_page = begin % system_page_bytes(); /* a mapping begins with a page */
+    if (n_bytes > 0)
+        madvise((void *)((uintptr_t)data - in_page), n_bytes + in_page, MADV_WILLNEED);
+}
+
 static bool too_large(const char *path, size_t max_bytes, struct error *err)
 {
     return error_set(err, ERROR_INPUT, "%s: larger than %zu bytes, the most that is read", path,

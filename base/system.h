@@ -25,6 +25,9 @@ struct file_map {
 };
 bool file_map_open(struct file_map *out, const char *path, struct error *err);
 void file_map_close(struct file_map *map);
+/* These bytes of the mapping will be read soon: the system may fetch them from the disk meanwhile.
+ * Nothing is waited for and nothing can fail. */
+void file_map_prefetch(const struct file_map *map, const void *data, size_t n_bytes);
 
 /* A whole file of at most max_bytes in memory of memory_alloc(), with a NUL after it.
  * ERROR_INPUT as above, or when it is larger than max_bytes. Free with memory_free(). */
