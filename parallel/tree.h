@@ -11,17 +11,17 @@
  * two (the runs are then nodes of the tree), a few otherwise.
  *
  *     14 leaves on 3 ranks: runs [0,5) [5,10) [10,14)
- *     parts of rank 0: (0,4) (4,5)
+ *     parts of rank 0: (0,4) (4,5)                          all of it drawn in parallel/README.md
  *
- * Pure arithmetic. docs/numerics.md says why; docs/decisions/ has the price.
+ * Pure arithmetic. At most MAX_LEAVES leaves, and at least one for each rank: the caller refuses
+ * anything else before. docs/numerics.md says why; docs/decisions/ has the price.
  */
 #pragma once
 #include "kernels/tensor.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
-struct error;
 
 struct span {
     int lo, hi; /* [lo, hi) */
@@ -44,6 +44,16 @@ struct leaves tree_leaves(const int *k_end, int n_leaves, struct span run);
  * the last item of run i. */
 void tree_cut(int total, int n, int *end);
 
-/* As in the picture above, for values that are all here: parts of all ranks in order of lo ->
- * tree(0, n_leaves). part[p] has `count` floats. The result lands in part[0]. */
-void tree_sum(float *const *part, const struct span *span, int n_parts, size_t count);
+/* The parts of all ranks in order, and how they are added up. */
+struct tree_layout {
+    int n_leaves, n_ranks;
+    int n_parts;                    /* of all ranks together, at most n_leaves */
+    int first_part[MAX_LEAVES + 1]; /* rank r has [first_part[r], first_part[r + 1]) */
+    int most_parts;                 /* of one rank */
+    int n_merges[MAX_LEAVES];       /* postfix, as in struct leaf: additions after part p */
+};
+struct tree_layout tree_layout_make(int n_leaves, int n_ranks);
+
+/* sum = tree(0, n_leaves) of the parts of all ranks; each has `count` floats. `sum` may be one
+ * of the parts, but may not overlap one otherwise. The parts stay as they are. */
+void tree_sum(const struct tree_layout *layout, float *sum, const float *const *part, size_t count);
