@@ -1,0 +1,88 @@
+#include "runtime/gateway/intake.h"
+
+#include "base/error.h"
+#include "runtime/text/encoder.h"
+#include "runtime/text/tokenizer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool intake_open(struct intake *out, const char *model_folder, struct error *err)
+{
+    char path[4096];
+    *out = (struct intake){0};
+    if (snprintf(path, sizeof path, "%s/tokenizer.json", model_folder) >= (int)sizeof path)
+        return error_set(err, ERROR_INPUT, "the path of the model is too long");
+    if (!tokenizer_open(&out->tokenizer, path, err))
+        return false;
+    out->encoder = encoder_create(out->tokenizer);
+    return true;
+}
+
+void intake_close(struct intake *intake)
+{
+    encoder_destroy(intake->encoder);
+    tokenizer_close(intake->tokenizer);
+    *intake = (struct intake){0};
+}
+
+bool intake_text(struct intake *intake, const char *text, size_t n_bytes, bool special_in_text,
+                 struct ids *out, struct error *err)
+{
+    const struct encode_options options = {.add_special_tokens = true,
+                                           .special_as_text = !special_in_text};
+    ids_clear(out);
+    if (!encoder_encode(intake->encoder, text, n_bytes, &options, out, err))
+        return error_in(err, "prompt");
+    return out->n > 0 || error_set(err, ERROR_INPUT, "prompt: no tokens; give some text");
+}
+
+bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err)
+{
+    const char *c = text;
+    const bool bracket = *c == '[';
+    c += bracket;
+    ids_clear(out);
+    for (;;) {
+        char *end;
+        errno = 0;
+        const long long id = strtoll(c, &end, 10);
+        if (end == c)
+            return error_set(err, ERROR_INPUT, "prompt-ids: no number at '%.20s'", c);
+        if (errno != 0 || id < 0 || id >= vocab)
+            return error_set(err, ERROR_INPUT,
+                             "prompt-ids: %.*s is no token of this model (0 .. %d)", (int)(end - c),
+                             c, vocab - 1);
+        ids_add(out, (int32_t)id);
+        c = end + strspn(end, " ");
+        if (*c == '\0' && !bracket)
+            return true;
+        if (*c == ']' && bracket && c[1] == '\0')
+            return true;
+        if (*c != ',')
+            return error_set(err, ERROR_INPUT, "prompt-ids: want 1,2,3, not '%.20s'", c);
+        c++;
+    }
+}
+
+bool intake_fit(size_t n_prompt, int max_model_len, bool exact, int32_t *max_tokens,
+                struct error *err)
+{
+    if (n_prompt >= (size_t)max_model_len)
+        return error_set(err, ERROR_INPUT,
+                         "the prompt has %zu tokens, and this model takes %d with the answer: "
+                         "shorten it, or raise --max-model-len if the model allows",
+                         n_prompt, max_model_len);
+    const int32_t room = max_model_len - (int32_t)n_prompt;
+    if (*max_tokens > room && exact)
+        return error_set(err, ERROR_INPUT,
+                         "max-tokens: %d after a prompt of %zu tokens is %lld in all, and this "
+                         "model takes %d",
+                         *max_tokens, n_prompt, (long long)*max_tokens + (long long)n_prompt,
+                         max_model_len);
+    if (*max_tokens > room)
+        *max_tokens = room;
+    return true;
+}

@@ -1,0 +1,35 @@
+/* runtime/gateway/intake.h: what users give becomes token ids and checked parameters. */
+#pragma once
+#include "runtime/request/params.h"
+#include "runtime/text/ids.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct encoder;
+struct error;
+struct tokenizer;
+
+struct intake {
+    struct tokenizer *tokenizer;
+    struct encoder *encoder;
+};
+
+/* Reads tokenizer.json of the checkpoint. ERROR_INPUT names the file. */
+bool intake_open(struct intake *out, const char *model_folder, struct error *err);
+void intake_close(struct intake *intake);
+
+/* Text as a user of a base model gives it: special tokens that the tokenizer puts around a text
+ * are added. `special_in_text`: text that spells a special token means the token (only for text
+ * that we wrote ourselves, such as a chat template). ERROR_INPUT also for no tokens at all. */
+bool intake_text(struct intake *intake, const char *text, size_t n_bytes, bool special_in_text,
+                 struct ids *out, struct error *err);
+
+/* "1,2,3" or "[1, 2, 3]"; every id in [0, vocab). */
+bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err);
+
+/* Whether prompt and answer fit the model; max_tokens is cut to what fits unless the user asked
+ * for that many (`exact`), then it is ERROR_INPUT with the numbers. */
+bool intake_fit(size_t n_prompt, int max_model_len, bool exact, int32_t *max_tokens,
+                struct error *err);

@@ -1,0 +1,117 @@
+#include "runtime/gateway/output.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+void output_init(struct output *output, const struct output_rules *rules)
+{
+    *output = (struct output){.rules = rules, .stop_token = -1};
+    detokenizer_init(&output->detokenizer, rules->tokenizer, rules->skip_special_tokens);
+}
+
+void output_release(struct output *output)
+{
+    bytes_release(&output->text);
+    ids_release(&output->tokens);
+    ids_release(&output->logprob_end);
+    memory_free(output->logprob);
+    *output = (struct output){0};
+}
+
+static void add_logprobs(struct output *output, const struct link_token *token)
+{
+    const size_t n = (size_t)token->n_logprobs;
+    if (output->n_logprobs + n > output->logprob_capacity) {
+        output->logprob_capacity = 2 * (output->n_logprobs + n);
+        output->logprob =
+            memory_resize(output->logprob, output->logprob_capacity, sizeof *output->logprob);
+    }
+    if (n > 0) {
+        memcpy(output->logprob + output->n_logprobs, token->logprob, n * sizeof *token->logprob);
+        output->cumulative_logprob += (double)token->logprob[0].logprob; /* the chosen token's */
+    }
+    output->n_logprobs += n;
+    ids_add(&output->logprob_end, (int32_t)output->n_logprobs);
+}
+
+/* The stop string that is complete first after search_from; the one listed first on a tie. */
+static bool find_stop(const struct output *output, size_t *begin, const char **which)
+{
+    const struct output_rules *rules = output->rules;
+    size_t best_end = SIZE_MAX;
+    for (int i = 0; i < rules->n_stop && output->text.len > 0; i++) {
+        const size_t n = strlen(rules->stop[i]);
+        /* A match may begin before search_from, but must end after it. */
+        const size_t from = output->search_from >= n ? output->search_from - n + 1 : 0;
+        if (from >= output->text.len)
+            continue;
+        const char *hit =
+            memmem(output->text.data + from, output->text.len - from, rules->stop[i], n);
+        if (hit != NULL && (size_t)(hit - output->text.data) + n < best_end) {
+            *begin = (size_t)(hit - output->text.data);
+            best_end = *begin + n;
+            *which = rules->stop[i];
+        }
+    }
+    return best_end != SIZE_MAX;
+}
+
+/* Bytes at the end of the text that are the beginning of a stop string. */
+static size_t held_back(const struct output *output)
+{
+    size_t most = 0;
+    for (int i = 0; i < output->rules->n_stop; i++) {
+        const char *stop = output->rules->stop[i];
+        size_t n = strlen(stop) - 1;
+        n = n < output->text.len ? n : output->text.len;
+        while (n > most && memcmp(output->text.data + output->text.len - n, stop, n) != 0)
+            n--;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+static void stop_at_text(struct output *output, size_t begin, const char *stop)
+{
+    output->text.len = begin + (output->rules->include_stop ? strlen(stop) : 0);
+    output->text.data[output->text.len] = '\0';
+    output->finish = FINISH_STOP;
+    output->stop_text = stop;
+    output->stop_token = -1;
+}
+
+void output_add(struct output *output, const struct link_token *token)
+{
+    if (output->finish != FINISH_NONE)
+        return;
+    if (output->tokens.n == 0)
+        output->cached_tokens = token->cached_tokens;
+    ids_add(&output->tokens, token->token);
+    add_logprobs(output, token);
+    output->finish = token->finish;
+    output->stop_token = token->stop_token;
+
+    /* The token that ended the answer is in the ids, but its text is not part of the answer. */
+    if (token->finish != FINISH_STOP || output->rules->include_stop)
+        detokenizer_add(&output->detokenizer, token->token, &output->text);
+    if (token->finish != FINISH_NONE)
+        detokenizer_flush(&output->detokenizer, &output->text);
+
+    size_t begin;
+    const char *stop;
+    const bool looked_for = output->tokens.n > (size_t)output->rules->min_tokens;
+    if (looked_for && find_stop(output, &begin, &stop))
+        stop_at_text(output, begin, stop);
+    output->search_from = output->text.len;
+    output->n_released = output->text.len - (output->finish == FINISH_NONE ? held_back(output) : 0);
+}
+
+void output_end(struct output *output, enum finish_reason reason)
+{
+    if (output->finish != FINISH_NONE)
+        return;
+    detokenizer_flush(&output->detokenizer, &output->text);
+    output->finish = reason;
+    output->n_released = output->text.len;
+}

@@ -1,0 +1,47 @@
+/* runtime/gateway/output.h: the tokens of one choice become its text and its result.
+ *
+ * Text is released when it can no longer change: whole characters only, and nothing that could
+ * be the beginning of a stop string. The tokens of the engine are final; a stop string is found
+ * here, in the text, across the borders of tokens, and then overrides what the engine says.
+ */
+#pragma once
+#include "base/bytes.h"
+#include "runtime/engine_link.h"
+#include "runtime/text/detokenizer.h"
+#include "runtime/text/ids.h"
+
+#include <stdbool.h>
+
+struct output_rules { /* borrowed: it must outlive the outputs made from it */
+    const struct tokenizer *tokenizer;
+    const char *const *stop; /* stop strings, UTF-8, none empty */
+    int n_stop;
+    int min_tokens; /* no stop string is looked for before */
+    bool include_stop, skip_special_tokens;
+};
+
+struct output {
+    const struct output_rules *rules;
+    struct detokenizer detokenizer;
+    struct bytes text;
+    size_t n_released;  /* of text: bytes that can be shown */
+    size_t search_from; /* no stop string ends before */
+    struct ids tokens;
+    struct link_logprob
+        *logprob; /* all tokens end to end; token i has those before logprob_end[i] */
+    struct ids logprob_end;
+    size_t n_logprobs, logprob_capacity;
+    double cumulative_logprob;
+    int cached_tokens;
+    enum finish_reason finish; /* FINISH_NONE while it goes on */
+    int32_t stop_token;        /* -1: none */
+    const char *stop_text;     /* of rules->stop, or NULL */
+};
+
+void output_init(struct output *output, const struct output_rules *rules);
+/* Adds a token. When a stop string is found in the text, `finish` is set although the engine goes
+ * on: the caller cancels the request there. Tokens after the end are ignored. */
+void output_add(struct output *output, const struct link_token *token);
+/* Ends a choice that the engine ended without a token. */
+void output_end(struct output *output, enum finish_reason reason);
+void output_release(struct output *output);
