@@ -5,77 +5,62 @@
  * --dtype converts) is copied. Names are those of the checkpoint, so that grep works from a
  * Hugging Face file to the kernel call.
  *
+ *   config.h   what config.json says          safetensors.h, checkpoint.h   where tensors lie
+ *   share.h    which part a rank has          weights.h                     the part, as weights
+ *
  * Adding a family is one file and one line: family.h.
  */
 #pragma once
 #include "kernels/tensor.h"
-#include "parallel/tree.h"
+#include "runtime/model/config.h"
+#include "runtime/model/share.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct error;
 
-/* What config.json says, after checking; the whole model, not a share. */
-struct model_config {
-    char architecture[64]; /* "LlamaForCausalLM" */
-    int n_layers, hidden, n_heads, n_kv_heads, head_dim, ffn, vocab;
-    int max_positions; /* longest sequence the positions are defined for */
-    int rope_half;     /* rotated pairs of a head: head_dim / 2 unless partial */
-    float rope_scale;  /* of cos and sin: 1, or the attention factor of YaRN and LongRoPE */
-    float norm_eps;
-    float attention_scale; /* of q . k */
-    bool tied;             /* lm_head is the embedding */
-    bool attention_bias;   /* q, k, v have biases (Qwen2; Llama with attention_bias) */
-    bool o_bias, mlp_bias; /* Llama with attention_bias, mlp_bias */
-    enum dtype checkpoint_dtype;
-};
-
+/* Biases have data NULL where the model has none. */
 struct layer_weights {
-    struct weight input_norm; /* [hidden] */
-    struct weight q_proj,
-        q_bias; /* [n_heads_local * head_dim, hidden], [same]; bias data NULL: none */
-    struct weight k_proj, k_bias; /* [n_kv_heads_local * head_dim, hidden] */
-    struct weight v_proj, v_bias; /* [n_kv_heads_local * head_dim, hidden] */
-    struct weight o_proj,
-        o_bias; /* [hidden, n_heads_local * head_dim]: columns of the checkpoint's */
+    struct weight input_norm;           /* [hidden] */
+    struct weight q_proj, q_bias;       /* [n_heads_local * head_dim, hidden], [same] */
+    struct weight k_proj, k_bias;       /* [n_kv_heads_local * head_dim, hidden], [same] */
+    struct weight v_proj, v_bias;       /* [n_kv_heads_local * head_dim, hidden], [same] */
+    struct weight o_proj, o_bias;       /* [hidden, n_heads_local * head_dim] columns, [hidden] */
     struct weight post_attention_norm;  /* [hidden] */
-    struct weight gate_proj, gate_bias; /* [ffn_local, hidden] */
-    struct weight up_proj, up_bias;     /* [ffn_local, hidden] */
-    struct weight down_proj, down_bias; /* [hidden, ffn_local] */
-};
-
-/* The share of one rank of n ranks, from the config alone (parallel/tree.h). */
-struct model_share {
-    struct span heads, kv_heads, ffn, vocab; /* query heads, KV heads its query heads touch, … */
-    int head_leaves, ffn_leaves;             /* of the whole model */
-    struct leaves attention_leaves, mlp_leaves; /* of this rank, over its own columns */
-    int32_t *kv_of_head;                        /* [heads] local KV head of each local query head */
+    struct weight gate_proj, gate_bias; /* [ffn_local, hidden], [ffn_local] */
+    struct weight up_proj, up_bias;     /* [ffn_local, hidden], [ffn_local] */
+    struct weight down_proj, down_bias; /* [hidden, ffn_local] columns, [hidden] */
 };
 
 struct model {
     struct model_config config;
     struct model_share share;
-    enum dtype compute; /* of operands: BF16, or F32 (F16 and F32 checkpoints, --dtype float32) */
-    struct weight embed_tokens, norm,
-        lm_head;                 /* [vocab_local, hidden], [hidden], [vocab_local, hidden] */
+    enum dtype compute;          /* of operands: BF16, or F32 (checkpoints in F16 and F32) */
+    struct weight embed_tokens;  /* [vocab_local, hidden] */
+    struct weight norm;          /* [hidden] */
+    struct weight lm_head;       /* [vocab_local, hidden]; embed_tokens where tied */
     struct layer_weights *layer; /* [n_layers] */
     float *rope_inv_freq;        /* [rope_half] */
     uint64_t weight_bytes;       /* of this rank's share, mapped or copied */
+    uint64_t copied_bytes;       /* of these, in memory of this rank's own */
     struct model_files *files;   /* mappings and copies behind the pointers */
 };
 
-/* Reads and checks config.json only. ERROR_INPUT names the file and the key. */
-bool model_config_read(struct model_config *out, const char *folder, struct error *err);
-
-/* ERROR_INPUT when `tp_size` ranks cannot share the model: says the nearest sizes that can. Before
- * any weight is touched. */
-bool model_tp_check(const struct model_config *config, int tp_size, struct error *err);
-
 /* Opens the checkpoint as rank `tp_rank` of `tp_size`. dtype: "auto" (that of the checkpoint),
- * "bfloat16", "float32" (operands in float32, weights widened as they are read), "float16" (as
- * float32, weights in place). All problems of the tensors are listed at once. Collectively
- * nothing: each rank opens for itself. ERROR_INPUT names file, tensor, or key. */
+ * "bfloat16" (matrices of other formats are rounded, in copies), "float32" and "float16" (operands
+ * in float32, weights in place, widened as they are read). The problems of all tensors are told at
+ * once. Each rank opens for itself; pages of the files are shared. ERROR_INPUT names file, tensor
+ * or key. */
 bool model_open(struct model **out, const char *folder, const char *dtype, int tp_rank, int tp_size,
                 struct error *err);
 void model_close(struct model *model); /* NULL is fine */
+
+/* --check-weights: ERROR_INPUT names the first tensor of this rank with a NaN or an infinity. Reads
+ * all weights. */
+bool model_check_weights(const struct model *model, struct error *err);
+
+/* Whose bytes are these? The path of the weight file that is mapped at `address`, or NULL. For the
+ * handler of SIGBUS, which a file gives that shrinks under its mapping: touches only memory of the
+ * model, calls nothing. */
+const char *model_file_at(const struct model *model, const void *address);

@@ -1,0 +1,49 @@
+/* runtime/model/config.h: what config.json says about a model, after checking.
+ *
+ * Plain values, nothing owned. Every number is inside its named limit, so sizes made of them
+ * cannot overflow and nobody after this has to ask again.
+ *
+ * Format: the files that Hugging Face transformers writes, versions 4 and 5.
+ */
+#pragma once
+#include "kernels/dtype.h"
+#include "runtime/model/rope.h"
+
+#include <stdbool.h>
+
+struct error;
+struct family;
+
+enum { /* the most that a config.json may ask for; about four times the largest model of today */
+       MODEL_MAX_LAYERS = 1024,
+       MODEL_MAX_HIDDEN = 1 << 17,
+       MODEL_MAX_HEADS = 1024,
+       MODEL_MAX_HEAD_DIM = 512,
+       MODEL_MAX_FFN = 1 << 20,
+       MODEL_MAX_VOCAB = 1 << 22,
+       MODEL_MAX_POSITIONS = 1 << 24, /* positions must be exact in float32 */
+       CONFIG_MAX_BYTES = 1 << 20,
+       CONFIG_MAX_DEPTH = 64,
+       CONFIG_MAX_VALUES = 100000
+};
+
+/* The whole model, not a share. */
+struct model_config {
+    char architecture[64]; /* "LlamaForCausalLM" */
+    const struct family *family;
+    int n_layers, hidden, n_heads, n_kv_heads, head_dim, ffn, vocab;
+    int max_positions; /* longest sequence that the positions are defined for (rope.h) */
+    int rope_half;     /* rotated pairs of a head: head_dim / 2 */
+    float rope_scale;  /* of cos and sin: 1, or the attention factor of YaRN and LongRoPE */
+    float norm_eps;
+    float attention_scale;       /* of q . k */
+    bool tied;                   /* lm_head is the embedding */
+    bool attention_bias;         /* q, k, v have biases (Qwen2; Llama with attention_bias) */
+    bool o_bias, mlp_bias;       /* Llama with attention_bias, mlp_bias */
+    enum dtype checkpoint_dtype; /* as config.json says, BF16 if it does not; the tensors decide */
+    struct rope_config rope;
+};
+
+/* Reads and checks config.json only, whatever the size of the weights. ERROR_INPUT names the file
+ * and the key; ERROR_UNSUPPORTED what this program cannot run, and what it can. */
+bool model_config_read(struct model_config *out, const char *folder, struct error *err);

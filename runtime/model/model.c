@@ -1,0 +1,112 @@
+/* Opening in the order of what costs least: config, share, headers, and only then pointers into
+ * the weights. Nothing here reads a weight, unless it must be copied. */
+#include "runtime/model/model.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/model/family.h"
+#include "runtime/model/weights.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool load(struct model *model, const char *folder, const char *dtype, int tp_rank,
+                 int tp_size, struct error *err)
+{
+    struct model_config *config = &model->config;
+    if (!model_config_read(config, folder, err) || !model_tp_check(config, tp_size, err))
+        return false;
+    model_share_init(&model->share, config, tp_rank, tp_size);
+    model->rope_inv_freq = memory_alloc((size_t)config->rope_half, sizeof *model->rope_inv_freq);
+    rope_inv_freq(&config->rope, config->rope_half, model->rope_inv_freq);
+    model->layer = memory_alloc((size_t)config->n_layers, sizeof *model->layer);
+    model->files = memory_alloc(1, sizeof *model->files);
+    return checkpoint_open(&model->files->checkpoint, folder, err) &&
+           weights_load(model, dtype, err);
+}
+
+bool model_open(struct model **out, const char *folder, const char *dtype, int tp_rank, int tp_size,
+                struct error *err)
+{
+    struct model *model = memory_alloc(1, sizeof *model);
+    if (!load(model, folder, dtype, tp_rank, tp_size, err)) {
+        model_close(model);
+        return false;
+    }
+    *out = model;
+    return true;
+}
+
+void model_close(struct model *model)
+{
+    if (model == NULL)
+        return;
+    if (model->files != NULL) {
+        checkpoint_close(&model->files->checkpoint);
+        memory_unmap(model->files->copies, model->files->copies_bytes);
+    }
+    memory_free(model->files);
+    memory_free(model->layer);
+    memory_free(model->rope_inv_freq);
+    model_share_release(&model->share);
+    memory_free(model);
+}
+
+const char *model_file_at(const struct model *model, const void *address)
+{
+    if (model == NULL || model->files == NULL)
+        return NULL;
+    const uintptr_t at = (uintptr_t)address;
+    for (int i = 0; i < model->files->checkpoint.n_files; i++) {
+        const struct safetensors *file = &model->files->checkpoint.file[i];
+        const uintptr_t begin = (uintptr_t)file->map.data;
+        if (at >= begin && at < begin + file->map.n_bytes)
+            return file->path;
+    }
+    return NULL;
+}
+
+/* An exponent of ones is a NaN or an infinity. */
+static bool row_is_finite(const struct weight *weight, int64_t row, int64_t n)
+{
+    const unsigned char *at = (const unsigned char *)weight->data +
+                              (size_t)(row * weight->row_stride) * dtype_bytes(weight->dtype);
+    uint32_t bad = 0;
+    if (weight->dtype == DTYPE_F32) {
+        const uint32_t *bits = (const uint32_t *)(const void *)at;
+        for (int64_t i = 0; i < n; i++)
+            bad |= (bits[i] & 0x7f800000u) == 0x7f800000u;
+    } else {
+        const uint16_t exponent = weight->dtype == DTYPE_BF16 ? 0x7f80u : 0x7c00u;
+        const uint16_t *bits = (const uint16_t *)(const void *)at;
+        for (int64_t i = 0; i < n; i++)
+            bad |= (bits[i] & exponent) == exponent;
+    }
+    return bad == 0;
+}
+
+struct scan {
+    const struct model *model;
+    struct error *err;
+};
+
+static bool scan_slot(void *context, const struct slot *slot, const char *name,
+                      struct weight *weight)
+{
+    const struct scan *scan = context;
+    const struct weight_shape shape = weight_shape_of(scan->model, slot);
+    for (int64_t row = 0; row < shape.n_rows; row++) {
+        if (!row_is_finite(weight, row, shape.n_columns))
+            return error_set(scan->err, ERROR_INPUT,
+                             "%s: tensor %s has a NaN or an infinity (row %lld of this rank)",
+                             scan->model->files->checkpoint.file[0].path, name, (long long)row);
+    }
+    return true;
+}
+
+bool model_check_weights(const struct model *model, struct error *err)
+{
+    struct scan scan = {.model = model, .err = err};
+    return weights_visit((struct model *)(uintptr_t)model, scan_slot, &scan);
+}

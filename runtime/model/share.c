@@ -1,0 +1,109 @@
+/* Arithmetic on the sizes of a config; the tree itself is parallel/tree.c. */
+#include "runtime/model/share.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/ops.h"
+#include "runtime/model/config.h"
+
+static int min_int(int a, int b) { return a < b ? a : b; }
+static int blocks_of(int total, int block) { return (total + block - 1) / block; }
+
+static int head_leaves(const struct model_config *config)
+{
+    return min_int(MAX_LEAVES, config->n_heads);
+}
+
+static int ffn_leaves(const struct model_config *config)
+{
+    return min_int(MAX_LEAVES, blocks_of(config->ffn, K_BLOCK));
+}
+
+int model_max_tp(const struct model_config *config)
+{
+    return min_int(head_leaves(config), ffn_leaves(config));
+}
+
+bool model_tp_check(const struct model_config *config, int tp_size, struct error *err)
+{
+    const int most = model_max_tp(config);
+    if (tp_size >= 1 && tp_size <= most)
+        return true;
+    return error_set(err, ERROR_INPUT,
+                     "tensor parallel size %d: this model (%d heads, intermediate size %d) can be "
+                     "shared by 1 to %d ranks; the nearest size is %d",
+                     tp_size, config->n_heads, config->ffn, most, tp_size < 1 ? 1 : most);
+}
+
+/* `total` items of `item` elements each, at most `limit` elements, as n leaves: where each ends. */
+static void cut_leaves(int *k_end, int total, int item, int limit, int n)
+{
+    tree_cut(total, n, k_end);
+    for (int i = 0; i < n; i++)
+        k_end[i] = min_int(k_end[i] * item, limit);
+}
+
+static struct span elements(const int *k_end, struct span run)
+{
+    return (struct span){.lo = run.lo ? k_end[run.lo - 1] : 0, .hi = k_end[run.hi - 1]};
+}
+
+static void share_heads(struct model_share *out, const struct model_config *config, int tp_rank,
+                        int tp_size)
+{
+    int k_end[MAX_LEAVES];
+    const int width = config->n_heads * config->head_dim;
+    out->head_leaves = head_leaves(config);
+    cut_leaves(k_end, config->n_heads, config->head_dim, width, out->head_leaves);
+    const struct span run = tree_run(out->head_leaves, tp_size, tp_rank);
+    const struct span columns = elements(k_end, run);
+    out->attention_leaves = tree_leaves(k_end, out->head_leaves, run);
+    out->heads = (struct span){columns.lo / config->head_dim, columns.hi / config->head_dim};
+
+    const int group = config->n_heads / config->n_kv_heads;
+    out->kv_heads = (struct span){out->heads.lo / group, (out->heads.hi - 1) / group + 1};
+    const int n_heads = span_length(out->heads);
+    out->kv_of_head = memory_alloc((size_t)n_heads, sizeof *out->kv_of_head);
+    for (int i = 0; i < n_heads; i++)
+        out->kv_of_head[i] = (out->heads.lo + i) / group - out->kv_heads.lo;
+}
+
+static void share_ffn(struct model_share *out, const struct model_config *config, int tp_rank,
+                      int tp_size)
+{
+    int k_end[MAX_LEAVES];
+    out->ffn_leaves = ffn_leaves(config);
+    cut_leaves(k_end, blocks_of(config->ffn, K_BLOCK), K_BLOCK, config->ffn, out->ffn_leaves);
+    const struct span run = tree_run(out->ffn_leaves, tp_size, tp_rank);
+    out->mlp_leaves = tree_leaves(k_end, out->ffn_leaves, run);
+    out->ffn = elements(k_end, run);
+}
+
+/* Whole blocks of the log-sum-exp, as equal as possible; with more ranks than blocks the last
+ * ranks have none. */
+static struct span share_vocab(int vocab, int tp_rank, int tp_size)
+{
+    const int n_blocks = blocks_of(vocab, LOGITS_BLOCK);
+    const int each = n_blocks / tp_size, more = n_blocks % tp_size;
+    const int first = tp_rank * each + min_int(tp_rank, more);
+    const int count = each + (tp_rank < more);
+    return (struct span){.lo = min_int(first * LOGITS_BLOCK, vocab),
+                         .hi = min_int((first + count) * LOGITS_BLOCK, vocab)};
+}
+
+void model_share_init(struct model_share *out, const struct model_config *config, int tp_rank,
+                      int tp_size)
+{
+    check(tp_size >= 1 && tp_size <= model_max_tp(config) && tp_rank >= 0 && tp_rank < tp_size);
+    *out = (struct model_share){0};
+    share_heads(out, config, tp_rank, tp_size);
+    share_ffn(out, config, tp_rank, tp_size);
+    out->vocab = share_vocab(config->vocab, tp_rank, tp_size);
+}
+
+void model_share_release(struct model_share *share)
+{
+    memory_free(share->kv_of_head);
+    *share = (struct model_share){0};
+}

@@ -1,0 +1,39 @@
+/* runtime/model/share.h: which part of a model each tensor-parallel rank has.
+ *
+ * Two tensors of a layer have their inputs cut (o_proj, down_proj). Those cuts are the leaves of
+ * the fixed tree (parallel/tree.h), made by the config alone:
+ *   attention  min(16, n_heads) runs of whole query heads
+ *   mlp        at most 16 runs of units of 32 elements of ffn
+ * as equal as possible, the larger first. A rank owns a run of leaves, so every size up to the
+ * number of leaves works. The vocabulary is cut at multiples of LOGITS_BLOCK; a rank may have none.
+ *
+ *   14 heads, tp 4:  leaves  0 1 2 3 | 4 5 6 | 7 8 9 10 | 11 12 13      (tree_run)
+ */
+#pragma once
+#include "parallel/tree.h"
+
+#include <stdbool.h>
+
+struct error;
+struct model_config;
+
+struct model_share {
+    struct span heads, kv_heads; /* query heads; the KV heads that they read */
+    struct span ffn, vocab;
+    int head_leaves, ffn_leaves;                /* of the whole model */
+    struct leaves attention_leaves, mlp_leaves; /* of this rank, over its own columns */
+    int32_t *kv_of_head;                        /* [heads] local KV head of each local query head */
+};
+
+/* The most ranks that can share the model. */
+int model_max_tp(const struct model_config *config);
+/* ERROR_INPUT when `tp_size` ranks cannot share the model: says the nearest size that can. Before
+ * any weight is touched. */
+bool model_tp_check(const struct model_config *config, int tp_size, struct error *err);
+
+/* Of a size that model_tp_check() allows. */
+void model_share_init(struct model_share *out, const struct model_config *config, int tp_rank,
+                      int tp_size);
+void model_share_release(struct model_share *share);
+
+static inline int span_length(struct span span) { return span.hi - span.lo; }

@@ -1,0 +1,307 @@
+/* Two walks over the same slots: one that looks for problems, one that sets pointers. Nothing is
+ * set before everything was checked, so a checkpoint is never half loaded. */
+#include "runtime/model/weights.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "kernels/dtype.h"
+#include "runtime/model/family.h"
+#include "runtime/model/problems.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COPY_ALIGN = 64 };
+
+static bool visit_slots(struct model *model, const struct slot *slots, const char *prefix,
+                        void *base, slot_visit_fn *visit, void *context)
+{
+    for (const struct slot *slot = slots; slot->name != NULL; slot++) {
+        char name[SAFETENSORS_MAX_NAME + 1];
+        if (!slot_present(slot, &model->config))
+            continue;
+        snprintf(name, sizeof name, "%s%s", prefix, slot->name);
+        if (!visit(context, slot, name, (struct weight *)((char *)base + slot->offset)))
+            return false;
+    }
+    return true;
+}
+
+bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
+{
+    const struct family *family = model->config.family;
+    if (!visit_slots(model, family->model_slots, "", model, visit, context))
+        return false;
+    for (int i = 0; i < model->config.n_layers; i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%s%d.", family->layer_prefix, i);
+        if (!visit_slots(model, family->layer_slots, prefix, &model->layer[i], visit, context))
+            return false;
+    }
+    return true;
+}
+
+static int64_t whole(const struct model_config *config, enum dimension dimension)
+{
+    switch (dimension) {
+    case DIM_NONE:
+        return 1;
+    case DIM_HIDDEN:
+        return config->hidden;
+    case DIM_HEADS:
+        return (int64_t)config->n_heads * config->head_dim;
+    case DIM_KV_HEADS:
+        return (int64_t)config->n_kv_heads * config->head_dim;
+    case DIM_FFN:
+        return config->ffn;
+    case DIM_VOCAB:
+        return config->vocab;
+    }
+    check(!"a dimension without a case");
+    return 0;
+}
+
+/* The part of this rank. */
+static struct span part(const struct model *model, enum dimension dimension)
+{
+    const struct model_share *share = &model->share;
+    const int head_dim = model->config.head_dim;
+    switch (dimension) {
+    case DIM_HEADS:
+        return (struct span){share->heads.lo * head_dim, share->heads.hi * head_dim};
+    case DIM_KV_HEADS:
+        return (struct span){share->kv_heads.lo * head_dim, share->kv_heads.hi * head_dim};
+    case DIM_FFN:
+        return share->ffn;
+    case DIM_VOCAB:
+        return share->vocab;
+    default:
+        return (struct span){0, (int)whole(&model->config, dimension)};
+    }
+}
+
+struct weight_shape weight_shape_of(const struct model *model, const struct slot *slot)
+{
+    const struct span rows = part(model, slot->rows), columns = part(model, slot->columns);
+    if (slot->columns == DIM_NONE)
+        return (struct weight_shape){1, span_length(rows)};
+    return (struct weight_shape){span_length(rows), span_length(columns)};
+}
+
+static bool find_dtype(const char *format, enum dtype *out)
+{
+    for (int i = 0; i < DTYPE_COUNT; i++) {
+        if (strcmp(dtype_name((enum dtype)i), format) == 0) {
+            *out = (enum dtype)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct load {
+    struct model *model;
+    struct problems problems;
+    size_t copies_bytes; /* so far */
+    uint64_t weight_bytes;
+};
+
+static bool check_slot(void *context, const struct slot *slot, const char *name,
+                       struct weight *weight)
+{
+    (void)weight;
+    struct load *load = context;
+    const struct tensor *tensor = checkpoint_find(&load->model->files->checkpoint, name);
+    if (tensor == NULL) {
+        problems_add(&load->problems, "%s is missing", name);
+        return true;
+    }
+    enum dtype dtype;
+    if (!find_dtype(tensor->format, &dtype))
+        problems_add(&load->problems, "%s is %s, want BF16, F16 or F32", name, tensor->format);
+    const int64_t want[2] = {whole(&load->model->config, slot->rows),
+                             whole(&load->model->config, slot->columns)};
+    const int n_dims = slot->columns == DIM_NONE ? 1 : 2;
+    if (tensor->n_dims != n_dims ||
+        memcmp(tensor->shape, want, (size_t)n_dims * sizeof *want) != 0) {
+        char found_text[96], want_text[64];
+        problems_add(
+            &load->problems, "%s is %s, want %s", name,
+            tensor_shape_text(found_text, sizeof found_text, tensor->n_dims, tensor->shape),
+            tensor_shape_text(want_text, sizeof want_text, n_dims, want));
+    }
+    return true;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static bool in_slots(const struct slot *slots, const char *name, const struct model_config *config)
+{
+    for (const struct slot *slot = slots; slot->name != NULL; slot++) {
+        /* a head beside tied embeddings is a copy that some tools save: passed over */
+        if (strcmp(slot->name, name) == 0 &&
+            (slot_present(slot, config) || slot->presence == UNLESS_TIED))
+            return true;
+    }
+    return false;
+}
+
+/* Layer numbers in their plain spelling only: a "007" would be a second name of a tensor. */
+static bool is_expected(const char *name, const struct model_config *config)
+{
+    const struct family *family = config->family;
+    for (const char *const *end = family->ignored; *end != NULL; end++) {
+        if (ends_with(name, *end))
+            return true;
+    }
+    const size_t n_prefix = strlen(family->layer_prefix);
+    if (strncmp(name, family->layer_prefix, n_prefix) != 0)
+        return in_slots(family->model_slots, name, config);
+    char *rest;
+    const char *const digits = name + n_prefix;
+    const long layer = strtol(digits, &rest, 10);
+    const bool plain =
+        digits[0] >= '0' && digits[0] <= '9' && (digits[0] != '0' || rest == digits + 1);
+    return plain && layer < config->n_layers && *rest == '.' &&
+           in_slots(family->layer_slots, rest + 1, config);
+}
+
+static void find_extra(struct load *load)
+{
+    const struct checkpoint *checkpoint = &load->model->files->checkpoint;
+    for (int f = 0; f < checkpoint->n_files; f++) {
+        const struct safetensors *file = &checkpoint->file[f];
+        for (int i = 0; i < file->n_tensors; i++) {
+            if (!is_expected(file->tensor[i].name, &load->model->config))
+                problems_add(&load->problems, "%s is not part of this model", file->tensor[i].name);
+        }
+    }
+}
+
+static bool choose_compute(struct model *model, const char *dtype, struct error *err)
+{
+    const struct tensor *embedding =
+        checkpoint_find(&model->files->checkpoint, model->config.family->model_slots[0].name);
+    check(embedding != NULL && find_dtype(embedding->format, &model->config.checkpoint_dtype));
+    if (strcmp(dtype, "auto") == 0)
+        model->compute = model->config.checkpoint_dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    else if (strcmp(dtype, "bfloat16") == 0)
+        model->compute = DTYPE_BF16;
+    else if (strcmp(dtype, "float32") == 0 || strcmp(dtype, "float16") == 0 ||
+             strcmp(dtype, "float") == 0 || strcmp(dtype, "half") == 0)
+        model->compute = DTYPE_F32;
+    else
+        return error_set(err, ERROR_INPUT,
+                         "dtype \"%.40s\", want auto, bfloat16, float16 or float32", dtype);
+    return true;
+}
+
+/* Matrices meet operands, which have one format; vectors and sums take any. */
+static enum dtype wanted_dtype(const struct model *model, const struct slot *slot,
+                               enum dtype stored)
+{
+    return slot->columns != DIM_NONE && model->compute == DTYPE_BF16 ? DTYPE_BF16 : stored;
+}
+
+static float read_number(const unsigned char *at, enum dtype dtype)
+{
+    uint16_t half;
+    float single;
+    memcpy(&half, at, sizeof half);
+    switch (dtype) {
+    case DTYPE_F32:
+        memcpy(&single, at, sizeof single);
+        return single;
+    case DTYPE_BF16:
+        return bf16_to_f32((bf16){half});
+    default:
+        return f16_to_f32(half);
+    }
+}
+
+static void copy_row(unsigned char *to, enum dtype to_dtype, const unsigned char *from,
+                     enum dtype from_dtype, int64_t n)
+{
+    if (to_dtype == from_dtype) {
+        memcpy(to, from, (size_t)n * dtype_bytes(to_dtype));
+        return;
+    }
+    check(to_dtype == DTYPE_BF16);
+    for (int64_t i = 0; i < n; i++) {
+        const bf16 v =
+            bf16_from_f32(read_number(from + (size_t)i * dtype_bytes(from_dtype), from_dtype));
+        memcpy(to + (size_t)i * sizeof v, &v, sizeof v);
+    }
+}
+
+/* Once with copies NULL to count the bytes of copies, once to set everything. */
+static bool place_slot(void *context, const struct slot *slot, const char *name,
+                       struct weight *weight)
+{
+    struct load *load = context;
+    struct model *model = load->model;
+    const struct tensor *tensor = checkpoint_find(&model->files->checkpoint, name);
+    enum dtype stored;
+    check(tensor != NULL && find_dtype(tensor->format, &stored));
+    const enum dtype wanted = wanted_dtype(model, slot, stored);
+    const struct weight_shape shape = weight_shape_of(model, slot);
+    const int64_t stride = slot->columns == DIM_NONE ? whole(&model->config, slot->rows)
+                                                     : whole(&model->config, slot->columns);
+    const int64_t first = slot->columns == DIM_NONE
+                              ? part(model, slot->rows).lo
+                              : part(model, slot->rows).lo * stride + part(model, slot->columns).lo;
+    const size_t n_bytes = (size_t)(shape.n_rows * shape.n_columns) * dtype_bytes(wanted);
+    const unsigned char *data = tensor->data + (size_t)first * dtype_bytes(stored);
+
+    const bool in_place = wanted == stored && (uintptr_t)tensor->data % dtype_bytes(stored) == 0;
+    const size_t begin = load->copies_bytes;
+    if (!in_place)
+        load->copies_bytes += (n_bytes + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
+    load->weight_bytes += n_bytes;
+    if (in_place) {
+        *weight = (struct weight){.data = data, .dtype = stored, .row_stride = stride};
+        file_map_prefetch(&tensor->file->map, data,
+                          (size_t)(shape.n_rows * stride) * dtype_bytes(stored));
+    } else if (model->files->copies != NULL) {
+        unsigned char *copy = (unsigned char *)model->files->copies + begin;
+        for (int64_t row = 0; row < shape.n_rows; row++)
+            copy_row(copy + (size_t)(row * shape.n_columns) * dtype_bytes(wanted), wanted,
+                     data + (size_t)(row * stride) * dtype_bytes(stored), stored, shape.n_columns);
+        *weight = (struct weight){.data = copy, .dtype = wanted, .row_stride = shape.n_columns};
+    }
+    return true;
+}
+
+static bool place(struct model *model, struct error *err)
+{
+    struct model_files *files = model->files;
+    struct load count = {.model = model};
+    weights_visit(model, place_slot, &count);
+    if (count.copies_bytes > 0) {
+        if (!memory_map(&files->copies, count.copies_bytes, err))
+            return error_in(err, "copies of weights that cannot be used in place");
+        files->copies_bytes = count.copies_bytes;
+        struct load copy = {.model = model};
+        weights_visit(model, place_slot, &copy);
+    }
+    model->weight_bytes = count.weight_bytes;
+    model->copied_bytes = count.copies_bytes;
+    if (model->config.tied)
+        model->lm_head = model->embed_tokens;
+    return true;
+}
+
+bool weights_load(struct model *model, const char *dtype, struct error *err)
+{
+    struct load load = {.model = model};
+    weights_visit(model, check_slot, &load);
+    find_extra(&load);
+    if (!problems_none(&load.problems, err))
+        return error_in(err, "%s", model->files->checkpoint.file[0].path);
+    return choose_compute(model, dtype, err) && place(model, err);
+}
