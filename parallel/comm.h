@@ -1,8 +1,9 @@
 /* parallel/comm.h: what the ranks of a group do together.
  *
  * A group is the ranks that hold the shards of the same tensors, or all ranks of the job. Every
- * rank of the group makes the same calls in the same order with the same sizes; a rank that does
- * not is a bug, and shows as a timeout that names the call and the ranks that did not come.
+ * rank of the group makes the same calls in the same order with the same sizes (send and receive
+ * apart: they are between two). A rank that does not is a bug; it shows as an error that names the
+ * call and the ranks that did not come, or that came to another call.
  *
  * Buffers belong to the caller. A call returns when its work is done on this rank (CUDA: when it
  * is queued on the device's stream). A failure is ERROR_PEER or ERROR_SYSTEM and final: after it
@@ -27,7 +28,8 @@ struct comm_ops {
 
     /* sum[i] = tree over all leaves; the same bits on every rank, and for every size of the group.
      * parts: [n_parts of this rank][count], the maximal subtrees of its run in order; they may be
-     * overwritten, and `sum` may be parts. float32. */
+     * overwritten, and `sum` may be parts. float32. The calling thread's floating point mode is
+     * that of device_open_cpu(). */
     bool (*tree_reduce)(struct comm *, struct device *, float *sum, float *parts, int n_leaves,
                         size_t count, struct error *);
 
@@ -38,11 +40,14 @@ struct comm_ops {
 
     /* Bytes of rank `root` to everyone, host memory: it carries step plans. With `idle` the others
      * may wait for ever and at little cost (a worker between two steps); otherwise the deadline of
-     * the group holds. */
+     * the group holds. The root does not wait for anyone to come to this broadcast while its
+     * bytes fit the group's buffers: so an idle broadcast of one byte from each rank in turn is a
+     * barrier without a deadline (after loading). 0 bytes do nothing. */
     bool (*broadcast)(struct comm *, void *bytes, size_t n_bytes, int root, bool idle,
                       struct error *);
 
-    /* To and from one rank of the group: pipeline stages. */
+    /* To and from one other rank of the group, in order: pipeline stages. A send may return before
+     * its receive has begun, or wait for it: two ranks that first send to each other may hang. */
     bool (*send)(struct comm *, struct device *, const void *bytes, size_t n_bytes, int to,
                  struct error *);
     bool (*receive)(struct comm *, struct device *, void *bytes, size_t n_bytes, int from,
@@ -65,8 +70,8 @@ struct comm_settings {
 bool comm_open_self(struct comm **out, struct error *err);
 
 /* Ranks that share memory. The caller brings the memory: one mapping of comm_shm_bytes(size),
- * zeroed, the same for all ranks (an anonymous shared mapping between threads or after fork, a
- * POSIX shared memory object between processes). It must outlive the comm. */
+ * zeroed, the same for all ranks, aligned to a page (an anonymous shared mapping between threads
+ * or after fork, a POSIX shared memory object between processes). It must outlive the comm. */
 size_t comm_shm_bytes(int size);
 bool comm_open_shm(struct comm **out, void *memory, int rank, int size,
                    const struct comm_settings *settings, struct error *err);

@@ -1,0 +1,56 @@
+#include "parallel/call.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/system.h"
+
+#include <stdio.h>
+
+const char *call_name(enum call_kind kind)
+{
+    static const char *const name[N_CALL_KINDS] = {
+        "no call", "tree_reduce", "all_gather", "broadcast", "send", "receive",
+    };
+    check(kind < N_CALL_KINDS);
+    return name[kind];
+}
+
+void call_begin(struct call *call, enum call_kind kind, uint64_t size)
+{
+    call->kind = kind;
+    call->number++;
+    call->size = size;
+    call->give_up_at = INT64_MAX;
+}
+
+void call_set_deadline(struct call *call, const struct comm_settings *settings)
+{
+    call->deadline_ns = settings->deadline_ns;
+    call->give_up_at = clock_now_ns() + settings->deadline_ns;
+}
+
+bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, struct error *err)
+{
+    char list[256] = "";
+    int n_missing = 0, len = 0;
+    for (int rank = 0; rank < n_ranks; rank++) {
+        if (!is_missing[rank])
+            continue;
+        n_missing++;
+        if (len < (int)sizeof list - 16)
+            len +=
+                snprintf(list + len, sizeof list - (size_t)len, "%s%d", len > 0 ? ", " : "", rank);
+        else if (list[len - 1] != '.')
+            len += snprintf(list + len, sizeof list - (size_t)len, ", ...");
+    }
+    return error_set(err, ERROR_PEER, "%s #%llu: %s %s did not come within %.1f s",
+                     call_name(call->kind), (unsigned long long)call->number,
+                     n_missing == 1 ? "rank" : "ranks", list, (double)call->deadline_ns * 1e-9);
+}
+
+bool call_differs(const struct call *call, int rank, enum call_kind theirs, struct error *err)
+{
+    const char *what = theirs == call->kind ? "the same with another size" : call_name(theirs);
+    return error_set(err, ERROR_PEER, "%s #%llu: rank %d came to %s: the ranks are out of step",
+                     call_name(call->kind), (unsigned long long)call->number, rank, what);
+}

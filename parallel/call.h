@@ -1,0 +1,37 @@
+/* parallel/call.h: one call of a communicator, for deadlines and for errors. Private to parallel/.
+ */
+#pragma once
+#include "parallel/comm.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+enum call_kind {
+    CALL_NONE,
+    CALL_TREE_REDUCE,
+    CALL_ALL_GATHER,
+    CALL_BROADCAST,
+    CALL_SEND,
+    CALL_RECEIVE,
+    N_CALL_KINDS
+};
+
+struct call {
+    enum call_kind kind;
+    uint64_t number;    /* of this group, from 1, as this rank counts */
+    uint64_t size;      /* what the ranks must agree on: bytes, floats and leaves, or a hash */
+    int64_t give_up_at; /* clock_now_ns; INT64_MAX: never */
+    int64_t deadline_ns;
+};
+
+const char *call_name(enum call_kind kind);
+/* The next call of a group whose last one was `call`. */
+void call_begin(struct call *call, enum call_kind kind, uint64_t size);
+void call_set_deadline(struct call *call, const struct comm_settings *settings);
+
+/* Both ERROR_PEER and false: "tree_reduce #4711: ranks 1, 3 did not come within 10.0 s". */
+bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, struct error *err);
+/* "all_gather #12: rank 3 came to broadcast: the ranks are out of step". */
+bool call_differs(const struct call *call, int rank, enum call_kind theirs, struct error *err);
