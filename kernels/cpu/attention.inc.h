@@ -1,0 +1,337 @@
+/* kernels/cpu/attention.inc.h: causal attention over the paged cache, once for all levels.
+ *
+ * A file per instruction set includes one of vec_*.inc.h and then this. The order of every sum is
+ * that of docs/numerics.md, "Attention".
+ *
+ * One item of work is one KV head and a run of tokens of one sequence: its rows are these tokens
+ * times the query heads of that KV head, and all of them read the same keys and values. Per chunk
+ * of 256 positions, keys and values are first widened into panels of 16 lanes
+ * (attention_pack.inc.h):
+ *
+ *     scores  lanes are positions,      K_BLOCKs run along head_dim
+ *     output  lanes are along head_dim, K_BLOCKs run along positions
+ *
+ * so that both products are one function, tile(): a broadcast number of the row times a vector of
+ * the panel. Rows are taken TILE_ROWS at a time; scores of a tile stay in L1, panels in L2.
+ *
+ * A row never depends on the others of its item: blocks of positions that it does not see add
+ * zeros (p = 0 times a finite value), whose only trace could be the sign of a zero, and that is
+ * wiped out at the end of the chunk. Where a value of the chunk is not finite, its rows are done
+ * one at a time, each over the values that it sees. */
+#pragma once
+#ifndef VEC_LANES
+#include "kernels/cpu/vec_scalar.inc.h"
+#endif
+#include "base/team.h"
+#include "kernels/cpu/attention_pack.inc.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/exp.inc.h"
+#include "kernels/cpu/operand.inc.h"
+#include "kernels/device.h"
+
+/* ---- products ---- */
+
+/* out[r][16 v + lane] = sum over k of a[r][k] * panel v [k][lane], in the canonical order. */
+static inline __attribute__((always_inline)) void tile(float *out, size_t out_stride,
+                                                       const float *a, size_t a_stride,
+                                                       struct panels b, int n_blocks,
+                                                       const int n_rows, const int n_vecs)
+{
+    for (int block = 0; block < n_blocks; block++, a += K_BLOCK, b.data += b.block_stride) {
+        struct vec even[TILE_ROWS][TILE_VECS], odd[TILE_ROWS][TILE_VECS];
+        for (int r = 0; r < n_rows; r++)
+            for (int v = 0; v < n_vecs; v++)
+                even[r][v] = odd[r][v] = vec_set(0.0f);
+        for (size_t k = 0; k < K_BLOCK; k += 2) {
+            struct vec b0[TILE_VECS], b1[TILE_VECS];
+            for (int v = 0; v < n_vecs; v++) {
+                const float *from = b.data + (size_t)v * b.vec_stride + k * VEC_LANES;
+                b0[v] = vec_load(from);
+                b1[v] = vec_load(from + VEC_LANES);
+            }
+            for (int r = 0; r < n_rows; r++) {
+                const float *pair = a + (size_t)r * a_stride + k;
+                const struct vec a0 = vec_set(pair[0]), a1 = vec_set(pair[1]);
+                for (int v = 0; v < n_vecs; v++) {
+                    even[r][v] = vec_fma(a0, b0[v], even[r][v]);
+                    odd[r][v] = vec_fma(a1, b1[v], odd[r][v]);
+                }
+            }
+        }
+        for (int r = 0; r < n_rows; r++)
+            for (int v = 0; v < n_vecs; v++) {
+                float *to = out + (size_t)r * out_stride + v * VEC_LANES;
+                const struct vec sum = block ? vec_load(to) : vec_set(0.0f);
+                vec_store(to, vec_add(sum, vec_add(even[r][v], odd[r][v])));
+            }
+    }
+}
+
+/* The same over n_vecs panels, a multiple of TILE_VECS. */
+static void product(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
+                    int n_blocks, int n_rows, int n_vecs)
+{
+    for (int v = 0; v < n_vecs; v += TILE_VECS) {
+        switch (n_rows) {
+#define ROWS(n)                                                                                 \
+    case n:                                                                                     \
+        if (n <= TILE_ROWS)                                                                     \
+            tile(out, out_stride, a, a_stride, b, n_blocks, n <= TILE_ROWS ? n : 1, TILE_VECS); \
+        break;
+            ROWS(1)
+            ROWS(2)
+            ROWS(3)
+            ROWS(4)
+            ROWS(5)
+            ROWS(6)
+#undef ROWS
+        }
+        out += TILE_VECS * VEC_LANES;
+        b.data += TILE_VECS * b.vec_stride;
+    }
+}
+
+/* ---- one tile of rows over one chunk ---- */
+
+struct span { /* positions of the chunk that a row sees */
+    int begin, end;
+};
+
+static struct span row_span(const struct attention_rows *rows, int row, int chunk)
+{
+    const int end = rows->position + row / rows->n_heads + 1 - chunk * ATTENTION_CHUNK;
+    const int begin = rows->window > 0 ? end - rows->window : 0;
+    return (struct span){.begin = begin > 0 ? begin : 0,
+                         .end = end < ATTENTION_CHUNK ? end : ATTENTION_CHUNK};
+}
+
+/* Scores become weights relative to their maximum, rounded to the cache dtype; those outside the
+ * span become zero. `begin` and `end` are multiples of K_BLOCK around it. */
+static struct softmax softmax_row(float *score, struct span span, int begin, int end, float scale,
+                                  enum dtype dtype)
+{
+    const struct vec lowest = vec_set(-INFINITY), by = vec_set(scale);
+    struct vec largest = lowest;
+    for (int i = begin; i < end; i += VEC_LANES) {
+        const struct vec s = vec_mul(vec_load(score + i), by);
+        const struct vec seen = vec_keep(s, span.begin - i, span.end - i, lowest);
+        largest = vec_max(seen, largest);
+        vec_store(score + i, seen);
+    }
+    const float max = vec_largest(largest);
+    struct vec sum = vec_set(0.0f);
+    for (int i = begin; i < end; i += VEC_LANES) {
+        const struct vec e = vec_exp(vec_sub(vec_load(score + i), vec_set(max)));
+        const struct vec p = vec_keep(e, span.begin - i, span.end - i, vec_set(0.0f));
+        sum = vec_add(sum, p);
+        vec_store(score + i, dtype == DTYPE_BF16 ? vec_round_bf16(p) : p);
+    }
+    return (struct softmax){.max = max, .sum = vec_sum(sum)};
+}
+
+/* One chunk onto those before it: the output, the sum and the maximum of one row. */
+static void combine_row(struct softmax *all, float *out, struct softmax chunk, const float *add,
+                        int n)
+{
+    const float max = all->max > chunk.max ? all->max : chunk.max;
+    const float keep = vec_first(vec_exp(vec_set(all->max - max)));
+    const float take = vec_first(vec_exp(vec_set(chunk.max - max)));
+    *all = (struct softmax){.max = max, .sum = all->sum * keep + chunk.sum * take};
+    const struct vec a = vec_set(keep), b = vec_set(take), zero = vec_set(0.0f);
+    for (int i = 0; i < n; i += VEC_LANES) {
+        const struct vec positive = vec_add(vec_load(add + i), zero); /* -0 becomes +0 */
+        const struct vec old = vec_mul(vec_load(out + i), a);
+        vec_store(out + i, vec_add(old, vec_mul(positive, b)));
+    }
+}
+
+/* Rows [row, row + n_rows) over one chunk whose panels are packed. */
+static void attend_tile(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
+                        int row, int n_rows, bool finite)
+{
+    int begin = ATTENTION_CHUNK, end = 0;
+    struct span span[TILE_ROWS];
+    for (int r = 0; r < n_rows; r++) {
+        span[r] = row_span(rows, row + r, chunk);
+        if (span[r].begin >= span[r].end)
+            continue;
+        begin = span[r].begin < begin ? span[r].begin : begin;
+        end = span[r].end > end ? span[r].end : end;
+    }
+    if (begin >= end)
+        return;
+    begin = begin / K_BLOCK * K_BLOCK;
+    end = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+
+    const size_t dim = (size_t)rows->dim;
+    product(s->score + begin, ATTENTION_CHUNK, s->query + (size_t)row * dim, dim,
+            key_panels(s, rows->dim, begin), rows->dim / K_BLOCK, n_rows,
+            (end - begin) / VEC_LANES);
+    struct softmax softmax[TILE_ROWS];
+    for (int r = 0; r < n_rows; r++)
+        softmax[r] = softmax_row(s->score + r * ATTENTION_CHUNK, span[r], begin, end, rows->scale,
+                                 rows->cache->dtype);
+    const int n_blocks = (end - begin) / K_BLOCK;
+    if (finite)
+        product(s->chunk_out, dim, s->score + begin, ATTENTION_CHUNK,
+                value_panels(s, rows->dim, begin), n_blocks, n_rows, rows->dim / VEC_LANES);
+    for (int r = 0; r < n_rows; r++) {
+        if (span[r].begin >= span[r].end)
+            continue;
+        if (!finite) {
+            pack_values(rows, s, chunk, span[r].begin, span[r].end);
+            const int from = span[r].begin / K_BLOCK * K_BLOCK;
+            product(s->chunk_out + (size_t)r * dim, dim, s->score + r * ATTENTION_CHUNK + from,
+                    ATTENTION_CHUNK, value_panels(s, rows->dim, from),
+                    (span[r].end - from + K_BLOCK - 1) / K_BLOCK, 1, rows->dim / VEC_LANES);
+        }
+        combine_row(&s->softmax[row + r], s->out + (size_t)(row + r) * dim, softmax[r],
+                    s->chunk_out + (size_t)r * dim, rows->dim);
+    }
+}
+
+/* ---- one item ---- */
+
+static void read_queries(const struct attention_args *a, const struct attention_rows *rows,
+                         float *query)
+{
+    const size_t head_dim = (size_t)rows->cache->head_dim;
+    for (int r = 0; r < rows->n_rows; r++, query += rows->dim) {
+        const size_t t = (size_t)(rows->first_token + r / rows->n_heads);
+        const size_t head = (size_t)(rows->first_head + r % rows->n_heads);
+        const size_t at = (t * (size_t)a->n_heads + head) * head_dim;
+        memset(query, 0, (size_t)rows->dim * sizeof *query);
+        for (size_t i = 0; i < head_dim; i++)
+            query[i] = rows->cache->dtype == DTYPE_F32 ? ((const float *)a->q)[at + i]
+                                                       : bf16_to_f32(((const bf16 *)a->q)[at + i]);
+    }
+}
+
+static void write_rows(const struct attention_args *a, const struct attention_rows *rows,
+                       const struct attention_scratch *s)
+{
+    const int head_dim = rows->cache->head_dim;
+    for (int r = 0; r < rows->n_rows; r++) {
+        float *out = s->out + (size_t)r * (size_t)rows->dim;
+        const struct vec by = vec_set(1.0f / s->softmax[r].sum);
+        for (int i = 0; i < rows->dim; i += VEC_LANES)
+            vec_store(out + i, vec_mul(vec_load(out + i), by));
+        const int head = rows->first_head + r % rows->n_heads;
+        const int token = rows->first_token + r / rows->n_heads;
+        operand_store_run(&a->out, a->leaves, token, head * head_dim, out, head_dim);
+        if (head == 0)
+            operand_store_padding(&a->out, a->leaves, token);
+    }
+}
+
+static void attend(const struct attention_args *a, const struct attention_rows *rows,
+                   struct attention_scratch *s)
+{
+    read_queries(a, rows, s->query);
+    memset(s->out, 0, (size_t)(rows->n_rows * rows->dim) * sizeof *s->out);
+    for (int r = 0; r < rows->n_rows; r++)
+        s->softmax[r] = (struct softmax){.max = -INFINITY, .sum = 0.0f};
+
+    const int first_seen = row_span(rows, 0, 0).begin; /* of the first row; chunk 0 counts from 0 */
+    const int n_seen = rows->position + (rows->n_rows - 1) / rows->n_heads + 1;
+    for (int chunk = first_seen / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < n_seen; chunk++) {
+        const int at = chunk * ATTENTION_CHUNK;
+        const int begin = first_seen > at ? first_seen - at : 0;
+        const int end = n_seen - at < ATTENTION_CHUNK ? n_seen - at : ATTENTION_CHUNK;
+        pack_keys(rows, s, chunk, begin, end);
+        const bool finite = pack_values(rows, s, chunk, begin, end);
+        for (int row = 0, left = rows->n_rows; left > 0;) {
+            const int n_tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
+            const int n = (left + n_tiles - 1) / n_tiles; /* 8 rows as 4 + 4, not 6 + 2 */
+            attend_tile(rows, s, chunk, row, n, finite);
+            row += n;
+            left -= n;
+        }
+    }
+    write_rows(a, rows, s);
+}
+
+/* ---- sharing the work ---- */
+
+struct attention_work {
+    const struct attention_args *args;
+    struct device *device;
+    int tokens_per_item, n_runs; /* runs of tokens, over all sequences */
+};
+
+/* Runs of tokens are numbered so that those of sequence s start at
+ * first_row[s] / tokens_per_item + s: always room enough, and found by halving. */
+static int sequence_of_run(const struct attention_work *work, int run)
+{
+    const struct attention_args *a = work->args;
+    int lo = 0, hi = a->n_sequences;
+    while (hi - lo > 1) {
+        const int mid = lo + (hi - lo) / 2;
+        if (a->first_row[mid] / work->tokens_per_item + mid <= run)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static void attention_item(void *context, int item, int thread)
+{
+    const struct attention_work *work = context;
+    const struct attention_args *a = work->args;
+    const int run = work->n_runs - 1 - item / a->cache->n_kv_heads; /* the longest first */
+    const int kv_head = item % a->cache->n_kv_heads;
+    const int sequence = sequence_of_run(work, run);
+    const int first_row = a->first_row[sequence], end_row = a->first_row[sequence + 1];
+    const int in_sequence = run - (first_row / work->tokens_per_item + sequence);
+    const int token = first_row + in_sequence * work->tokens_per_item;
+    if (token >= end_row)
+        return;
+
+    struct attention_rows rows = {.cache = a->cache,
+                                  .block = a->block + a->first_block[sequence],
+                                  .kv_head = kv_head,
+                                  .dim = padded_dim(a->cache->head_dim),
+                                  .first_token = token,
+                                  .position = a->n_computed[sequence] + token - first_row,
+                                  .window = a->window,
+                                  .scale = a->scale};
+    const int left = end_row - token;
+    const int n_tokens = left < work->tokens_per_item ? left : work->tokens_per_item;
+    struct attention_scratch scratch =
+        attention_scratch_make(work->device->scratch[thread], rows.dim);
+    for (int head = 0; head < a->n_heads; head += rows.n_heads) {
+        rows.first_head = head;
+        for (rows.n_heads = 1; head + rows.n_heads < a->n_heads; rows.n_heads++)
+            if (a->kv_of_head[head + rows.n_heads] != a->kv_of_head[head] ||
+                rows.n_heads == ATTENTION_ROWS)
+                break;
+        rows.n_rows = n_tokens * rows.n_heads;
+        if (a->kv_of_head[head] == kv_head)
+            attend(a, &rows, &scratch);
+    }
+}
+
+/* Query heads that share a KV head, at most. */
+static int largest_group(const struct attention_args *a)
+{
+    int largest = 1, n = 1;
+    for (int h = 1; h < a->n_heads; h++) {
+        n = a->kv_of_head[h] == a->kv_of_head[h - 1] ? n + 1 : 1;
+        largest = n > largest ? n : largest;
+    }
+    return largest;
+}
+
+void LEVEL(attention)(struct device *device, const struct attention_args *args)
+{
+    if (args->n_tokens == 0)
+        return;
+    const int group = largest_group(args);
+    const int tokens = group < ATTENTION_ROWS ? ATTENTION_ROWS / group : 1;
+    struct attention_work work = {.args = args,
+                                  .device = device,
+                                  .tokens_per_item = tokens,
+                                  .n_runs = args->n_tokens / tokens + args->n_sequences};
+    team_run(device->team, attention_item, &work, work.n_runs * args->cache->n_kv_heads);
+}

@@ -1,0 +1,208 @@
+/* kernels/cpu/attention_pack.inc.h: what one item of attention works on, and how keys and values
+ * come out of the paged cache. Include one of vec_*.inc.h first. */
+#pragma once
+#ifndef VEC_LANES
+#include "kernels/cpu/vec_scalar.inc.h"
+#endif
+#include "base/check.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/ops.h"
+
+enum {
+    ATTENTION_CHUNK = 256,   /* positions; part of the numerics, never tuned */
+    ATTENTION_ROWS = 128,    /* of one item: enough to make the packing cheap */
+    ATTENTION_MAX_DIM = 512, /* head_dim, for the scratch memory */
+    PANEL_BLOCK = K_BLOCK * VEC_LANES,
+};
+
+/* The rows of one item: row r is token first_token + r / n_heads, head first_head + r % n_heads. */
+struct attention_rows {
+    const struct kv_cache *cache;
+    const int32_t *block; /* of the sequence */
+    int kv_head, dim;     /* dim: padded_dim(head_dim) */
+    int first_token, first_head, n_heads, n_rows;
+    int position; /* of first_token in its sequence */
+    int window;
+    float scale;
+};
+
+struct softmax {
+    float max, sum;
+};
+
+struct attention_scratch {
+    float *keys;      /* [16 panels of 16 positions][dim][16 positions] */
+    float *values;    /* [8 blocks][dim / 16 panels][32 positions][16 of dim] */
+    float *query;     /* [ATTENTION_ROWS][dim] */
+    float *out;       /* [ATTENTION_ROWS][dim] of the chunks so far, relative to softmax[].max */
+    float *score;     /* [TILE_ROWS][ATTENTION_CHUNK] */
+    float *chunk_out; /* [TILE_ROWS][dim] */
+    struct softmax *softmax; /* [ATTENTION_ROWS] */
+};
+
+/* Panels of 16 lanes: panel v, block i of K_BLOCK is at data + v vec_stride + i block_stride. */
+struct panels {
+    const float *data;
+    size_t vec_stride, block_stride;
+};
+
+/* Head dimensions are padded with zeros to whole blocks and whole pairs of vectors. */
+static inline int padded_dim(int head_dim) { return (head_dim + K_BLOCK - 1) / K_BLOCK * K_BLOCK; }
+
+static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
+{
+    enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + TILE_ROWS };
+    enum { OTHER_FLOATS = TILE_ROWS * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
+    _Static_assert((FLOATS_PER_DIM * ATTENTION_MAX_DIM + OTHER_FLOATS) * sizeof(float) <=
+                       CPU_SCRATCH_BYTES,
+                   "attention needs more scratch memory");
+    check(dim <= ATTENTION_MAX_DIM);
+    struct attention_scratch s;
+    const size_t d = (size_t)dim;
+    s.keys = memory;
+    s.values = s.keys + ATTENTION_CHUNK * d;
+    s.query = s.values + ATTENTION_CHUNK * d;
+    s.out = s.query + ATTENTION_ROWS * d;
+    s.chunk_out = s.out + ATTENTION_ROWS * d;
+    s.score = s.chunk_out + TILE_ROWS * d;
+    s.softmax = (struct softmax *)(s.score + TILE_ROWS * ATTENTION_CHUNK);
+    return s;
+}
+
+/* From `position` of the chunk on, a multiple of K_BLOCK. */
+static inline struct panels key_panels(const struct attention_scratch *s, int dim, int position)
+{
+    const size_t stride = (size_t)dim * VEC_LANES;
+    return (struct panels){.data = s->keys + (size_t)(position / VEC_LANES) * stride,
+                           .vec_stride = stride,
+                           .block_stride = PANEL_BLOCK};
+}
+
+static inline struct panels value_panels(const struct attention_scratch *s, int dim, int position)
+{
+    const size_t stride = (size_t)dim * K_BLOCK;
+    return (struct panels){.data = s->values + (size_t)(position / K_BLOCK) * stride,
+                           .vec_stride = PANEL_BLOCK,
+                           .block_stride = stride};
+}
+
+/* Element of cache->k or ->v where the block of this position begins, for this head. */
+static inline size_t cache_block_at(const struct attention_rows *rows, int position)
+{
+    const struct kv_cache *c = rows->cache;
+    const size_t block = (size_t)rows->block[position / c->block_tokens];
+    return (block * (size_t)c->n_kv_heads + (size_t)rows->kv_head) * (size_t)c->block_tokens *
+           (size_t)c->head_dim;
+}
+
+/* The first n of 16 times 32 bits, zeros after them. */
+static inline struct vec load_bytes(const char *from, size_t n_bytes)
+{
+    if (n_bytes >= sizeof(struct vec))
+        return vec_load(from);
+    float part[VEC_LANES] = {0};
+    memcpy(part, from, n_bytes);
+    return vec_load(part);
+}
+
+/* 16 positions from `first` on, of which [begin, end) are read and the others are zero, as
+ * panel[dim][16 positions]. */
+static void pack_key_panel(const struct attention_rows *rows, float *panel, int first, int begin,
+                           int end)
+{
+    const struct kv_cache *c = rows->cache;
+    const size_t element = c->dtype == DTYPE_F32 ? sizeof(float) : sizeof(bf16);
+    const size_t row_bytes = (size_t)c->head_dim * element;
+    const size_t in_block = (size_t)(first % c->block_tokens);
+    const char *from = begin < end ? (const char *)c->k + cache_block_at(rows, first) * element +
+                                         in_block * row_bytes
+                                   : NULL;
+    const size_t n_steps = (size_t)rows->dim * element / sizeof(struct vec);
+    for (size_t step = 0; step < n_steps; step++) {
+        const size_t at = step * sizeof(struct vec);
+        const size_t left = row_bytes > at ? row_bytes - at : 0;
+        struct vec m[VEC_LANES];
+        for (int j = 0; j < VEC_LANES; j++)
+            m[j] = j < begin || j >= end || left == 0
+                       ? vec_set(0.0f)
+                       : load_bytes(from + (size_t)j * row_bytes + at, left);
+        vec_transpose(m);
+        for (int i = 0; i < VEC_LANES; i++) {
+            if (c->dtype == DTYPE_F32) {
+                vec_store(panel, m[i]);
+                panel += VEC_LANES;
+            } else {
+                vec_store(panel, vec_even(m[i]));
+                vec_store(panel + VEC_LANES, vec_odd(m[i]));
+                panel += 2 * VEC_LANES;
+            }
+        }
+    }
+}
+
+/* Positions [begin, end) of the chunk; whole blocks of 32 around them are written. */
+static void pack_keys(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
+                      int begin, int end)
+{
+    const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+    for (int p = from; p < to; p += VEC_LANES)
+        pack_key_panel(rows, s->keys + (size_t)p * (size_t)rows->dim, chunk * ATTENTION_CHUNK + p,
+                       begin > p ? begin - p : 0, end - p < VEC_LANES ? end - p : VEC_LANES);
+}
+
+/* Two positions from a pair of the cache to their places in the panels; a position not to be read
+ * becomes zeros. Adds 0 * value to *zero, which stays 0 as long as all are finite. */
+static inline void pack_value_pair(const struct attention_rows *rows, float *to, size_t from,
+                                   bool first, bool second, struct vec *zero)
+{
+    const struct kv_cache *c = rows->cache;
+    const struct vec nothing = vec_set(0.0f);
+    for (int d = 0; d < rows->dim; d += VEC_LANES, to += PANEL_BLOCK) {
+        struct vec a = nothing, b = nothing;
+        const int left = c->head_dim - d;
+        if (left > 0 && c->dtype == DTYPE_BF16) {
+            const bf16 *pairs = (const bf16 *)c->v + from + 2 * d;
+            const struct vec both = load_bytes((const char *)pairs, (size_t)left * sizeof(float));
+            a = vec_even(both);
+            b = vec_odd(both);
+        } else if (left > 0) {
+            const float *pairs = (const float *)c->v + from + 2 * d;
+            float even[VEC_LANES] = {0}, odd[VEC_LANES] = {0};
+            for (int i = 0; i < VEC_LANES && i < left; i++) {
+                even[i] = pairs[2 * i];
+                odd[i] = pairs[2 * i + 1];
+            }
+            a = vec_load(even);
+            b = vec_load(odd);
+        }
+        a = first ? a : nothing;
+        b = second ? b : nothing;
+        *zero = vec_fma(a, nothing, vec_fma(b, nothing, *zero));
+        vec_store(to, a);
+        vec_store(to + VEC_LANES, b);
+    }
+}
+
+/* As pack_keys(); false if a value is not finite. */
+static bool pack_values(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
+                        int begin, int end)
+{
+    const struct kv_cache *c = rows->cache;
+    const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+    struct vec zero = vec_set(0.0f);
+    for (int p = from; p < to; p += 2) {
+        const bool first = p >= begin && p < end, second = p + 1 >= begin && p + 1 < end;
+        float *panel = s->values + (size_t)(p / K_BLOCK * K_BLOCK) * (size_t)rows->dim +
+                       (size_t)(p % K_BLOCK) * VEC_LANES;
+        if (!first && !second) {
+            for (int d = 0; d < rows->dim; d += VEC_LANES, panel += PANEL_BLOCK)
+                memset(panel, 0, 2 * sizeof(struct vec));
+            continue;
+        }
+        const int position = chunk * ATTENTION_CHUNK + p;
+        const size_t in_block = (size_t)(position % c->block_tokens);
+        const size_t at = cache_block_at(rows, position) + in_block * (size_t)c->head_dim;
+        pack_value_pair(rows, panel, at, first, second, &zero);
+    }
+    return vec_sum(zero) == 0.0f;
+}

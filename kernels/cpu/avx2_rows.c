@@ -1,0 +1,4 @@
+/* The row kernels of this level. */
+#include "kernels/cpu/vec_avx2.inc.h"
+
+#include "kernels/cpu/rows.inc.h"

@@ -1,0 +1,4 @@
+/* The row kernels of this level. */
+#include "kernels/cpu/vec_avx512.inc.h"
+
+#include "kernels/cpu/rows.inc.h"

@@ -1,0 +1,319 @@
+/* kernels/cpu/rows.inc.h: the operations on rows, once for all levels.
+ *
+ * A file per instruction set includes one of vec_*.inc.h and then this; LEVEL(name) is the name
+ * of a kernel there. The order of every sum is that of docs/numerics.md, "Rows".
+ *
+ * Operands are written in groups of 16 tokens, because a cache line of theirs holds a pair of
+ * each: one item is one group, unless there are fewer groups than threads (decoding), where it is
+ * one token. */
+#pragma once
+#ifndef VEC_LANES
+#include "kernels/cpu/vec_scalar.inc.h"
+#endif
+#include "base/team.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/exp.inc.h"
+#include "kernels/cpu/operand.inc.h"
+#include "kernels/device.h"
+#include "kernels/math.h"
+
+static inline int min_of(int a, int b) { return a < b ? a : b; }
+
+/* The first n of 16 lanes; zeros in the others, whose memory is not read. */
+static inline struct vec load_part(const float *p, int n)
+{
+    if (n >= VEC_LANES)
+        return vec_load(p);
+    float part[VEC_LANES] = {0};
+    memcpy(part, p, (size_t)n * sizeof *p);
+    return vec_load(part);
+}
+
+static inline void store_part(float *p, struct vec a, int n)
+{
+    if (n >= VEC_LANES) {
+        vec_store(p, a);
+        return;
+    }
+    float part[VEC_LANES];
+    vec_store(part, a);
+    memcpy(p, part, (size_t)n * sizeof *p);
+}
+
+/* The first n lanes to elements at, at + 1, ... of `p`. */
+static inline void store_as(void *p, enum dtype dtype, size_t at, struct vec a, int n)
+{
+    if (dtype == DTYPE_F32) {
+        store_part((float *)p + at, a, n);
+        return;
+    }
+    bf16 rounded[VEC_LANES];
+    vec_store_bf16(rounded, a);
+    memcpy((bf16 *)p + at, rounded, (size_t)min_of(n, VEC_LANES) * sizeof *rounded);
+}
+
+/* Elements at .. at + n - 1 as float32; exact. */
+static inline void widen(float *out, const struct weight *w, int64_t at, int n)
+{
+    int i = 0;
+    switch (w->dtype) {
+    case DTYPE_BF16:
+        for (const bf16 *p = (const bf16 *)w->data + at; i + VEC_LANES <= n; i += VEC_LANES)
+            vec_store(out + i, vec_load_bf16(p + i));
+        for (const bf16 *p = (const bf16 *)w->data + at; i < n; i++)
+            out[i] = bf16_to_f32(p[i]);
+        break;
+    case DTYPE_F16:
+        for (const uint16_t *p = (const uint16_t *)w->data + at; i < n; i++)
+            out[i] = f16_to_f32(p[i]);
+        break;
+    case DTYPE_F32:
+    default:
+        memcpy(out, (const float *)w->data + at, (size_t)n * sizeof *out);
+    }
+}
+
+/* ---- embed ---- */
+
+static void embed_item(void *context, int t, int thread)
+{
+    (void)thread;
+    const struct embed_args *a = context;
+    float *out = a->out + (size_t)t * (size_t)a->hidden;
+    const int64_t row = (int64_t)a->token[t] - a->first;
+    if (row < 0 || row >= a->count) {
+        memset(out, 0, (size_t)a->hidden * sizeof *out);
+        return;
+    }
+    const struct vec zero = vec_set(0.0f);
+    for (int i = 0; i < a->hidden; i += K_BLOCK) {
+        float block[K_BLOCK];
+        const int n = min_of(a->hidden - i, K_BLOCK);
+        widen(block, &a->table, row * a->table.row_stride + i, n);
+        for (int j = 0; j < n; j += VEC_LANES) /* adding 0 turns -0 into +0 */
+            store_part(out + i + j, vec_add(zero, load_part(block + j, n - j)), n - j);
+    }
+}
+
+void LEVEL(embed)(struct device *device, const struct embed_args *args)
+{
+    struct embed_args context = *args;
+    team_run(device->team, embed_item, &context, args->n_tokens);
+}
+
+/* ---- work on groups of tokens ---- */
+
+struct groups {
+    const void *args;
+    int n_tokens, tokens_per_item, items; /* items over the tokens */
+};
+
+static struct groups groups_make(const struct device *device, const void *args, int n_tokens)
+{
+    const int n_groups = (n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
+    const int per_item = n_groups < team_size(device->team) ? 1 : TOKEN_GROUP;
+    return (struct groups){.args = args,
+                           .n_tokens = n_tokens,
+                           .tokens_per_item = per_item,
+                           .items = (n_tokens + per_item - 1) / per_item};
+}
+
+/* ---- rms_norm ---- */
+
+/* residual += delta, and 1 / sqrt(mean(r^2) + eps). */
+static float rms_scale(float *residual, const float *delta, int hidden, float eps)
+{
+    struct vec sum = vec_set(0.0f);
+    for (int i = 0; i < hidden; i += VEC_LANES) {
+        const int n = hidden - i;
+        struct vec r = load_part(residual + i, n);
+        if (delta) {
+            r = vec_add(r, load_part(delta + i, n));
+            store_part(residual + i, r, n);
+        }
+        sum = vec_fma(r, r, sum);
+    }
+    return 1.0f / sqrtf(vec_sum(sum) / (float)hidden + eps);
+}
+
+static void rms_norm_item(void *context, int item, int thread)
+{
+    (void)thread;
+    const struct groups *groups = context;
+    const struct rms_norm_args *a = groups->args;
+    const struct leaves leaves = leaves_one(a->hidden);
+    const int first = item * groups->tokens_per_item;
+    const int n_rows = min_of(groups->tokens_per_item, a->n_tokens - first);
+
+    const float *row[TOKEN_GROUP]; /* [n_rows][hidden] */
+    struct vec scale[TOKEN_GROUP];
+    for (int r = 0; r < n_rows; r++) {
+        const size_t hidden = (size_t)a->hidden, t = (size_t)(first + r);
+        float *residual = a->residual + (a->row ? (size_t)a->row[t] : t) * hidden;
+        const float *delta = a->delta ? a->delta + t * hidden : NULL;
+        scale[r] = vec_set(rms_scale(residual, delta, a->hidden, a->eps));
+        row[r] = residual;
+    }
+    const int n_blocks = operand_blocks(&a->out);
+    for (int b = 0; b < n_blocks; b++) {
+        const struct k_block block = operand_block(&a->out, &leaves, b);
+        float weight[K_BLOCK] = {0}, values[TOKEN_GROUP][K_BLOCK];
+        widen(weight, &a->weight, block.k, block.n);
+        for (int r = 0; r < n_rows; r++)
+            for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
+                const int n = block.n - j > 0 ? block.n - j : 0;
+                const struct vec x = load_part(row[r] + block.k + (n > 0 ? j : 0), n);
+                vec_store(values[r] + j, vec_mul(vec_mul(x, scale[r]), vec_load(weight + j)));
+            }
+        operand_store_block(&a->out, block, first, n_rows, values);
+    }
+}
+
+void LEVEL(rms_norm)(struct device *device, const struct rms_norm_args *args)
+{
+    struct groups groups = groups_make(device, args, args->n_tokens);
+    team_run(device->team, rms_norm_item, &groups, groups.items);
+}
+
+/* ---- silu_mul ---- */
+
+enum { SILU_BLOCKS = 16 }; /* 512 columns an item, so that few tokens make enough items */
+
+static void silu_mul_item(void *context, int item, int thread)
+{
+    (void)thread;
+    const struct groups *groups = context;
+    const struct silu_mul_args *a = groups->args;
+    const int first = item % groups->items * groups->tokens_per_item;
+    const int n_rows = min_of(groups->tokens_per_item, a->n_tokens - first);
+    const int b_begin = item / groups->items * SILU_BLOCKS;
+    const int b_end = min_of(b_begin + SILU_BLOCKS, operand_blocks(&a->out));
+    const struct vec zero = vec_set(0.0f), one = vec_set(1.0f);
+
+    for (int b = b_begin; b < b_end; b++) {
+        const struct k_block block = operand_block(&a->out, a->leaves, b);
+        float values[TOKEN_GROUP][K_BLOCK] = {0};
+        for (int r = 0; r < n_rows; r++) {
+            const size_t at = (size_t)(first + r) * (size_t)a->ffn + (size_t)block.k;
+            for (int j = 0; j < block.n; j += VEC_LANES) {
+                const struct vec gate = load_part(a->gate + at + j, block.n - j);
+                const struct vec up = load_part(a->up + at + j, block.n - j);
+                const struct vec e = vec_exp(vec_sub(zero, gate));
+                vec_store(values[r] + j, vec_mul(vec_div(gate, vec_add(one, e)), up));
+            }
+        }
+        operand_store_block(&a->out, block, first, n_rows, values);
+    }
+}
+
+void LEVEL(silu_mul)(struct device *device, const struct silu_mul_args *args)
+{
+    struct groups groups = groups_make(device, args, args->n_tokens);
+    const int n_spans = (operand_blocks(&args->out) + SILU_BLOCKS - 1) / SILU_BLOCKS;
+    team_run(device->team, silu_mul_item, &groups, groups.items * n_spans);
+}
+
+/* ---- rope_store ---- */
+
+/* One head, rotated, to elements at .. of `out`. */
+static void rotate(void *out, enum dtype dtype, size_t at, const float *x, const float *cos_sin,
+                   int half, int head_dim)
+{
+    for (int i = 0; i < half; i += VEC_LANES) {
+        const int n = half - i;
+        const struct vec c = load_part(cos_sin + i, n), s = load_part(cos_sin + half + i, n);
+        const struct vec x1 = load_part(x + i, n), x2 = load_part(x + half + i, n);
+        store_as(out, dtype, at + i, vec_sub(vec_mul(x1, c), vec_mul(x2, s)), n);
+        store_as(out, dtype, at + half + i, vec_add(vec_mul(x2, c), vec_mul(x1, s)), n);
+    }
+    for (int i = 2 * half; i < head_dim; i += VEC_LANES)
+        store_as(out, dtype, at + i, load_part(x + i, head_dim - i), head_dim - i);
+}
+
+/* Positions lie in pairs: element i of this one is every second from `at` on. */
+static void store_value(void *cache, enum dtype dtype, size_t at, const float *x, int head_dim)
+{
+    for (int i = 0; i < head_dim; i++) {
+        if (dtype == DTYPE_F32)
+            ((float *)cache)[at + 2 * (size_t)i] = x[i];
+        else
+            ((bf16 *)cache)[at + 2 * (size_t)i] = bf16_from_f32(x[i]);
+    }
+}
+
+static void rope_store_item(void *context, int t, int thread)
+{
+    (void)thread;
+    const struct rope_store_args *a = context;
+    const struct kv_cache *cache = a->cache;
+    const size_t head_dim = (size_t)cache->head_dim, n_kv = (size_t)cache->n_kv_heads;
+    const size_t row = (size_t)t, n_heads = (size_t)a->n_heads;
+    const float *cos_sin = a->cos_sin + row * 2 * (size_t)a->half;
+    for (size_t h = 0; h < n_heads; h++) {
+        const size_t at = (row * n_heads + h) * head_dim;
+        rotate(a->q_out, cache->dtype, at, a->q + at, cos_sin, a->half, cache->head_dim);
+    }
+    const size_t block = (size_t)(a->slot[t] / cache->block_tokens);
+    const size_t in_block = (size_t)(a->slot[t] % cache->block_tokens);
+    for (size_t h = 0; h < n_kv; h++) {
+        const size_t from = (row * n_kv + h) * head_dim;
+        const size_t head_at = (block * n_kv + h) * (size_t)cache->block_tokens * head_dim;
+        rotate(cache->k, cache->dtype, head_at + in_block * head_dim, a->k + from, cos_sin, a->half,
+               cache->head_dim);
+        store_value(cache->v, cache->dtype, head_at + in_block / 2 * head_dim * 2 + in_block % 2,
+                    a->v + from, cache->head_dim);
+    }
+}
+
+void LEVEL(rope_store)(struct device *device, const struct rope_store_args *args)
+{
+    struct rope_store_args context = *args;
+    team_run(device->team, rope_store_item, &context, args->n_tokens);
+}
+
+/* ---- log_sum_exp ---- */
+
+/* Sum of exp(x - max) over one block. */
+static float block_sum(const float *x, int n, float max)
+{
+    struct vec sum = vec_set(0.0f);
+    for (int i = 0; i < n; i += VEC_LANES) {
+        const struct vec e = vec_exp(vec_sub(load_part(x + i, n - i), vec_set(max)));
+        sum = vec_add(sum, vec_keep(e, 0, n - i, vec_set(0.0f)));
+    }
+    return vec_sum(sum);
+}
+
+static float tree_sum(const float *x, int n_columns, float max, int lo, int hi)
+{
+    if (hi - lo == 1) {
+        const int at = lo * LOGITS_BLOCK;
+        return block_sum(x + at, min_of(LOGITS_BLOCK, n_columns - at), max);
+    }
+    const int mid = lo + (hi - lo + 1) / 2;
+    return tree_sum(x, n_columns, max, lo, mid) + tree_sum(x, n_columns, max, mid, hi);
+}
+
+static void log_sum_exp_item(void *context, int r, int thread)
+{
+    (void)thread;
+    const struct log_sum_exp_args *a = context;
+    const float *x = a->logits + (int64_t)r * a->row_stride;
+    const struct vec lowest = vec_set(-INFINITY);
+    struct vec largest = lowest;
+    for (int i = 0; i < a->n_columns; i += VEC_LANES) {
+        const int n = a->n_columns - i;
+        largest = vec_max(vec_keep(load_part(x + i, n), 0, n, lowest), largest);
+    }
+    const float max = vec_largest(largest);
+    const int n_blocks = (a->n_columns + LOGITS_BLOCK - 1) / LOGITS_BLOCK;
+    const float lse = max + math_log(tree_sum(x, a->n_columns, max, 0, n_blocks));
+    a->max[r] = lse == lse ? max : lse;
+    a->lse[r] = lse;
+}
+
+void LEVEL(log_sum_exp)(struct device *device, const struct log_sum_exp_args *args)
+{
+    struct log_sum_exp_args context = *args;
+    team_run(device->team, log_sum_exp_item, &context, args->n_rows);
+}
