@@ -1,0 +1,73 @@
+/* runtime/request/request.h: one choice of one request, from its prompt to its last token.
+ *
+ * A sequence of token ids and how far it is computed; numbers only. The scheduler moves it from
+ * waiting to running to finished and says which KV blocks it has; here is what is true of it
+ * alone: what it may be, and when it ends.
+ *
+ *   token   | prompt           | output      |            |
+ *           0                  n_prompt      n_tokens     limit
+ *   in the KV cache: [0, n_computed); after its last sampled token, all but that one
+ *
+ * Position of a token: its index in token[]. A request is one allocation of its own.
+ */
+#pragma once
+#include "runtime/request/params.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+/* What a request is made of; the arrays are copied. */
+struct request_source {
+    uint64_t id;                    /* not 0 */
+    const int32_t *prompt, *output; /* output: tokens it already has, when it is replayed */
+    int n_prompt, n_output;
+    const struct sampling_params *params;
+};
+
+/* The same for all requests of an engine. */
+struct request_bounds {
+    int max_model_len; /* tokens of a sequence, prompt and output */
+    int block_tokens;  /* positions of a KV block */
+    int vocab;
+    const int32_t *eos_id; /* [n_eos_ids] ids that end a sequence unless ignore_eos; borrowed */
+    int n_eos_ids;
+};
+
+enum request_state { REQUEST_WAITING, REQUEST_RUNNING, REQUEST_FINISHED };
+
+struct request {
+    uint64_t id;
+    struct sampling_params params;
+    int32_t *token; /* [limit] */
+    int n_prompt, n_tokens;
+    int limit; /* most tokens it can have: prompt + max_tokens, inside the model's length */
+
+    /* of the scheduler */
+    enum request_state state;
+    int32_t *block; /* [n_blocks_limit] KV blocks in order of position */
+    int n_blocks, n_blocks_limit;
+    int n_computed;    /* tokens in the KV cache, or on their way there in a plan in flight */
+    int n_in_flight;   /* plans with rows of it that are not committed */
+    bool awaits_token; /* its next token is being computed: nothing to plan until it is there */
+    struct request *previous, *next; /* in the list of its state */
+    struct request *next_by_id;
+};
+
+/* ERROR_INPUT: no or too many tokens, a token outside the vocabulary, a wrong parameter, or
+ * nothing left to do (outputs >= max_tokens). */
+bool request_create(struct request **out, const struct request_source *source,
+                    const struct request_bounds *bounds, struct error *err);
+void request_destroy(struct request *request); /* NULL is fine */
+
+static inline int request_n_output(const struct request *request)
+{
+    return request->n_tokens - request->n_prompt;
+}
+
+/* Adds a picked token and says whether it is the last one. *stop_token: the stop id that ended it,
+ * or -1 (an EOS ends a sequence without being one). Order of vLLM: min_tokens gate, EOS, stop ids,
+ * length. */
+enum finish_reason request_append(struct request *request, int32_t token,
+                                  const struct request_bounds *bounds, int32_t *stop_token);
