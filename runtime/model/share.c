@@ -82,8 +82,9 @@ static void share_ffn(struct model_share *out, const struct model_config *config
 
 /* Whole blocks of the log-sum-exp, as equal as possible; with more ranks than blocks the last
  * ranks have none. */
-static struct span share_vocab(int vocab, int tp_rank, int tp_size)
+struct span model_vocab_span(const struct model_config *config, int tp_rank, int tp_size)
 {
+    const int vocab = config->vocab;
     const int n_blocks = blocks_of(vocab, LOGITS_BLOCK);
     const int each = n_blocks / tp_size, more = n_blocks % tp_size;
     const int first = tp_rank * each + min_int(tp_rank, more);
@@ -99,7 +100,7 @@ void model_share_init(struct model_share *out, const struct model_config *config
     *out = (struct model_share){0};
     share_heads(out, config, tp_rank, tp_size);
     share_ffn(out, config, tp_rank, tp_size);
-    out->vocab = share_vocab(config->vocab, tp_rank, tp_size);
+    out->vocab = model_vocab_span(config, tp_rank, tp_size);
 }
 
 void model_share_release(struct model_share *share)

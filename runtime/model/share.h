@@ -36,4 +36,7 @@ void model_share_init(struct model_share *out, const struct model_config *config
                       int tp_size);
 void model_share_release(struct model_share *share);
 
+/* The rows of the embedding and of lm_head that `tp_rank` has; empty where lo == hi. */
+struct span model_vocab_span(const struct model_config *config, int tp_rank, int tp_size);
+
 static inline int span_length(struct span span) { return span.hi - span.lo; }

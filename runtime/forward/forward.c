@@ -1,0 +1,191 @@
+/* The program of a step.
+ *
+ * Memory is taken once, for the largest plan of the job, and cut by activations_cut(): called with
+ * no memory it only counts. Pipeline stages come in at the two marked places: a stage has its own
+ * run of layers, receives the residual instead of embedding, and sends it instead of projecting. */
+#include "runtime/forward/forward.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/device.h"
+#include "parallel/ranks.h"
+#include "runtime/forward/layers.h"
+#include "runtime/model/model.h"
+
+enum { ALIGN = 64 };
+
+struct cut {
+    char *base; /* NULL: only count */
+    size_t used;
+};
+
+static void *take(struct cut *cut, size_t n_items, size_t item_bytes)
+{
+    char *const p = cut->base ? cut->base + cut->used : NULL;
+    cut->used += (n_items * item_bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return p;
+}
+
+static void *take_operand(struct cut *cut, enum dtype dtype, int n_tokens,
+                          const struct leaves *leaves)
+{
+    return take(cut, operand_bytes(dtype, n_tokens, leaves), 1);
+}
+
+static void take_attention(struct activations *act, struct cut *cut, const struct model *model,
+                           int n_tokens)
+{
+    const size_t n = (size_t)n_tokens, head_dim = (size_t)model->config.head_dim;
+    const size_t q = n * (size_t)span_length(model->share.heads) * head_dim;
+    const size_t kv = n * (size_t)span_length(model->share.kv_heads) * head_dim;
+    act->q = take(cut, q, sizeof *act->q);
+    act->k = take(cut, kv, sizeof *act->k);
+    act->v = take(cut, kv, sizeof *act->v);
+    act->q_rotated = take(cut, q, sizeof(float)); /* of either dtype */
+    act->attended = take_operand(cut, model->compute, n_tokens, &model->share.attention_leaves);
+}
+
+static void take_mlp(struct activations *act, struct cut *cut, const struct model *model,
+                     int n_tokens)
+{
+    const size_t n = (size_t)n_tokens * (size_t)span_length(model->share.ffn);
+    act->gate = take(cut, n, sizeof *act->gate);
+    act->up = take(cut, n, sizeof *act->up);
+    act->gated = take_operand(cut, model->compute, n_tokens, &model->share.mlp_leaves);
+}
+
+static void take_logits(struct activations *act, struct cut *cut, const struct model *model,
+                        const struct ranks *ranks, int max_logits)
+{
+    const size_t n = (size_t)max_logits * (size_t)model->config.vocab;
+    act->logits_parts = ranks->tp_size > 1 ? take(cut, n, sizeof *act->logits_parts) : NULL;
+    act->logits = ranks->tp_rank == 0 ? take(cut, n, sizeof *act->logits) : NULL;
+}
+
+/* Returns the bytes of all. */
+static size_t activations_cut(struct activations *act, void *memory, const struct model *model,
+                              const struct ranks *ranks, const struct plan_limits *limits)
+{
+    struct cut cut = {.base = memory};
+    const struct model_config *config = &model->config;
+    const struct leaves all = leaves_one(config->hidden);
+    const size_t n = (size_t)limits->max_tokens, hidden = (size_t)config->hidden;
+    const int attention_parts = model->share.attention_leaves.n_parts;
+    const int mlp_parts = model->share.mlp_leaves.n_parts;
+    const size_t n_parts = (size_t)(attention_parts > mlp_parts ? attention_parts : mlp_parts);
+    const int max_rows =
+        limits->max_tokens > limits->max_logits ? limits->max_tokens : limits->max_logits;
+
+    act->position = take(&cut, n, sizeof *act->position);
+    act->slot = take(&cut, n, sizeof *act->slot);
+    act->cos_sin = take(&cut, n * 2 * (size_t)config->rope_half, sizeof *act->cos_sin);
+    act->residual = take(&cut, n * hidden, sizeof *act->residual);
+    act->normed = take_operand(&cut, model->compute, max_rows, &all);
+    act->parts = take(&cut, n_parts * n * hidden, sizeof *act->parts);
+    take_logits(act, &cut, model, ranks, limits->max_logits);
+
+    struct cut attention = cut, mlp = cut; /* one place, used in turn */
+    take_attention(act, &attention, model, limits->max_tokens);
+    take_mlp(act, &mlp, model, limits->max_tokens);
+    return attention.used > mlp.used ? attention.used : mlp.used;
+}
+
+size_t forward_kv_block_bytes(const struct model *model, int block_tokens, int kv_dtype)
+{
+    return kv_store_block_bytes(model, block_tokens, (enum dtype)kv_dtype);
+}
+
+size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
+                                const struct plan_limits *limits)
+{
+    struct activations act;
+    return activations_cut(&act, NULL, model, ranks, limits);
+}
+
+static bool create(struct forward *f, int kv_dtype, struct error *err)
+{
+    const struct plan_limits *limits = &f->limits;
+    f->gather_bytes = memory_alloc((size_t)f->ranks->tp_size, sizeof *f->gather_bytes);
+    f->memory_bytes = forward_activation_bytes(f->model, f->ranks, limits);
+    if (!device_alloc(f->device, &f->memory, f->memory_bytes, err))
+        return error_in(err, "activations of %zu MB (%d tokens a step, %d rows of logits)",
+                        f->memory_bytes >> 20, limits->max_tokens, limits->max_logits);
+    activations_cut(&f->act, f->memory, f->model, f->ranks, limits);
+    return kv_store_init(&f->kv, f->model, f->device, limits->n_kv_blocks, limits->block_tokens,
+                         (enum dtype)kv_dtype, err);
+}
+
+bool forward_create(struct forward **out, const struct model *model, struct device *device,
+                    const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
+                    struct error *err)
+{
+    check(kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_F32);
+    check(limits->max_tokens > 0 && limits->vocab == model->config.vocab);
+    check(limits->max_model_len <= model->config.max_positions);
+    struct forward *f = memory_alloc(1, sizeof *f);
+    f->model = model;
+    f->device = device;
+    f->ranks = ranks;
+    f->limits = *limits;
+    if (!create(f, kv_dtype, err)) {
+        forward_destroy(f);
+        return false;
+    }
+    *out = f;
+    return true;
+}
+
+void forward_destroy(struct forward *f)
+{
+    if (f == NULL)
+        return;
+    kv_store_release(&f->kv);
+    if (f->memory != NULL)
+        device_free(f->device, f->memory, f->memory_bytes);
+    memory_free(f->gather_bytes);
+    memory_free(f);
+}
+
+static void place_rows(struct forward *f, const struct step_plan *plan,
+                       const struct step_view *view)
+{
+    const struct model *model = f->model;
+    step_view_rows(plan, view, f->limits.block_tokens, f->act.position, f->act.slot);
+    op_rope_angles(f->device, &(struct rope_angles_args){.cos_sin = f->act.cos_sin,
+                                                         .position = f->act.position,
+                                                         .inv_freq = model->rope_inv_freq,
+                                                         .n_tokens = plan->n_tokens,
+                                                         .half = model->config.rope_half,
+                                                         .scale = model->config.rope_scale});
+}
+
+bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
+                 struct logits *logits, struct error *err)
+{
+    const struct model *model = f->model;
+    const int n_tokens = plan->n_tokens;
+    check(n_tokens <= f->limits.max_tokens && plan->n_logits <= f->limits.max_logits);
+    *logits = (struct logits){.vocab = model->config.vocab};
+    if (n_tokens == 0)
+        return true;
+
+    place_rows(f, plan, view);
+    if (!vocabulary_embed(f, plan, view, err)) /* a later stage receives the residual here */
+        return error_in(err, "embedding");
+
+    const float *delta = NULL; /* what the branch before adds to the residual */
+    for (int layer = 0; layer < model->config.n_layers; layer++) {
+        normalise(f, n_tokens, delta, &model->layer[layer].input_norm);
+        if (!attention_run(f, plan, view, layer, err))
+            return error_in(err, "layer %d, attention", layer);
+        delta = f->act.parts;
+
+        normalise(f, n_tokens, delta, &model->layer[layer].post_attention_norm);
+        if (!mlp_run(f, plan, layer, err))
+            return error_in(err, "layer %d, mlp", layer);
+    }
+
+    return vocabulary_project(f, plan, view, delta, logits, err) /* and an earlier one sends it */
+           || error_in(err, "logits");
+}

@@ -1,0 +1,77 @@
+/* runtime/forward/layers.h: the parts of a step, one function each, and the memory they share.
+ *
+ * Only runtime/forward includes this. Every part reads the activations that the part before it
+ * left and says what it leaves. Rows are the tokens of the step; `_local` is this rank's share.
+ */
+#pragma once
+#include "kernels/ops.h"
+#include "runtime/forward/forward.h"
+#include "runtime/forward/kv_store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct device;
+struct error;
+struct layer_weights;
+struct model;
+struct ranks;
+
+/* Room for plan_limits.max_tokens rows. Those of attention and of the MLP share memory: they are
+ * never needed at once. */
+struct activations {
+    int32_t *position, *slot; /* [n_tokens] */
+    float *cos_sin;           /* [n_tokens, 2, rope_half] */
+    float *residual;          /* [n_tokens, hidden] */
+    void *normed;             /* operand [n_tokens, hidden] */
+    float *parts; /* [n_parts, n_tokens, hidden] before a sum, [n_tokens, hidden] after */
+
+    float *q;         /* [n_tokens, n_heads_local * head_dim] */
+    float *k, *v;     /* [n_tokens, n_kv_heads_local * head_dim] */
+    void *q_rotated;  /* [n_tokens, n_heads_local, head_dim] in the dtype of the cache */
+    void *attended;   /* operand [n_tokens, n_heads_local * head_dim] */
+    float *gate, *up; /* [n_tokens, ffn_local] */
+    void *gated;      /* operand [n_tokens, ffn_local] */
+
+    float *logits_parts; /* [max_logits * vocab]: the columns of each rank; NULL for one rank */
+    float *logits;       /* [max_logits, vocab] on rank 0 */
+};
+
+struct forward {
+    const struct model *model;
+    struct device *device;
+    const struct ranks *ranks;
+    struct plan_limits limits;
+    struct kv_store kv;
+    struct activations act;
+    void *memory; /* of all activations */
+    size_t memory_bytes;
+    size_t *gather_bytes; /* [tp_size] */
+};
+
+/* act->residual = the embeddings of the tokens. */
+bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const struct step_view *view,
+                      struct error *err);
+/* act->residual, and `delta` to be added to it (or NULL), -> logits of the wanted rows, on rank 0.
+ */
+bool vocabulary_project(struct forward *f, const struct step_plan *plan,
+                        const struct step_view *view, const float *delta, struct logits *out,
+                        struct error *err);
+
+/* act->normed -> act->parts, the sum over all heads of all ranks. */
+bool attention_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
+                   int layer, struct error *err);
+/* act->normed -> act->parts, the sum over all of ffn of all ranks. */
+bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct error *err);
+
+/* act->normed = norm of (act->residual += delta); delta may be NULL. */
+void normalise(struct forward *f, int n_tokens, const float *delta, const struct weight *norm);
+/* out[n_tokens, n_out] = act->normed * weight (+ bias): a column-parallel layer. */
+void project(struct forward *f, int n_tokens, float *out, const struct weight *weight,
+             const struct weight *bias, int n_out);
+/* act->parts = the sum over the leaves of all ranks of `x` * weight (+ bias): a row-parallel layer
+ * and the sum over the group. */
+bool project_and_sum(struct forward *f, int n_tokens, const struct operand *x,
+                     const struct weight *weight, const struct weight *bias,
+                     const struct leaves *leaves, int n_leaves, struct error *err);

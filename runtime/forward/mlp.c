@@ -1,0 +1,28 @@
+/* down(silu(gate(x)) * up(x)), over the columns of ffn of this rank. Shazeer 2020,
+ * arXiv:2002.05202. */
+#include "base/error.h"
+#include "runtime/forward/layers.h"
+#include "runtime/model/model.h"
+
+bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct error *err)
+{
+    const struct model_share *share = &f->model->share;
+    const struct layer_weights *weights = &f->model->layer[layer];
+    const struct activations *act = &f->act;
+    const int n_tokens = plan->n_tokens, ffn = span_length(share->ffn);
+
+    project(f, n_tokens, act->gate, &weights->gate_proj, &weights->gate_bias, ffn);
+    project(f, n_tokens, act->up, &weights->up_proj, &weights->up_bias, ffn);
+
+    const struct operand gated =
+        operand_make(act->gated, f->model->compute, n_tokens, &share->mlp_leaves);
+    op_silu_mul(f->device, &(struct silu_mul_args){.out = gated,
+                                                   .leaves = &share->mlp_leaves,
+                                                   .gate = act->gate,
+                                                   .up = act->up,
+                                                   .n_tokens = n_tokens,
+                                                   .ffn = ffn});
+
+    return project_and_sum(f, n_tokens, &gated, &weights->down_proj, &weights->down_bias,
+                           &share->mlp_leaves, share->ffn_leaves, err);
+}

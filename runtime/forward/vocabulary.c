@@ -1,0 +1,108 @@
+/* The two ends of a step, both cut over the vocabulary: ids -> rows, rows -> logits.
+ *
+ * The sum of the embeddings is exact: one rank has the row and the others have +0, so the tree
+ * over the ranks, a leaf each, gives its bits. The logits need no sum: a rank computes its columns,
+ * and the columns of all are put side by side on rank 0. */
+#include "base/error.h"
+#include "parallel/comm.h"
+#include "parallel/ranks.h"
+#include "runtime/forward/layers.h"
+#include "runtime/model/model.h"
+
+#include <string.h>
+
+bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const struct step_view *view,
+                      struct error *err)
+{
+    const struct model *model = f->model;
+    const int hidden = model->config.hidden;
+    op_embed(f->device, &(struct embed_args){.out = f->act.residual,
+                                             .token = view->token,
+                                             .table = model->embed_tokens,
+                                             .first = model->share.vocab.lo,
+                                             .count = span_length(model->share.vocab),
+                                             .n_tokens = plan->n_tokens,
+                                             .hidden = hidden});
+    struct comm *tp = f->ranks->tp;
+    return tp->size == 1 ||
+           tp->ops->tree_reduce(tp, f->device, f->act.residual, f->act.residual, tp->size,
+                                (size_t)plan->n_tokens * (size_t)hidden, err);
+}
+
+/* act->normed = the wanted rows. Adding delta is a matter of all rows, so it comes first; where all
+ * rows are wanted (each sequence decodes one token) that is all. */
+static void normalise_wanted(struct forward *f, const struct step_plan *plan,
+                             const struct step_view *view, const float *delta)
+{
+    const struct model *model = f->model;
+    const struct leaves all = leaves_one(model->config.hidden);
+    normalise(f, plan->n_tokens, delta, &model->norm);
+    if (plan->n_logits == plan->n_tokens)
+        return;
+    op_rms_norm(f->device,
+                &(struct rms_norm_args){
+                    .out = operand_make(f->act.normed, model->compute, plan->n_logits, &all),
+                    .residual = f->act.residual,
+                    .row = view->logits_row,
+                    .weight = model->norm,
+                    .n_tokens = plan->n_logits,
+                    .hidden = model->config.hidden,
+                    .eps = model->config.norm_eps});
+}
+
+static int columns_of(const struct forward *f, int tp_rank)
+{
+    return span_length(model_vocab_span(&f->model->config, tp_rank, f->ranks->tp_size));
+}
+
+/* [rank][row][column of the rank] -> [row][column] */
+static void interleave(const struct forward *f, int n_rows)
+{
+    const size_t vocab = (size_t)f->model->config.vocab;
+    const float *from = f->act.logits_parts;
+    size_t first = 0;
+    for (int r = 0; r < f->ranks->tp_size; r++) {
+        const size_t n_columns = (size_t)columns_of(f, r);
+        for (int row = 0; row < n_rows; row++, from += n_columns)
+            memcpy(f->act.logits + (size_t)row * vocab + first, from, n_columns * sizeof *from);
+        first += n_columns;
+    }
+}
+
+static bool gather(struct forward *f, int n_rows, const float *mine, struct error *err)
+{
+    struct comm *tp = f->ranks->tp;
+    for (int r = 0; r < tp->size; r++)
+        f->gather_bytes[r] = (size_t)n_rows * (size_t)columns_of(f, r) * sizeof(float);
+    return tp->ops->all_gather(tp, f->device, f->act.logits_parts, mine, f->gather_bytes, err);
+}
+
+bool vocabulary_project(struct forward *f, const struct step_plan *plan,
+                        const struct step_view *view, const float *delta, struct logits *out,
+                        struct error *err)
+{
+    const struct model *model = f->model;
+    const int n_rows = plan->n_logits;
+    const bool is_first = f->ranks->tp_rank == 0;
+    *out = (struct logits){.vocab = model->config.vocab};
+    if (n_rows == 0)
+        return true; /* a part of a prompt: only the cache matters */
+    normalise_wanted(f, plan, view, delta);
+
+    const bool alone = f->ranks->tp_size == 1;
+    float *mine = f->act.logits;
+    if (!alone)
+        mine = f->act.logits_parts + (size_t)n_rows * (size_t)model->share.vocab.lo;
+    if (span_length(model->share.vocab) > 0)
+        project(f, n_rows, mine, &model->lm_head, &(struct weight){0},
+                span_length(model->share.vocab));
+    if (!alone && !gather(f, n_rows, mine, err))
+        return false;
+    if (!is_first)
+        return true;
+    if (!alone && n_rows > 1)
+        interleave(f, n_rows);
+    out->row = !alone && n_rows == 1 ? f->act.logits_parts : f->act.logits;
+    out->n_rows = n_rows;
+    return true;
+}
