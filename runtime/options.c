@@ -1,6 +1,7 @@
 /* Reads command lines by the table of options_table.c. */
 #include "runtime/options.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "runtime/options_table.h"
@@ -226,7 +227,6 @@ static bool parse_option(struct options *out, int argc, char **argv, int *at, st
         return unknown_option(name, out->command, err);
     if (strcmp(option->name, "--help") == 0 && text != NULL) {
         out->help_all = strcmp(text, "all") == 0;
-        out->help_markdown = strcmp(text, "markdown") == 0;
         text = "true";
     }
     if (text == NULL && option->kind == OPTION_FLAG)
@@ -273,4 +273,27 @@ bool options_is_given(const struct options *options, const char *name)
     const struct option *option = option_find(name, options->command);
     check(option != NULL);
     return (options->given >> (option - option_table) & 1) != 0;
+}
+
+int options_for_rank(const struct options *options, struct arena *arena, char **word, int max)
+{
+    int n = 0;
+    for (int i = 0; i < n_options; i++) {
+        const struct option *option = &option_table[i];
+        const void *field = (const char *)options + option->offset;
+        if (!belongs(option, COMMAND_RANK) || !belongs(option, options->command))
+            continue;
+        struct bytes text = {0};
+        bytes_printf(&text, "%s=", option->name);
+        if (option->kind == OPTION_FLAG)
+            bytes_add_text(&text, *(const bool *)field ? "true" : "false");
+        else if (option->kind == OPTION_INT)
+            bytes_printf(&text, "%lld", (long long)*(const int64_t *)field);
+        else if (option->kind == OPTION_TEXT && *(const char *const *)field != NULL)
+            bytes_add_text(&text, *(const char *const *)field);
+        check(n < max);
+        word[n++] = arena_copy_text(arena, text.data, text.len);
+        bytes_release(&text);
+    }
+    return n;
 }

@@ -56,7 +56,7 @@ struct options {
 
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
-    bool help, help_all, help_markdown;
+    bool help, help_all;
     uint64_t given; /* bit i: option i of the table was set by the user */
     struct arena arena;
 };
@@ -68,6 +68,8 @@ struct options {
 bool options_parse(struct options *out, enum command command, int argc, char **argv,
                    struct error *err);
 void options_release(struct options *options);
+/* The words `--name=value` that give phalanx-rank the same values: at most `max`; their number. */
+int options_for_rank(const struct options *options, struct arena *arena, char **word, int max);
 bool options_is_given(const struct options *options, const char *name); /* "--seed" */
 
 const char *command_name(enum command command);

@@ -1,0 +1,20 @@
+#include "launcher/exit_code.h"
+
+#include "base/error.h"
+
+enum exit_code exit_code_of(const struct error *err)
+{
+    switch (err->kind) {
+    case ERROR_NONE:
+        return EXIT_CLEAN;
+    case ERROR_INPUT:
+    case ERROR_UNSUPPORTED:
+        return EXIT_BAD_INPUT;
+    case ERROR_PEER:
+        return EXIT_RANK_LOST;
+    case ERROR_LIMIT:
+    case ERROR_SYSTEM:
+        return EXIT_IO;
+    }
+    return EXIT_INTERNAL;
+}

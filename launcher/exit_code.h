@@ -1,0 +1,17 @@
+/* launcher/exit_code.h: what the exit status of our programs means (docs/operations: the same in
+ * scripts, systemd units and batch systems). */
+#pragma once
+
+struct error;
+
+enum exit_code {
+    EXIT_CLEAN = 0,
+    EXIT_BAD_INPUT = 2, /* options, files, models: fix what the message names */
+    EXIT_FORCED = 3,    /* the time to drain was over */
+    EXIT_RANK_LOST = 70,
+    EXIT_INTERNAL = 71,
+    EXIT_IO = 74,
+    EXIT_INTERRUPTED = 130,
+};
+
+enum exit_code exit_code_of(const struct error *err);

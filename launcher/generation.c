@@ -1,0 +1,169 @@
+#include "launcher/generation.h"
+
+#include "base/memory.h"
+#include "base/system.h"
+#include "runtime/options.h"
+
+#include <string.h>
+
+static bool read_stop_ids(struct sampling_params *params, const struct options *options, int vocab,
+                          struct error *err)
+{
+    struct ids ids = {0};
+    bool good = true;
+    for (int i = 0; good && i < options->stop_token_ids.n; i++) {
+        good = intake_ids(options->stop_token_ids.item[i], vocab, &ids, err) ||
+               error_in(err, "--stop-token-ids");
+        for (size_t k = 0; good && k < ids.n; k++) {
+            if (params->n_stop_ids == PARAMS_MAX_STOP_IDS)
+                good = error_set(err, ERROR_INPUT, "--stop-token-ids: at most %d ids",
+                                 PARAMS_MAX_STOP_IDS);
+            else
+                params->stop_id[params->n_stop_ids++] = ids.data[k];
+        }
+    }
+    ids_release(&ids);
+    return good;
+}
+
+bool generation_init(struct generation *out, const struct options *options,
+                     const struct session *session, struct error *err)
+{
+    struct sampling_params params = params_default();
+    params.temperature = (float)options->temperature;
+    params.top_p = (float)options->top_p;
+    params.min_p = (float)options->min_p;
+    params.top_k = (int32_t)options->top_k;
+    params.repetition_penalty = (float)options->repetition_penalty;
+    params.frequency_penalty = (float)options->frequency_penalty;
+    params.presence_penalty = (float)options->presence_penalty;
+    params.max_tokens = (int32_t)options->max_tokens;
+    params.min_tokens = (int32_t)options->min_tokens;
+    params.logprobs = (int32_t)options->logprobs;
+    params.ignore_eos = options->ignore_eos;
+    params.seed = (uint64_t)options->seed;
+    *out = (struct generation){
+        .n_choices = (int)options->n,
+        .rules = {.tokenizer = session->intake.tokenizer,
+                  .stop = options->stop.item,
+                  .n_stop = options->stop.n,
+                  .min_tokens = (int)options->min_tokens,
+                  .include_stop = options->include_stop_str,
+                  .skip_special_tokens = options->skip_special_tokens},
+    };
+    for (int i = 0; i < options->stop.n; i++)
+        if (options->stop.item[i][0] == '\0')
+            return error_set(err, ERROR_INPUT, "--stop: a stop text cannot be empty");
+    if (options->seed < 0) {
+        if (!system_random(&params.seed, sizeof params.seed, err))
+            return false;
+        params.seed >>= 11; /* 53 bits: every JSON reader gets it back whole */
+    }
+    if (!read_stop_ids(&params, options, session->vocab, err) ||
+        !params_check(&params, session->vocab, err))
+        return false;
+    if (params.temperature < 1e-5f && out->n_choices > 1)
+        return error_set(err, ERROR_INPUT,
+                         "--n: %d equal answers at temperature 0; raise --temperature, or --n 1",
+                         out->n_choices);
+    out->params = params;
+    return true;
+}
+
+static bool add_prompt(struct generation *g, const struct session *session, const char *text,
+                       struct ids *ids, bool exact, struct error *err)
+{
+    int32_t max_tokens = g->params.max_tokens;
+    if (!intake_fit(ids->n, session->max_model_len, exact, &max_tokens, err)) {
+        ids_release(ids);
+        return false;
+    }
+    g->prompt = memory_resize(g->prompt, (size_t)g->n_prompts + 1, sizeof *g->prompt);
+    g->prompt[g->n_prompts++] = (struct generation_prompt){text, *ids, max_tokens};
+    return true;
+}
+
+bool generation_add_text(struct generation *g, struct session *session, const char *text,
+                         bool special_in_text, bool exact_max_tokens, struct error *err)
+{
+    struct ids ids = {0};
+    if (!intake_text(&session->intake, text, strlen(text), special_in_text, &ids, err)) {
+        ids_release(&ids);
+        return false;
+    }
+    return add_prompt(g, session, text, &ids, exact_max_tokens, err);
+}
+
+bool generation_add_ids(struct generation *g, struct session *session, const char *text,
+                        bool exact_max_tokens, struct error *err)
+{
+    struct ids ids = {0};
+    if (!intake_ids(text, session->vocab, &ids, err)) {
+        ids_release(&ids);
+        return false;
+    }
+    return add_prompt(g, session, NULL, &ids, exact_max_tokens, err);
+}
+
+struct listener { /* of one choice */
+    struct generation *g;
+    int index;
+    generation_progress_fn *progress;
+    void *context;
+};
+
+static bool take_token(void *context, const struct link_token *token)
+{
+    struct listener *l = context;
+    struct output *output = &l->g->output[l->index];
+    output_add(output, token);
+    l->progress(l->context, l->index, output);
+    return output->finish == FINISH_NONE;
+}
+
+static void take_failure(void *context, const struct error *why)
+{
+    struct listener *l = context;
+    l->g->failure[l->index] = *why;
+    output_end(&l->g->output[l->index], FINISH_ERROR);
+    l->progress(l->context, l->index, &l->g->output[l->index]);
+}
+
+bool generation_run(struct generation *g, struct session *session, generation_progress_fn *progress,
+                    void *context, struct error *err)
+{
+    const int n = g->n_prompts * g->n_choices;
+    struct listener *listener = memory_alloc((size_t)n, sizeof *listener);
+    g->output = memory_alloc((size_t)n, sizeof *g->output);
+    g->failure = memory_alloc((size_t)n, sizeof *g->failure);
+    for (int i = 0; i < n; i++)
+        output_init(&g->output[i], &g->rules);
+    bool good = true;
+    for (int i = 0; good && i < n; i++) {
+        const struct generation_prompt *prompt = &g->prompt[i / g->n_choices];
+        struct link_submit submit = {.prompt = prompt->ids.data,
+                                     .n_prompt = (int)prompt->ids.n,
+                                     .choice = i % g->n_choices,
+                                     .params = g->params};
+        submit.params.max_tokens = prompt->max_tokens;
+        submit.params.seed += (uint64_t)submit.choice;
+        listener[i] = (struct listener){g, i, progress, context};
+        const struct dispatch_listener hear = {take_token, take_failure, &listener[i]};
+        good = dispatch_submit(session->dispatch, &submit, &hear, err);
+    }
+    good = good && dispatch_run(session->dispatch, session->interrupt, err);
+    memory_free(listener);
+    return good;
+}
+
+void generation_release(struct generation *g)
+{
+    for (int i = 0; g->output != NULL && i < g->n_prompts * g->n_choices; i++)
+        output_release(&g->output[i]);
+    for (int i = 0; i < g->n_prompts; i++)
+        ids_release(&g->prompt[i].ids);
+    memory_free(g->output);
+    memory_free(g->failure);
+    memory_free(g->prompt);
+    *g = (struct generation){0};
+}

@@ -1,0 +1,41 @@
+/* launcher/generation.h: prompts in, answers out, over an open session.
+ *
+ * All choices of all prompts are submitted at once; the engine decides what runs when. Results
+ * keep the order of the prompts.
+ */
+#pragma once
+#include "launcher/session.h"
+#include "runtime/gateway/output.h"
+
+#include <stdint.h>
+
+struct options;
+
+struct generation_prompt {
+    const char *text; /* NULL: given as ids */
+    struct ids ids;
+    int32_t max_tokens; /* what fits, at most what was asked for */
+};
+
+struct generation {
+    struct generation_prompt *prompt;
+    int n_prompts, n_choices; /* n_choices of each prompt */
+    struct sampling_params params;
+    struct output_rules rules;
+    struct output *output; /* [n_prompts * n_choices] */
+    struct error *failure; /* [n_prompts * n_choices] kind NONE: none */
+};
+
+/* Called when text of a choice was released, and when it ends: output->text up to n_released. */
+typedef void generation_progress_fn(void *context, int index, const struct output *output);
+
+/* Sampling parameters and rules from the options. ERROR_INPUT names the option. */
+bool generation_init(struct generation *out, const struct options *options,
+                     const struct session *session, struct error *err);
+bool generation_add_text(struct generation *g, struct session *session, const char *text,
+                         bool special_in_text, bool exact_max_tokens, struct error *err);
+bool generation_add_ids(struct generation *g, struct session *session, const char *ids,
+                        bool exact_max_tokens, struct error *err);
+bool generation_run(struct generation *g, struct session *session, generation_progress_fn *progress,
+                    void *context, struct error *err);
+void generation_release(struct generation *g);

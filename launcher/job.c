@@ -1,0 +1,212 @@
+/* What mpirun must do differently from its defaults is said in its environment (OMPI_MCA_*), so
+ * that the command line is the common one, `mpirun -n N program`, and other launchers take it. */
+#include "launcher/job.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/model_path.h"
+#include "runtime/engine_link.h"
+#include "runtime/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_WORDS = 96, INTERRUPT_POLL_MS = 200 };
+static const int64_t TERM_GRACE_NS = 2000000000; /* between SIGTERM and SIGKILL */
+
+static bool find_program(const char *name)
+{
+    const char *path = getenv("PATH");
+    char file[MODEL_PATH_BYTES];
+    for (const char *at = path ? path : ""; *at != '\0'; at += strcspn(at, ":"), at += *at == ':') {
+        snprintf(file, sizeof file, "%.*s/%s", (int)strcspn(at, ":"), at, name);
+        if (access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool make_folder(struct job *job, struct error *err)
+{
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    if (base == NULL || strlen(base) > sizeof job->folder - 20 || access(base, W_OK) != 0)
+        base = "/tmp";
+    snprintf(job->folder, sizeof job->folder, "%s/phalanx-XXXXXX", base);
+    if (mkdtemp(job->folder) == NULL)
+        return error_errno(err, "cannot make a folder for the link in %s", base);
+    snprintf(job->socket, sizeof job->socket, "%s/engine", job->folder);
+    return link_listen(&job->listener, job->socket, err);
+}
+
+static void remove_folder(struct job *job)
+{
+    if (job->folder[0] == '\0')
+        return;
+    close(job->listener);
+    unlink(job->socket);
+    rmdir(job->folder);
+    job->folder[0] = '\0';
+}
+
+/* In the child, before exec: the ranks print to standard error only (standard output belongs to
+ * the answer), take no signals of the terminal, and end when this process does. */
+static void become_job(char **word, pid_t parent, bool by_mpirun)
+{
+    const int null = open("/dev/null", O_RDWR);
+    dup2(null, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    setpgid(0, 0);
+    signal(SIGINT, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0); /* it died before the line above */
+    if (by_mpirun) {
+        static char *const settings[][2] = {
+            {"OMPI_ALLOW_RUN_AS_ROOT", "1"}, /* containers run as root */
+            {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+            {"OMPI_MCA_rmaps_base_oversubscribe",
+             "1"}, /* more ranks than cores are slow, not wrong */
+            {"OMPI_MCA_hwloc_base_binding_policy",
+             "none"},                             /* a rank's threads need several cores */
+            {"OMPI_MCA_orte_execute_quiet", "1"}, /* the rank itself says what went wrong */
+        };
+        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+            setenv(settings[i][0], settings[i][1], 0);
+    }
+    execvp(word[0], word);
+    fprintf(stderr, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
+    _exit(127);
+}
+
+static bool launch(struct job *job, char **word, bool by_mpirun, struct error *err)
+{
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+    if (pid < 0)
+        return error_errno(err, "cannot start %s", word[0]);
+    if (pid == 0)
+        become_job(word, parent, by_mpirun);
+    job->pid = pid;
+    job->watch = (int)syscall(SYS_pidfd_open, pid, 0);
+    return job->watch >= 0 || error_errno(err, "cannot watch the ranks");
+}
+
+bool job_start(struct job *job, const struct options *options, const char *model_folder,
+               struct error *err)
+{
+    *job = (struct job){.watch = -1, .listener = -1};
+    const int n_ranks = (int)(options->tensor_parallel_size * options->pipeline_parallel_size);
+    if (n_ranks > 1 && !find_program("mpirun"))
+        return error_set(err, ERROR_INPUT,
+                         "%d ranks need mpirun, which is not installed: install Open MPI "
+                         "(openmpi-bin), or use -tp 1",
+                         n_ranks);
+    char program[MODEL_PATH_BYTES];
+    if (!program_folder(program, err) || !make_folder(job, err))
+        return false;
+    const size_t used = strlen(program);
+    snprintf(program + used, sizeof program - used, "/phalanx-rank");
+    if (access(program, X_OK) != 0)
+        return error_set(err, ERROR_INPUT, "%s is missing: it belongs beside this program",
+                         program);
+
+    char count[16];
+    char *word[MAX_WORDS];
+    int n = 0;
+    struct arena arena = {0};
+    if (n_ranks > 1) {
+        snprintf(count, sizeof count, "%d", n_ranks);
+        word[n++] = "mpirun";
+        if (options->hostfile != NULL) {
+            word[n++] = "--hostfile";
+            word[n++] = (char *)options->hostfile;
+        }
+        word[n++] = "-n";
+        word[n++] = count;
+    }
+    word[n++] = program;
+    word[n++] = (char *)model_folder;
+    word[n++] = "--link";
+    word[n++] = job->socket;
+    n += options_for_rank(options, &arena, word + n, MAX_WORDS - 1 - n);
+    word[n] = NULL;
+    const bool started = launch(job, word, n_ranks > 1, err);
+    arena_release(&arena);
+    return started;
+}
+
+bool job_has_ended(struct job *job, int *exit_status)
+{
+    int status;
+    if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
+        return false;
+    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    job->pid = 0;
+    close(job->watch);
+    return true;
+}
+
+bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    for (;;) {
+        struct pollfd wait[] = {{.fd = job->listener, .events = POLLIN},
+                                {.fd = job->watch, .events = POLLIN}};
+        if (poll(wait, 2, INTERRUPT_POLL_MS) < 0 && errno != EINTR)
+            return error_errno(err, "waiting for the ranks");
+        int status;
+        if (wait[0].revents != 0) {
+            const bool linked = link_accept(job->listener, fd, err);
+            remove_folder(job);
+            return linked;
+        }
+        if (*interrupt)
+            return error_set(err, ERROR_LIMIT, "interrupted");
+        if (job_has_ended(job, &status))
+            return job_failure(status, err);
+    }
+}
+
+bool job_failure(int exit_status, struct error *err)
+{
+    if (exit_status == 2)
+        return error_set(err, ERROR_INPUT, "the ranks did not start");
+    if (exit_status == 74)
+        return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
+    return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
+}
+
+static bool ends_within(struct job *job, int64_t limit_ns)
+{
+    const int64_t deadline = clock_now_ns() + limit_ns;
+    int status;
+    while (!job_has_ended(job, &status)) {
+        const int64_t left = deadline - clock_now_ns();
+        struct pollfd wait = {.fd = job->watch, .events = POLLIN};
+        if (left <= 0)
+            return false;
+        poll(&wait, 1, (int)(left / 1000000) + 1);
+    }
+    return true;
+}
+
+void job_end(struct job *job, int64_t grace_ns)
+{
+    remove_folder(job);
+    if (job->pid == 0 || ends_within(job, grace_ns))
+        return;
+    kill(job->pid, SIGTERM);
+    if (ends_within(job, TERM_GRACE_NS))
+        return;
+    kill(-job->pid, SIGKILL); /* its process group: mpirun and what it started here */
+    ends_within(job, TERM_GRACE_NS);
+}

@@ -1,0 +1,124 @@
+/* phalanx: the program that users start. Finds the command, reads its options, runs it, and turns
+ * an error into one line and an exit code. */
+#include "base/error.h"
+#include "base/log.h"
+#include "launcher/cmd_tokenize.h"
+#include "launcher/commands.h"
+#include "launcher/exit_code.h"
+#include "launcher/model_path.h"
+#include "runtime/options.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Set by SIGINT and SIGTERM: the command ends its ranks and returns. */
+static volatile sig_atomic_t interrupt;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupt = 1;
+}
+
+static void print_commands(FILE *out)
+{
+    fprintf(out, "phalanx: one model, many ranks, the same answer\n\n");
+    for (int c = 0; c < COMMAND_COUNT; c++)
+        if (command_summary((enum command)c) != NULL)
+            fprintf(out, "  phalanx %-12s %s\n", command_name((enum command)c),
+                    command_summary((enum command)c));
+    fprintf(out, "\nphalanx COMMAND --help explains one; phalanx --version.\n");
+}
+
+static bool run_text_tool(const struct options *options, struct error *err)
+{
+    char folder[MODEL_PATH_BYTES];
+    if (!model_path_find(folder, options->model, err))
+        return false;
+    return options->command == COMMAND_TOKENIZE ? cmd_tokenize_run(folder, stdin, stdout, err)
+                                                : cmd_detokenize_run(folder, stdin, stdout, err);
+}
+
+static bool run(struct options *options, struct error *err)
+{
+    switch (options->command) {
+    case COMMAND_GENERATE:
+        return cmd_generate(options, &interrupt, err);
+    case COMMAND_TOKENIZE:
+    case COMMAND_DETOKENIZE:
+        return run_text_tool(options, err);
+    case COMMAND_DEMO:
+        return cmd_demo(options, &interrupt, err);
+    case COMMAND_DOCTOR:
+        return cmd_doctor(options, err);
+    default:
+        return error_set(err, ERROR_INPUT, "no such command");
+    }
+}
+
+static int fail(const struct error *err)
+{
+    if (interrupt)
+        return EXIT_INTERRUPTED; /* the user knows why */
+    fprintf(stderr, "phalanx: %s\n", err->text);
+    return exit_code_of(err);
+}
+
+static int run_command(enum command command, int argc, char **argv)
+{
+    struct error err = {0};
+    struct options options;
+    int code = EXIT_CLEAN;
+    if (!options_parse(&options, command, argc, argv, &err)) {
+        code = fail(&err);
+    } else if (options.help) {
+        options_print_help(stdout, command, options.help_all);
+    } else {
+        if (!run(&options, &err))
+            code = fail(&err);
+    }
+    options_release(&options);
+    return code;
+}
+
+/* Under a launcher the ranks are already there; starting more of them would be a mistake. */
+static bool started_by_mpirun(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL || getenv("PMI_SIZE") != NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const struct sigaction stop = {.sa_handler = on_signal};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    log_set(LOG_WARN, -1);
+
+    const char *word = argc > 1 ? argv[1] : "--help";
+    enum command command;
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_commands(stdout);
+        return argc > 1 ? EXIT_CLEAN : EXIT_BAD_INPUT;
+    }
+    if (strcmp(word, "--help=markdown") == 0) {
+        options_print_markdown(stdout);
+        return EXIT_CLEAN;
+    }
+    if (strcmp(word, "--version") == 0) {
+        printf("phalanx %s\n", PHALANX_VERSION);
+        return EXIT_CLEAN;
+    }
+    if (!command_find(&command, word)) {
+        fprintf(stderr, "phalanx: unknown command %s\n\n", word);
+        print_commands(stderr);
+        return EXIT_BAD_INPUT;
+    }
+    if (started_by_mpirun()) {
+        fprintf(stderr, "phalanx: starts its own ranks: run it without mpirun, with -tp N\n");
+        return EXIT_BAD_INPUT;
+    }
+    return run_command(command, argc - 2, argv + 2);
+}

@@ -1,0 +1,107 @@
+#include "launcher/session.h"
+
+#include "base/error.h"
+#include "base/system.h"
+#include "runtime/options.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { INTERRUPT_POLL_MS = 200, BAR_WIDTH = 30 };
+static const int64_t QUIET_NS = 1000000000; /* loading that is shorter shows nothing */
+static const int64_t END_GRACE_NS = 3000000000;
+
+static void show_progress(const struct link_event *event, int64_t since_ns, bool *shown)
+{
+    const double total = (double)event->loading_total_bytes;
+    const double done = (double)event->loading_done_bytes;
+    const int64_t took = clock_now_ns() - since_ns;
+    if (!isatty(STDERR_FILENO) || total <= 0 || took < QUIET_NS)
+        return;
+    const int filled = (int)(BAR_WIDTH * done / total);
+    fprintf(stderr, "\rloading [%.*s%*s] %3.0f %%  %.1f GB/s ", filled,
+            "##############################", BAR_WIDTH - filled, "", 100 * done / total,
+            done / (double)took);
+    *shown = true;
+}
+
+static void take_ready(struct session *session, const struct link_ready *ready)
+{
+    session->vocab = ready->vocab;
+    session->max_model_len = ready->max_model_len;
+    session->n_ranks = ready->tp * ready->pp;
+    snprintf(session->about, sizeof session->about,
+             "%s, tp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d", ready->dtype,
+             ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s", ready->kernels,
+             ready->comm, ready->max_model_len);
+}
+
+/* Reads the link until the engine says that it is ready. A job that ends first has told why over
+ * the link or on standard error. */
+static bool wait_until_ready(struct session *session, struct error *err)
+{
+    const int64_t since = clock_now_ns();
+    bool shown = false, ready = false, good = true;
+    while (good && !ready) {
+        struct link_event event;
+        bool got;
+        good = link_receive_event(session->link, &event, &got, err);
+        if (good && !got) {
+            struct pollfd wait = {.fd = link_fd(session->link), .events = POLLIN};
+            poll(&wait, 1, INTERRUPT_POLL_MS);
+            if (*session->interrupt)
+                good = error_set(err, ERROR_LIMIT, "interrupted");
+            continue;
+        }
+        if (!good)
+            break;
+        if (event.kind == LINK_LOADING) {
+            show_progress(&event, since, &shown);
+        } else if (event.kind == LINK_FAILED) {
+            *err = event.failure;
+            good = false;
+        } else if (event.kind == LINK_READY) {
+            take_ready(session, &event.ready);
+            ready = true;
+        }
+    }
+    if (shown)
+        fprintf(stderr, "\r%*s\r", BAR_WIDTH + 40, "");
+    return good;
+}
+
+bool session_open(struct session *out, const struct options *options, const char *model_folder,
+                  const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    *out = (struct session){.interrupt = interrupt};
+    int fd;
+    if (!job_start(&out->job, options, model_folder, err) ||
+        !intake_open(&out->intake, model_folder, err) || !job_link(&out->job, &fd, interrupt, err))
+        return false;
+    out->link = link_create(fd);
+    out->dispatch = dispatch_create(out->link);
+    return wait_until_ready(out, err);
+}
+
+void session_close(struct session *session)
+{
+    if (session->link != NULL) {
+        const struct link_command stop = {.kind = LINK_STOP};
+        struct error ignored = {0};
+        bool all_sent;
+        if (link_send_command(session->link, &stop, &ignored))
+            link_flush(session->link, &all_sent, &ignored);
+    }
+    dispatch_destroy(session->dispatch);
+    const bool linked = session->link != NULL;
+    if (linked && *session->interrupt) {
+        link_destroy(session->link); /* do not wait for a step to end */
+        session->link = NULL;
+    }
+    job_end(&session->job, linked ? END_GRACE_NS : 0);
+    link_destroy(session->link);
+    intake_close(&session->intake);
+}

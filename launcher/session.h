@@ -1,0 +1,31 @@
+/* launcher/session.h: a model that answers: its tokenizer here, its ranks started and linked.
+ *
+ * Opening starts the ranks first and reads the tokenizer while they load. Progress of loading is
+ * shown on standard error: a bar on a terminal, nothing for what takes under a second.
+ */
+#pragma once
+#include "launcher/job.h"
+#include "runtime/gateway/dispatch.h"
+#include "runtime/gateway/intake.h"
+
+#include <signal.h>
+#include <stdbool.h>
+
+struct error;
+struct options;
+
+struct session {
+    struct job job;
+    struct link *link;
+    struct dispatch *dispatch;
+    struct intake intake;
+    const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
+    int vocab, max_model_len, n_ranks;
+    char about[160]; /* "llama, tp 2, avx512 kernels, shm" for one line of --stats or demo */
+};
+
+/* Checks what needs no ranks before it starts them. session_close() also after a failure. */
+bool session_open(struct session *out, const struct options *options, const char *model_folder,
+                  const volatile sig_atomic_t *interrupt, struct error *err);
+/* Ends the ranks in good order, with a bound. */
+void session_close(struct session *session);
