@@ -1,0 +1,13 @@
+/* tests/kernels/levels.h: the CPU levels that this machine runs, one after another. */
+#pragma once
+#include "kernels/device.h"
+
+#include <stdint.h>
+
+/* A device on cpu_levels[level]; NULL (and one printed line per level and program) when the
+ * machine cannot run it. Failing to open it fails the test. */
+struct device *level_open(int level, int n_threads);
+
+/* A number that depends on its arguments only: [-1, 1), or whole in [-8, 8]. */
+float number_at(uint64_t seed, uint64_t a, uint64_t b);
+float whole_at(uint64_t seed, uint64_t a, uint64_t b);

@@ -1,0 +1,109 @@
+/* exp, log, sin and cos against long double over all of their range, in steps small enough to meet
+ * every exponent many thousand times. */
+#include "kernels/device.h"
+#include "kernels/math.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+static float of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* |got - want| in units of the last place of `want`. */
+static double ulps(float got, long double want)
+{
+    int exponent;
+    (void)frexpl(want, &exponent);
+    const long double ulp = ldexpl(1, (exponent < -125 ? -125 : exponent) - 24);
+    return (double)(fabsl((long double)got - want) / ulp);
+}
+
+static void check_ulps(const char *name, float x, float got, long double want)
+{
+    if (!(ulps(got, want) <= 2))
+        test_fail(__FILE__, __LINE__, "%s(%a) is %a, want %La: %.2f ulp", name, (double)x,
+                  (double)got, want, ulps(got, want));
+}
+
+TEST(exp_is_within_2_ulp)
+{
+    cpu_float_mode_set();
+    for (uint32_t bits = 0; bits < 0x7f800000u; bits += 1009)
+        for (int sign = 0; sign < 2; sign++) {
+            const float x = of_bits(bits | (uint32_t)sign << 31);
+            if (x >= -87.33f && x <= 88.72f)
+                check_ulps("exp", x, math_exp(x), expl(x));
+            else
+                CHECK(math_exp(x) == (sign ? 0.0f : INFINITY));
+        }
+}
+
+TEST(exp_at_its_limits)
+{
+    cpu_float_mode_set();
+    CHECK(math_exp(0.0f) == 1);
+    CHECK(math_exp(-0.0f) == 1);
+    CHECK(math_exp(INFINITY) == INFINITY);
+    CHECK(math_exp(-INFINITY) == 0 && !signbit(math_exp(-INFINITY)));
+    CHECK(isnan(math_exp(NAN)));
+    CHECK(math_exp(nextafterf(-87.33f, -INFINITY)) == 0);
+    CHECK(math_exp(-87.33f) >= 0x1p-126f);
+    CHECK(math_exp(nextafterf(88.72f, INFINITY)) == INFINITY);
+    CHECK(math_exp(88.72f) < INFINITY);
+}
+
+TEST(log_is_within_2_ulp)
+{
+    cpu_float_mode_set();
+    for (uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 1013)
+        check_ulps("log", of_bits(bits), math_log(of_bits(bits)), logl(of_bits(bits)));
+    for (uint32_t bits = 0x3f780000u; bits < 0x3f880000u; bits += 3) /* around 1 */
+        check_ulps("log", of_bits(bits), math_log(of_bits(bits)), logl(of_bits(bits)));
+}
+
+TEST(log_at_its_limits)
+{
+    cpu_float_mode_set();
+    CHECK(math_log(1.0f) == 0);
+    CHECK(math_log(0.0f) == -INFINITY);
+    CHECK(math_log(-0.0f) == -INFINITY);
+    CHECK(math_log(INFINITY) == INFINITY);
+    CHECK(isnan(math_log(-1.0f)));
+    CHECK(isnan(math_log(-INFINITY)));
+    CHECK(isnan(math_log(NAN)));
+}
+
+static void check_sincos(float x)
+{
+    float sin, cos;
+    math_sincos(x, &sin, &cos);
+    check_ulps("sin", x, sin, sinl(x));
+    check_ulps("cos", x, cos, cosl(x));
+}
+
+TEST(sin_and_cos_are_within_2_ulp_up_to_2_to_the_24)
+{
+    cpu_float_mode_set();
+    for (uint32_t bits = 0x00800000u; bits <= 0x4b800000u; bits += 1019) {
+        check_sincos(of_bits(bits));
+        check_sincos(-of_bits(bits));
+    }
+    /* the floats nearest to multiples of pi / 2, where one of the two nearly vanishes */
+    for (int n = 1; n < 10000000; n += n < 1000 ? 1 : 397)
+        check_sincos((float)(n * 1.5707963267948966));
+}
+
+TEST(sin_and_cos_of_zero_and_nan)
+{
+    float sin, cos;
+    math_sincos(0.0f, &sin, &cos);
+    CHECK(sin == 0 && cos == 1);
+    math_sincos(NAN, &sin, &cos);
+    CHECK(isnan(sin) && isnan(cos));
+}
