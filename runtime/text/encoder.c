@@ -1,0 +1,149 @@
+/* One text, outside in: added tokens as they came, then for what lies between them the normalizer,
+ * the added tokens of normalized text, the words, and the model for each word. */
+#include "runtime/text/encoder.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/text/tokenizer_parts.h"
+#include "runtime/text/utf8.h"
+#include "runtime/text/word_cache.h"
+
+struct encoder {
+    const struct tokenizer *tokenizer;
+    struct added_pieces pieces, normalized_pieces;
+    struct normalizer_work normalizer;
+    struct pre_tokenizer_work pre_tokenizer;
+    struct pattern_work *patterns;
+    struct bpe_work bpe;
+    struct word_cache cache;
+};
+
+struct encoder *encoder_create(const struct tokenizer *tokenizer)
+{
+    struct encoder *e = memory_alloc(1, sizeof *e);
+    e->tokenizer = tokenizer;
+    e->patterns = pattern_work_create();
+    e->pre_tokenizer.patterns = e->patterns;
+    word_cache_init(&e->cache);
+    return e;
+}
+
+void encoder_destroy(struct encoder *e)
+{
+    if (e == NULL)
+        return;
+    added_pieces_release(&e->pieces);
+    added_pieces_release(&e->normalized_pieces);
+    normalizer_work_release(&e->normalizer);
+    pre_tokenizer_work_release(&e->pre_tokenizer);
+    pattern_work_destroy(e->patterns);
+    bpe_work_release(&e->bpe);
+    word_cache_release(&e->cache);
+    memory_free(e);
+}
+
+static void encode_word(struct encoder *e, const char *word, size_t n_bytes, struct ids *out)
+{
+    bool hit;
+    struct word_slot *slot = word_cache_find(&e->cache, word, n_bytes, &hit);
+    if (hit) {
+        ids_add_all(out, slot->ids, slot->n_ids);
+        return;
+    }
+    const size_t before = out->n;
+    bpe_encode(&e->tokenizer->bpe, &e->bpe, word, n_bytes, out);
+    if (slot != NULL)
+        word_cache_keep(slot, word, n_bytes, out->data + before, out->n - before);
+}
+
+static bool encode_words(struct encoder *e, const char *text, size_t n_bytes, struct ids *out,
+                         struct error *err)
+{
+    struct pre_tokenizer_work *work = &e->pre_tokenizer;
+    if (!pre_tokenizer_run(&e->tokenizer->pre_tokenizer, work, text, n_bytes, err))
+        return false;
+    for (size_t i = 0; i < work->spans.n; i++) {
+        const struct span span = work->spans.data[i];
+        encode_word(e, work->text + span.begin, span.end - span.begin, out);
+    }
+    return true;
+}
+
+/* What lies between two tokens. A range of the text as it came means nothing in normalized text,
+ * so there any range makes all of it plain. */
+static bool encode_text(struct encoder *e, const char *text, size_t n_bytes, bool plain,
+                        struct ids *out, struct error *err)
+{
+    const struct tokenizer *t = e->tokenizer;
+    normalizer_run(&t->normalizer, &e->normalizer, &text, &n_bytes);
+    if (t->added.normalized.n == 0)
+        return encode_words(e, text, n_bytes, out, err);
+
+    const struct text_range all = {0, n_bytes};
+    added_tokens_split(&t->added.normalized, text, n_bytes, &all, plain, &e->normalized_pieces);
+    for (size_t i = 0; i < e->normalized_pieces.n; i++) {
+        const struct added_piece piece = e->normalized_pieces.data[i];
+        if (piece.id >= 0)
+            ids_add(out, piece.id);
+        else if (!encode_words(e, text + piece.begin, piece.end - piece.begin, out, err))
+            return false;
+    }
+    return true;
+}
+
+static bool touches(const struct text_range *plain, size_t n_plain, const struct added_piece *piece)
+{
+    for (size_t i = 0; i < n_plain && plain[i].begin < piece->end; i++)
+        if (plain[i].end > piece->begin)
+            return true;
+    return false;
+}
+
+static bool encode_pieces(struct encoder *e, const char *text, const struct text_range *plain,
+                          size_t n_plain, struct ids *out, struct error *err)
+{
+    for (size_t i = 0; i < e->pieces.n; i++) {
+        const struct added_piece *piece = &e->pieces.data[i];
+        while (n_plain > 0 && plain->end <= piece->begin) { /* both ascend */
+            plain++;
+            n_plain--;
+        }
+        if (piece->id >= 0)
+            ids_add(out, piece->id);
+        else if (!encode_text(e, text + piece->begin, piece->end - piece->begin,
+                              touches(plain, n_plain, piece), out, err))
+            return false;
+    }
+    return true;
+}
+
+bool encoder_encode(struct encoder *e, const char *text, size_t n_bytes,
+                    const struct encode_options *options, struct ids *out, struct error *err)
+{
+    static const struct encode_options none = {0};
+    const struct tokenizer *t = e->tokenizer;
+    if (options == NULL)
+        options = &none;
+    if (n_bytes > ENCODER_MAX_TEXT_BYTES)
+        return error_set(err, ERROR_INPUT, "a text of %zu bytes, at most %d can be encoded at once",
+                         n_bytes, ENCODER_MAX_TEXT_BYTES);
+    const size_t n_valid = utf8_valid_bytes(text, n_bytes);
+    if (n_valid < n_bytes)
+        return error_set(err, ERROR_INPUT, "the text is not UTF-8 at byte %zu", n_valid);
+
+    const struct text_range all = {0, n_bytes};
+    const struct text_range *plain = options->special_as_text ? &all : options->plain;
+    const size_t n_plain = options->special_as_text ? 1 : options->n_plain;
+    const size_t before = out->n;
+    pattern_work_limit(e->patterns, n_bytes);
+    if (options->add_special_tokens)
+        ids_add_all(out, t->post_processor.before.data, t->post_processor.before.n);
+    added_tokens_split(&t->added.as_is, text, n_bytes, plain, n_plain, &e->pieces);
+    if (!encode_pieces(e, text, plain, n_plain, out, err)) {
+        out->n = before;
+        return false;
+    }
+    if (options->add_special_tokens)
+        ids_add_all(out, t->post_processor.after.data, t->post_processor.after.n);
+    return true;
+}

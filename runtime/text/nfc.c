@@ -1,0 +1,153 @@
+/* Nearly all text is made of characters that stay as they are and never join the one before. Only
+ * what lies between such characters goes through decomposition, ordering and composition: a
+ * segment is the last of them and all that follows until the next. */
+#include "runtime/text/nfc.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "runtime/text/utf8.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+enum {
+    MAX_DECOMPOSED = 4, /* the longest canonical decomposition of one character */
+    N_CLASSES = 256,
+    SHORT_RUN = 16, /* marks; real text has at most a handful */
+};
+
+/* Starters that normalize to themselves and are second in no composition. Not all of them: the
+ * scripts in which most text is written. */
+static bool stays(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } runs[] = {
+        {0x0000, 0x02FF}, {0x0400, 0x0482}, {0x048A, 0x052F}, {0x05D0, 0x05EA}, {0x0620, 0x064A},
+        {0x0E01, 0x0E30}, {0x1E00, 0x1EFF}, {0x2010, 0x2027}, {0x20A0, 0x20BF}, {0x2190, 0x21FF},
+        {0x2500, 0x27BF}, {0x3000, 0x3029}, {0x3041, 0x3096}, {0x309D, 0x30FF}, {0x3400, 0x4DBF},
+        {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFE00, 0xFE0F}, {0xFF01, 0xFF9D}, {0x1F300, 0x1FAFF},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs && c >= runs[i].first; i++)
+        if (c <= runs[i].last)
+            return true;
+    return false;
+}
+
+static void add_decomposed(struct nfc_work *work, uint32_t c)
+{
+    if (work->capacity - work->n_chars < MAX_DECOMPOSED) {
+        work->capacity = work->capacity ? work->capacity * 2 : 256;
+        work->chars = memory_resize(work->chars, work->capacity, sizeof *work->chars);
+        work->sorted = memory_resize(work->sorted, work->capacity, sizeof *work->sorted);
+        work->classes = memory_resize(work->classes, work->capacity, 1);
+    }
+    int boundary = 0;
+    const utf8proc_ssize_t n =
+        utf8proc_decompose_char((int32_t)c, work->chars + work->n_chars, MAX_DECOMPOSED,
+                                UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
+    check(n >= 1 && n <= MAX_DECOMPOSED);
+    for (utf8proc_ssize_t i = 0; i < n; i++, work->n_chars++)
+        work->classes[work->n_chars] =
+            (unsigned char)utf8proc_get_property(work->chars[work->n_chars])->combining_class;
+}
+
+/* Stable, by class. */
+static void sort_short(int32_t *chars, unsigned char *classes, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const int32_t c = chars[i];
+        const unsigned char class = classes[i];
+        size_t to = i;
+        for (; to > 0 && classes[to - 1] > class; to--) {
+            chars[to] = chars[to - 1];
+            classes[to] = classes[to - 1];
+        }
+        chars[to] = c;
+        classes[to] = class;
+    }
+}
+
+static void sort_long(int32_t *chars, const unsigned char *classes, int32_t *sorted, size_t n)
+{
+    size_t place[N_CLASSES + 1] = {0};
+    for (size_t i = 0; i < n; i++)
+        place[classes[i] + 1]++;
+    for (int class = 0; class < N_CLASSES; class ++)
+        place[class + 1] += place[class];
+    for (size_t i = 0; i < n; i++)
+        sorted[place[classes[i]]++] = chars[i];
+    memcpy(chars, sorted, n * sizeof *chars);
+}
+
+/* Every run of marks in order of class. */
+static void order_marks(struct nfc_work *work)
+{
+    for (size_t begin = 0; begin < work->n_chars;) {
+        if (work->classes[begin] == 0) {
+            begin++;
+            continue;
+        }
+        size_t end = begin + 1;
+        while (end < work->n_chars && work->classes[end] != 0)
+            end++;
+        if (end - begin <= SHORT_RUN)
+            sort_short(work->chars + begin, work->classes + begin, end - begin);
+        else
+            sort_long(work->chars + begin, work->classes + begin, work->sorted, end - begin);
+        begin = end;
+    }
+}
+
+static void run_segment(struct nfc_work *work, const char *text, size_t n_bytes, struct bytes *out)
+{
+    work->n_chars = 0;
+    for (size_t at = 0; at < n_bytes;)
+        add_decomposed(work, utf8_read(text, &at));
+    order_marks(work);
+    const utf8proc_ssize_t n = utf8proc_normalize_utf32(
+        work->chars, (utf8proc_ssize_t)work->n_chars, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+    check(n >= 0);
+    for (utf8proc_ssize_t i = 0; i < n; i++) {
+        char one[4];
+        bytes_add(out, one, utf8_write(one, (uint32_t)work->chars[i]));
+    }
+}
+
+bool nfc_run(struct nfc_work *work, const char *text, size_t n_bytes, struct bytes *out)
+{
+    const size_t before = out->len;
+    size_t done = 0;    /* text[0, done) is in out */
+    size_t staying = 0; /* where the last character that stays begins */
+    for (size_t at = 0; at < n_bytes;) {
+        const size_t begin = at;
+        if ((unsigned char)text[at] < 0x80 || stays(utf8_read(text, &at))) {
+            staying = begin;
+            at = at > begin ? at : at + 1;
+            continue;
+        }
+        size_t end = at;
+        while (at < n_bytes && !stays(utf8_read(text, &at)))
+            end = at;
+        bytes_add(out, text + done, staying - done);
+        run_segment(work, text + staying, end - staying, out);
+        done = staying = at = end;
+    }
+    if (done == 0)
+        return false;
+    bytes_add(out, text + done, n_bytes - done);
+    if (out->len - before == n_bytes && memcmp(out->data + before, text, n_bytes) == 0) {
+        out->len = before;
+        return false;
+    }
+    return true;
+}
+
+void nfc_work_release(struct nfc_work *work)
+{
+    memory_free(work->chars);
+    memory_free(work->sorted);
+    memory_free(work->classes);
+    *work = (struct nfc_work){0};
+}

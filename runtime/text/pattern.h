@@ -1,0 +1,42 @@
+/* runtime/text/pattern.h: the patterns of a tokenizer: a regular expression, or a text as it is.
+ *
+ * Files are written for Oniguruma with its Ruby syntax, and we have PCRE2. What both read in the
+ * same way is taken as it is, what has another spelling is translated, and anything else is
+ * ERROR_UNSUPPORTED: a pattern that means something slightly different gives wrong ids in silence.
+ *
+ * Source: Oniguruma doc/RE (6.9), pcre2pattern(3).
+ */
+#pragma once
+#include "runtime/text/span.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bytes;
+struct error;
+struct pattern;
+struct pattern_work;
+
+enum { PATTERN_MAX_BYTES = 64 << 10 }; /* the longest in use has 8 KB */
+
+/* From {"Regex": "…"} or {"String": "…"}. */
+bool pattern_parse(struct pattern **out, const json_t *value, struct error *err);
+bool pattern_create(struct pattern **out, const char *regex, struct error *err);
+void pattern_destroy(struct pattern *p); /* NULL is fine */
+/* Then texts to search go through unicode_settle() first. */
+bool pattern_is_regex(const struct pattern *p);
+
+/* Scratch memory of one thread, for all patterns. */
+struct pattern_work *pattern_work_create(void);
+void pattern_work_destroy(struct pattern_work *work);
+/* A search may take so many steps; give the length of the whole text. */
+void pattern_work_limit(struct pattern_work *work, size_t n_bytes);
+
+/* The first match at `from` or later. `text` is well-formed.
+ * ERROR_INPUT when the search takes too many steps. */
+bool pattern_find(const struct pattern *p, struct pattern_work *work, const char *text,
+                  size_t n_bytes, size_t from, struct span *match, bool *found, struct error *err);
+
+/* Oniguruma's syntax to that of PCRE2. For tests; pattern_create() does it. */
+bool pattern_translate(const char *regex, struct bytes *out, struct error *err);

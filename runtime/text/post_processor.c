@@ -1,0 +1,95 @@
+#include "runtime/text/post_processor.h"
+
+#include "base/error.h"
+#include "base/json.h"
+#include "runtime/text/stage.h"
+
+#include <string.h>
+
+struct reader {
+    struct post_processor *out;
+    int32_t vocab;
+};
+
+/* The ids of a special token of the template, to the end of `to`. */
+static bool add_special(struct reader *r, const json_t *special_tokens, const char *name,
+                        struct ids *to, struct error *err)
+{
+    const json_t *ids = json_object_get(json_object_get(special_tokens, name), "ids");
+    if (!json_is_array(ids))
+        return error_set(err, ERROR_INPUT, "\"special_tokens\" has no \"ids\" for \"%.40s\"", name);
+    if (to->n + json_array_size(ids) > POST_PROCESSOR_MAX_IDS)
+        return error_set(err, ERROR_INPUT, "\"single\" adds more than %d ids",
+                         POST_PROCESSOR_MAX_IDS);
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const json_t *id = json_array_get(ids, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) >= r->vocab)
+            return error_set(err, ERROR_INPUT,
+                             "\"special_tokens\": an id of \"%.40s\" is not in the vocabulary",
+                             name);
+        ids_add(to, (int32_t)json_integer_value(id));
+    }
+    return true;
+}
+
+/* "single" is a list of {"SpecialToken": {"id": "<s>"}} and, once, {"Sequence": {"id": "A"}}. */
+static bool parse_template(void *context, const json_t *value, struct error *err)
+{
+    struct reader *r = context;
+    const json_t *single = json_object_get(value, "single");
+    const json_t *special_tokens = json_object_get(value, "special_tokens");
+    if (!json_is_array(single))
+        return error_set(err, ERROR_INPUT, "\"single\" is no array");
+    struct ids before = {0}, after = {0};
+    int n_texts = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < json_array_size(single); i++) {
+        const json_t *piece = json_array_get(single, i);
+        const json_t *special = json_object_get(piece, "SpecialToken");
+        const char *name;
+        if (special == NULL) {
+            n_texts += json_object_get(piece, "Sequence") != NULL;
+            continue;
+        }
+        ok = json_get_text(special, "id", true, &name, err) &&
+             add_special(r, special_tokens, name, n_texts ? &after : &before, err);
+    }
+    if (ok && n_texts != 1)
+        ok = error_set(err, ERROR_INPUT, "\"single\" has the text %d times, want once", n_texts);
+    if (ok) { /* what an earlier stage added stays inside */
+        ids_add_all(&before, r->out->before.data, r->out->before.n);
+        ids_add_all(&r->out->after, after.data, after.n);
+        ids_release(&r->out->before);
+        r->out->before = before;
+        before = (struct ids){0};
+    }
+    ids_release(&before);
+    ids_release(&after);
+    return ok;
+}
+
+static bool parse_byte_level(void *context, const json_t *value, struct error *err)
+{
+    (void)context, (void)value, (void)err;
+    return true;
+}
+
+bool post_processor_parse(struct post_processor *p, const json_t *value, int32_t vocab,
+                          struct error *err)
+{
+    static const struct stage_type types[] = {
+        {"ByteLevel", parse_byte_level},
+        {"TemplateProcessing", parse_template},
+        {NULL, NULL},
+    };
+    *p = (struct post_processor){0};
+    struct reader reader = {p, vocab};
+    return stage_parse(&reader, value, types, "processors", err);
+}
+
+void post_processor_release(struct post_processor *p)
+{
+    ids_release(&p->before);
+    ids_release(&p->after);
+}

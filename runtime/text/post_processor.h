@@ -1,0 +1,25 @@
+/* runtime/text/post_processor.h: the ids that stand around a text, such as begin-of-text.
+ *
+ * Supported: TemplateProcessing (its template of one text), ByteLevel (which moves only offsets,
+ * and we have none), and Sequence of them.
+ */
+#pragma once
+#include "runtime/text/ids.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+enum { POST_PROCESSOR_MAX_IDS = 64 }; /* on either side; real files have one or two */
+
+struct post_processor { /* all zero adds nothing */
+    struct ids before, after;
+};
+
+/* `value` may be NULL or null. `vocab` is one more than the largest id. Release also after a
+ * failure. */
+bool post_processor_parse(struct post_processor *p, const json_t *value, int32_t vocab,
+                          struct error *err);
+void post_processor_release(struct post_processor *p);

@@ -1,0 +1,133 @@
+/* Reads the file in one go: the skim finds the two large values, base/json.h reads the rest, and
+ * each stage reads its own part of that. */
+#include "runtime/text/tokenizer.h"
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "runtime/text/json_skim.h"
+#include "runtime/text/tokenizer_parts.h"
+
+#include <string.h>
+
+enum {
+    /* The largest in use has 33 MB (Gemma 3). With it go at most 20 MB of tables by id and by text,
+     * 20 MB of merges, and the text of the tokens: 100 MB in all. */
+    MAX_FILE_BYTES = 40 << 20,
+    MAX_REST_BYTES = 4 << 20, /* without vocabulary and merges: 6,415 added tokens have 1.3 MB */
+    MAX_REST_DEPTH = 32,
+    MAX_REST_VALUES = 1 << 18, /* an added token has 15, keys included */
+};
+
+static bool check_model_type(const json_t *model, struct error *err)
+{
+    const char *type = "BPE"; /* old files leave it out */
+    if (!json_get_text(model, "type", false, &type, err))
+        return false;
+    return strcmp(type, "BPE") == 0 ||
+           error_set(err, ERROR_UNSUPPORTED, "type \"%.60s\" is not supported, only BPE", type);
+}
+
+static bool parse_model(struct tokenizer *t, const json_t *model, const char *text,
+                        const struct json_skim *skim, struct error *err)
+{
+    if (model == NULL || !json_is_object(model))
+        return error_set(err, ERROR_INPUT, model ? "is no object" : "is missing");
+    if (!check_model_type(model, err))
+        return false;
+    if (skim->vocab.n_bytes == 0 || text[skim->vocab.begin] != '{')
+        return error_set(err, ERROR_INPUT, "\"vocab\" is missing, want an object of ids");
+    if (skim->merges.n_bytes == 0 || text[skim->merges.begin] != '[')
+        return error_set(err, ERROR_INPUT, "\"merges\" is missing, want an array");
+    if (!vocabulary_parse(&t->vocabulary, text, &skim->vocab, err))
+        return error_in(err, "\"vocab\"");
+    return bpe_parse(&t->bpe, &t->vocabulary, model, text, &skim->merges, err);
+}
+
+static bool parse_stages(struct tokenizer *t, const json_t *root, struct error *err)
+{
+    if (!normalizer_parse(&t->normalizer, json_object_get(root, "normalizer"), err))
+        return error_in(err, "\"normalizer\"");
+    if (!added_tokens_parse(&t->added, &t->vocabulary, &t->normalizer,
+                            json_object_get(root, "added_tokens"), err))
+        return false; /* names its key already */
+    if (!pre_tokenizer_parse(&t->pre_tokenizer, json_object_get(root, "pre_tokenizer"), err))
+        return error_in(err, "\"pre_tokenizer\"");
+    if (!post_processor_parse(&t->post_processor, json_object_get(root, "post_processor"),
+                              t->vocabulary.n_ids, err))
+        return error_in(err, "\"post_processor\"");
+    if (!decoder_parse(&t->decoder, json_object_get(root, "decoder"), err))
+        return error_in(err, "\"decoder\"");
+    return true;
+}
+
+static bool parse_file(struct tokenizer *t, const char *text, size_t n_bytes, struct error *err)
+{
+    static const struct json_limits limits = {MAX_REST_BYTES, MAX_REST_DEPTH, MAX_REST_VALUES};
+    struct json_skim skim;
+    json_t *root = NULL;
+    bool ok = json_skim(&skim, text, n_bytes, err) &&
+              json_parse(&root, skim.rest.data, skim.rest.len, &limits, err);
+    if (ok && !parse_model(t, json_object_get(root, "model"), text, &skim, err))
+        ok = error_in(err, "\"model\"");
+    ok = ok && parse_stages(t, root, err);
+    json_decref(root);
+    bytes_release(&skim.rest);
+    return ok;
+}
+
+bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
+{
+    char *text;
+    size_t n_bytes;
+    if (!file_read(&text, &n_bytes, path, MAX_FILE_BYTES, err))
+        return false; /* names the file already */
+    struct tokenizer *t = memory_alloc(1, sizeof *t);
+    const bool ok = parse_file(t, text, n_bytes, err);
+    memory_free(text);
+    if (!ok) {
+        tokenizer_close(t);
+        return error_in(err, "%s", path);
+    }
+    *out = t;
+    return true;
+}
+
+void tokenizer_close(struct tokenizer *t)
+{
+    if (t == NULL)
+        return;
+    added_tokens_release(&t->added);
+    pre_tokenizer_release(&t->pre_tokenizer);
+    bpe_release(&t->bpe);
+    vocabulary_release(&t->vocabulary);
+    post_processor_release(&t->post_processor);
+    memory_free(t);
+}
+
+int32_t tokenizer_vocab(const struct tokenizer *t) { return t->vocabulary.n_ids; }
+
+int32_t tokenizer_find(const struct tokenizer *t, const char *token, size_t n_bytes)
+{
+    const struct added_token *added = added_tokens_find(&t->added, token, n_bytes);
+    return added ? added->id : vocabulary_find(&t->vocabulary, token, n_bytes);
+}
+
+const char *tokenizer_token(const struct tokenizer *t, int32_t id, size_t *n_bytes)
+{
+    return vocabulary_text(&t->vocabulary, id, n_bytes);
+}
+
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocabulary.n_ids && t->vocabulary.tokens[id].special;
+}
+
+bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out)
+{
+    size_t n_bytes;
+    const char *token = tokenizer_token(t, id, &n_bytes);
+    return token == NULL || decoder_token(&t->decoder, token, n_bytes, true, out);
+}

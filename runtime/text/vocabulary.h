@@ -1,0 +1,48 @@
+/* runtime/text/vocabulary.h: the tokens of a model, by text and by id.
+ *
+ * Built once, then only read. Texts are as the file spells them, any bytes, not NUL-terminated.
+ * A token may have an id and no place in the table of texts: added tokens have a name for
+ * decoding, but the model must not find them in a text.
+ */
+#pragma once
+#include "runtime/text/json_skim.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+
+enum {
+    /* Twice the largest vocabulary in use (Gemma: 262,144). Merges pack two ids into 40 bits. */
+    VOCABULARY_MAX_IDS = 1 << 19,
+};
+
+struct vocabulary { /* all zero is empty */
+    struct vocabulary_slot {
+        uint32_t hash;
+        int32_t id; /* -1: free */
+    } * slots;
+    size_t n_slots; /* a power of two, at most half of them used */
+    struct vocabulary_token {
+        uint32_t begin, n_bytes; /* in `text` */
+        bool used, special;
+    } * tokens;    /* [n_ids] */
+    int32_t n_ids; /* one more than the largest */
+    char *text;
+    size_t text_bytes;
+};
+
+/* Reads the object {"token": id, …} at `part` of a file. ERROR_INPUT with line and column for a
+ * token or an id that comes twice, an empty vocabulary, and ids outside [0, VOCABULARY_MAX_IDS). */
+bool vocabulary_parse(struct vocabulary *v, const char *file, const struct json_part *part,
+                      struct error *err);
+void vocabulary_release(struct vocabulary *v);
+
+/* The id of a text in the table, or -1. */
+int32_t vocabulary_find(const struct vocabulary *v, const char *text, size_t n_bytes);
+/* Text of an id; NULL when the id is not used. */
+const char *vocabulary_text(const struct vocabulary *v, int32_t id, size_t *n_bytes);
+/* Gives a free id in [0, VOCABULARY_MAX_IDS) a text for decoding, without putting it in the table.
+ */
+void vocabulary_name(struct vocabulary *v, int32_t id, const char *text, size_t n_bytes);
