@@ -1,0 +1,58 @@
+/* tests/unit/runtime_forward/runner.h: one rank that runs plans made by a test, and whole layouts
+ * of ranks as threads that run the same sequences. */
+#pragma once
+#include "parallel/ranks.h"
+#include "runtime/forward/forward.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct device;
+struct error;
+struct model;
+struct ops;
+
+struct setup {
+    const char *folder, *dtype;
+    int tp_size, n_threads;
+    const struct ops *ops; /* NULL: the best of the machine */
+    int kv_dtype, block_tokens;
+};
+
+struct runner {
+    struct model *model;
+    struct device *device;
+    struct ranks ranks;
+    struct plan_limits limits;
+    struct forward *forward;
+    struct step_plan *plan;
+    uint64_t step;
+};
+
+/* The part of one sequence in a step. Its KV blocks follow from its number. */
+struct feed {
+    int sequence; /* 0 .. max_sequences - 1 */
+    const int32_t *ids;
+    int n_computed, n_new; /* ids[n_computed .. n_computed + n_new - 1] are new */
+    int n_logits;          /* of the last rows that are new */
+};
+
+/* `memory`: of the communicator, NULL for one rank. */
+bool runner_open(struct runner *out, const struct setup *setup, void *memory, int rank,
+                 int max_tokens, int max_sequences, int max_model_len, struct error *err);
+bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
+                 struct logits *logits, struct error *err);
+void runner_close(struct runner *runner);
+
+/* One sequence of a layout: fed `chunk` ids at a step, from step `first_step` on. */
+struct sequence {
+    const int32_t *ids;
+    int n_ids, chunk, first_step;
+    float *logits; /* [n_ids, vocab]: filled in by rank 0 */
+};
+/* All ranks of the setup as threads; a failure fails the test. */
+void run_layout(const struct setup *setup, const struct sequence *sequences, int n_sequences,
+                int vocab);
+
+uint64_t hash_bytes(const void *data, size_t n_bytes); /* FNV-1a, over 8 bytes at a time */
