@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/gateway/generation_config.h"
 #include "runtime/options.h"
 
 #include <string.h>
@@ -26,22 +27,56 @@ static bool read_stop_ids(struct sampling_params *params, const struct options *
     return good;
 }
 
+/* An option that was given, else what the makers of the model say, else the default. */
+static bool read_params(struct sampling_params *out, const struct options *options,
+                        const char *model_folder, struct error *err)
+{
+    const struct {
+        const char *name;
+        float *number;
+        double given_number;
+        int32_t *count;
+        int64_t given_count;
+    } rows[] = {
+        {.name = "--temperature",
+         .number = &out->temperature,
+         .given_number = options->temperature},
+        {.name = "--top-p", .number = &out->top_p, .given_number = options->top_p},
+        {.name = "--min-p", .number = &out->min_p, .given_number = options->min_p},
+        {.name = "--repetition-penalty",
+         .number = &out->repetition_penalty,
+         .given_number = options->repetition_penalty},
+        {.name = "--top-k", .count = &out->top_k, .given_count = options->top_k},
+        {.name = "--max-tokens", .count = &out->max_tokens, .given_count = options->max_tokens},
+    };
+    *out = params_default();
+    out->max_tokens = (int32_t)options->max_tokens;
+    out->min_tokens = (int32_t)options->min_tokens;
+    out->frequency_penalty = (float)options->frequency_penalty;
+    out->presence_penalty = (float)options->presence_penalty;
+    out->logprobs = (int32_t)options->logprobs;
+    out->ignore_eos = options->ignore_eos;
+    out->seed = (uint64_t)options->seed;
+    if (strcmp(options->generation_config, "auto") == 0 &&
+        !generation_config_read(out, model_folder, err))
+        return false;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!options_is_given(options, rows[i].name))
+            continue;
+        if (rows[i].number != NULL)
+            *rows[i].number = (float)rows[i].given_number;
+        else
+            *rows[i].count = (int32_t)rows[i].given_count;
+    }
+    return true;
+}
+
 bool generation_init(struct generation *out, const struct options *options,
                      const struct session *session, struct error *err)
 {
-    struct sampling_params params = params_default();
-    params.temperature = (float)options->temperature;
-    params.top_p = (float)options->top_p;
-    params.min_p = (float)options->min_p;
-    params.top_k = (int32_t)options->top_k;
-    params.repetition_penalty = (float)options->repetition_penalty;
-    params.frequency_penalty = (float)options->frequency_penalty;
-    params.presence_penalty = (float)options->presence_penalty;
-    params.max_tokens = (int32_t)options->max_tokens;
-    params.min_tokens = (int32_t)options->min_tokens;
-    params.logprobs = (int32_t)options->logprobs;
-    params.ignore_eos = options->ignore_eos;
-    params.seed = (uint64_t)options->seed;
+    struct sampling_params params;
+    if (!read_params(&params, options, session->model_folder, err))
+        return false;
     *out = (struct generation){
         .n_choices = (int)options->n,
         .rules = {.tokenizer = session->intake.tokenizer,

@@ -76,7 +76,7 @@ static bool wait_until_ready(struct session *session, struct error *err)
 bool session_open(struct session *out, const struct options *options, const char *model_folder,
                   const volatile sig_atomic_t *interrupt, struct error *err)
 {
-    *out = (struct session){.interrupt = interrupt};
+    *out = (struct session){.interrupt = interrupt, .model_folder = model_folder};
     int fd;
     if (!job_start(&out->job, options, model_folder, err) ||
         !intake_open(&out->intake, model_folder, err) || !job_link(&out->job, &fd, interrupt, err))

@@ -20,6 +20,7 @@ struct session {
     struct dispatch *dispatch;
     struct intake intake;
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
+    const char *model_folder;               /* borrowed */
     int vocab, max_model_len, n_ranks;
     char about[160]; /* "llama, tp 2, avx512 kernels, shm" for one line of --stats or demo */
 };

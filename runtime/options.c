@@ -271,8 +271,7 @@ void options_release(struct options *options) { arena_release(&options->arena); 
 bool options_is_given(const struct options *options, const char *name)
 {
     const struct option *option = option_find(name, options->command);
-    check(option != NULL);
-    return (options->given >> (option - option_table) & 1) != 0;
+    return option != NULL && (options->given >> (option - option_table) & 1) != 0;
 }
 
 int options_for_rank(const struct options *options, struct arena *arena, char **word, int max)

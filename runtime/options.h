@@ -47,6 +47,7 @@ struct options {
     const char *kv_cache_dtype;
 
     struct option_list prompt, prompt_ids;
+    const char *generation_config;
     bool json;
     int64_t n, max_tokens, min_tokens, logprobs, top_k, seed; /* seed -1: drawn and reported */
     double temperature, top_p, min_p;
@@ -70,7 +71,8 @@ bool options_parse(struct options *out, enum command command, int argc, char **a
 void options_release(struct options *options);
 /* The words `--name=value` that give phalanx-rank the same values: at most `max`; their number. */
 int options_for_rank(const struct options *options, struct arena *arena, char **word, int max);
-bool options_is_given(const struct options *options, const char *name); /* "--seed" */
+/* Whether the command line or the file set "--name"; false for an option of other commands. */
+bool options_is_given(const struct options *options, const char *name);
 
 const char *command_name(enum command command);
 const char *command_summary(enum command command);      /* one line; NULL for phalanx-rank */

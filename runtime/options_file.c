@@ -59,7 +59,8 @@ static bool set_pair(struct options *out, const char *path, yaml_document_t *doc
         return error_set(err, ERROR_INPUT, "%s:%zu: unknown key %s; see --help=all", path,
                          key->start_mark.line + 1, name);
     if (options_is_given(out, option->name))
-        return true; /* the command line wins */
+        return true; /* the command line wins, and the first of two lines */
+    out->given |= (uint64_t)1 << (option - option_table);
     if (value->type != YAML_SEQUENCE_NODE || option->kind != OPTION_LIST)
         return set_scalar(out, option, path, value, err);
     for (const yaml_node_item_t *item = value->data.sequence.items.start;

@@ -1,0 +1,77 @@
+#include "proto/request_output.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void contains(const struct bytes *text, const char *want)
+{
+    if (strstr(text->data, want) == NULL)
+        test_fail(__FILE__, __LINE__, "no %s in\n%s", want, text->data);
+}
+
+TEST(a_request_becomes_the_structure_that_clients_know)
+{
+    const int32_t prompt[] = {1, 2}, tokens[] = {5, 9}, logprob_end[] = {2, 5};
+    const float third = -1.0f / 3;
+    const struct json_logprob logprob[] = {{5, third, 1, "a\"b"},
+                                           {7, -2.5f, 2, "\n"},
+                                           {9, -3.0f, 3, "\xc3\xa9"},
+                                           {7, -0.5f, 1, "x"},
+                                           {9, -3.0f, 3, "\xc3\xa9"}};
+    const struct json_choice choice = {.text = "a\x01\t\\",
+                                       .token_ids = tokens,
+                                       .n_tokens = 2,
+                                       .cumulative_logprob = -3.25,
+                                       .has_logprobs = true,
+                                       .logprob = logprob,
+                                       .logprob_end = logprob_end,
+                                       .finish_reason = "stop",
+                                       .stop_token = 9};
+    const struct json_request request = {.request_id = "0",
+                                         .prompt = "hi",
+                                         .prompt_ids = prompt,
+                                         .n_prompt = 2,
+                                         .n_cached = 1,
+                                         .seed = 42,
+                                         .choice = &choice,
+                                         .n_choices = 1};
+    struct bytes text = {0};
+    request_output_write(&text, &request);
+    contains(&text, "\"prompt\": \"hi\"");
+    contains(&text, "\"prompt_token_ids\": [1, 2]");
+    contains(&text, "\"text\": \"a\\u0001\\t\\\\\"");
+    contains(&text, "{\"5\": {\"logprob\": -0.333333343, \"rank\": 1, \"decoded_token\": "
+                    "\"a\\\"b\"}, \"7\": {\"logprob\": -2.5");
+    /* the chosen token is also among the best: one key */
+    contains(&text, "{\"9\": {\"logprob\": -3, \"rank\": 3, \"decoded_token\": \"\xc3\xa9\"}, "
+                    "\"7\": {\"logprob\": -0.5, \"rank\": 1, \"decoded_token\": \"x\"}}");
+    contains(&text, "\"stop_reason\": 9");
+    contains(&text, "\"seed\": 42");
+    contains(&text, "\"completion_tokens\": 2, \"total_tokens\": 4");
+    CHECK(strtof("-0.333333343", NULL) == third); /* nine digits bring the float back */
+    bytes_release(&text);
+}
+
+TEST(what_is_absent_is_null_and_infinity_has_a_number)
+{
+    const int32_t tokens[] = {5}, logprob_end[] = {1};
+    const struct json_logprob logprob = {5, -INFINITY, 1, ""};
+    struct json_choice choice = {.text = "", .token_ids = tokens, .n_tokens = 1, .stop_token = -1};
+    const struct json_request request = {.request_id = "r", .choice = &choice, .n_choices = 1};
+    struct bytes text = {0};
+    request_output_write(&text, &request);
+    contains(&text, "\"prompt\": null");
+    contains(&text, "\"logprobs\": null");
+    contains(&text, "\"cumulative_logprob\": null");
+    contains(&text, "\"finish_reason\": null");
+    contains(&text, "\"stop_reason\": null");
+    bytes_clear(&text);
+    choice.has_logprobs = true;
+    choice.logprob = &logprob;
+    choice.logprob_end = logprob_end;
+    request_output_write(&text, &request);
+    contains(&text, "\"logprob\": -9999,");
+    bytes_release(&text);
+}

@@ -1,0 +1,197 @@
+/* Ids to text of one choice, over a tokenizer of single bytes and a few words. */
+#include "base/error.h"
+#include "runtime/gateway/intake.h"
+#include "runtime/gateway/output.h"
+#include "tests/files.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Token i < 4 is a letter, 4 and 5 are the two bytes of U+00E9, 6 is a word, 7 is special. In the
+ * byte alphabet of byte-level BPE, byte C3 is spelled U+00C3 and byte A9 U+00A9. */
+static const char tokenizer_json[] =
+    "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":7,\"content\":\"<end>\",\"single_word\":false,"
+    "\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}],"
+    "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+    "\"trim_offsets\":true,\"use_regex\":true},\"post_processor\":null,"
+    "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
+    "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
+    "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
+    "\"byte_fallback\":false,\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"\xc3\x83\":4,"
+    "\"\xc2\xa9\":5,\"abcab\":6},\"merges\":[]}}";
+
+enum { A, B, C, D, E_FIRST, E_SECOND, ABCAB, END };
+
+static struct intake open_intake(void)
+{
+    const struct folder folder = folder_make();
+    struct intake intake;
+    struct error err = {0};
+    folder_write(&folder, "tokenizer.json", tokenizer_json, sizeof tokenizer_json - 1);
+    const bool good = intake_open(&intake, folder.path, &err);
+    folder_remove(&folder);
+    if (!good)
+        test_fail(__FILE__, __LINE__, "%s", err.text);
+    return intake;
+}
+
+static void add(struct output *output, int32_t token, enum finish_reason finish)
+{
+    output_add(output, &(struct link_token){.token = token, .finish = finish, .stop_token = -1});
+}
+
+static void add_all(struct output *output, const int32_t *token, int n)
+{
+    for (int i = 0; i < n; i++)
+        add(output, token[i], FINISH_NONE);
+}
+
+static void released_is(const struct output *output, const char *want)
+{
+    char got[64];
+    snprintf(got, sizeof got, "%.*s", (int)output->n_released,
+             output->text.data ? output->text.data : "");
+    CHECK_STR(got, want);
+}
+
+TEST(text_is_released_in_whole_characters)
+{
+    struct intake intake = open_intake();
+    const struct output_rules rules = {.tokenizer = intake.tokenizer, .skip_special_tokens = true};
+    struct output output;
+    output_init(&output, &rules);
+    add(&output, A, FINISH_NONE);
+    add(&output, E_FIRST, FINISH_NONE);
+    released_is(&output, "a");
+    add(&output, E_SECOND, FINISH_NONE);
+    released_is(&output, "a\xc3\xa9");
+    add(&output, E_FIRST, FINISH_LENGTH); /* cut inside a character */
+    released_is(&output, "a\xc3\xa9\xef\xbf\xbd");
+    CHECK_EQ(output.finish, FINISH_LENGTH);
+    CHECK_EQ(output.tokens.n, 4);
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(a_stop_string_is_found_across_tokens_and_nothing_of_it_is_released)
+{
+    struct intake intake = open_intake();
+    static const char *const stop[] = {"cad"};
+    const struct output_rules rules = {.tokenizer = intake.tokenizer, .stop = stop, .n_stop = 1};
+    struct output output;
+    output_init(&output, &rules);
+    add_all(&output, (int32_t[]){B, C}, 2);
+    released_is(&output, "b"); /* c may begin it */
+    add(&output, A, FINISH_NONE);
+    released_is(&output, "b");
+    add(&output, B, FINISH_NONE); /* it did not */
+    released_is(&output, "bcab");
+    add_all(&output, (int32_t[]){C, A, D}, 3);
+    released_is(&output, "bcab");
+    CHECK_EQ(output.finish, FINISH_STOP);
+    CHECK_STR(output.stop_text, "cad");
+    CHECK_EQ(output.tokens.n, 7);
+    add(&output, A, FINISH_NONE); /* a token that was on its way */
+    CHECK_EQ(output.tokens.n, 7);
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(the_stop_string_that_is_complete_first_wins)
+{
+    struct intake intake = open_intake();
+    static const char *const stop[] = {"cab", "bc", "abca"};
+    struct output_rules rules = {.tokenizer = intake.tokenizer, .stop = stop, .n_stop = 3};
+    struct output output;
+    output_init(&output, &rules);
+    add(&output, ABCAB, FINISH_NONE); /* one token holds all three */
+    CHECK_STR(output.stop_text, "bc");
+    released_is(&output, "a");
+    output_release(&output);
+
+    rules.include_stop = true;
+    output_init(&output, &rules);
+    add(&output, ABCAB, FINISH_NONE);
+    released_is(&output, "abc");
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(no_stop_string_is_looked_for_before_min_tokens)
+{
+    struct intake intake = open_intake();
+    static const char *const stop[] = {"ab"};
+    const struct output_rules rules = {
+        .tokenizer = intake.tokenizer, .stop = stop, .n_stop = 1, .min_tokens = 3};
+    struct output output;
+    output_init(&output, &rules);
+    add_all(&output, (int32_t[]){A, B, A}, 3);
+    CHECK_EQ(output.finish, FINISH_NONE);
+    add(&output, B, FINISH_NONE); /* completes one after the third token */
+    CHECK_EQ(output.finish, FINISH_STOP);
+    released_is(&output, "ab");
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(a_stop_string_in_the_last_token_overrides_the_length)
+{
+    struct intake intake = open_intake();
+    static const char *const stop[] = {"d"};
+    const struct output_rules rules = {.tokenizer = intake.tokenizer, .stop = stop, .n_stop = 1};
+    struct output output;
+    output_init(&output, &rules);
+    add(&output, A, FINISH_NONE);
+    add(&output, D, FINISH_LENGTH);
+    CHECK_EQ(output.finish, FINISH_STOP);
+    released_is(&output, "a");
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(the_end_token_is_in_the_ids_and_not_in_the_text)
+{
+    struct intake intake = open_intake();
+    const struct output_rules rules = {.tokenizer = intake.tokenizer};
+    struct output output;
+    output_init(&output, &rules);
+    add(&output, A, FINISH_NONE);
+    add(&output, END, FINISH_STOP);
+    released_is(&output, "a");
+    CHECK_EQ(output.tokens.n, 2);
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(prompt_ids_are_read_and_checked)
+{
+    struct ids ids = {0};
+    struct error err = {0};
+    CHECK(intake_ids("1,2, 3", 10, &ids, &err));
+    CHECK_EQ(ids.n, 3);
+    CHECK(intake_ids("[0, 9]", 10, &ids, &err));
+    CHECK_EQ(ids.data[1], 9);
+    static const char *const bad[] = {
+        "", "1,", "1;2", "10", "-1", "[1", "1]", "99999999999999999999", "1.5"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        err = (struct error){0};
+        CHECK(!intake_ids(bad[i], 10, &ids, &err));
+        CHECK_EQ(err.kind, ERROR_INPUT);
+    }
+    ids_release(&ids);
+}
+
+TEST(a_prompt_and_its_answer_must_fit_the_model)
+{
+    struct error err = {0};
+    int32_t max_tokens = 100;
+    CHECK(intake_fit(60, 128, false, &max_tokens, &err));
+    CHECK_EQ(max_tokens, 68);
+    max_tokens = 69;
+    CHECK(!intake_fit(60, 128, true, &max_tokens, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    err = (struct error){0};
+    CHECK(!intake_fit(128, 128, false, &max_tokens, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+}

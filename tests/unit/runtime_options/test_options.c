@@ -1,0 +1,194 @@
+#include "base/error.h"
+#include "runtime/options.h"
+#include "runtime/options_table.h"
+#include "tests/files.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_WORDS = 16 };
+
+static bool parse(struct options *out, enum command command, const char *line, struct error *err)
+{
+    static char text[1024];
+    char *word[MAX_WORDS], *rest = text;
+    int n = 0;
+    snprintf(text, sizeof text, "%s", line);
+    for (char *w; (w = strsep(&rest, " ")) != NULL && n < MAX_WORDS;)
+        word[n++] = w;
+    *err = (struct error){0};
+    return options_parse(out, command, *line ? n : 0, word, err);
+}
+
+static void refuses(enum command command, const char *line, const char *because)
+{
+    struct options options;
+    struct error err;
+    if (parse(&options, command, line, &err))
+        test_fail(__FILE__, __LINE__, "'%s' was accepted", line);
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    if (strstr(err.text, because) == NULL)
+        test_fail(__FILE__, __LINE__, "'%s' was refused with '%s', want '%s'", line, err.text,
+                  because);
+    options_release(&options);
+}
+
+TEST(every_row_of_the_table_is_complete_and_its_default_is_legal)
+{
+    for (int i = 0; i < n_options; i++) {
+        const struct option *option = &option_table[i];
+        CHECK(strncmp(option->name, "--", 2) == 0);
+        CHECK(option->help != NULL && option->section != NULL && option->commands != 0);
+        CHECK((option->kind == OPTION_FLAG) == (option->value == NULL));
+        for (int k = 0; k < i; k++)
+            CHECK(strcmp(option->name, option_table[k].name) != 0);
+    }
+    struct options options; /* options_parse() checks that the defaults are accepted */
+    struct error err;
+    CHECK(parse(&options, COMMAND_DEMO, "", &err));
+    CHECK_EQ(options.tensor_parallel_size, 1);
+    CHECK_EQ(options.seed, -1);
+    CHECK(options.skip_special_tokens);
+    options_release(&options);
+}
+
+TEST(values_come_in_every_spelling)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_GENERATE,
+                "dir -tp 3 --max_tokens=5 --max-model-len 32K --temperature .5 -p a -p b --json "
+                "--no-skip-special-tokens --top-k -1",
+                &err));
+    CHECK_STR(options.model, "dir");
+    CHECK_EQ(options.tensor_parallel_size, 3);
+    CHECK_EQ(options.max_tokens, 5);
+    CHECK_EQ(options.max_model_len, 32768);
+    CHECK(options.temperature == 0.5);
+    CHECK_EQ(options.prompt.n, 2);
+    CHECK_STR(options.prompt.item[1], "b");
+    CHECK(options.json && !options.skip_special_tokens);
+    CHECK_EQ(options.top_k, -1);
+    CHECK(options_is_given(&options, "--max-tokens"));
+    CHECK(!options_is_given(&options, "--seed"));
+    options_release(&options);
+}
+
+TEST(mistakes_are_named_with_a_remedy)
+{
+    refuses(COMMAND_GENERATE, "m --tensor-paralel-size 2", "did you mean --tensor-parallel-size?");
+    refuses(COMMAND_GENERATE, "m --zzz", "unknown option --zzz; see --help=all");
+    refuses(COMMAND_GENERATE, "m -tp two", "'two' is no whole number");
+    refuses(COMMAND_GENERATE, "m -tp 1.5", "'1.5' is no whole number");
+    refuses(COMMAND_GENERATE, "m -tp 0", "0 is outside 1 .. 4096");
+    refuses(COMMAND_GENERATE, "m --max-tokens 1e400", "no whole number");
+    refuses(COMMAND_GENERATE, "m --top-p nan", "no number");
+    refuses(COMMAND_GENERATE, "m --top-p 1.01", "outside");
+    refuses(COMMAND_GENERATE, "m --kernels sse", "none of auto|scalar");
+    refuses(COMMAND_GENERATE, "m --kernels au", "none of auto|scalar");
+    refuses(COMMAND_GENERATE, "m --seed", "wants a value (N)");
+    refuses(COMMAND_GENERATE, "m --no-seed", "unknown option --no-seed");
+    refuses(COMMAND_GENERATE, "-p hello", "wants a MODEL");
+    refuses(COMMAND_GENERATE, "a b", "does not know what to do with 'b'");
+    refuses(COMMAND_DEMO, "model", "does not know what to do with 'model'");
+    refuses(COMMAND_DOCTOR, "--json", "unknown option --json");
+}
+
+static void file_says(const char *text, const char *extra, const char *error)
+{
+    const struct folder folder = folder_make();
+    const struct file_path path = folder_write(&folder, "f.yaml", text, strlen(text));
+    char line[512];
+    struct options options;
+    struct error err;
+    snprintf(line, sizeof line, "--config %s%s", path.text, extra);
+    const bool good = parse(&options, COMMAND_GENERATE, line, &err);
+    folder_remove(&folder);
+    if (error == NULL) {
+        CHECK(good);
+        CHECK_STR(options.model, "dir");
+        CHECK_EQ(options.max_tokens, 7);
+        CHECK_EQ(options.stop.n, 2);
+        CHECK_STR(options.stop.item[1], "b");
+        CHECK(options_is_given(&options, "--max-tokens"));
+    } else if (good || strstr(err.text, error) == NULL) {
+        test_fail(__FILE__, __LINE__, "got '%s', want '%s'", good ? "no error" : err.text, error);
+    }
+    options_release(&options);
+}
+
+TEST(a_file_gives_what_the_command_line_does_not)
+{
+    file_says("model: dir\nmax-tokens: 7\nstop: [a, b]\n", "", NULL);
+    file_says("model_name_or_path: dir\nmax_new_tokens: 7\nstop:\n- a\n- b\n", "", NULL);
+    file_says("model: x\nmax_tokens: 9\nstop: [a, b]\n", " dir --max-tokens 7", NULL);
+}
+
+TEST(mistakes_in_a_file_are_named_with_their_line)
+{
+    file_says("model: dir\nmax_tokns: 7\n", "", ":2: unknown key max_tokns");
+    file_says("model: dir\n\nmax_tokens: many\n", "", ":3: max-tokens: 'many' is no whole number");
+    file_says("model: dir\nseed: [1, 2]\n", "", ":2: seed: want one value");
+    file_says("- a\n- b\n", "", "want `key: value` lines");
+    file_says("a: [\n", "", "no YAML");
+}
+
+TEST(ranks_get_the_values_of_the_gateway)
+{
+    struct options options, rank;
+    struct error err;
+    struct arena arena = {0};
+    char *word[64] = {"dir"};
+    CHECK(parse(&options, COMMAND_GENERATE,
+                "dir -tp 3 --dtype float32 --threads 2 --check-weights --block-size 64", &err));
+    const int n = options_for_rank(&options, &arena, word + 1, 63);
+    CHECK(n > 5);
+    CHECK(options_parse(&rank, COMMAND_RANK, n + 1, word, &err));
+    CHECK_EQ(rank.tensor_parallel_size, 3);
+    CHECK_STR(rank.dtype, "float32");
+    CHECK_EQ(rank.threads, 2);
+    CHECK(rank.check_weights);
+    CHECK_EQ(rank.block_size, 64);
+    options_release(&options);
+    options_release(&rank);
+    arena_release(&arena);
+}
+
+TEST(the_help_of_every_command_fits_a_screen)
+{
+    for (int c = 0; c < COMMAND_COUNT; c++) {
+        char *text;
+        size_t n;
+        FILE *out = open_memstream(&text, &n);
+        options_print_help(out, (enum command)c, false);
+        fclose(out);
+        int lines = 0;
+        for (size_t i = 0; i < n; i++)
+            lines += text[i] == '\n';
+        if (lines > 50)
+            test_fail(__FILE__, __LINE__, "%s --help has %d lines", command_name((enum command)c),
+                      lines);
+        free(text);
+    }
+}
+
+TEST(docs_options_md_is_what_the_table_prints)
+{
+    char *text;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    options_print_markdown(out);
+    fclose(out);
+    FILE *file = fopen(SOURCE_DIR "/docs/options.md", "r");
+    CHECK(file != NULL);
+    char *written = calloc(1, n + 2);
+    CHECK(written != NULL);
+    const size_t n_written = fread(written, 1, n + 1, file);
+    fclose(file);
+    if (n_written != n || memcmp(written, text, n) != 0)
+        test_fail(__FILE__, __LINE__, "run: phalanx --help=markdown > docs/options.md");
+    free(written);
+    free(text);
+}
