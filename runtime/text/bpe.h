@@ -28,7 +28,7 @@ struct bpe {
     const struct vocabulary *vocabulary; /* borrowed */
     /* Open table of merges in one word each: left id, right id (20 bits each), rank (24 bits). */
     uint64_t *pairs;
-    size_t n_pairs;   /* a power of two, at most half of them used */
+    size_t n_pairs;   /* a power of two, at most two thirds of them used */
     int32_t *results; /* [n_merges], by rank */
     size_t n_merges;
     int32_t direct[BPE_DIRECT_CHARS]; /* id of a character alone, -1: none */

@@ -21,16 +21,18 @@ enum {
 struct vocabulary { /* all zero is empty */
     struct vocabulary_slot {
         uint32_t hash;
-        int32_t id; /* -1: free */
+        uint32_t record; /* 0: free */
     } * slots;
-    size_t n_slots; /* a power of two, at most half of them used */
+    size_t n_slots; /* a power of two, at most two thirds of them used */
     struct vocabulary_token {
-        uint32_t begin, n_bytes; /* in `text` */
-        bool used, special;
+        uint32_t record; /* 0: unused */
+        bool special;
     } * tokens;    /* [n_ids] */
     int32_t n_ids; /* one more than the largest */
-    char *text;
-    size_t text_bytes;
+    /* A record is its id, the length of its text, and the text: what a look needs lies together.
+     * It is named by where it begins; the first byte is no record's. */
+    char *records;
+    size_t records_bytes;
 };
 
 /* Reads the object {"token": id, …} at `part` of a file. ERROR_INPUT with line and column for a
@@ -41,6 +43,15 @@ void vocabulary_release(struct vocabulary *v);
 
 /* The id of a text in the table, or -1. */
 int32_t vocabulary_find(const struct vocabulary *v, const char *text, size_t n_bytes);
+
+/* The same in two steps, so that many looks can wait for memory at once. */
+uint32_t vocabulary_hash(const char *text, size_t n_bytes);
+void vocabulary_prefetch(const struct vocabulary *v, uint32_t hash);
+int32_t vocabulary_find_hashed(const struct vocabulary *v, uint32_t hash, const char *text,
+                               size_t n_bytes);
+
+/* Whether an id has this text. */
+bool vocabulary_is(const struct vocabulary *v, int32_t id, const char *text, size_t n_bytes);
 /* Text of an id; NULL when the id is not used. */
 const char *vocabulary_text(const struct vocabulary *v, int32_t id, size_t *n_bytes);
 /* Gives a free id in [0, VOCABULARY_MAX_IDS) a text for decoding, without putting it in the table.
