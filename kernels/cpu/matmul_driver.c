@@ -67,6 +67,7 @@ static void sum_leaf(const struct drive *drive, const struct item *item, float *
             .weight_dtype = weight->dtype,
             .row_stride = weight->row_stride,
             .x = x_from(&args->x, item->token),
+            .x_dtype = args->x.dtype,
             .x_k = k_padded,
             .k_padded = args->x.k_padded,
             .n_rows = item->n_rows,

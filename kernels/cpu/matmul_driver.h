@@ -32,8 +32,9 @@ struct matmul_block {
     enum dtype weight_dtype;
     int64_t row_stride;
     const void *x; /* the operand from the first token on, which begins a group */
-    int x_k;       /* where K begins in it, padding counted */
-    int k_padded;  /* elements of a token */
+    enum dtype x_dtype;
+    int x_k;      /* where K begins in it, padding counted */
+    int k_padded; /* elements of a token */
     int n_rows, n_tokens;
     int n_k;       /* > 0 and <= k_step; not a multiple of K_BLOCK only at the end of a leaf */
     int n_k_left;  /* elements of a row that are read from here on, this block's too: to prefetch */

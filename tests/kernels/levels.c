@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+int n_levels(void) { return n_cpu_levels; }
+
 struct device *level_open(int level, int n_threads)
 {
     static unsigned told;

@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
-/* A device on cpu_levels[level]; NULL (and one printed line per level and program) when the
+/* cpu_levels and, where this program has it, the AMX level over an emulator of the tiles. */
+int n_levels(void);
+
+/* A device on level < n_levels(); NULL (and one printed line per level and program) when the
  * machine cannot run it. Failing to open it fails the test. */
 struct device *level_open(int level, int n_threads);
 
