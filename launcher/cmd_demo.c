@@ -15,7 +15,7 @@ struct watch { /* of the one answer */
     int64_t begin_ns, first_ns, last_ns;
 };
 
-static void show(void *context, int index, const struct output *output)
+static bool show(void *context, int index, const struct output *output)
 {
     struct watch *watch = context;
     (void)index;
@@ -27,6 +27,7 @@ static void show(void *context, int index, const struct output *output)
         fflush(stdout);
         watch->written = output->n_released;
     }
+    return true;
 }
 
 /* The demo model's chat template, for one question. */

@@ -6,10 +6,8 @@
 #include "proto/request_output.h"
 #include "runtime/options.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_STDIN_BYTES = 16 << 20 }; /* a prompt of a few million tokens */
 
@@ -46,23 +44,24 @@ static bool add_prompts(struct generation *g, struct session *session,
     return true;
 }
 
-/* Writes what was released since the last call. */
-static void stream_text(void *context, int index, const struct output *output)
+/* Writes what was released since the last call; false when nobody reads any more. */
+static bool stream_text(void *context, int index, const struct output *output)
 {
     size_t *written = context;
     (void)index;
-    if (output->n_released > *written) {
-        fwrite(output->text.data + *written, 1, output->n_released - *written, stdout);
-        fflush(stdout);
-        *written = output->n_released;
-    }
+    if (output->n_released == *written)
+        return true;
+    fwrite(output->text.data + *written, 1, output->n_released - *written, stdout);
+    *written = output->n_released;
+    return fflush(stdout) == 0;
 }
 
-static void ignore_progress(void *context, int index, const struct output *output)
+static bool ignore_progress(void *context, int index, const struct output *output)
 {
     (void)context;
     (void)index;
     (void)output;
+    return true;
 }
 
 static void fill_choice(struct json_choice *out, const struct output *output,
@@ -160,8 +159,8 @@ static bool run(const struct options *options, struct session *session, struct g
         write_json(g);
     else if (good)
         write_texts(g);
-    if (good && fflush(stdout) != 0)
-        return error_errno(err, "writing the answer");
+    if (good && (fflush(stdout) != 0 || ferror(stdout)))
+        return error_set(err, ERROR_SYSTEM, "standard output: the answer could not be written");
     return good && report_failures(g, err);
 }
 

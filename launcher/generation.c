@@ -152,8 +152,7 @@ static bool take_token(void *context, const struct link_token *token)
     struct listener *l = context;
     struct output *output = &l->g->output[l->index];
     output_add(output, token);
-    l->progress(l->context, l->index, output);
-    return output->finish == FINISH_NONE;
+    return l->progress(l->context, l->index, output) && output->finish == FINISH_NONE;
 }
 
 static void take_failure(void *context, const struct error *why)

@@ -26,8 +26,9 @@ struct generation {
     struct error *failure; /* [n_prompts * n_choices] kind NONE: none */
 };
 
-/* Called when text of a choice was released, and when it ends: output->text up to n_released. */
-typedef void generation_progress_fn(void *context, int index, const struct output *output);
+/* Called after each token of a choice, and when it ends: output->text up to n_released can be
+ * shown. False: nobody wants the rest of it. */
+typedef bool generation_progress_fn(void *context, int index, const struct output *output);
 
 /* Sampling parameters and rules from the options. ERROR_INPUT names the option. */
 bool generation_init(struct generation *out, const struct options *options,

@@ -105,7 +105,7 @@ bool job_start(struct job *job, const struct options *options, const char *model
                struct error *err)
 {
     *job = (struct job){.watch = -1, .listener = -1};
-    const int n_ranks = (int)(options->tensor_parallel_size * options->pipeline_parallel_size);
+    const int n_ranks = (int)options->tensor_parallel_size;
     if (n_ranks > 1 && !find_program("mpirun"))
         return error_set(err, ERROR_INPUT,
                          "%d ranks need mpirun, which is not installed: install Open MPI "
@@ -127,10 +127,6 @@ bool job_start(struct job *job, const struct options *options, const char *model
     if (n_ranks > 1) {
         snprintf(count, sizeof count, "%d", n_ranks);
         word[n++] = "mpirun";
-        if (options->hostfile != NULL) {
-            word[n++] = "--hostfile";
-            word[n++] = (char *)options->hostfile;
-        }
         word[n++] = "-n";
         word[n++] = count;
     }

@@ -21,7 +21,8 @@ struct job {
     char folder[64], socket[96];
 };
 
-/* Starts tp * pp ranks on `model_folder`. ERROR_INPUT when mpirun is needed and not installed. */
+/* Starts the ranks of `options` on `model_folder`. ERROR_INPUT when mpirun is needed and not
+ * installed. */
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
                struct error *err);
 

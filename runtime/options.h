@@ -36,8 +36,8 @@ struct options {
     const char *model; /* folder of the checkpoint, or a name in the hub cache */
     const char *config;
 
-    int64_t tensor_parallel_size, pipeline_parallel_size;
-    const char *hostfile, *comm;
+    int64_t tensor_parallel_size;
+    const char *comm;
 
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */

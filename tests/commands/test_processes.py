@@ -1,0 +1,101 @@
+"""The processes behind a command: none outlives it, however it ends."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from common import BUILD, DEMO, HAS_MPI, PHALANX, phalanx
+
+LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
+
+
+def ranks():
+    """Process ids of the ranks of this build."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                exe = os.readlink(entry / "exe")
+                alive = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+            except OSError:
+                continue
+            if alive and exe == str(BUILD.resolve() / "phalanx-rank"):
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def leftovers():
+    return [p for folder in ("/tmp", "/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "/tmp"))
+            for p in pathlib.Path(folder).glob("phalanx-??????")]
+
+
+class Processes(unittest.TestCase):
+    def start(self, *words):
+        """A generate that runs for a while; returns when its ranks give tokens."""
+        child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *words, *LONG],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.stderr.close)
+        self.assertNotEqual(child.stdout.read(1), b"", "no token came")
+        return child
+
+    def layouts(self):
+        return [(), ("-tp", "2")] if HAS_MPI else [()]
+
+    def tearDown(self):
+        self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
+
+    def test_a_killed_gateway_takes_its_ranks_along(self):
+        for words in self.layouts():
+            with self.subTest(words):
+                child = self.start(*words)
+                child.send_signal(signal.SIGKILL)
+                child.wait()
+                self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
+
+    def test_ctrl_c_ends_everything_quickly(self):
+        for words in self.layouts():
+            with self.subTest(words):
+                child = self.start(*words)
+                begin = time.monotonic()
+                child.send_signal(signal.SIGINT)
+                self.assertEqual(child.wait(timeout=30), 130)
+                self.assertLess(time.monotonic() - begin, 5)
+                self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
+
+    def test_a_killed_rank_is_a_named_error(self):
+        for words in self.layouts():
+            with self.subTest(words):
+                child = self.start(*words)
+                os.kill(ranks()[-1], signal.SIGKILL)
+                self.assertEqual(child.wait(timeout=30), 70)
+                self.assertIn(b"phalanx: ", child.stderr.read())
+
+    def test_a_command_leaves_no_file_behind(self):
+        before = set(leftovers())
+        for words in self.layouts():
+            self.assertEqual(phalanx("generate", DEMO, "-p", "x", "--max-tokens", 2, *words).code, 0)
+        self.assertEqual(set(leftovers()) - before, set())
+
+    def test_a_closed_standard_output_ends_the_command(self):
+        child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(child.stderr.close)
+        child.stdout.close()
+        self.assertEqual(child.wait(timeout=60), 74)
+        self.assertIn(b"standard output", child.stderr.read())
+
+
+if __name__ == "__main__":
+    unittest.main()
