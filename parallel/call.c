@@ -43,9 +43,10 @@ bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, 
         else if (list[len - 1] != '.')
             len += snprintf(list + len, sizeof list - (size_t)len, ", ...");
     }
-    return error_set(err, ERROR_PEER, "%s #%llu: %s %s did not come within %.1f s",
-                     call_name(call->kind), (unsigned long long)call->number,
-                     n_missing == 1 ? "rank" : "ranks", list, (double)call->deadline_ns * 1e-9);
+    const char *who = n_missing == 0 ? "a rank" : n_missing == 1 ? "rank " : "ranks ";
+    return error_set(err, ERROR_PEER, "%s #%llu: %s%s did not come within %.1f s",
+                     call_name(call->kind), (unsigned long long)call->number, who, list,
+                     (double)call->deadline_ns * 1e-9);
 }
 
 bool call_differs(const struct call *call, int rank, enum call_kind theirs, struct error *err)

@@ -31,7 +31,8 @@ const char *call_name(enum call_kind kind);
 void call_begin(struct call *call, enum call_kind kind, uint64_t size);
 void call_set_deadline(struct call *call, const struct comm_settings *settings);
 
-/* Both ERROR_PEER and false: "tree_reduce #4711: ranks 1, 3 did not come within 10.0 s". */
+/* Both ERROR_PEER and false: "tree_reduce #4711: ranks 1, 3 did not come within 10.0 s"; "a rank"
+ * where the last one came while we looked, and too late. */
 bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, struct error *err);
 /* "all_gather #12: rank 3 came to broadcast: the ranks are out of step". */
 bool call_differs(const struct call *call, int rank, enum call_kind theirs, struct error *err);

@@ -3,6 +3,8 @@
  * Rank order: tensor innermost, then pipeline: world_rank = pp_stage * tp_size + tp_rank.
  * MPI is initialised only under a launcher (mpirun, srun with PMIx), which is told from the
  * environment; a process started by hand is a world of one.
+ *
+ * ranks_open() is in the library parallel_mpi, which alone links MPI; the rest is in parallel.
  */
 #pragma once
 #include "parallel/comm.h"
@@ -22,23 +24,31 @@ struct ranks {
     int local_rank, local_size; /* on this host */
     int tp_rank, tp_size;
     int pp_stage, pp_stages;
-    struct comm *world; /* all ranks: step plans from rank 0 */
+    struct comm *world; /* all ranks: step plans from rank 0, activations between stages */
     struct comm *tp;    /* the ranks of this pipeline stage: sums of partial outputs */
-    void *shared;       /* memory of the communicators over shared memory, if any */
+    void *shared;       /* memory of the communicators over shared memory; NULL: none of its own */
     size_t shared_bytes;
-    bool mpi; /* this process called MPI_Init */
+    void (*finish)(void); /* ends MPI; NULL where it never began */
 };
 
-/* True under mpirun or srun, from the environment alone; nothing is initialised. */
+/* True under mpirun or srun with PMIx, from the environment alone; nothing is initialised. */
 bool ranks_have_launcher(void);
-/* ERROR_INPUT when the world has not tp_size * pp_stages ranks (says both, and the remedy);
- * ERROR_SYSTEM when shared memory is too small (says how much is needed). */
+/* ERROR_INPUT, with the remedy, where srun started several tasks that cannot find each other:
+ * each would be a world of one. From the environment alone. */
+bool ranks_check_launcher(struct error *err);
+
+/* Collective over all processes of the job; fails on all of them or on none. ERROR_INPUT when the
+ * world has not tp_size * pp_stages ranks (says both, and the remedy), or `comm` is unknown or
+ * cannot be; ERROR_SYSTEM when shared memory is too small (says how much is needed);
+ * ERROR_UNSUPPORTED under a launcher in a build without MPI. spin_ns counts as 0 where a host has
+ * fewer CPUs than ranks. After a failure there is nothing to close. */
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
-/* Collective in a clean end; after a failure pass `failed`, and it waits for nobody. */
+/* Collective in a clean end; after a failure pass `failed`, and it waits for nobody. All zero is
+ * fine. */
 void ranks_close(struct ranks *ranks, bool failed);
 
 /* Ranks as threads of one process: fills `out` for thread `rank` over `memory` of
- * ranks_threads_bytes(). For tests. */
+ * ranks_threads_bytes(), zeroed and aligned to a page. For tests. */
 size_t ranks_threads_bytes(int tp_size, int pp_stages);
 bool ranks_open_threads(struct ranks *out, void *memory, int rank,
                         const struct ranks_settings *settings, struct error *err);

@@ -52,12 +52,12 @@ static bool reduce_once(struct comm *comm, int n_leaves, size_t count, bool in_p
 
 bool case_tree_reduce(struct comm *comm, struct error *err)
 {
-    const size_t small[] = {0, 1, 2, 15, 16, 17, 333, 2048};
+    const size_t small[] = {0, 1, 2, 15, 16, 17, 333};
     for (int n_leaves = comm->size; n_leaves <= MAX_LEAVES; n_leaves++)
         for (size_t c = 0; c < sizeof small / sizeof *small; c++)
             if (!reduce_once(comm, n_leaves, small[c], c % 2 == 0, c, err))
                 return false;
-    const size_t large[] = {9000, 65536, 65537, 200001};
+    const size_t large[] = {2048, 9000, 65536, 65537, 150001};
     for (size_t c = 0; c < sizeof large / sizeof *large; c++)
         if (!reduce_once(comm, comm->size, large[c], c % 2 == 0, c, err) ||
             !reduce_once(comm, 14, large[c] / 4, c % 2 == 1, c, err))

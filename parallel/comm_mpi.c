@@ -1,0 +1,488 @@
+/* Ranks on several hosts, with MPI's non-blocking messages between pairs and nothing else.
+ *
+ * MPI's own collectives are not used: they choose the order of a sum by the size of the group, a
+ * blocking one burns a core and never gives up, and none can say who is missing. Here every step
+ * of a call starts its messages, tests them until all are done or the deadline passes, and names
+ * the peers of those that are not. A rank that waits spins for spin_ns and then sleeps a little
+ * longer each time, so an idle one costs nothing and a busy one waits at most a fraction of what
+ * it already waited.
+ *
+ * Messages of a pair keep their order, and the tag is the kind of the call: a rank that makes
+ * another call is missed, one that sends another size is noticed.
+ *
+ * MPI-3.1 only. MPI was initialised with MPI_THREAD_SERIALIZED at least. */
+#include "parallel/comm_mpi.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "parallel/call.h"
+
+#include <mpi.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    SEGMENT_FLOATS = 256 << 10,  /* of the parts of one rank: how much a sum takes at a time */
+    ONE_SHOT_BYTES = 32 << 10,   /* largest sum that more than two ranks add whole */
+    LINE_FLOATS = 16,            /* where slices begin */
+    MESSAGE_BYTES = 64 << 20,    /* largest message: far below MPI's limit of an int */
+    SLEEP_FIRST_NS = 10 * 1000,  /* after spinning; then twice as long each time, up to */
+    SLEEP_BUSY_NS = 200 * 1000,  /* this, in a call that others wait for too, */
+    SLEEP_IDLE_NS = 5000 * 1000, /* or this, between two steps */
+};
+
+/* Floats that the other ranks send for one segment of a sum: everything of the one other rank, or
+ * all small parts, or all parts of a slice. */
+static size_t others_floats(int size)
+{
+    const size_t one_shot = (size_t)size * (ONE_SHOT_BYTES / sizeof(float));
+    const size_t slices = SEGMENT_FLOATS + (size_t)MAX_LEAVES * LINE_FLOATS;
+    return one_shot > slices ? one_shot : slices;
+}
+
+struct mpi {
+    struct comm comm; /* first: a struct mpi is a comm */
+    struct comm_settings settings;
+    MPI_Comm group;
+    struct call call;
+    struct tree_layout layout; /* of the last tree_reduce */
+    float *packed;             /* [SEGMENT_FLOATS] parts of this rank, sorted by receiver */
+    float *others;             /* [others_floats()] parts of the other ranks */
+
+    MPI_Request *request; /* [2 * size] messages under way; those done are MPI_REQUEST_NULL */
+    struct message {
+        int peer, n_bytes;
+        bool receive;
+    } * message;        /* [2 * size] the same messages */
+    MPI_Status *status; /* [2 * size] */
+    int n_messages;
+    bool failed;
+};
+
+static struct mpi *mpi_of(struct comm *comm) { return (struct mpi *)comm; }
+
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+static void copy(void *to, const void *from, size_t n_bytes)
+{
+    if (n_bytes > 0 && to != from)
+        memcpy(to, from, n_bytes);
+}
+
+/* ---------------------------------------------------------------------------------- messages -- */
+
+bool mpi_error(struct error *err, const char *what, int code)
+{
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int len = 0;
+    if (MPI_Error_string(code, text, &len) != MPI_SUCCESS)
+        snprintf(text, sizeof text, "MPI error %d", code);
+    return error_set(err, ERROR_PEER, "%s: %s", what, text);
+}
+
+static bool call_error(struct mpi *mpi, int code, struct error *err)
+{
+    char what[64];
+    snprintf(what, sizeof what, "%s #%llu", call_name(mpi->call.kind),
+             (unsigned long long)mpi->call.number);
+    return mpi_error(err, what, code);
+}
+
+/* Nothing is sent for 0 bytes: both sides know the size. */
+static bool start(struct mpi *mpi, bool receive, void *bytes, size_t n_bytes, int peer,
+                  struct error *err)
+{
+    if (n_bytes == 0)
+        return true;
+    check(n_bytes <= MESSAGE_BYTES && mpi->n_messages < 2 * mpi->comm.size);
+    MPI_Request *request = &mpi->request[mpi->n_messages];
+    mpi->message[mpi->n_messages++] =
+        (struct message){.peer = peer, .n_bytes = (int)n_bytes, .receive = receive};
+    const int n = (int)n_bytes;
+    /* the receiver of a message calls it by the name that its sender has for it */
+    const int tag = (int)(mpi->call.kind == CALL_RECEIVE ? CALL_SEND : mpi->call.kind);
+    const int code = receive ? MPI_Irecv(bytes, n, MPI_BYTE, peer, tag, mpi->group, request)
+                             : MPI_Isend(bytes, n, MPI_BYTE, peer, tag, mpi->group, request);
+    return code == MPI_SUCCESS || call_error(mpi, code, err);
+}
+
+static bool start_receive(struct mpi *mpi, void *bytes, size_t n_bytes, int from, struct error *err)
+{
+    return start(mpi, true, bytes, n_bytes, from, err);
+}
+
+static bool start_send(struct mpi *mpi, const void *bytes, size_t n_bytes, int to,
+                       struct error *err)
+{
+    return start(mpi, false, (void *)(uintptr_t)bytes, n_bytes, to, err); /* only read */
+}
+
+/* Who has not come, by the messages that are still under way: first those from them; if there are
+ * none of these, those to them. Testall leaves all as they are until all are done, so each is
+ * tested once more alone. */
+static bool missing(struct mpi *mpi, struct error *err)
+{
+    bool *is_missing = memory_alloc((size_t)mpi->comm.size, sizeof *is_missing);
+    bool any = false;
+    for (int i = 0; i < mpi->n_messages; i++) {
+        int done = 0;
+        if (MPI_Test(&mpi->request[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
+            continue;
+        is_missing[mpi->message[i].peer] |= mpi->message[i].receive;
+        any |= mpi->message[i].receive;
+    }
+    for (int i = 0; !any && i < mpi->n_messages; i++)
+        is_missing[mpi->message[i].peer] |= mpi->request[i] != MPI_REQUEST_NULL;
+    call_missing(&mpi->call, is_missing, mpi->comm.size, err);
+    memory_free(is_missing);
+    return false;
+}
+
+static bool check_sizes(struct mpi *mpi, struct error *err)
+{
+    for (int i = 0; i < mpi->n_messages; i++) {
+        int n_bytes = 0;
+        const struct message *message = &mpi->message[i];
+        if (!message->receive)
+            continue;
+        const int code = MPI_Get_count(&mpi->status[i], MPI_BYTE, &n_bytes);
+        if (code != MPI_SUCCESS)
+            return call_error(mpi, code, err);
+        if (n_bytes != message->n_bytes)
+            return call_differs(&mpi->call, message->peer, mpi->call.kind, err);
+    }
+    return true;
+}
+
+/* A message that is longer than was expected is the one error with a name of its own. */
+static bool test_error(struct mpi *mpi, int code, struct error *err)
+{
+    for (int i = 0; code == MPI_ERR_IN_STATUS && i < mpi->n_messages; i++)
+        if (mpi->status[i].MPI_ERROR == MPI_ERR_TRUNCATE)
+            return call_differs(&mpi->call, mpi->message[i].peer, mpi->call.kind, err);
+    return call_error(mpi, code, err);
+}
+
+/* Waits for the messages that were started. The statuses of a Testall that is not complete are
+ * undefined, so they are looked at only at the end. */
+static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
+{
+    int64_t spin_until = 0, sleep_ns = SLEEP_FIRST_NS;
+    for (;;) {
+        int done = 0;
+        const int code = MPI_Testall(mpi->n_messages, mpi->request, &done, mpi->status);
+        if (code != MPI_SUCCESS)
+            return test_error(mpi, code, err);
+        if (done)
+            break;
+        const int64_t now = clock_now_ns();
+        spin_until = spin_until == 0 ? now + mpi->settings.spin_ns : spin_until;
+        if (now >= mpi->call.give_up_at)
+            return missing(mpi, err);
+        if (now < spin_until)
+            continue;
+        system_sleep_ns(sleep_ns);
+        sleep_ns = sleep_ns * 2 < sleep_most_ns ? sleep_ns * 2 : sleep_most_ns;
+    }
+    const bool ok = check_sizes(mpi, err);
+    mpi->n_messages = 0;
+    return ok;
+}
+
+static bool begin(struct mpi *mpi, enum call_kind kind, uint64_t size, struct error *err)
+{
+    call_begin(&mpi->call, kind, size);
+    call_set_deadline(&mpi->call, &mpi->settings);
+    if (mpi->failed)
+        return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
+                         call_name(kind));
+    return true;
+}
+
+/* After a failure nothing of ours may be written later, by a message that comes after all. */
+static bool end(struct mpi *mpi, bool ok)
+{
+    for (int i = 0; !ok && i < mpi->n_messages; i++)
+        if (mpi->request[i] != MPI_REQUEST_NULL) {
+            MPI_Cancel(&mpi->request[i]);
+            MPI_Request_free(&mpi->request[i]);
+        }
+    mpi->n_messages = 0;
+    mpi->failed = !ok;
+    return ok;
+}
+
+/* -------------------------------------------------------------------------------------- sums -- */
+
+/* `count` columns of the parts of this rank, whose rows are `stride` floats apart. */
+struct columns {
+    float *sum, *parts;
+    size_t stride, count;
+};
+
+static int parts_of(const struct mpi *mpi, int rank)
+{
+    return mpi->layout.first_part[rank + 1] - mpi->layout.first_part[rank];
+}
+
+static size_t slice_begin(const struct mpi *mpi, size_t count, int rank)
+{
+    const size_t lines = (count + LINE_FLOATS - 1) / LINE_FLOATS;
+    const size_t size = (size_t)mpi->comm.size;
+    return min_size(count, (lines + size - 1) / size * LINE_FLOATS * (size_t)rank);
+}
+
+/* Columns [lo, hi) of the parts of this rank, row after row, at `to`; their bytes. */
+static size_t pack(const struct mpi *mpi, float *to, const struct columns *columns, size_t lo,
+                   size_t hi)
+{
+    const int n_parts = parts_of(mpi, mpi->comm.rank);
+    for (int p = 0; p < n_parts; p++)
+        copy(to + (size_t)p * (hi - lo), columns->parts + (size_t)p * columns->stride + lo,
+             (hi - lo) * sizeof *to);
+    return (size_t)n_parts * (hi - lo) * sizeof *to;
+}
+
+/* Receives columns [lo, hi) of everyone's parts, when all that this rank sends has been started,
+ * and adds them up. */
+static bool collect_and_sum(struct mpi *mpi, const struct columns *columns, size_t lo, size_t hi,
+                            struct error *err)
+{
+    const float *part[MAX_LEAVES];
+    float *at = mpi->others;
+    for (int rank = 0; rank < mpi->comm.size; rank++) {
+        const bool mine = rank == mpi->comm.rank;
+        const size_t n = (size_t)parts_of(mpi, rank) * (hi - lo);
+        for (int p = 0; p < parts_of(mpi, rank); p++)
+            part[mpi->layout.first_part[rank] + p] =
+                mine ? columns->parts + (size_t)p * columns->stride + lo
+                     : at + (size_t)p * (hi - lo);
+        if (mine)
+            continue;
+        if (!start_receive(mpi, at, n * sizeof *at, rank, err))
+            return false;
+        at += n;
+    }
+    if (!finish(mpi, SLEEP_BUSY_NS, err))
+        return false;
+    tree_sum(&mpi->layout, columns->sum + lo, part, hi - lo);
+    return true;
+}
+
+static bool reduce_one_shot(struct mpi *mpi, const struct columns *columns, struct error *err)
+{
+    const size_t n_bytes = pack(mpi, mpi->packed, columns, 0, columns->count);
+    for (int to = 0; to < mpi->comm.size; to++)
+        if (to != mpi->comm.rank && !start_send(mpi, mpi->packed, n_bytes, to, err))
+            return false;
+    return collect_and_sum(mpi, columns, 0, columns->count, err);
+}
+
+static bool reduce_two_shot(struct mpi *mpi, const struct columns *columns, struct error *err)
+{
+    const int rank = mpi->comm.rank;
+    float *packed = mpi->packed;
+    for (int to = 0; to < mpi->comm.size; to++) {
+        if (to == rank)
+            continue;
+        const size_t n_bytes = pack(mpi, packed, columns, slice_begin(mpi, columns->count, to),
+                                    slice_begin(mpi, columns->count, to + 1));
+        if (!start_send(mpi, packed, n_bytes, to, err))
+            return false;
+        packed += n_bytes / sizeof *packed;
+    }
+    const size_t lo = slice_begin(mpi, columns->count, rank);
+    const size_t hi = slice_begin(mpi, columns->count, rank + 1);
+    if (!collect_and_sum(mpi, columns, lo, hi, err))
+        return false;
+
+    for (int peer = 0; peer < mpi->comm.size; peer++) {
+        const size_t from = slice_begin(mpi, columns->count, peer);
+        const size_t n = slice_begin(mpi, columns->count, peer + 1) - from;
+        float *sum = columns->sum;
+        if (peer != rank && (!start_receive(mpi, sum + from, n * sizeof *sum, peer, err) ||
+                             !start_send(mpi, sum + lo, (hi - lo) * sizeof *sum, peer, err)))
+            return false;
+    }
+    return finish(mpi, SLEEP_BUSY_NS, err);
+}
+
+static bool mpi_tree_reduce(struct comm *comm, struct device *device, float *sum, float *parts,
+                            int n_leaves, size_t count, struct error *err)
+{
+    (void)device;
+    struct mpi *mpi = mpi_of(comm);
+    if (!begin(mpi, CALL_TREE_REDUCE, count, err))
+        return false;
+    if (mpi->layout.n_leaves != n_leaves)
+        mpi->layout = tree_layout_make(n_leaves, comm->size);
+    const size_t most_parts = (size_t)mpi->layout.most_parts;
+    const size_t room = SEGMENT_FLOATS / most_parts;
+    const bool two_shot = comm->size > 2 && count * most_parts * sizeof *sum > ONE_SHOT_BYTES;
+    bool ok = true;
+    for (size_t at = 0; ok && at < count; at += room) {
+        const struct columns columns = {.sum = sum + at,
+                                        .parts = parts + at,
+                                        .stride = count,
+                                        .count = min_size(room, count - at)};
+        ok = two_shot ? reduce_two_shot(mpi, &columns, err) : reduce_one_shot(mpi, &columns, err);
+    }
+    return end(mpi, ok);
+}
+
+/* ---------------------------------------------------------------- gather, broadcast, in pairs --
+ */
+
+/* Bytes of a message at `at` out of `n_bytes`. */
+static size_t piece(size_t n_bytes, size_t at)
+{
+    return at < n_bytes ? min_size(n_bytes - at, MESSAGE_BYTES) : 0;
+}
+
+static bool gather_pieces(struct mpi *mpi, unsigned char *all, const unsigned char *mine,
+                          const size_t *n_bytes, size_t at, struct error *err)
+{
+    unsigned char *to = all;
+    for (int peer = 0; peer < mpi->comm.size; peer++) {
+        const size_t n_mine = piece(n_bytes[mpi->comm.rank], at);
+        if (peer != mpi->comm.rank &&
+            (!start_receive(mpi, to + at, piece(n_bytes[peer], at), peer, err) ||
+             !start_send(mpi, mine + at, n_mine, peer, err)))
+            return false;
+        to += n_bytes[peer];
+    }
+    return finish(mpi, SLEEP_BUSY_NS, err);
+}
+
+static bool mpi_all_gather(struct comm *comm, struct device *device, void *all, const void *mine,
+                           const size_t *n_bytes, struct error *err)
+{
+    (void)device;
+    struct mpi *mpi = mpi_of(comm);
+    size_t before = 0, most = 0;
+    for (int rank = 0; rank < comm->size; rank++) {
+        before += rank < comm->rank ? n_bytes[rank] : 0;
+        most = n_bytes[rank] > most ? n_bytes[rank] : most;
+    }
+    bool ok = begin(mpi, CALL_ALL_GATHER, most, err);
+    for (size_t at = 0; ok && at < most; at += MESSAGE_BYTES)
+        ok = gather_pieces(mpi, all, mine, n_bytes, at, err);
+    if (ok)
+        copy((unsigned char *)all + before, mine, n_bytes[comm->rank]);
+    return end(mpi, ok);
+}
+
+static bool broadcast_piece(struct mpi *mpi, unsigned char *bytes, size_t n_bytes, int root,
+                            bool idle, struct error *err)
+{
+    if (mpi->comm.rank != root)
+        return start_receive(mpi, bytes, n_bytes, root, err) &&
+               finish(mpi, idle ? SLEEP_IDLE_NS : SLEEP_BUSY_NS, err);
+    for (int to = 0; to < mpi->comm.size; to++)
+        if (to != root && !start_send(mpi, bytes, n_bytes, to, err))
+            return false;
+    return finish(mpi, SLEEP_BUSY_NS, err);
+}
+
+static bool mpi_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int root, bool idle,
+                          struct error *err)
+{
+    check(0 <= root && root < comm->size);
+    struct mpi *mpi = mpi_of(comm);
+    bool ok = begin(mpi, CALL_BROADCAST, n_bytes, err);
+    for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES) {
+        const bool wait = idle && at == 0 && comm->rank != root;
+        if (wait)
+            mpi->call.give_up_at = INT64_MAX;
+        else if (idle && at > 0) /* the root has come: from now on it hurries */
+            call_set_deadline(&mpi->call, &mpi->settings);
+        ok = broadcast_piece(mpi, (unsigned char *)bytes + at, piece(n_bytes, at), root, wait, err);
+    }
+    return end(mpi, ok);
+}
+
+static bool mpi_send(struct comm *comm, struct device *device, const void *bytes, size_t n_bytes,
+                     int to, struct error *err)
+{
+    (void)device;
+    check(0 <= to && to < comm->size && to != comm->rank);
+    struct mpi *mpi = mpi_of(comm);
+    bool ok = begin(mpi, CALL_SEND, n_bytes, err);
+    for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES)
+        ok = start_send(mpi, (const unsigned char *)bytes + at, piece(n_bytes, at), to, err) &&
+             finish(mpi, SLEEP_BUSY_NS, err);
+    return end(mpi, ok);
+}
+
+static bool mpi_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes,
+                        int from, struct error *err)
+{
+    (void)device;
+    check(0 <= from && from < comm->size && from != comm->rank);
+    struct mpi *mpi = mpi_of(comm);
+    bool ok = begin(mpi, CALL_RECEIVE, n_bytes, err);
+    for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES)
+        ok = start_receive(mpi, (unsigned char *)bytes + at, piece(n_bytes, at), from, err) &&
+             finish(mpi, SLEEP_BUSY_NS, err);
+    return end(mpi, ok);
+}
+
+/* ---------------------------------------------------------------------------- open and close -- */
+
+/* The group itself is freed by MPI_Finalize: MPI_Comm_free may wait for the others. */
+static void mpi_close(struct comm *comm)
+{
+    struct mpi *mpi = mpi_of(comm);
+    memory_free(mpi->packed);
+    memory_free(mpi->others);
+    memory_free(mpi->request);
+    memory_free(mpi->message);
+    memory_free(mpi->status);
+    memory_free(mpi);
+}
+
+static const struct comm_ops ops = {
+    .name = "mpi",
+    .tree_reduce = mpi_tree_reduce,
+    .all_gather = mpi_all_gather,
+    .broadcast = mpi_broadcast,
+    .send = mpi_send,
+    .receive = mpi_receive,
+    .close = mpi_close,
+};
+
+bool comm_open_mpi(struct comm **out, int color, int key, const struct comm_settings *settings,
+                   struct error *err)
+{
+    check(settings->deadline_ns > 0 && settings->spin_ns >= 0);
+    MPI_Comm group;
+    int rank, size;
+    *out = NULL;
+    int code =
+        MPI_Comm_split(MPI_COMM_WORLD, color == NO_GROUP ? MPI_UNDEFINED : color, key, &group);
+    if (code == MPI_SUCCESS && color == NO_GROUP)
+        return true;
+    if (code == MPI_SUCCESS)
+        code = MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN);
+    if (code == MPI_SUCCESS)
+        code = MPI_Comm_rank(group, &rank);
+    if (code == MPI_SUCCESS)
+        code = MPI_Comm_size(group, &size);
+    if (code != MPI_SUCCESS)
+        return mpi_error(err, "splitting the ranks into groups", code);
+    struct mpi *mpi = memory_alloc(1, sizeof *mpi);
+    *mpi = (struct mpi){
+        .comm = {.ops = &ops, .rank = rank, .size = size},
+        .settings = *settings,
+        .group = group,
+        .packed = memory_alloc(SEGMENT_FLOATS, sizeof *mpi->packed),
+        .others = memory_alloc(others_floats(size), sizeof *mpi->others),
+        .request = memory_alloc(2 * (size_t)size, sizeof(MPI_Request)),
+        .message = memory_alloc(2 * (size_t)size, sizeof *mpi->message),
+        .status = memory_alloc(2 * (size_t)size, sizeof *mpi->status),
+    };
+    *out = &mpi->comm;
+    return true;
+}

@@ -1,0 +1,172 @@
+/* All of ranks.h that needs no MPI: what the environment says, who sits where, ranks as threads. */
+#include "parallel/ranks.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "parallel/ranks_place.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* ------------------------------------------------------------------------------- environment -- */
+
+/* Set for every rank by: Open MPI's mpirun; PMIx (srun --mpi=pmix, prterun); MPICH's and Intel's
+ * mpiexec and srun --mpi=pmi2; MVAPICH2. */
+static const char *const launcher_variables[] = {
+    "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "MV2_COMM_WORLD_RANK",
+};
+
+bool ranks_have_launcher(void)
+{
+    for (size_t i = 0; i < sizeof launcher_variables / sizeof *launcher_variables; i++)
+        if (getenv(launcher_variables[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* A number from the environment; `missing` when it is not there or none. */
+static long number_of(const char *variable, long missing)
+{
+    const char *text = getenv(variable);
+    char *rest;
+    if (text == NULL || *text == '\0')
+        return missing;
+    const long number = strtol(text, &rest, 10);
+    return *rest == '\0' ? number : missing;
+}
+
+/* A batch script carries the variables of its job too, but is one process: there, only what srun
+ * sets for a step counts. (man sbatch, man srun: output environment variables.) */
+int ranks_slurm_tasks(void)
+{
+    if (number_of("SLURM_PROCID", -1) < 0)
+        return 1;
+    const char *environment = getenv("ENVIRONMENT");
+    const bool batch = environment != NULL && strcmp(environment, "BATCH") == 0;
+    const long tasks = number_of("SLURM_STEP_NUM_TASKS", batch ? 1 : number_of("SLURM_NTASKS", 1));
+    return tasks > 1 && tasks < 1 << 20 ? (int)tasks : 1;
+}
+
+bool ranks_refuse_srun(struct error *err)
+{
+    return error_set(
+        err, ERROR_INPUT,
+        "srun started %d tasks that cannot find each other, because it offers no PMIx: "
+        "use srun --mpi=pmix, or let mpirun start the ranks inside sbatch or salloc",
+        ranks_slurm_tasks());
+}
+
+bool ranks_check_launcher(struct error *err)
+{
+    return ranks_have_launcher() || ranks_slurm_tasks() == 1 || ranks_refuse_srun(err);
+}
+
+/* ------------------------------------------------------------------------------------ places -- */
+
+struct ranks ranks_place(int world_rank, const struct ranks_settings *settings)
+{
+    check(settings->tp_size > 0 && settings->pp_stages > 0);
+    const int world_size = settings->tp_size * settings->pp_stages;
+    check(0 <= world_rank && world_rank < world_size);
+    return (struct ranks){
+        .world_rank = world_rank,
+        .world_size = world_size,
+        .local_rank = world_rank,
+        .local_size = world_size,
+        .tp_rank = world_rank % settings->tp_size,
+        .tp_size = settings->tp_size,
+        .pp_stage = world_rank / settings->tp_size,
+        .pp_stages = settings->pp_stages,
+    };
+}
+
+bool ranks_check_world(int world_size, const struct ranks_settings *settings, struct error *err)
+{
+    check(settings->tp_size > 0 && settings->pp_stages > 0);
+    if (strcmp(settings->comm, "auto") != 0 && strcmp(settings->comm, "shm") != 0 &&
+        strcmp(settings->comm, "mpi") != 0)
+        return error_set(err, ERROR_INPUT, "--comm %s: want auto, shm or mpi", settings->comm);
+    const long long wanted = (long long)settings->tp_size * settings->pp_stages;
+    if (world_size == wanted)
+        return true;
+    return error_set(err, ERROR_INPUT,
+                     "-tp %d and -pp %d want %lld ranks, and %d %s started: use mpirun -n %lld, or "
+                     "let phalanx start them",
+                     settings->tp_size, settings->pp_stages, wanted, world_size,
+                     world_size == 1 ? "was" : "were", wanted);
+}
+
+size_t ranks_memory_layout(const struct ranks_settings *settings, const struct ranks_memory *memory,
+                           int stage, size_t *world_at, size_t *tp_at)
+{
+    size_t at = 0;
+    const int world_size = settings->tp_size * settings->pp_stages;
+    if (memory->world && world_size > 1) {
+        *world_at = at;
+        at += comm_shm_bytes(world_size);
+    }
+    for (int s = 0; s < settings->pp_stages && settings->tp_size > 1; s++) {
+        if (memory->stage != NULL && !memory->stage[s])
+            continue;
+        if (s == stage)
+            *tp_at = at;
+        at += comm_shm_bytes(settings->tp_size);
+    }
+    return at;
+}
+
+bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, struct error *err)
+{
+    if (!ranks_check_world(1, settings, err))
+        return false;
+    *out = ranks_place(0, settings);
+    if (comm_open_self(&out->world, err) && comm_open_self(&out->tp, err))
+        return true;
+    ranks_close(out, true);
+    return false;
+}
+
+void ranks_close(struct ranks *ranks, bool failed)
+{
+    comm_close(ranks->tp);
+    comm_close(ranks->world);
+    if (ranks->shared != NULL)
+        check(munmap(ranks->shared, ranks->shared_bytes) == 0);
+    if (ranks->finish != NULL && !failed)
+        ranks->finish();
+    *ranks = (struct ranks){0};
+}
+
+/* ----------------------------------------------------------------------------------- threads -- */
+
+size_t ranks_threads_bytes(int tp_size, int pp_stages)
+{
+    const struct ranks_settings settings = {.tp_size = tp_size, .pp_stages = pp_stages};
+    size_t world_at, tp_at;
+    const size_t n_bytes =
+        ranks_memory_layout(&settings, &(struct ranks_memory){.world = true}, 0, &world_at, &tp_at);
+    return n_bytes > 0 ? n_bytes : 1; /* one rank needs none, and no mapping is empty */
+}
+
+static bool open_group(struct comm **out, unsigned char *memory, int rank, int size,
+                       const struct comm_settings *settings, struct error *err)
+{
+    return size == 1 ? comm_open_self(out, err)
+                     : comm_open_shm(out, memory, rank, size, settings, err);
+}
+
+bool ranks_open_threads(struct ranks *out, void *memory, int rank,
+                        const struct ranks_settings *settings, struct error *err)
+{
+    *out = ranks_place(rank, settings);
+    size_t world_at = 0, tp_at = 0;
+    ranks_memory_layout(settings, &(struct ranks_memory){.world = true}, out->pp_stage, &world_at,
+                        &tp_at);
+    unsigned char *at = memory;
+    if (open_group(&out->world, at + world_at, rank, out->world_size, &settings->settings, err) &&
+        open_group(&out->tp, at + tp_at, out->tp_rank, out->tp_size, &settings->settings, err))
+        return true;
+    ranks_close(out, true);
+    return false;
+}
