@@ -1,0 +1,38 @@
+#include "runtime/sample/logprobs.h"
+
+#include "base/check.h"
+#include "runtime/sample/row.h"
+
+_Static_assert(PARAMS_MAX_LOGPROBS <= (int)ROW_MAX_BEST, "row_find_best() gives them");
+
+/* Behind the best token i come only lower ones, unless token i + 1 equals it: so only the rank of
+ * the last one needs a count. */
+static void rank_best(const float *logits, int vocab, const int32_t *best, int n, int32_t *rank)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        const float logit = logits[best[i]];
+        if (i == n - 1)
+            rank[i] = row_count_at_least(logits, vocab, logit);
+        else
+            rank[i] = logit == logits[best[i + 1]] ? rank[i + 1] : i + 1;
+    }
+}
+
+int logprobs_make(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *logits, int vocab,
+                  float lse, int32_t picked, int k)
+{
+    check(k >= 0 && k <= PARAMS_MAX_LOGPROBS && picked >= 0 && picked < vocab);
+    int32_t best[ROW_MAX_BEST], rank[ROW_MAX_BEST];
+    const int n_best = row_find_best(logits, vocab, k, best);
+    rank_best(logits, vocab, best, n_best, rank);
+
+    const float logit = logits[picked];
+    out[0] = (struct token_logprob){
+        .token = picked, .logprob = logit - lse, .rank = row_count_at_least(logits, vocab, logit)};
+    int n = 1;
+    for (int i = 0; i < n_best; i++)
+        if (best[i] != picked)
+            out[n++] = (struct token_logprob){
+                .token = best[i], .logprob = logits[best[i]] - lse, .rank = rank[i]};
+    return n;
+}

@@ -1,0 +1,269 @@
+/* The rules against their definitions, written plainly with a full sort in double. */
+#include "base/memory.h"
+#include "kernels/device.h"
+#include "runtime/sample/rules.h"
+#include "tests/test.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VOCAB = 700 };
+
+static uint64_t random_state = 3;
+
+static uint32_t random_bits(void)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33);
+}
+
+static struct rules_scratch scratch;
+static float *values, before[VOCAB];
+static int32_t *counts;
+
+static void open(void)
+{
+    cpu_float_mode_set();
+    rules_scratch_init(&scratch, VOCAB);
+    values = scratch.value;
+    counts = scratch.count;
+}
+
+static void close(void) { rules_scratch_release(&scratch); }
+
+/* A row with many ties where `steps` is small. */
+static void fill(int steps, float range)
+{
+    for (int i = 0; i < VOCAB; i++) {
+        values[i] = (float)(random_bits() % (uint32_t)steps) / (float)steps * range;
+        if (random_bits() % 16 == 0)
+            values[i] = -INFINITY;
+    }
+    values[random_bits() % VOCAB] = range;
+    memcpy(before, values, sizeof before);
+}
+
+static int by_value_then_token(const void *a, const void *b)
+{
+    const int x = *(const int *)a, y = *(const int *)b;
+    if (before[x] != before[y])
+        return before[x] > before[y] ? -1 : 1;
+    return x - y;
+}
+
+static void sort_tokens(int *order)
+{
+    for (int i = 0; i < VOCAB; i++)
+        order[i] = i;
+    qsort(order, VOCAB, sizeof *order, by_value_then_token);
+}
+
+static void check_kept(const bool *kept)
+{
+    for (int i = 0; i < VOCAB; i++) {
+        if (kept[i] ? values[i] != before[i] : values[i] != -INFINITY)
+            test_fail(__FILE__, __LINE__, "token %d was %g, is %g, kept %d", i, (double)before[i],
+                      (double)values[i], kept[i]);
+    }
+}
+
+TEST(top_k_keeps_all_that_equal_the_kth)
+{
+    open();
+    static const int steps[] = {2, 10, 300, 100000};
+    for (int round = 0; round < 400; round++) {
+        struct sampling_params params = params_default();
+        int order[VOCAB];
+        bool kept[VOCAB];
+        fill(steps[round % 4], round % 8 < 4 ? 3 : 60);
+        params.top_k = round % 3 ? 1 + (int)(random_bits() % 50) : 1 + (int)(random_bits() % VOCAB);
+        sort_tokens(order);
+        for (int i = 0; i < VOCAB; i++)
+            kept[i] = before[i] >= before[order[params.top_k - 1]] && before[i] != -INFINITY;
+        rules_filter(&scratch, VOCAB, &params);
+        check_kept(kept);
+    }
+    close();
+}
+
+TEST(top_p_keeps_the_fewest_best_tokens_that_reach_it)
+{
+    open();
+    static const int steps[] = {2, 10, 300, 100000};
+    int n_compared = 0;
+    for (int round = 0; round < 400; round++) {
+        struct sampling_params params = params_default();
+        int order[VOCAB], n_kept = 0;
+        fill(steps[round % 4], round % 8 < 4 ? 3 : 20);
+        params.top_p = (float)(1 + random_bits() % 998) / 1000;
+        sort_tokens(order);
+        double total = 0, sum = 0;
+        for (int i = 0; i < VOCAB; i++)
+            total += exp((double)before[i]);
+        bool near = false, kept[VOCAB] = {false};
+        while (n_kept == 0 || sum < (double)params.top_p * total) {
+            sum += exp((double)before[order[n_kept]]);
+            near |= fabs(sum / total - (double)params.top_p) < 1e-6;
+            kept[order[n_kept++]] = true;
+        }
+        rules_filter(&scratch, VOCAB, &params);
+        if (!near) { /* within rounding of the border both answers are right */
+            check_kept(kept);
+            n_compared++;
+        }
+    }
+    CHECK(n_compared > 380);
+    close();
+}
+
+TEST(top_p_cuts_among_equals_by_id)
+{
+    open();
+    struct sampling_params params = params_default();
+    for (int i = 0; i < VOCAB; i++)
+        values[i] = before[i] = 1;
+    params.top_p = 0.5f;
+    rules_filter(&scratch, VOCAB, &params);
+    bool kept[VOCAB];
+    for (int i = 0; i < VOCAB; i++)
+        kept[i] = i < VOCAB / 2;
+    check_kept(kept);
+    close();
+}
+
+TEST(a_tiny_top_p_keeps_the_best_token)
+{
+    open();
+    struct sampling_params params = params_default();
+    fill(100000, 5);
+    params.top_p = 1e-9f;
+    int order[VOCAB];
+    bool kept[VOCAB] = {false};
+    sort_tokens(order);
+    kept[order[0]] = true;
+    rules_filter(&scratch, VOCAB, &params);
+    check_kept(kept);
+    close();
+}
+
+TEST(min_p_is_relative_to_the_best)
+{
+    open();
+    for (int round = 0; round < 100; round++) {
+        struct sampling_params params = params_default();
+        bool kept[VOCAB];
+        fill(1000, 12);
+        params.min_p = (float)(1 + random_bits() % 1000) / 1000;
+        float max = -INFINITY;
+        for (int i = 0; i < VOCAB; i++)
+            max = before[i] > max ? before[i] : max;
+        for (int i = 0; i < VOCAB; i++)
+            kept[i] = exp((double)before[i] - (double)max) >= (double)params.min_p * (1 - 1e-6);
+        rules_filter(&scratch, VOCAB, &params);
+        check_kept(kept);
+    }
+    close();
+}
+
+TEST(filters_come_in_the_order_min_p_top_k_top_p)
+{
+    open();
+    /* of 4 : 2 : 1 : 1, top_k 2 leaves 2/3 and 1/3; top_p 0.6 of that keeps one. The other way
+     * round, top_p would keep two. */
+    struct sampling_params params = params_default();
+    for (int i = 0; i < VOCAB; i++)
+        values[i] = -INFINITY;
+    values[3] = logf(4);
+    values[5] = logf(2);
+    values[6] = values[7] = 0;
+    params.top_k = 2;
+    params.top_p = 0.6f;
+    rules_filter(&scratch, VOCAB, &params);
+    CHECK(values[3] > 1);
+    CHECK(values[5] == -INFINITY && values[6] == -INFINITY);
+    close();
+}
+
+TEST(temperature_divides_and_has_a_floor)
+{
+    open();
+    struct sampling_params params = params_default();
+    params.temperature = 0.7f;
+    fill(1000, 5);
+    rules_temper(values, VOCAB, &params);
+    for (int i = 0; i < VOCAB; i++)
+        CHECK(values[i] == before[i] / 0.7f);
+    params.temperature = 0.001f; /* taken as 0.01 */
+    values[0] = 3;
+    values[1] = FLT_MAX;
+    rules_temper(values, VOCAB, &params);
+    CHECK(values[0] == 3 / 0.01f && values[1] == FLT_MAX);
+    params.temperature = 0.99e-5f;
+    CHECK(rules_are_greedy(&params));
+    params.temperature = 1e-5f;
+    CHECK(!rules_are_greedy(&params));
+    close();
+}
+
+static float close_to(float got, double want) { return fabs((double)got - want) < 1e-6; }
+
+TEST(penalties_count_prompt_and_output_as_they_should)
+{
+    open();
+    const int32_t token[] = {10, 11, 11, 20, 20, 10}; /* a prompt of 3, an output of 3 */
+    struct sampling_params params = params_default();
+    const struct sample_row row = {.params = &params, .token = token, .n_prompt = 3, .n_tokens = 6};
+    CHECK(!rules_edit_logits(&row));
+    params.repetition_penalty = 2;
+    params.frequency_penalty = 0.25f;
+    params.presence_penalty = 0.5f;
+    CHECK(rules_edit_logits(&row));
+    for (int i = 0; i < VOCAB; i++)
+        values[i] = i == 11 ? -3 : 6;
+    rules_penalize(values, &row, counts);
+    CHECK(close_to(values[11], -6.0));               /* prompt only: repetition, once */
+    CHECK(close_to(values[20], 3 - 2 * 0.25 - 0.5)); /* output, twice */
+    CHECK(close_to(values[10], 3 - 1 * 0.25 - 0.5)); /* both */
+    CHECK(close_to(values[12], 6));                  /* neither */
+    for (int i = 0; i < VOCAB; i++)
+        CHECK_EQ(counts[i], 0);
+    close();
+}
+
+TEST(an_extreme_penalty_stays_finite)
+{
+    open();
+    const int32_t token[] = {1};
+    struct sampling_params params = params_default();
+    const struct sample_row row = {.params = &params, .token = token, .n_prompt = 1, .n_tokens = 1};
+    params.repetition_penalty = 1e-30f;
+    values[1] = 1e20f;
+    rules_penalize(values, &row, counts);
+    CHECK(values[1] == FLT_MAX);
+    close();
+}
+
+TEST(ends_are_out_until_min_tokens)
+{
+    open();
+    const int32_t token[8] = {1}, eos[] = {2, 3};
+    struct sampling_params params = params_default();
+    struct sample_row row = {.params = &params, .token = token, .n_prompt = 1, .n_tokens = 3};
+    params.min_tokens = 3;
+    params.n_stop_ids = 1;
+    params.stop_id[0] = 9;
+    CHECK(rules_edit_logits(&row)); /* two of three are there */
+    for (int i = 0; i < VOCAB; i++)
+        values[i] = 1;
+    rules_mask_ends(values, &row, eos, 2);
+    for (int i = 0; i < VOCAB; i++)
+        CHECK((values[i] == -INFINITY) == (i == 2 || i == 3 || i == 9));
+    row.n_tokens = 4;
+    CHECK(!rules_edit_logits(&row));
+    values[2] = 1;
+    rules_mask_ends(values, &row, eos, 2);
+    CHECK(values[2] == 1);
+    close();
+}
