@@ -1,0 +1,133 @@
+/* The shares of all ranks, for shapes of real models and odd ones. */
+#include "runtime/model/share.h"
+
+#include "base/error.h"
+#include "kernels/ops.h"
+#include "runtime/model/config.h"
+#include "tests/test.h"
+
+#include <string.h>
+
+static const struct model_config shapes[] = {
+    /* heads, KV heads, head_dim, ffn, vocab */
+    {.n_heads = 32, .n_kv_heads = 8, .head_dim = 64, .ffn = 8192, .vocab = 128256},
+    {.n_heads = 14, .n_kv_heads = 2, .head_dim = 64, .ffn = 4864, .vocab = 151936},
+    {.n_heads = 28, .n_kv_heads = 4, .head_dim = 128, .ffn = 18944, .vocab = 152064},
+    {.n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .ffn = 80, .vocab = 160},
+    {.n_heads = 64, .n_kv_heads = 1, .head_dim = 16, .ffn = 100, .vocab = 257},
+    {.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .ffn = 7, .vocab = 1},
+};
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+
+static void check_leaves(const struct leaves *leaves, int columns)
+{
+    int parts = 0, last = 0;
+    for (int i = 0; i < leaves->n_leaves; i++) {
+        CHECK(leaves->leaf[i].k_end > last);
+        last = leaves->leaf[i].k_end;
+        parts += 1 - leaves->leaf[i].n_merges;
+    }
+    CHECK_EQ(last, columns);
+    CHECK_EQ(parts, leaves->n_parts);
+}
+
+static void check_rank(const struct model_config *config, const struct model_share *share)
+{
+    const int group = config->n_heads / config->n_kv_heads;
+    CHECK(span_length(share->heads) > 0 && span_length(share->ffn) > 0);
+    check_leaves(&share->attention_leaves, span_length(share->heads) * config->head_dim);
+    check_leaves(&share->mlp_leaves, span_length(share->ffn));
+    for (int i = 0; i < span_length(share->heads); i++) {
+        const int kv_head = share->kv_heads.lo + share->kv_of_head[i];
+        CHECK_EQ(kv_head, (share->heads.lo + i) / group);
+        CHECK(kv_head < share->kv_heads.hi);
+    }
+    CHECK_EQ(share->kv_of_head[0], 0);
+    CHECK_EQ(share->kv_heads.hi, (share->heads.hi - 1) / group + 1);
+    CHECK(share->vocab.lo == config->vocab || share->vocab.lo % LOGITS_BLOCK == 0);
+}
+
+TEST(the_shares_of_all_ranks_cover_the_model_once)
+{
+    for (int s = 0; s < N_SHAPES; s++) {
+        const struct model_config *config = &shapes[s];
+        for (int tp_size = 1; tp_size <= model_max_tp(config); tp_size++) {
+            int heads = 0, ffn = 0, vocab = 0;
+            for (int rank = 0; rank < tp_size; rank++) {
+                struct model_share share;
+                model_share_init(&share, config, rank, tp_size);
+                CHECK_EQ(share.heads.lo, heads);
+                CHECK_EQ(share.ffn.lo, ffn);
+                CHECK_EQ(share.vocab.lo, vocab);
+                check_rank(config, &share);
+                heads = share.heads.hi;
+                ffn = share.ffn.hi;
+                vocab = share.vocab.hi;
+                model_share_release(&share);
+            }
+            CHECK_EQ(heads, config->n_heads);
+            CHECK_EQ(ffn, config->ffn);
+            CHECK_EQ(vocab, config->vocab);
+        }
+    }
+}
+
+TEST(leaves_follow_the_config_alone)
+{
+    struct model_share one, half;
+    model_share_init(&one, &shapes[1], 0, 1);
+    CHECK_EQ(one.head_leaves, 14);
+    CHECK_EQ(one.ffn_leaves, 16); /* 152 units of 32: eight leaves of 10, eight of 9 */
+    CHECK_EQ(one.mlp_leaves.leaf[0].k_end, 320);
+    CHECK_EQ(one.mlp_leaves.leaf[15].k_end, 4864);
+    model_share_init(&half, &shapes[1], 1, 2);
+    CHECK_EQ(half.head_leaves, 14);
+    CHECK_EQ(half.attention_leaves.n_leaves, 7);
+    CHECK_EQ(half.attention_leaves.n_parts, 1);
+    CHECK_EQ(half.ffn.lo, 2560);
+    model_share_release(&one);
+    model_share_release(&half);
+}
+
+TEST(a_small_ffn_has_a_leaf_for_each_unit_of_32)
+{
+    struct model_share share;
+    model_share_init(&share, &shapes[3], 0, 1);
+    CHECK_EQ(share.ffn_leaves, 3);
+    CHECK_EQ(share.mlp_leaves.leaf[0].k_end, 32);
+    CHECK_EQ(share.mlp_leaves.leaf[2].k_end, 80);
+    model_share_release(&share);
+}
+
+TEST(more_ranks_than_kv_heads_store_the_same_head)
+{
+    for (int rank = 0; rank < 8; rank++) { /* 14 heads over 2: rank 3 has heads of one, 4 of two */
+        struct model_share share;
+        model_share_init(&share, &shapes[1], rank, 8);
+        CHECK_EQ(share.kv_heads.lo, share.heads.lo / 7);
+        CHECK(span_length(share.kv_heads) <= 2);
+        model_share_release(&share);
+    }
+}
+
+TEST(ranks_beyond_the_blocks_of_the_vocabulary_have_none)
+{
+    CHECK_EQ(span_length(model_vocab_span(&shapes[3], 0, 3)), 160);
+    CHECK_EQ(span_length(model_vocab_span(&shapes[3], 2, 3)), 0);
+    CHECK_EQ(span_length(model_vocab_span(&shapes[4], 1, 3)), 1);
+}
+
+TEST(a_size_that_cannot_share_the_model_is_refused_with_the_nearest)
+{
+    static const int sizes[] = {15, 16, 1000, 0, -1};
+    for (int i = 0; i < 5; i++) {
+        struct error err = {0};
+        CHECK(!model_tp_check(&shapes[1], sizes[i], &err));
+        CHECK_EQ(err.kind, ERROR_INPUT);
+        CHECK(strstr(err.text, sizes[i] > 0 ? "nearest size is 14" : "nearest size is 1"));
+        CHECK(strstr(err.text, "1 to 14 ranks"));
+    }
+    struct error err = {0};
+    for (int tp_size = 1; tp_size <= 14; tp_size++)
+        CHECK(model_tp_check(&shapes[1], tp_size, &err));
+}
