@@ -94,6 +94,47 @@ FINE = [
 ]
 
 
+# One result of CTest per kind of end, and what tests/count.awk must make of them.
+RESULTS = """<testsuite name="(empty)" tests="6">
+\t<testcase name="whole" classname="whole" time="0.1" status="run">
+\t\t<system-out>  because there is no GPU here
+SKIP needs_a_gpu
+ok   adds
+2 passed, 0 failed, 1 skipped
+</system-out>
+\t<testcase name="crashed" classname="crashed" time="0.1" status="fail">
+\t\t<failure message=""/>
+\t\t<system-out>ok   adds
+</system-out>
+\t<testcase name="wrong" classname="wrong" time="0.1" status="fail">
+\t\t<system-out>3 passed, 2 failed, 0 skipped</system-out>
+\t<testcase name="left_early" classname="left_early" time="0.1" status="fail">
+\t\t<system-out>1 passed, 0 failed, 0 skipped</system-out>
+\t<testcase name="script" classname="script" time="0.1" status="run">
+\t\t<system-out>fine</system-out>
+\t<testcase name="format" classname="format" time="0.1" status="notrun">
+\t\t<system-out>SKIP: no clang-format 14 here</system-out>
+"""
+COUNTED = """skipped: whole: SKIP needs_a_gpu because there is no GPU here
+failed: crashed (1)
+failed: wrong (2)
+failed: left_early (1)
+skipped: format: SKIP: no clang-format 14 here
+7 passed, 4 failed, 2 skipped
+"""
+
+
+def counts_rightly() -> bool:
+    command = ["awk", "-f", HERE.parent / "count.awk"]
+    told = subprocess.run(command, input=RESULTS, text=True, capture_output=True)
+    good = RESULTS.split("\t<testcase")[1]
+    passed = subprocess.run(command, input="\t<testcase" + good, text=True, capture_output=True)
+    if (told.returncode, told.stdout, passed.returncode) == (1, COUNTED, 0):
+        return True
+    print(f"count.awk miscounts:\n{told.stdout}{told.stderr}{passed.stdout}{passed.stderr}")
+    return False
+
+
 def run(lint: str, root: pathlib.Path) -> subprocess.CompletedProcess:
     arguments = [str(root)]
     if lint == "headers":
@@ -116,7 +157,7 @@ def attempt(lint: str, name: str, contents: str) -> subprocess.CompletedProcess:
 
 
 def main() -> int:
-    failed = 0
+    failed = 0 if counts_rightly() else 1
     for lint in ("includes", "headers", "style", "format"):
         told = attempt(lint, "base/a.h", CLEAN["base/a.h"])
         if told.returncode not in (0, 77):
