@@ -39,6 +39,7 @@ function finish() {
 
 /^(.*>)?SKIP/ {
     gsub(/<[^>]*>/, "")
+    sub(/^[ \t]+/, "")
     print "skipped: " name ": " $0 (why == "" ? "" : " " why)
     why = ""
 }
