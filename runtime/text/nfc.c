@@ -17,22 +17,62 @@ enum {
     SHORT_RUN = 16, /* marks; real text has at most a handful */
 };
 
+struct run {
+    uint32_t first, last;
+};
+
+/* Whether c is in one of the runs, which ascend. */
+static bool is_in(const struct run *runs, size_t n, uint32_t c)
+{
+    size_t low = 0;
+    while (low < n) {
+        const size_t middle = (low + n) / 2;
+        if (runs[middle].last < c)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return runs[low].first <= c && c <= runs[low].last;
+}
+
+/* Marks and compositions that came after Unicode 9.0: to the reference library they are characters
+ * like any other. The run at the end is a stop for is_in(). */
+static bool is_young(uint32_t c)
+{
+    static const struct run runs[] = {
+        {0x07FD, 0x07FD},   {0x0897, 0x089F},   {0x08CA, 0x08D3},   {0x09FE, 0x09FE},
+        {0x0C3C, 0x0C3C},   {0x0D3B, 0x0D3C},   {0x0EBA, 0x0EBA},   {0x1715, 0x1715},
+        {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x105C9, 0x105C9},
+        {0x105D2, 0x105D2}, {0x105DA, 0x105DA}, {0x105E4, 0x105E4}, {0x10D24, 0x10D27},
+        {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC}, {0x10EFC, 0x10EFF}, {0x10F46, 0x10F50},
+        {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x11383, 0x11383},
+        {0x11385, 0x11385}, {0x1138E, 0x1138E}, {0x11391, 0x11391}, {0x113B8, 0x113B8},
+        {0x113BB, 0x113BB}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113C9},
+        {0x113CE, 0x113D0}, {0x113E1, 0x113E2}, {0x1145E, 0x1145E}, {0x11839, 0x1183A},
+        {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943},
+        {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99},
+        {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42},
+        {0x1611E, 0x16128}, {0x1612F, 0x1612F}, {0x16D63, 0x16D63}, {0x16D67, 0x16D6A},
+        {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+        {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {UINT32_MAX, UINT32_MAX},
+    };
+    return is_in(runs, sizeof runs / sizeof *runs - 1, c);
+}
+
 /* Starters that normalize to themselves and are second in no composition. Not all of them: the
- * scripts in which most text is written. */
+ * scripts in which most text is written. U+11A7 is here because utf8proc takes it for a final
+ * consonant, which begin one later. */
 static bool stays(uint32_t c)
 {
-    static const struct {
-        uint32_t first, last;
-    } runs[] = {
-        {0x0000, 0x02FF}, {0x0400, 0x0482}, {0x048A, 0x052F}, {0x05D0, 0x05EA}, {0x0620, 0x064A},
-        {0x0E01, 0x0E30}, {0x1E00, 0x1EFF}, {0x2010, 0x2027}, {0x20A0, 0x20BF}, {0x2190, 0x21FF},
-        {0x2500, 0x27BF}, {0x3000, 0x3029}, {0x3041, 0x3096}, {0x309D, 0x30FF}, {0x3400, 0x4DBF},
-        {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFE00, 0xFE0F}, {0xFF01, 0xFF9D}, {0x1F300, 0x1FAFF},
+    static const struct run runs[] = {
+        {0x0000, 0x02FF},   {0x0400, 0x0482},         {0x048A, 0x052F}, {0x05D0, 0x05EA},
+        {0x0620, 0x064A},   {0x0E01, 0x0E30},         {0x11A7, 0x11A7}, {0x1E00, 0x1EFF},
+        {0x2010, 0x2027},   {0x20A0, 0x20BF},         {0x2190, 0x21FF}, {0x2500, 0x27BF},
+        {0x3000, 0x3029},   {0x3041, 0x3096},         {0x309D, 0x30FF}, {0x3400, 0x4DBF},
+        {0x4E00, 0x9FFF},   {0xAC00, 0xD7A3},         {0xFE00, 0xFE0F}, {0xFF01, 0xFF9D},
+        {0x1F300, 0x1FAFF}, {UINT32_MAX, UINT32_MAX},
     };
-    for (size_t i = 0; i < sizeof runs / sizeof *runs && c >= runs[i].first; i++)
-        if (c <= runs[i].last)
-            return true;
-    return false;
+    return is_in(runs, sizeof runs / sizeof *runs - 1, c) || is_young(c);
 }
 
 static void add_decomposed(struct nfc_work *work, uint32_t c)
@@ -42,6 +82,11 @@ static void add_decomposed(struct nfc_work *work, uint32_t c)
         work->chars = memory_resize(work->chars, work->capacity, sizeof *work->chars);
         work->sorted = memory_resize(work->sorted, work->capacity, sizeof *work->sorted);
         work->classes = memory_resize(work->classes, work->capacity, 1);
+    }
+    if (is_young(c)) {
+        work->chars[work->n_chars] = (int32_t)c;
+        work->classes[work->n_chars++] = 0;
+        return;
     }
     int boundary = 0;
     const utf8proc_ssize_t n =

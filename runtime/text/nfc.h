@@ -1,5 +1,8 @@
 /* runtime/text/nfc.h: canonical composition (NFC) in linear time.
  *
+ * As the reference library does it, which knows the marks of Unicode 9.0: for all characters of
+ * that version this is what every later one says too.
+ *
  * Source: Unicode Standard Annex 15. The tables are utf8proc's; the ordering of marks is ours,
  * because a text of a million marks must not take a million million steps.
  */
