@@ -31,52 +31,55 @@
 
 /* ---- products ---- */
 
-/* out[r][16 v + lane] = sum over k of a[r][k] * panel v [k][lane], in the canonical order. */
+/* out[r][16 v + lane] += sum over k of a[r][k] * panel v [k][lane], in the canonical order. */
 static inline __attribute__((always_inline)) void tile(float *out, size_t out_stride,
                                                        const float *a, size_t a_stride,
                                                        struct panels b, int n_blocks,
-                                                       const int n_rows, const int n_vecs)
+                                                       const int n_rows, const bool paired)
 {
     for (int block = 0; block < n_blocks; block++, a += K_BLOCK, b.data += b.block_stride) {
         struct vec even[TILE_ROWS][TILE_VECS], odd[TILE_ROWS][TILE_VECS];
         for (int r = 0; r < n_rows; r++)
-            for (int v = 0; v < n_vecs; v++)
+            for (int v = 0; v < TILE_VECS; v++)
                 even[r][v] = odd[r][v] = vec_set(0.0f);
         for (size_t k = 0; k < K_BLOCK; k += 2) {
             struct vec b0[TILE_VECS], b1[TILE_VECS];
-            for (int v = 0; v < n_vecs; v++) {
-                const float *from = b.data + (size_t)v * b.vec_stride + k * VEC_LANES;
-                b0[v] = vec_load(from);
-                b1[v] = vec_load(from + VEC_LANES);
+            for (int v = 0; v < TILE_VECS; v++) {
+                const float *from = b.data + (size_t)v * b.vec_stride + k / 2 * b.pair_stride;
+                const struct vec first = vec_load(from);
+                b0[v] = paired ? vec_even(first) : first;
+                b1[v] = paired ? vec_odd(first) : vec_load(from + VEC_LANES);
+                if (paired)
+                    __builtin_prefetch(from + b.next);
             }
             for (int r = 0; r < n_rows; r++) {
                 const float *pair = a + (size_t)r * a_stride + k;
                 const struct vec a0 = vec_set(pair[0]), a1 = vec_set(pair[1]);
-                for (int v = 0; v < n_vecs; v++) {
+                for (int v = 0; v < TILE_VECS; v++) {
                     even[r][v] = vec_fma(a0, b0[v], even[r][v]);
                     odd[r][v] = vec_fma(a1, b1[v], odd[r][v]);
                 }
             }
         }
         for (int r = 0; r < n_rows; r++)
-            for (int v = 0; v < n_vecs; v++) {
+            for (int v = 0; v < TILE_VECS; v++) {
                 float *to = out + (size_t)r * out_stride + v * VEC_LANES;
-                const struct vec sum = block ? vec_load(to) : vec_set(0.0f);
-                vec_store(to, vec_add(sum, vec_add(even[r][v], odd[r][v])));
+                vec_store(to, vec_add(vec_load(to), vec_add(even[r][v], odd[r][v])));
             }
     }
 }
 
-/* The same over n_vecs panels, a multiple of TILE_VECS. */
-static void product(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
-                    int n_blocks, int n_rows, int n_vecs)
+/* The same over n_vecs panels, a multiple of TILE_VECS; n_rows is at most TILE_ROWS. */
+static inline __attribute__((always_inline)) void
+product_of(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
+           int n_blocks, int n_rows, int n_vecs, const bool paired)
 {
     for (int v = 0; v < n_vecs; v += TILE_VECS) {
         switch (n_rows) {
-#define ROWS(n)                                                                                 \
-    case n:                                                                                     \
-        if (n <= TILE_ROWS)                                                                     \
-            tile(out, out_stride, a, a_stride, b, n_blocks, n <= TILE_ROWS ? n : 1, TILE_VECS); \
+#define ROWS(n)                                                                              \
+    case n:                                                                                  \
+        if (n <= TILE_ROWS)                                                                  \
+            tile(out, out_stride, a, a_stride, b, n_blocks, n <= TILE_ROWS ? n : 1, paired); \
         break;
             ROWS(1)
             ROWS(2)
@@ -89,6 +92,32 @@ static void product(float *out, size_t out_stride, const float *a, size_t a_stri
         out += TILE_VECS * VEC_LANES;
         b.data += TILE_VECS * b.vec_stride;
     }
+}
+
+static void clear_rows(float *out, size_t stride, int n_rows, int n)
+{
+    for (int r = 0; r < n_rows; r++)
+        memset(out + (size_t)r * stride, 0, (size_t)n * sizeof *out);
+}
+
+static void product_onto(float *out, size_t out_stride, const float *a, size_t a_stride,
+                         struct panels b, int n_blocks, int n_rows, int n_vecs)
+{
+    product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, false);
+}
+
+static void product(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
+                    int n_blocks, int n_rows, int n_vecs)
+{
+    clear_rows(out, out_stride, n_rows, n_vecs * VEC_LANES);
+    product_onto(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs);
+}
+
+/* As product_onto(), over panels of pairs of BF16. */
+static void product_paired(float *out, size_t out_stride, const float *a, size_t a_stride,
+                           struct panels b, int n_blocks, int n_rows, int n_vecs)
+{
+    product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, true);
 }
 
 /* ---- one tile of rows over one chunk ---- */
@@ -113,16 +142,18 @@ static struct softmax softmax_row(float *score, struct span span, int begin, int
     const struct vec lowest = vec_set(-INFINITY), by = vec_set(scale);
     struct vec largest = lowest;
     for (int i = begin; i < end; i += VEC_LANES) {
-        const struct vec s = vec_mul(vec_load(score + i), by);
-        const struct vec seen = vec_keep(s, span.begin - i, span.end - i, lowest);
+        struct vec seen = vec_mul(vec_load(score + i), by);
+        if (span.begin > i || span.end < i + VEC_LANES)
+            seen = vec_keep(seen, span.begin - i, span.end - i, lowest);
         largest = vec_max(seen, largest);
         vec_store(score + i, seen);
     }
     const float max = vec_largest(largest);
     struct vec sum = vec_set(0.0f);
     for (int i = begin; i < end; i += VEC_LANES) {
-        const struct vec e = vec_exp(vec_sub(vec_load(score + i), vec_set(max)));
-        const struct vec p = vec_keep(e, span.begin - i, span.end - i, vec_set(0.0f));
+        struct vec p = vec_exp(vec_sub(vec_load(score + i), vec_set(max)));
+        if (span.begin > i || span.end < i + VEC_LANES)
+            p = vec_keep(p, span.begin - i, span.end - i, vec_set(0.0f));
         sum = vec_add(sum, p);
         vec_store(score + i, dtype == DTYPE_BF16 ? vec_round_bf16(p) : p);
     }
@@ -190,20 +221,120 @@ static void attend_tile(const struct attention_rows *rows, struct attention_scra
     }
 }
 
+/* Rows from `row` on that make the next tile: 8 rows as 4 + 4, not 6 + 2. */
+static int tile_rows(int n_left)
+{
+    const int n_tiles = (n_left + TILE_ROWS - 1) / TILE_ROWS;
+    return (n_left + n_tiles - 1) / n_tiles;
+}
+
+/* All rows over one chunk, of which they see no more than `seen`. */
+static void attend_packed(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
+                          struct span seen)
+{
+    pack_keys(rows, s, chunk, seen.begin, seen.end);
+    const bool finite = pack_values(rows, s, chunk, seen.begin, seen.end);
+    for (int row = 0, n; row < rows->n_rows; row += n) {
+        n = tile_rows(rows->n_rows - row);
+        attend_tile(rows, s, chunk, row, n, finite);
+    }
+}
+
+/* ---- one token: its rows all see the same positions ---- */
+
+/* With few rows the panels cost more than the products. Then keys are packed 32 positions at a
+ * time and used from L1, and whole blocks of values are used as they lie in the cache. */
+static bool reads_in_place(const struct attention_rows *rows)
+{
+    const struct kv_cache *c = rows->cache;
+    return rows->n_rows == rows->n_heads && rows->n_rows <= IN_PLACE_ROWS &&
+           c->dtype == DTYPE_BF16 && c->head_dim % K_BLOCK == 0 && c->block_tokens >= K_BLOCK;
+}
+
+static void scores_in_place(const struct attention_rows *rows, struct attention_scratch *s,
+                            int chunk, struct span seen)
+{
+    const size_t dim = (size_t)rows->dim;
+    const struct panels panels = key_pair_panels(s, rows->dim);
+    for (int p = seen.begin / K_BLOCK * K_BLOCK; p < seen.end; p += K_BLOCK) {
+        for (int i = 0; i < K_BLOCK; i += VEC_LANES) {
+            const int first = p + i, begin = seen.begin > first ? seen.begin - first : 0;
+            pack_key_pairs(
+                s->keys + (size_t)i * dim / 2, rows->dim,
+                key_rows(rows, chunk * ATTENTION_CHUNK + first, begin, seen.end - first));
+        }
+        clear_rows(s->score + p, ATTENTION_CHUNK, rows->n_rows, K_BLOCK);
+        for (int row = 0, n; row < rows->n_rows; row += n) {
+            n = tile_rows(rows->n_rows - row);
+            product_paired(s->score + row * ATTENTION_CHUNK + p, ATTENTION_CHUNK,
+                           s->query + (size_t)row * dim, dim, panels, rows->dim / K_BLOCK, n,
+                           K_BLOCK / VEC_LANES);
+        }
+    }
+}
+
+static void outputs_in_place(const struct attention_rows *rows, struct attention_scratch *s,
+                             int chunk, struct span seen)
+{
+    const size_t dim = (size_t)rows->dim;
+    clear_rows(s->chunk_out, dim, rows->n_rows, rows->dim);
+    for (int p = seen.begin / K_BLOCK * K_BLOCK; p < seen.end; p += K_BLOCK) {
+        const bool whole = p >= seen.begin && p + K_BLOCK <= seen.end;
+        if (!whole)
+            pack_values(rows, s, chunk, seen.begin > p ? seen.begin : p,
+                        seen.end < p + K_BLOCK ? seen.end : p + K_BLOCK);
+        for (int row = 0, n; row < rows->n_rows; row += n) {
+            n = tile_rows(rows->n_rows - row);
+            float *out = s->chunk_out + (size_t)row * dim;
+            const float *weight = s->score + row * ATTENTION_CHUNK + p;
+            if (whole)
+                product_paired(out, dim, weight, ATTENTION_CHUNK,
+                               cache_panels(rows, chunk * ATTENTION_CHUNK + p), 1, n,
+                               rows->dim / VEC_LANES);
+            else
+                product_onto(out, dim, weight, ATTENTION_CHUNK, value_panels(s, rows->dim, p), 1, n,
+                             rows->dim / VEC_LANES);
+        }
+    }
+}
+
+static void attend_in_place(const struct attention_rows *rows, struct attention_scratch *s,
+                            int chunk, struct span seen)
+{
+    struct softmax softmax[IN_PLACE_ROWS];
+    const int begin = seen.begin / K_BLOCK * K_BLOCK;
+    const int end = (seen.end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+    scores_in_place(rows, s, chunk, seen);
+    for (int r = 0; r < rows->n_rows; r++)
+        softmax[r] = softmax_row(s->score + r * ATTENTION_CHUNK, seen, begin, end, rows->scale,
+                                 rows->cache->dtype);
+    outputs_in_place(rows, s, chunk, seen);
+    for (int r = 0; r < rows->n_rows; r++)
+        combine_row(&s->softmax[r], s->out + (size_t)(r * rows->dim), softmax[r],
+                    s->chunk_out + (size_t)(r * rows->dim), rows->dim);
+}
+
 /* ---- one item ---- */
 
 static void read_queries(const struct attention_args *a, const struct attention_rows *rows,
                          float *query)
 {
-    const size_t head_dim = (size_t)rows->cache->head_dim;
+    const int head_dim = rows->cache->head_dim;
     for (int r = 0; r < rows->n_rows; r++, query += rows->dim) {
         const size_t t = (size_t)(rows->first_token + r / rows->n_heads);
         const size_t head = (size_t)(rows->first_head + r % rows->n_heads);
-        const size_t at = (t * (size_t)a->n_heads + head) * head_dim;
-        memset(query, 0, (size_t)rows->dim * sizeof *query);
-        for (size_t i = 0; i < head_dim; i++)
-            query[i] = rows->cache->dtype == DTYPE_F32 ? ((const float *)a->q)[at + i]
-                                                       : bf16_to_f32(((const bf16 *)a->q)[at + i]);
+        const size_t at = (t * (size_t)a->n_heads + head) * (size_t)head_dim;
+        int i = 0;
+        if (rows->cache->dtype == DTYPE_BF16) {
+            const bf16 *from = (const bf16 *)a->q + at;
+            for (; i + VEC_LANES <= head_dim; i += VEC_LANES)
+                vec_store(query + i, vec_load_bf16(from + i));
+            for (; i < head_dim; i++)
+                query[i] = bf16_to_f32(from[i]);
+        } else {
+            memcpy(query, (const float *)a->q + at, (size_t)head_dim * sizeof *query);
+        }
+        memset(query + head_dim, 0, (size_t)(rows->dim - head_dim) * sizeof *query);
     }
 }
 
@@ -233,20 +364,15 @@ static void attend(const struct attention_args *a, const struct attention_rows *
         s->softmax[r] = (struct softmax){.max = -INFINITY, .sum = 0.0f};
 
     const int first_seen = row_span(rows, 0, 0).begin; /* of the first row; chunk 0 counts from 0 */
-    const int n_seen = rows->position + (rows->n_rows - 1) / rows->n_heads + 1;
-    for (int chunk = first_seen / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < n_seen; chunk++) {
+    for (int chunk = first_seen / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < rows->n_seen;
+         chunk++) {
         const int at = chunk * ATTENTION_CHUNK;
         const int begin = first_seen > at ? first_seen - at : 0;
-        const int end = n_seen - at < ATTENTION_CHUNK ? n_seen - at : ATTENTION_CHUNK;
-        pack_keys(rows, s, chunk, begin, end);
-        const bool finite = pack_values(rows, s, chunk, begin, end);
-        for (int row = 0, left = rows->n_rows; left > 0;) {
-            const int n_tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
-            const int n = (left + n_tiles - 1) / n_tiles; /* 8 rows as 4 + 4, not 6 + 2 */
-            attend_tile(rows, s, chunk, row, n, finite);
-            row += n;
-            left -= n;
-        }
+        const int end = rows->n_seen - at < ATTENTION_CHUNK ? rows->n_seen - at : ATTENTION_CHUNK;
+        if (reads_in_place(rows))
+            attend_in_place(rows, s, chunk, (struct span){begin, end});
+        else
+            attend_packed(rows, s, chunk, (struct span){begin, end});
     }
     write_rows(a, rows, s);
 }
@@ -298,6 +424,7 @@ static void attention_item(void *context, int item, int thread)
                                   .scale = a->scale};
     const int left = end_row - token;
     const int n_tokens = left < work->tokens_per_item ? left : work->tokens_per_item;
+    rows.n_seen = rows.position + n_tokens;
     struct attention_scratch scratch =
         attention_scratch_make(work->device->scratch[thread], rows.dim);
     for (int head = 0; head < a->n_heads; head += rows.n_heads) {

@@ -12,6 +12,7 @@ enum {
     ATTENTION_CHUNK = 256,   /* positions; part of the numerics, never tuned */
     ATTENTION_ROWS = 128,    /* of one item: enough to make the packing cheap */
     ATTENTION_MAX_DIM = 512, /* head_dim, for the scratch memory */
+    IN_PLACE_ROWS = 16,      /* of one token, when the cache is read in place; >= TILE_ROWS */
     PANEL_BLOCK = K_BLOCK * VEC_LANES,
 };
 
@@ -22,6 +23,7 @@ struct attention_rows {
     int kv_head, dim;     /* dim: padded_dim(head_dim) */
     int first_token, first_head, n_heads, n_rows;
     int position; /* of first_token in its sequence */
+    int n_seen;   /* positions that the last row sees */
     int window;
     float scale;
 };
@@ -35,15 +37,18 @@ struct attention_scratch {
     float *values;    /* [8 blocks][dim / 16 panels][32 positions][16 of dim] */
     float *query;     /* [ATTENTION_ROWS][dim] */
     float *out;       /* [ATTENTION_ROWS][dim] of the chunks so far, relative to softmax[].max */
-    float *score;     /* [TILE_ROWS][ATTENTION_CHUNK] */
-    float *chunk_out; /* [TILE_ROWS][dim] */
+    float *score;     /* [IN_PLACE_ROWS][ATTENTION_CHUNK] */
+    float *chunk_out; /* [IN_PLACE_ROWS][dim] */
     struct softmax *softmax; /* [ATTENTION_ROWS] */
 };
 
-/* Panels of 16 lanes: panel v, block i of K_BLOCK is at data + v vec_stride + i block_stride. */
+/* Panels of 16 lanes: of panel v, block i of K_BLOCK, elements k and k + 1 are the vectors at
+ * data + v vec_stride + i block_stride + k / 2 pair_stride, beside each other; or, in the cache,
+ * one vector of pairs of BF16. `next` ahead of each vector is what comes after this block. */
 struct panels {
     const float *data;
-    size_t vec_stride, block_stride;
+    size_t vec_stride, block_stride, pair_stride;
+    ptrdiff_t next;
 };
 
 /* Head dimensions are padded with zeros to whole blocks and whole pairs of vectors. */
@@ -51,8 +56,8 @@ static inline int padded_dim(int head_dim) { return (head_dim + K_BLOCK - 1) / K
 
 static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
 {
-    enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + TILE_ROWS };
-    enum { OTHER_FLOATS = TILE_ROWS * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
+    enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + IN_PLACE_ROWS };
+    enum { OTHER_FLOATS = IN_PLACE_ROWS * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
     _Static_assert((FLOATS_PER_DIM * ATTENTION_MAX_DIM + OTHER_FLOATS) * sizeof(float) <=
                        CPU_SCRATCH_BYTES,
                    "attention needs more scratch memory");
@@ -64,9 +69,18 @@ static inline struct attention_scratch attention_scratch_make(void *memory, int 
     s.query = s.values + ATTENTION_CHUNK * d;
     s.out = s.query + ATTENTION_ROWS * d;
     s.chunk_out = s.out + ATTENTION_ROWS * d;
-    s.score = s.chunk_out + TILE_ROWS * d;
-    s.softmax = (struct softmax *)(s.score + TILE_ROWS * ATTENTION_CHUNK);
+    s.score = s.chunk_out + IN_PLACE_ROWS * d;
+    s.softmax = (struct softmax *)(s.score + IN_PLACE_ROWS * ATTENTION_CHUNK);
     return s;
+}
+
+/* 32 positions of pack_key_pairs(). */
+static inline struct panels key_pair_panels(const struct attention_scratch *s, int dim)
+{
+    return (struct panels){.data = s->keys,
+                           .vec_stride = (size_t)dim / 2 * VEC_LANES,
+                           .block_stride = PANEL_BLOCK / 2,
+                           .pair_stride = VEC_LANES};
 }
 
 /* From `position` of the chunk on, a multiple of K_BLOCK. */
@@ -75,7 +89,8 @@ static inline struct panels key_panels(const struct attention_scratch *s, int di
     const size_t stride = (size_t)dim * VEC_LANES;
     return (struct panels){.data = s->keys + (size_t)(position / VEC_LANES) * stride,
                            .vec_stride = stride,
-                           .block_stride = PANEL_BLOCK};
+                           .block_stride = PANEL_BLOCK,
+                           .pair_stride = 2 * VEC_LANES};
 }
 
 static inline struct panels value_panels(const struct attention_scratch *s, int dim, int position)
@@ -83,7 +98,8 @@ static inline struct panels value_panels(const struct attention_scratch *s, int 
     const size_t stride = (size_t)dim * K_BLOCK;
     return (struct panels){.data = s->values + (size_t)(position / K_BLOCK) * stride,
                            .vec_stride = PANEL_BLOCK,
-                           .block_stride = stride};
+                           .block_stride = stride,
+                           .pair_stride = 2 * VEC_LANES};
 }
 
 /* Element of cache->k or ->v where the block of this position begins, for this head. */
@@ -95,7 +111,33 @@ static inline size_t cache_block_at(const struct attention_rows *rows, int posit
            (size_t)c->head_dim;
 }
 
-/* The first n of 16 times 32 bits, zeros after them. */
+/* How many bytes beyond `position` its successor by `ahead` positions lies in keys or values; 0
+ * beyond the last. Only for prefetching. */
+static inline ptrdiff_t cache_distance(const struct attention_rows *rows, int position, int ahead)
+{
+    const struct kv_cache *c = rows->cache;
+    const int to = position + ahead;
+    if (to >= rows->n_seen)
+        return 0;
+    const size_t here = cache_block_at(rows, position), there = cache_block_at(rows, to);
+    const int tokens = to % c->block_tokens - position % c->block_tokens;
+    return ((ptrdiff_t)(there - here) + tokens * c->head_dim) * (ptrdiff_t)dtype_bytes(c->dtype);
+}
+
+/* The 32 positions from this one on, as values in BF16 lie in the cache: all in one block. */
+static inline struct panels cache_panels(const struct attention_rows *rows, int position)
+{
+    const struct kv_cache *c = rows->cache;
+    const size_t at =
+        cache_block_at(rows, position) + (size_t)(position % c->block_tokens) * (size_t)c->head_dim;
+    return (struct panels){.data = (const float *)(const void *)((const bf16 *)c->v + at),
+                           .vec_stride = VEC_LANES,
+                           .pair_stride = (size_t)c->head_dim,
+                           .next =
+                               cache_distance(rows, position, K_BLOCK) / (ptrdiff_t)sizeof(float)};
+}
+
+/* n_bytes of the 64 from an address on, and zeros after them. */
 static inline struct vec load_bytes(const char *from, size_t n_bytes)
 {
     if (n_bytes >= sizeof(struct vec))
@@ -105,38 +147,74 @@ static inline struct vec load_bytes(const char *from, size_t n_bytes)
     return vec_load(part);
 }
 
-/* 16 positions from `first` on, of which [begin, end) are read and the others are zero, as
- * panel[dim][16 positions]. */
-static void pack_key_panel(const struct attention_rows *rows, float *panel, int first, int begin,
-                           int end)
+/* 16 positions of the paged keys from `first` on, of which [begin, end) are read and the others
+ * are zero. */
+struct key_rows {
+    const char *from; /* of the first position */
+    size_t row_bytes;
+    int begin, end;
+    ptrdiff_t next; /* bytes to the position 32 further on */
+};
+
+static inline struct key_rows key_rows(const struct attention_rows *rows, int first, int begin,
+                                       int end)
 {
     const struct kv_cache *c = rows->cache;
-    const size_t element = c->dtype == DTYPE_F32 ? sizeof(float) : sizeof(bf16);
-    const size_t row_bytes = (size_t)c->head_dim * element;
-    const size_t in_block = (size_t)(first % c->block_tokens);
-    const char *from = begin < end ? (const char *)c->k + cache_block_at(rows, first) * element +
-                                         in_block * row_bytes
-                                   : NULL;
-    const size_t n_steps = (size_t)rows->dim * element / sizeof(struct vec);
-    for (size_t step = 0; step < n_steps; step++) {
-        const size_t at = step * sizeof(struct vec);
-        const size_t left = row_bytes > at ? row_bytes - at : 0;
-        struct vec m[VEC_LANES];
+    const size_t element = dtype_bytes(c->dtype), in_block = (size_t)(first % c->block_tokens);
+    struct key_rows k = {.from = c->k,
+                         .row_bytes = (size_t)c->head_dim * element,
+                         .begin = begin,
+                         .end = end < VEC_LANES ? end : VEC_LANES};
+    if (k.begin < k.end) {
+        k.from += cache_block_at(rows, first) * element + in_block * k.row_bytes;
+        k.next = cache_distance(rows, first, K_BLOCK);
+    }
+    return k;
+}
+
+/* 64 bytes of each row, from byte `at` of a row on, as 16 vectors across the positions. */
+static inline void load_across(struct vec m[VEC_LANES], const struct key_rows *k, size_t at)
+{
+    if (k->begin == 0 && k->end == VEC_LANES && at + sizeof(struct vec) <= k->row_bytes) {
+        for (int j = 0; j < VEC_LANES; j++) {
+            const char *from = k->from + (size_t)j * k->row_bytes + at;
+            m[j] = vec_load(from);
+            __builtin_prefetch(from + k->next);
+        }
+    } else {
         for (int j = 0; j < VEC_LANES; j++)
-            m[j] = j < begin || j >= end || left == 0
-                       ? vec_set(0.0f)
-                       : load_bytes(from + (size_t)j * row_bytes + at, left);
-        vec_transpose(m);
+            m[j] = vec_set(0.0f);
+        for (int j = k->begin; j < k->end && at < k->row_bytes; j++)
+            m[j] = load_bytes(k->from + (size_t)j * k->row_bytes + at, k->row_bytes - at);
+    }
+    vec_transpose(m);
+}
+
+/* To panel[dim][16 positions], widened. */
+static void pack_key_panel(float *panel, int dim, enum dtype dtype, struct key_rows k)
+{
+    for (int d = 0; d < dim; d += dtype == DTYPE_BF16 ? K_BLOCK : VEC_LANES) {
+        struct vec m[VEC_LANES];
+        load_across(m, &k, (size_t)d * dtype_bytes(dtype));
         for (int i = 0; i < VEC_LANES; i++) {
-            if (c->dtype == DTYPE_F32) {
-                vec_store(panel, m[i]);
+            vec_store(panel, dtype == DTYPE_BF16 ? vec_even(m[i]) : m[i]);
+            panel += VEC_LANES;
+            if (dtype == DTYPE_BF16) {
+                vec_store(panel, vec_odd(m[i]));
                 panel += VEC_LANES;
-            } else {
-                vec_store(panel, vec_even(m[i]));
-                vec_store(panel + VEC_LANES, vec_odd(m[i]));
-                panel += 2 * VEC_LANES;
             }
         }
+    }
+}
+
+/* To panel[dim / 2][16 positions], as pairs of BF16. */
+static void pack_key_pairs(float *panel, int dim, struct key_rows k)
+{
+    for (int d = 0; d < dim; d += K_BLOCK) {
+        struct vec m[VEC_LANES];
+        load_across(m, &k, (size_t)d * sizeof(bf16));
+        for (int i = 0; i < VEC_LANES; i++, panel += VEC_LANES)
+            vec_store(panel, m[i]);
     }
 }
 
@@ -146,8 +224,9 @@ static void pack_keys(const struct attention_rows *rows, struct attention_scratc
 {
     const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
     for (int p = from; p < to; p += VEC_LANES)
-        pack_key_panel(rows, s->keys + (size_t)p * (size_t)rows->dim, chunk * ATTENTION_CHUNK + p,
-                       begin > p ? begin - p : 0, end - p < VEC_LANES ? end - p : VEC_LANES);
+        pack_key_panel(
+            s->keys + (size_t)p * (size_t)rows->dim, rows->dim, rows->cache->dtype,
+            key_rows(rows, chunk * ATTENTION_CHUNK + p, begin > p ? begin - p : 0, end - p));
 }
 
 /* Two positions from a pair of the cache to their places in the panels; a position not to be read

@@ -101,9 +101,16 @@ static inline void operand_store_run(const struct operand *out, const struct lea
             const int left = (end < k + n ? end : k + n) - from, m = left < 16 ? left : 16;
             vec_store_bf16(rounded, vec_load(values + (from - k)));
             const int to = begin_padded + (from - begin);
-            for (int j = 0; j < m; j++) {
-                bf16 *pair = (bf16 *)(at.first + (size_t)((to + j) / 2) * at.step);
-                pair[(to + j) % 2] = rounded[j];
+            if (to % 2 == 0 && m == 16) {
+                uint32_t pairs[8];
+                memcpy(pairs, rounded, sizeof pairs);
+                for (size_t j = 0; j < 8; j++)
+                    at.first[((size_t)to / 2 + j) * at.step] = pairs[j];
+            } else {
+                for (int j = 0; j < m; j++) {
+                    bf16 *pair = (bf16 *)(at.first + (size_t)((to + j) / 2) * at.step);
+                    pair[(to + j) % 2] = rounded[j];
+                }
             }
             from += m;
         }
