@@ -5,6 +5,7 @@
 #include "tests/test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -68,6 +69,30 @@ TEST(file_is_mapped_and_read_as_it_is)
     CHECK_EQ(n_bytes, 5);
     CHECK(memcmp(data, "ab\0cd\0", 6) == 0);
     memory_free(data);
+    folder_remove(&folder);
+}
+
+static void prefetch_past_the_end(void *context)
+{
+    const struct file_map *map = context;
+    file_map_prefetch(map, map->data + 1, map->n_bytes);
+}
+
+TEST(file_is_prefetched_from_any_byte_but_not_past_its_end)
+{
+    const struct folder folder = folder_make();
+    char contents[20000];
+    memset(contents, 'w', sizeof contents);
+    const struct file_path path = folder_write(&folder, "weights", contents, sizeof contents);
+    struct error err = {0};
+    struct file_map map;
+    CHECK(file_map_open(&map, path.text, &err));
+    file_map_prefetch(&map, map.data, map.n_bytes);
+    file_map_prefetch(&map, map.data + 4097, 1);
+    file_map_prefetch(&map, map.data + map.n_bytes, 0);
+    CHECK(memcmp(map.data, contents, sizeof contents) == 0);
+    CHECK_EQ(outcome_of(prefetch_past_the_end, &map), -SIGABRT);
+    file_map_close(&map);
     folder_remove(&folder);
 }
 
