@@ -29,7 +29,7 @@ enum {
     LINE_FLOATS = 16,            /* where slices begin */
     MESSAGE_BYTES = 64 << 20,    /* largest message: far below MPI's limit of an int */
     SLEEP_FIRST_NS = 10 * 1000,  /* after spinning; then twice as long each time, up to */
-    SLEEP_BUSY_NS = 200 * 1000,  /* this, in a call that others wait for too, */
+    SLEEP_BUSY_NS = 50 * 1000,   /* this, in a call that others wait for too, */
     SLEEP_IDLE_NS = 5000 * 1000, /* or this, between two steps */
 };
 

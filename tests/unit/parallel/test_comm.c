@@ -133,18 +133,18 @@ static bool reduce_but_rank_1(struct comm *comm, struct error *err)
 TEST(a_missing_rank_is_named_with_the_call_and_within_the_deadline)
 {
     struct group group = group_make(3, reduce_but_rank_1);
-    group.settings.deadline_ns = 300 * ms;
+    group.settings.deadline_ns = 1000 * ms;
     group.settings.spin_ns = 1 * ms;
     struct error err[MAX_TEST_RANKS];
     const int64_t begin = clock_now_ns();
     run_ranks(3, group_rank, &group, err);
     const int64_t took = clock_now_ns() - begin;
     for (int rank = 0; rank < 3; rank += 2) {
-        CHECK_STR(err[rank].text, "tree_reduce #4: rank 1 did not come within 0.3 s");
+        CHECK_STR(err[rank].text, "tree_reduce #4: rank 1 did not come within 1.0 s");
         CHECK_EQ(err[rank].kind, ERROR_PEER);
     }
     CHECK_EQ(err[1].kind, ERROR_NONE);
-    CHECK(took >= 300 * ms && took < 2000 * ms);
+    CHECK(took >= 1000 * ms && took < 3000 * ms);
     group_release(&group);
 }
 
@@ -249,7 +249,7 @@ static bool reduce_for_ever(struct comm *comm, struct error *err)
 TEST(a_killed_process_is_noticed_by_the_others)
 {
     struct group group = group_make(2, reduce_for_ever);
-    group.settings.deadline_ns = 300 * ms;
+    group.settings.deadline_ns = 1000 * ms;
     const pid_t child = fork_rank(&group, 1);
     struct comm *comm;
     struct error err = {0};
@@ -260,7 +260,7 @@ TEST(a_killed_process_is_noticed_by_the_others)
     kill(child, SIGKILL);
     CHECK(!reduce_for_ever(comm, &err));
     CHECK_EQ(err.kind, ERROR_PEER);
-    CHECK(strstr(err.text, "rank 1 did not come within 0.3 s"));
+    CHECK(strstr(err.text, "rank 1 did not come within 1.0 s"));
     comm_close(comm);
     CHECK_EQ(waitpid(child, NULL, 0), child);
     group_release(&group);
@@ -277,21 +277,27 @@ static int64_t cpu_ns(void)
            (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000;
 }
 
-/* The root comes 400 ms late, beyond the deadline of the group. */
+/* The root comes 200 ms late, beyond the deadline, several times: the machine may be busy with
+ * something else when a rank should wake, but not each time. */
 static bool late_root(struct comm *comm, struct error *err)
 {
-    int64_t sent_at = 0;
-    if (comm->rank == 0) {
-        system_sleep_ns(400 * ms);
-        sent_at = clock_now_ns();
+    int64_t least_late = INT64_MAX, cpu = 0;
+    for (int round = 0; round < 5; round++) {
+        int64_t sent_at = 0;
+        if (comm->rank == 0) {
+            system_sleep_ns(200 * ms);
+            sent_at = clock_now_ns();
+        }
+        const int64_t cpu_before = cpu_ns();
+        if (!comm->ops->broadcast(comm, &sent_at, sizeof sent_at, 0, true, err))
+            return false;
+        const int64_t late = clock_now_ns() - sent_at;
+        least_late = late < least_late ? late : least_late;
+        cpu += cpu_ns() - cpu_before;
     }
-    const int64_t cpu_before = cpu_ns();
-    if (!comm->ops->broadcast(comm, &sent_at, sizeof sent_at, 0, true, err))
-        return false;
-    const int64_t late = clock_now_ns() - sent_at, cpu = cpu_ns() - cpu_before;
-    if (late > 50 * ms)
-        return error_set(err, ERROR_INPUT, "woken %lld ms late", (long long)(late / ms));
-    if (comm->rank != 0 && cpu > 10 * ms)
+    if (least_late > 50 * ms)
+        return error_set(err, ERROR_INPUT, "woken %lld ms late", (long long)(least_late / ms));
+    if (comm->rank != 0 && cpu > 50 * ms) /* 5 % of the time, spinning included */
         return error_set(err, ERROR_INPUT, "%lld ms of CPU while idle", (long long)(cpu / ms));
     return true;
 }
@@ -305,11 +311,11 @@ TEST(an_idle_rank_waits_beyond_the_deadline_costs_nothing_and_wakes_quickly)
     group_release(&group);
 }
 
-/* Rank 2 comes 300 ms late, beyond the deadline, as after a slow load. */
+/* Rank 2 comes late, beyond the deadline, as after a slow load. */
 static bool barrier_without_deadline(struct comm *comm, struct error *err)
 {
     if (comm->rank == 2)
-        system_sleep_ns(300 * ms);
+        system_sleep_ns(1200 * ms);
     const int64_t came_at = clock_now_ns();
     for (int root = 0; root < comm->size; root++) {
         int64_t theirs = came_at;
@@ -325,7 +331,7 @@ static bool barrier_without_deadline(struct comm *comm, struct error *err)
 TEST(idle_broadcasts_from_each_rank_in_turn_are_a_barrier_without_a_deadline)
 {
     struct group group = group_make(4, barrier_without_deadline);
-    group.settings.deadline_ns = 100 * ms;
+    group.settings.deadline_ns = 1000 * ms;
     check_ranks(4, group_rank, &group);
     group_release(&group);
 }
