@@ -1,4 +1,4 @@
-/* Small tokenizer.json files for tests, and what to check on them.
+/* tests/unit/runtime_text/small_tokenizer.h: small tokenizer.json files, and checks on them.
  *
  * JSON is written with ' for ", so that it reads well in C. Failures end the test. */
 #pragma once
