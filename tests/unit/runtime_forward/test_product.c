@@ -71,9 +71,8 @@ static void check_finite(const struct subject *subject)
         CHECK(subject->logits[i] - subject->logits[i] == 0);
 }
 
-/* Every layout of one axis against the others' first values; the full product of all would say no
- * more, because a difference on one axis shows at any place of the others. The corners are run too.
- */
+/* Every size with every chunk at every level; scalar kernels, which are slow, along the two edges.
+ * Threads alternate. */
 static void check_product(struct subject *subject)
 {
     static const int sizes[] = {1, 2, 3, 4, 5, 8, 16}, chunks[] = {1, 7, 64, MAX_IDS};
@@ -92,6 +91,8 @@ static void check_product(struct subject *subject)
         }
         for (int s = 0; s < N_SIZES && sizes[s] <= most; s++) {
             for (int c = 0; c < N_CHUNKS; c++) {
+                if (level == 0 && s > 0 && c < N_CHUNKS - 1)
+                    continue;
                 const int n_threads = 1 + (s + c) % 2;
                 const uint64_t got = run(subject, ops, sizes[s], n_threads, chunks[c]);
                 n_layouts++;
@@ -114,20 +115,20 @@ static void check_model(const char *folder, const char *dtype, int n_ids)
 
 TEST(one_hash_over_levels_ranks_threads_and_chunks_in_bf16)
 {
-    check_model("tests/golden/llama-16", "bfloat16", 90);
+    check_model("tests/golden/llama-16", "bfloat16", 70);
 }
 
 TEST(one_hash_over_levels_ranks_threads_and_chunks_in_float32)
 {
-    check_model("tests/golden/llama-16", "float32", 90);
+    check_model("tests/golden/llama-16", "float32", 70);
 }
 
 TEST(one_hash_with_fourteen_heads_over_two_and_biases)
 {
-    check_model("tests/golden/qwen2-uneven", "bfloat16", 90);
+    check_model("tests/golden/qwen2-uneven", "bfloat16", 70);
 }
 
-TEST(one_hash_with_head_dim_24) { check_model("tests/golden/qwen2-untied", "bfloat16", 90); }
+TEST(one_hash_with_head_dim_24) { check_model("tests/golden/qwen2-untied", "bfloat16", 70); }
 
 TEST(one_hash_across_a_chunk_of_attention)
 {
@@ -138,7 +139,7 @@ TEST(one_hash_of_the_demo_model)
 {
     if (!file_exists(SOURCE_DIR "/demo/model/config.json"))
         SKIP("demo/model is not there");
-    check_model("demo/model", "bfloat16", 90);
+    check_model("demo/model", "bfloat16", 70);
 }
 
 /* The block size is where the numbers lie, not how they are added. */
@@ -159,7 +160,7 @@ TEST(the_size_of_a_kv_block_does_not_show)
 TEST(a_sequence_in_a_batch_has_the_bits_that_it_has_alone)
 {
     enum { N = 3 };
-    struct subject subject = subject_open("tests/golden/llama-16", "bfloat16", 90);
+    struct subject subject = subject_open("tests/golden/llama-16", "bfloat16", 70);
     const size_t n_bytes = logits_bytes(&subject);
     const int vocab = subject.config.vocab;
     struct setup setup = {.folder = subject.folder,
@@ -168,8 +169,8 @@ TEST(a_sequence_in_a_batch_has_the_bits_that_it_has_alone)
                           .n_threads = 2,
                           .kv_dtype = DTYPE_BF16,
                           .block_tokens = 16};
-    struct sequence sequences[N] = {{.ids = subject.ids, .n_ids = 90, .chunk = 33},
-                                    {.ids = subject.ids + 40, .n_ids = 50, .chunk = 1},
+    struct sequence sequences[N] = {{.ids = subject.ids, .n_ids = 70, .chunk = 33},
+                                    {.ids = subject.ids + 20, .n_ids = 50, .chunk = 1},
                                     {.ids = subject.ids + 7, .n_ids = 30, .chunk = 8}};
     float *alone[N];
     for (int s = 0; s < N; s++) {

@@ -1,0 +1,111 @@
+/* A warm step allocates nothing: the linker sends every allocation of ours through the counters
+ * here (--wrap, in CMakeLists.txt). */
+#include "base/error.h"
+#include "kernels/dtype.h"
+#include "tests/test.h"
+#include "tests/unit/parallel/threads.h"
+#include "tests/unit/runtime_forward/runner.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static atomic_int n_allocations;
+
+void *__real_malloc(size_t n_bytes);
+void *__real_calloc(size_t count, size_t n_bytes);
+void *__real_realloc(void *p, size_t n_bytes);
+void *__real_mmap(void *address, size_t n_bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_malloc(size_t n_bytes);
+void *__wrap_calloc(size_t count, size_t n_bytes);
+void *__wrap_realloc(void *p, size_t n_bytes);
+void *__wrap_mmap(void *address, size_t n_bytes, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_malloc(size_t n_bytes)
+{
+    atomic_fetch_add(&n_allocations, 1);
+    return __real_malloc(n_bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t n_bytes)
+{
+    atomic_fetch_add(&n_allocations, 1);
+    return __real_calloc(count, n_bytes);
+}
+
+void *__wrap_realloc(void *p, size_t n_bytes)
+{
+    atomic_fetch_add(&n_allocations, 1);
+    return __real_realloc(p, n_bytes);
+}
+
+void *__wrap_mmap(void *address, size_t n_bytes, int protection, int flags, int fd, off_t offset)
+{
+    atomic_fetch_add(&n_allocations, 1);
+    return __real_mmap(address, n_bytes, protection, flags, fd, offset);
+}
+
+enum { N_RANKS = 3, N_IDS = 40 };
+
+struct counted {
+    void *memory;
+    pthread_barrier_t barrier; /* no rank opens or closes while another one counts */
+    int before, after;
+};
+
+static bool run_counted(struct runner *runner, struct counted *counted, int rank, struct error *err)
+{
+    int32_t ids[N_IDS];
+    for (int i = 0; i < N_IDS; i++)
+        ids[i] = i * 37 % 1100;
+    bool ok = true;
+    int done = 0;
+    for (int step = 0; ok && done < N_IDS; step++) {
+        if (step == 1) { /* the first one is the warm-up */
+            pthread_barrier_wait(&counted->barrier);
+            if (rank == 0)
+                counted->before = atomic_load(&n_allocations);
+            pthread_barrier_wait(&counted->barrier);
+        }
+        const int n_new = step % 3 == 2 ? 1 : 12; /* prompts and single tokens */
+        const int n = n_new < N_IDS - done ? n_new : N_IDS - done;
+        const struct feed feed = {.ids = ids, .n_computed = done, .n_new = n, .n_logits = 1};
+        struct logits logits;
+        ok = runner_step(runner, &feed, 1, &logits, err);
+        done += n;
+    }
+    pthread_barrier_wait(&counted->barrier);
+    if (rank == 0)
+        counted->after = atomic_load(&n_allocations);
+    pthread_barrier_wait(&counted->barrier);
+    return ok;
+}
+
+static bool run_rank(void *context, int rank, struct error *err)
+{
+    struct counted *counted = context;
+    const struct setup setup = {.folder = SOURCE_DIR "/tests/golden/llama-16",
+                                .dtype = "bfloat16",
+                                .tp_size = N_RANKS,
+                                .n_threads = 2,
+                                .kv_dtype = DTYPE_BF16,
+                                .block_tokens = 16};
+    struct runner runner;
+    if (!runner_open(&runner, &setup, counted->memory, rank, 16, 1, N_IDS, err))
+        return false;
+    const bool ok = run_counted(&runner, counted, rank, err);
+    runner_close(&runner);
+    return ok;
+}
+
+TEST(a_warm_step_allocates_nothing)
+{
+    struct counted counted = {.memory = shared_memory_map(comm_shm_bytes(N_RANKS))};
+    CHECK_EQ(pthread_barrier_init(&counted.barrier, NULL, N_RANKS), 0);
+    check_ranks(N_RANKS, run_rank, &counted);
+    pthread_barrier_destroy(&counted.barrier);
+    CHECK(counted.before > 0); /* the counters count */
+    CHECK_EQ(counted.after, counted.before);
+    munmap(counted.memory, comm_shm_bytes(N_RANKS));
+}
