@@ -174,7 +174,7 @@ bool cmd_generate(const struct options *options, const volatile sig_atomic_t *in
         wants_input = wants_input || strcmp(options->prompt.item[i], "-") == 0;
     if (options->prompt.n + options->prompt_ids.n == 0)
         return error_set(err, ERROR_INPUT, "no prompt: give -p TEXT, -p - or --prompt-ids 1,2,3");
-    if (!model_path_find(folder, options->model, err))
+    if (!model_path_find(folder, options->model, "config.json", err))
         return false;
 
     struct session session = {.interrupt = interrupt};

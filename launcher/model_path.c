@@ -70,16 +70,16 @@ static bool find_folder(char *out, const char *model, struct error *err)
     return true;
 }
 
-bool model_path_find(char *out, const char *model, struct error *err)
+bool model_path_find(char *out, const char *model, const char *needs, struct error *err)
 {
-    char config[MODEL_PATH_BYTES + 16];
+    char path[MODEL_PATH_BYTES + 32];
     if (!find_folder(out, model, err))
         return false;
-    snprintf(config, sizeof config, "%s/config.json", out);
-    return file_exists(config) || error_set(err, ERROR_INPUT,
-                                            "%s is missing: MODEL is the folder of a Hugging Face "
-                                            "checkpoint",
-                                            config);
+    snprintf(path, sizeof path, "%s/%s", out, needs);
+    return file_exists(path) || error_set(err, ERROR_INPUT,
+                                          "%s is missing: MODEL is the folder of a Hugging Face "
+                                          "checkpoint",
+                                          path);
 }
 
 bool program_folder(char *out, struct error *err)

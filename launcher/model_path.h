@@ -10,7 +10,9 @@ struct error;
 
 enum { MODEL_PATH_BYTES = 4096 };
 
-bool model_path_find(char *out, const char *model, struct error *err);
+/* `needs` is a file that the folder must have: "config.json", or "tokenizer.json" for text tools.
+ */
+bool model_path_find(char *out, const char *model, const char *needs, struct error *err);
 
 /* The model that ships with Phalanx: beside an installed program, or in the source tree. */
 bool model_path_demo(char *out, struct error *err);
