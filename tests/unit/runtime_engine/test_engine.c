@@ -1,0 +1,217 @@
+/* The engine as the gateway sees it, on a golden model: many requests at once, whole. */
+#include "base/memory.h"
+#include "tests/test.h"
+#include "tests/unit/runtime_engine/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const folder = SOURCE_DIR "/tests/golden/llama-bf16";
+
+static struct job_settings small_job(void)
+{
+    return (struct job_settings){.folder = folder,
+                                 .dtype = "auto",
+                                 .tp_size = 1,
+                                 .n_threads = 1,
+                                 .max_tokens = 64,
+                                 .max_sequences = 4,
+                                 .max_model_len = 128,
+                                 .n_kv_blocks = 32};
+}
+
+static struct sampling_params greedy(int max_tokens)
+{
+    struct sampling_params params = params_default();
+    params.temperature = 0;
+    params.max_tokens = max_tokens;
+    return params;
+}
+
+static const int32_t prompt[] = {5, 17, 40, 3, 9, 28, 11, 60, 2, 33, 7, 19};
+enum { N_PROMPT = sizeof prompt / sizeof *prompt };
+
+static void check_same(const struct answer *got, const struct answer *want)
+{
+    CHECK_EQ(got->n_tokens, want->n_tokens);
+    CHECK(memcmp(got->token, want->token, sizeof got->token) == 0);
+    CHECK(memcmp(got->logprob, want->logprob, sizeof got->logprob) == 0);
+    CHECK_EQ(got->finish, want->finish);
+}
+
+TEST(a_request_ends_by_length_with_one_token_a_message)
+{
+    static struct job job;
+    const struct job_settings settings = small_job();
+    const struct sampling_params params = greedy(9);
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 1);
+    CHECK_EQ(job.answer[0].n_tokens, 9);
+    CHECK_EQ(job.answer[0].finish, FINISH_LENGTH);
+    CHECK_EQ(job.answer[0].stop_token, -1);
+    job_close(&job, false);
+}
+
+TEST(stop_ids_and_end_ids_end_a_request)
+{
+    static struct job job;
+    struct job_settings settings = small_job();
+    struct sampling_params params = greedy(20);
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 1);
+    const int32_t fifth = job.answer[0].token[4];
+    int first = 0; /* where this token comes for the first time */
+    while (job.answer[0].token[first] != fifth)
+        first++;
+    params.n_stop_ids = 1;
+    params.stop_id[0] = fifth;
+    job_submit(&job, 1, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 2);
+    CHECK_EQ(job.answer[1].n_tokens, first + 1);
+    CHECK_EQ(job.answer[1].finish, FINISH_STOP);
+    CHECK_EQ(job.answer[1].stop_token, fifth);
+    params.min_tokens = 18; /* it may not come before */
+    job_submit(&job, 2, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 3);
+    CHECK(job.answer[2].n_tokens >= 18);
+    for (int i = 0; i < 18; i++)
+        CHECK(job.answer[2].token[i] != fifth);
+    job_close(&job, false);
+
+    settings.eos_id = &fifth;
+    settings.n_eos_ids = 1;
+    params = greedy(20);
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    params.ignore_eos = true;
+    job_submit(&job, 1, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 2);
+    CHECK_EQ(job.answer[0].n_tokens, first + 1);
+    CHECK_EQ(job.answer[0].finish, FINISH_STOP);
+    CHECK_EQ(job.answer[0].stop_token, -1);
+    CHECK_EQ(job.answer[1].n_tokens, 20);
+    job_close(&job, false);
+}
+
+TEST(a_wrong_request_fails_alone)
+{
+    static struct job job;
+    const struct job_settings settings = small_job();
+    struct sampling_params params = greedy(4);
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, 0, &params);
+    job_submit(&job, 1, prompt, N_PROMPT, &params);
+    params.top_p = 3;
+    job_submit(&job, 2, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 3);
+    CHECK_EQ(job.answer[0].failure.kind, ERROR_INPUT);
+    CHECK_STR(job.answer[0].failure.text, "the prompt is empty");
+    CHECK_EQ(job.answer[1].n_tokens, 4);
+    CHECK_STR(job.answer[2].failure.text, "top_p must be in (0, 1], got 3");
+    job_close(&job, false);
+}
+
+TEST(a_cancelled_request_makes_room_and_says_no_more)
+{
+    static struct job job;
+    struct job_settings settings = small_job();
+    struct sampling_params params = greedy(60);
+    settings.max_sequences = 1; /* the second one needs the place of the first */
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    params.max_tokens = 3;
+    job_submit(&job, 1, prompt, N_PROMPT, &params);
+    job_submit(&job, 2, prompt, N_PROMPT, &params);
+    job_wait(&job, 0, 2);
+    job_cancel(&job, 0);
+    job_cancel(&job, 2);  /* while it waits */
+    job_cancel(&job, 30); /* nobody */
+    job_wait(&job, 1, 3);
+    const int n_tokens = job.answer[0].n_tokens;
+    job_submit(&job, 3, prompt, N_PROMPT, &params);
+    job_wait(&job, 3, 3);
+    CHECK(n_tokens < 60 && job.answer[0].n_ends == 0);
+    CHECK_EQ(job.answer[0].n_tokens, n_tokens);
+    CHECK_EQ(job.answer[2].n_tokens, 0);
+    job_close(&job, false);
+}
+
+TEST(a_replayed_request_goes_on_with_the_same_tokens)
+{
+    static struct job job;
+    const struct job_settings settings = small_job();
+    struct sampling_params params = params_default();
+    params.max_tokens = 20;
+    params.seed = 77;
+    params.frequency_penalty = 0.5f;
+    params.repetition_penalty = 1.2f;
+    params.logprobs = 2;
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 1);
+    const struct answer *whole = &job.answer[0];
+    for (int cut = 1; cut < 20; cut += 6) {
+        job_replay(&job, cut, prompt, N_PROMPT, whole->token, cut, &params);
+        job_wait(&job, cut, 20);
+        CHECK_EQ(job.answer[cut].n_tokens, 20 - cut);
+        for (int i = cut; i < 20; i++) {
+            CHECK_EQ(job.answer[cut].token[i - cut], whole->token[i]);
+            CHECK(memcmp(job.answer[cut].logprob[i - cut], whole->logprob[i],
+                         sizeof whole->logprob[i]) == 0);
+        }
+    }
+    job_close(&job, false);
+}
+
+TEST(seeds_and_choices_differ_and_repeat)
+{
+    static struct job job;
+    const struct job_settings settings = small_job();
+    struct sampling_params params = params_default();
+    params.max_tokens = 16;
+    job_open(&job, &settings);
+    for (int i = 0; i < 4; i++) {
+        params.seed = 100 + (uint64_t)i % 2;
+        job_submit(&job, i, prompt, N_PROMPT, &params);
+    }
+    job_wait(&job, -1, 4);
+    check_same(&job.answer[2], &job.answer[0]);
+    check_same(&job.answer[3], &job.answer[1]);
+    CHECK(memcmp(job.answer[0].token, job.answer[1].token, sizeof job.answer[0].token) != 0);
+    job_close(&job, false);
+}
+
+TEST(all_ranks_end_when_the_gateway_goes_away)
+{
+    static struct job job;
+    struct job_settings settings = small_job();
+    const struct sampling_params params = greedy(60);
+    settings.tp_size = 2;
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    job_wait(&job, 0, 1);
+    job_close(&job, true); /* in the middle of a request */
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 1);
+    job_close(&job, true); /* while they sleep */
+}
+
+TEST(a_request_larger_than_the_cache_is_refused_and_one_that_fits_runs)
+{
+    static struct job job;
+    struct job_settings settings = small_job();
+    struct sampling_params params = greedy(20);
+    settings.n_kv_blocks = 2; /* 32 positions */
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    params.max_tokens = 21;
+    job_submit(&job, 1, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 2);
+    CHECK_EQ(job.answer[0].n_tokens, 20);
+    CHECK_EQ(job.answer[1].failure.kind, ERROR_INPUT);
+    CHECK(strstr(job.answer[1].failure.text, "33 tokens") != NULL);
+    job_close(&job, false);
+}

@@ -1,0 +1,89 @@
+/* One answer at every scale: twelve different requests, through the whole engine, in every layout
+ * of ranks, threads, kernels, chunks and neighbours: the same tokens and the same bits of their
+ * log-probabilities. */
+#include "tests/test.h"
+#include "tests/unit/runtime_engine/job.h"
+
+#include <string.h>
+
+enum { N_REQUESTS = 12, LONGEST = 70, VOCAB = 64 };
+
+static int32_t prompts[N_REQUESTS][LONGEST];
+static int lengths[N_REQUESTS];
+static struct sampling_params params[N_REQUESTS];
+
+static void make_requests(void)
+{
+    uint64_t state = 4;
+    for (int i = 0; i < N_REQUESTS; i++) {
+        lengths[i] = 1 + i * i * 69 / 121;
+        for (int t = 0; t < lengths[i]; t++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            prompts[i][t] = (int32_t)(state >> 40) % VOCAB;
+        }
+        params[i] = params_default();
+        params[i].max_tokens = 6 + i * 2;
+        params[i].seed = (uint64_t)i / 2;
+        params[i].logprobs = i % 4;
+        params[i].temperature = i % 3 == 0 ? 0 : 0.8f;
+        params[i].top_k = i % 4 == 1 ? 20 : 0;
+        params[i].top_p = i % 5 == 2 ? 0.9f : 1;
+        params[i].min_p = i % 5 == 3 ? 0.02f : 0;
+        params[i].presence_penalty = i % 4 == 3 ? 0.6f : 0;
+    }
+}
+
+struct layout {
+    int tp_size, n_threads;
+    const char *kernels;
+    int max_tokens, max_sequences, n_kv_blocks;
+};
+
+static void run(const struct layout *layout, struct answer *answers)
+{
+    static struct job job;
+    const struct job_settings settings = {.folder = SOURCE_DIR "/tests/golden/llama-bf16",
+                                          .dtype = "auto",
+                                          .kernels = layout->kernels,
+                                          .tp_size = layout->tp_size,
+                                          .n_threads = layout->n_threads,
+                                          .max_tokens = layout->max_tokens,
+                                          .max_sequences = layout->max_sequences,
+                                          .max_model_len = 128,
+                                          .n_kv_blocks = layout->n_kv_blocks};
+    job_open(&job, &settings);
+    for (int i = 0; i < N_REQUESTS; i++)
+        job_submit(&job, i, prompts[i], lengths[i], &params[i]);
+    job_wait(&job, -1, N_REQUESTS);
+    memcpy(answers, job.answer, N_REQUESTS * sizeof *answers);
+    job_close(&job, false);
+}
+
+TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
+{
+    static const struct layout layouts[] = {
+        {1, 1, "scalar", 1024, 12, 96}, /* all at once, on plain kernels: the measure */
+        {1, 1, NULL, 1024, 1, 96},      /* one after the other */
+        {1, 2, NULL, 1024, 12, 96},     {1, 1, NULL, 1, 3, 96},  /* a token a step */
+        {1, 1, NULL, 7, 12, 96},                                 /* chunks */
+        {1, 2, NULL, 64, 5, 96},        {1, 1, NULL, 64, 12, 7}, /* a cache with room for one of the
+                                                                    long ones */
+        {2, 1, NULL, 1024, 12, 96},     {2, 2, NULL, 7, 4, 20},  {2, 1, "scalar", 64, 12, 96},
+        {3, 1, NULL, 64, 12, 96}, /* an odd number */
+        {4, 1, NULL, 1024, 2, 96},
+    };
+    static struct answer want[N_REQUESTS], got[N_REQUESTS];
+    make_requests();
+    run(&layouts[0], want);
+    for (int i = 0; i < N_REQUESTS; i++) {
+        CHECK_EQ(want[i].n_ends, 1);
+        CHECK_EQ(want[i].n_tokens, params[i].max_tokens);
+    }
+    for (size_t k = 1; k < sizeof layouts / sizeof *layouts; k++) {
+        run(&layouts[k], got);
+        for (int i = 0; i < N_REQUESTS; i++)
+            if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+                test_fail(__FILE__, __LINE__, "layout %d: request %d has another answer", (int)k,
+                          i);
+    }
+}
