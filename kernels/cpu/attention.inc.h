@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void tile(float *out, size_t out_st
                 b0[v] = paired ? vec_even(first) : first;
                 b1[v] = paired ? vec_odd(first) : vec_load(from + VEC_LANES);
                 if (paired)
-                    __builtin_prefetch(from + b.next);
+                    __builtin_prefetch(from + b.next, 0, 2);
             }
             for (int r = 0; r < n_rows; r++) {
                 const float *pair = a + (size_t)r * a_stride + k;

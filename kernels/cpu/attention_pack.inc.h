@@ -44,7 +44,7 @@ struct attention_scratch {
 
 /* Panels of 16 lanes: of panel v, block i of K_BLOCK, elements k and k + 1 are the vectors at
  * data + v vec_stride + i block_stride + k / 2 pair_stride, beside each other; or, in the cache,
- * one vector of pairs of BF16. `next` ahead of each vector is what comes after this block. */
+ * one vector of pairs of BF16. `next` further on is what to prefetch. */
 struct panels {
     const float *data;
     size_t vec_stride, block_stride, pair_stride;
@@ -111,17 +111,17 @@ static inline size_t cache_block_at(const struct attention_rows *rows, int posit
            (size_t)c->head_dim;
 }
 
-/* How many bytes beyond `position` its successor by `ahead` positions lies in keys or values; 0
- * beyond the last. Only for prefetching. */
-static inline ptrdiff_t cache_distance(const struct attention_rows *rows, int position, int ahead)
+/* How many bytes further on keys or values of the next chunk lie; 0 in the last one. For
+ * prefetching only: the blocks of one head are short pieces far from each other, where the
+ * prefetcher of the CPU starts anew each time. */
+static inline ptrdiff_t next_chunk(const struct attention_rows *rows, int position)
 {
     const struct kv_cache *c = rows->cache;
-    const int to = position + ahead;
+    const int to = position + ATTENTION_CHUNK;
     if (to >= rows->n_seen)
         return 0;
     const size_t here = cache_block_at(rows, position), there = cache_block_at(rows, to);
-    const int tokens = to % c->block_tokens - position % c->block_tokens;
-    return ((ptrdiff_t)(there - here) + tokens * c->head_dim) * (ptrdiff_t)dtype_bytes(c->dtype);
+    return (ptrdiff_t)(there - here) * (ptrdiff_t)dtype_bytes(c->dtype);
 }
 
 /* The 32 positions from this one on, as values in BF16 lie in the cache: all in one block. */
@@ -133,8 +133,7 @@ static inline struct panels cache_panels(const struct attention_rows *rows, int 
     return (struct panels){.data = (const float *)(const void *)((const bf16 *)c->v + at),
                            .vec_stride = VEC_LANES,
                            .pair_stride = (size_t)c->head_dim,
-                           .next =
-                               cache_distance(rows, position, K_BLOCK) / (ptrdiff_t)sizeof(float)};
+                           .next = next_chunk(rows, position) / (ptrdiff_t)sizeof(float)};
 }
 
 /* n_bytes of the 64 from an address on, and zeros after them. */
@@ -153,7 +152,7 @@ struct key_rows {
     const char *from; /* of the first position */
     size_t row_bytes;
     int begin, end;
-    ptrdiff_t next; /* bytes to the position 32 further on */
+    ptrdiff_t next; /* bytes to the same rows of the next chunk */
 };
 
 static inline struct key_rows key_rows(const struct attention_rows *rows, int first, int begin,
@@ -167,7 +166,7 @@ static inline struct key_rows key_rows(const struct attention_rows *rows, int fi
                          .end = end < VEC_LANES ? end : VEC_LANES};
     if (k.begin < k.end) {
         k.from += cache_block_at(rows, first) * element + in_block * k.row_bytes;
-        k.next = cache_distance(rows, first, K_BLOCK);
+        k.next = next_chunk(rows, first);
     }
     return k;
 }
@@ -179,7 +178,7 @@ static inline void load_across(struct vec m[VEC_LANES], const struct key_rows *k
         for (int j = 0; j < VEC_LANES; j++) {
             const char *from = k->from + (size_t)j * k->row_bytes + at;
             m[j] = vec_load(from);
-            __builtin_prefetch(from + k->next);
+            __builtin_prefetch(from + k->next, 0, 2);
         }
     } else {
         for (int j = 0; j < VEC_LANES; j++)

@@ -177,7 +177,16 @@ void LEVEL(rms_norm)(struct device *device, const struct rms_norm_args *args)
 
 /* ---- silu_mul ---- */
 
-enum { SILU_BLOCKS = 16 }; /* 512 columns an item, so that few tokens make enough items */
+enum {
+    SILU_BLOCKS = 16, /* 512 columns an item, so that few tokens make enough items */
+    SILU_STEP = 4,    /* blocks of a row at a time: memory likes runs of 512 bytes */
+};
+
+static struct vec silu_mul(struct vec gate, struct vec up)
+{
+    const struct vec e = vec_exp(vec_sub(vec_set(0.0f), gate));
+    return vec_mul(vec_div(gate, vec_add(vec_set(1.0f), e)), up);
+}
 
 static void silu_mul_item(void *context, int item, int thread)
 {
@@ -188,21 +197,24 @@ static void silu_mul_item(void *context, int item, int thread)
     const int n_rows = min_of(groups->tokens_per_item, a->n_tokens - first);
     const int b_begin = item / groups->items * SILU_BLOCKS;
     const int b_end = min_of(b_begin + SILU_BLOCKS, operand_blocks(&a->out));
-    const struct vec zero = vec_set(0.0f), one = vec_set(1.0f);
 
-    for (int b = b_begin; b < b_end; b++) {
-        const struct k_block block = operand_block(&a->out, a->leaves, b);
-        float values[TOKEN_GROUP][K_BLOCK] = {0};
-        for (int r = 0; r < n_rows; r++) {
-            const size_t at = (size_t)(first + r) * (size_t)a->ffn + (size_t)block.k;
-            for (int j = 0; j < block.n; j += VEC_LANES) {
-                const struct vec gate = load_part(a->gate + at + j, block.n - j);
-                const struct vec up = load_part(a->up + at + j, block.n - j);
-                const struct vec e = vec_exp(vec_sub(zero, gate));
-                vec_store(values[r] + j, vec_mul(vec_div(gate, vec_add(one, e)), up));
-            }
-        }
-        operand_store_block(&a->out, block, first, n_rows, values);
+    for (int b = b_begin; b < b_end; b += SILU_STEP) {
+        const int n_blocks = min_of(SILU_STEP, b_end - b);
+        struct k_block block[SILU_STEP];
+        float values[SILU_STEP][TOKEN_GROUP][K_BLOCK];
+        for (int i = 0; i < n_blocks; i++)
+            block[i] = operand_block(&a->out, a->leaves, b + i);
+        for (int r = 0; r < n_rows; r++)
+            for (int i = 0; i < n_blocks; i++)
+                for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
+                    const int n = block[i].n > j ? block[i].n - j : 0;
+                    const size_t at = (size_t)(first + r) * (size_t)a->ffn +
+                                      (size_t)(block[i].k + (n > 0 ? j : 0));
+                    vec_store(values[i][r] + j,
+                              silu_mul(load_part(a->gate + at, n), load_part(a->up + at, n)));
+                }
+        for (int i = 0; i < n_blocks; i++)
+            operand_store_block(&a->out, block[i], first, n_rows, values[i]);
     }
 }
 
