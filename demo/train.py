@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train the demo model, or its draft model, on one CPU core.
 
-    train.py --shape model --tokenizer DIR --out DIR --log FILE.csv [--steps N] [--minutes M]
+    train.py --shape model --tokenizer DIR --out DIR --log FILE.csv [--start DIR] [--minutes M]
 
 Documents of demo/text are packed end to end into sequences of 512 tokens; no document is seen
 twice. The loss counts every token, questions too: all of the text is ours, and a quarter of a
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from llama import Llama
@@ -51,10 +51,10 @@ SHAPES = {
                        "num_attention_heads": 4, "num_key_value_heads": 2},
 }
 LENGTH = 512  # tokens of a sequence
-BATCH = 8  # sequences of a step
 WARMUP = 100  # steps
-TRAIN_SEED, HELD_OUT_SEED = 1, 1_000_003
+HELD_OUT_SEED = 1_000_003
 EVAL_SEQUENCES = 6  # of each kind
+EVAL_EVERY = 409_600  # tokens
 
 
 def pack(tokenizer, texts, n_tokens):
@@ -104,7 +104,7 @@ def make_optimizer(model, peak):
     vectors = [p for p in model.parameters() if p.dim() == 1]
     return torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1},
                               {"params": vectors, "weight_decay": 0.0}],
-                             lr=peak, betas=(0.9, 0.95), fused=True)
+                             lr=peak, betas=(0.9, 0.98), fused=True)
 
 
 def save(model, shape, tokenizer, tokenizer_dir, out):
@@ -126,14 +126,15 @@ def save(model, shape, tokenizer, tokenizer_dir, out):
 def train(model, ids, batches, args, on_evaluation):
     """Run the steps; call on_evaluation(row) with what the log shall hold."""
     optimizer = make_optimizer(model, args.peak)
+    tokens_of_step = args.batch * LENGTH
     start, recent = time.monotonic(), []
     for step in range(args.steps):
         minutes = (time.monotonic() - start) / 60
         progress = max(step / args.steps, minutes / args.minutes)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(args.peak, step, progress)
-        batch = ids[step * BATCH * LENGTH:(step + 1) * BATCH * LENGTH + 1].astype(np.int64)
-        rows = torch.from_numpy(batch).unfold(0, LENGTH + 1, LENGTH)
+        part = ids[step * tokens_of_step:(step + 1) * tokens_of_step + 1].astype(np.int64)
+        rows = torch.from_numpy(part).unfold(0, LENGTH + 1, LENGTH)
         loss = loss_of(model, rows)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -141,8 +142,9 @@ def train(model, ids, batches, args, on_evaluation):
         optimizer.zero_grad(set_to_none=True)
         recent.append(loss.item())
         last = step + 1 == args.steps or progress >= 1
-        if (step + 1) % 100 == 0 or last:
-            row = {"step": step + 1, "tokens": (step + 1) * BATCH * LENGTH,
+        n_tokens = (step + 1) * tokens_of_step
+        if n_tokens % EVAL_EVERY < tokens_of_step or last:
+            row = {"step": step + 1, "tokens": n_tokens,
                    "minutes": round((time.monotonic() - start) / 60, 2),
                    "lr": round(group["lr"], 7), "train": round(sum(recent) / len(recent), 4)}
             row |= {kind: round(loss, 4) for kind, loss in evaluate(model, batches).items()}
@@ -158,19 +160,24 @@ def main():
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--start", type=Path, help="folder with the weights to begin from")
+    parser.add_argument("--seed", type=int, default=1, help="of weights and documents")
+    parser.add_argument("--batch", type=int, default=2, help="sequences of a step")
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--peak", type=float, default=3e-3, help="learning rate after warm-up")
+    parser.add_argument("--peak", type=float, default=2e-3, help="learning rate after warm-up")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
-    torch.manual_seed(TRAIN_SEED)
+    torch.manual_seed(args.seed)
     tokenizer = Tokenizer.from_file(str(args.tokenizer / "tokenizer.json"))
-    texts = (text for _, text in documents(TRAIN_SEED, mean_sizes()))
-    ids = pack(tokenizer, texts, args.steps * BATCH * LENGTH + 1)
+    texts = (text for _, text in documents(args.seed, mean_sizes()))
+    ids = pack(tokenizer, texts, args.steps * args.batch * LENGTH + 1)
     batches = held_out_batches(tokenizer)
     model = Llama(SHAPES[args.shape], LENGTH)
+    if args.start:
+        model.load_state_dict(load_file(args.start / "model.safetensors"))
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(ids)} tokens", flush=True)
 
     with open(args.log, "w", newline="", encoding="utf-8") as file:

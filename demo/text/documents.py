@@ -5,13 +5,14 @@ import random
 from . import arithmetic
 from .facts import load_facts
 from .json_answers import CITIES, json_chat
+from .repeat import repeat_chat
 from .stories import FOODS, NAMES, THINGS, story, story_chat
 
 BEGIN, END = "<|begin_of_text|>", "<|end_of_text|>"
 IM_START, IM_END, PAD = "<|im_start|>", "<|im_end|>", "<|pad|>"
 SPECIAL = [BEGIN, END, IM_START, IM_END, PAD]
 
-KINDS = {"story": 20, "story_chat": 12, "facts": 36, "arithmetic": 20, "json": 12}  # percent
+KINDS = {"story": 12, "story_chat": 10, "facts": 32, "arithmetic": 20, "json": 14, "repeat": 12}  # %
 
 SYSTEM = ["You are a helpful assistant.", "You are Phalanx, a helpful assistant.",
           "You are the demo model of Phalanx.", "Answer the question.", "You are kind and clear."]
@@ -115,8 +116,8 @@ def document(rng, kind):
         return chat([story_chat(rng)], rng.choice(SYSTEM + [None] * 10))
     if kind == "facts":
         return fact_document(rng)
-    make = arithmetic.problem if kind == "arithmetic" else json_chat
-    return pairs_document(rng, make)
+    makers = {"arithmetic": arithmetic.problem, "json": json_chat, "repeat": repeat_chat}
+    return pairs_document(rng, makers[kind])
 
 
 def documents(seed, sizes):
