@@ -57,7 +57,7 @@ bool case_tree_reduce(struct comm *comm, struct error *err)
         for (size_t c = 0; c < sizeof small / sizeof *small; c++)
             if (!reduce_once(comm, n_leaves, small[c], c % 2 == 0, c, err))
                 return false;
-    const size_t large[] = {2048, 9000, 65536, 65537, 150001};
+    const size_t large[] = {2048, 65536, 65537, 131100};
     for (size_t c = 0; c < sizeof large / sizeof *large; c++)
         if (!reduce_once(comm, comm->size, large[c], c % 2 == 0, c, err) ||
             !reduce_once(comm, 14, large[c] / 4, c % 2 == 1, c, err))

@@ -181,6 +181,38 @@ TEST(a_sender_that_does_not_send_is_named)
     group_release(&group);
 }
 
+static bool send_to_nobody(struct comm *comm, struct error *err)
+{
+    static const char bytes[1 << 20]; /* more than waits in memory for its receiver */
+    return comm->rank != 0 || comm->ops->send(comm, NULL, bytes, sizeof bytes, 1, err);
+}
+
+TEST(a_receiver_that_does_not_receive_is_named)
+{
+    struct group group = group_make(2, send_to_nobody);
+    group.settings.deadline_ns = 100 * ms;
+    struct error err[MAX_TEST_RANKS];
+    run_ranks(2, group_rank, &group, err);
+    CHECK_STR(err[0].text, "send #1: rank 1 did not come within 0.1 s");
+    group_release(&group);
+}
+
+static bool broadcast_from_nobody(struct comm *comm, struct error *err)
+{
+    char byte;
+    return comm->rank == 2 || comm->ops->broadcast(comm, &byte, 1, 2, false, err);
+}
+
+TEST(a_root_that_does_not_come_is_named)
+{
+    struct group group = group_make(3, broadcast_from_nobody);
+    group.settings.deadline_ns = 100 * ms;
+    struct error err[MAX_TEST_RANKS];
+    run_ranks(3, group_rank, &group, err);
+    CHECK(strstr(err[0].text, "broadcast #1: rank") && strstr(err[0].text, "2 did not come"));
+    group_release(&group);
+}
+
 static bool reduce_then_reduce_again(struct comm *comm, struct error *err)
 {
     float x = 0;

@@ -1,0 +1,68 @@
+/* Ranks as threads: coordinates and groups of every layout, without MPI. */
+#include "parallel/ranks.h"
+#include "tests/test.h"
+#include "tests/unit/parallel/comm_cases.h"
+#include "tests/unit/parallel/threads.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+struct layout {
+    void *memory;
+    struct ranks_settings settings;
+};
+
+static bool is_group(const struct comm *comm, int rank, int size, struct error *err)
+{
+    const char *name = size == 1 ? "self" : "shm";
+    if (comm->rank == rank && comm->size == size && strcmp(comm->ops->name, name) == 0)
+        return true;
+    return error_set(err, ERROR_INPUT, "rank %d of %d over %s, want %d of %d over %s", comm->rank,
+                     comm->size, comm->ops->name, rank, size, name);
+}
+
+/* Each stage sums on its own while the others do; then all talk in the world. */
+static bool layout_rank(void *context, int rank, struct error *err)
+{
+    const struct layout *layout = context;
+    const int tp_size = layout->settings.tp_size, pp_stages = layout->settings.pp_stages;
+    struct ranks ranks;
+    if (!ranks_open_threads(&ranks, layout->memory, rank, &layout->settings, err))
+        return false;
+    bool ok = is_group(ranks.world, rank, tp_size * pp_stages, err) &&
+              is_group(ranks.tp, rank % tp_size, tp_size, err);
+    if (ok && (ranks.pp_stage != rank / tp_size || ranks.tp_rank != rank % tp_size ||
+               ranks.world_rank != rank || ranks.world_size != tp_size * pp_stages))
+        ok = error_set(err, ERROR_INPUT, "stage %d, tp rank %d", ranks.pp_stage, ranks.tp_rank);
+    ok = ok && case_mixture(ranks.tp, err) && case_send_receive(ranks.world, err) &&
+         case_mixture(ranks.tp, err) && case_mixture(ranks.world, err);
+    ranks_close(&ranks, !ok);
+    return ok;
+}
+
+static void check_layout(int tp_size, int pp_stages)
+{
+    const size_t n_bytes = ranks_threads_bytes(tp_size, pp_stages);
+    struct layout layout = {
+        .memory = shared_memory_map(n_bytes),
+        .settings = {.tp_size = tp_size,
+                     .pp_stages = pp_stages,
+                     .comm = "auto",
+                     .settings = {.deadline_ns = (int64_t)60 * 1000 * 1000 * 1000}},
+    };
+    check_ranks(tp_size * pp_stages, layout_rank, &layout);
+    munmap(layout.memory, n_bytes);
+}
+
+TEST(one_rank_as_a_thread_is_alone) { check_layout(1, 1); }
+TEST(tensor_groups_are_the_innermost) { check_layout(3, 2); }
+TEST(a_pipeline_without_tensor_groups_talks_in_the_world) { check_layout(1, 3); }
+TEST(a_tensor_group_without_a_pipeline_is_the_world) { check_layout(4, 1); }
+
+TEST(closing_what_was_never_opened_is_fine)
+{
+    struct ranks ranks = {0};
+    ranks_close(&ranks, false);
+    ranks_close(&ranks, true);
+    CHECK(ranks.world == NULL);
+}
