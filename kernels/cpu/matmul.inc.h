@@ -16,7 +16,8 @@
  * A level includes its vec_*.inc.h first, and then says:
  *     LANE_VECS      vectors of outputs in the inner loop
  *     LANE_TOKENS    tokens in it; LANE_VECS * LANE_TOKENS chains live in registers
- *     load_f16(p)    16 binary16 as float32 */
+ *     load_f16(p)    16 binary16 as float32
+ *     load_transposed(m, row, at)    m[i] = the i-th float32 from row[0] + at, row[1] + at, ... */
 #pragma once
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/matmul_driver.h"
@@ -26,8 +27,9 @@
 enum {
     LANES = 16,
     PAIRS = K_BLOCK / 2,
-    STEP_BLOCKS = 4,    /* of K_BLOCK in a step of K */
-    AHEAD_BYTES = 1024, /* how far weights are fetched before they are needed, in each row */
+    STEP_BLOCKS = 4, /* of K_BLOCK in a step of K */
+    FEW_TOKENS = 8,
+    FEW_K_STEP = 2048,
 };
 
 struct wide_weights { /* one panel, one block of K */
@@ -58,16 +60,6 @@ static inline struct lane_rows lane_rows(const struct matmul_block *block, int f
     return rows;
 }
 
-/* m[i] = pair i of all lanes. */
-static inline void widen_pairs(struct wide_weights *to, int lane, struct vec m[LANES])
-{
-    vec_transpose(m);
-    for (int i = 0; i < PAIRS; i++) {
-        vec_store(&to->at[0][i][lane], vec_even(m[i]));
-        vec_store(&to->at[1][i][lane], vec_odd(m[i]));
-    }
-}
-
 static inline struct vec load_wide(const char *p, enum dtype dtype)
 {
     switch (dtype) {
@@ -86,9 +78,11 @@ static inline void widen_block(struct wide_weights *to, int lane, const struct l
 {
     struct vec m[LANES];
     if (as_pairs) {
-        for (int i = 0; i < LANES; i++)
-            m[i] = vec_load(rows->row[i] + (size_t)k * sizeof(bf16));
-        widen_pairs(to, lane, m);
+        load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
+        for (int i = 0; i < PAIRS; i++) {
+            vec_store(&to->at[0][i][lane], vec_even(m[i]));
+            vec_store(&to->at[1][i][lane], vec_odd(m[i]));
+        }
         return;
     }
     for (int half = 0; half < K_BLOCK; half += LANES) {
@@ -100,40 +94,58 @@ static inline void widen_block(struct wide_weights *to, int lane, const struct l
     }
 }
 
-/* The last block of a leaf: n elements, then zeros. */
-static inline void widen_tail(struct wide_weights *to, int lane, const struct lane_rows *rows,
-                              int k, int n, enum dtype dtype, bool as_pairs)
+/* The last block of a leaf, on its own: n elements of 16 rows, then zeros. */
+struct tail {
+    float element[LANES][K_BLOCK]; /* room for the widest format */
+};
+
+static inline struct lane_rows copy_tail(struct tail *to, const struct lane_rows *rows, int k,
+                                         int n)
 {
-    float copies[LANES][K_BLOCK] = {0};
     struct lane_rows copied = {.element_bytes = rows->element_bytes};
+    memset(to, 0, sizeof *to);
     for (int i = 0; i < LANES; i++) {
-        memcpy(copies[i], rows->row[i] + (size_t)k * rows->element_bytes,
+        memcpy(to->element[i], rows->row[i] + (size_t)k * rows->element_bytes,
                (size_t)n * rows->element_bytes);
-        copied.row[i] = (const char *)copies[i];
+        copied.row[i] = (const char *)to->element[i];
     }
-    widen_block(to, lane, &copied, 0, dtype, as_pairs);
+    return copied;
 }
 
-static inline void fetch_ahead(const struct lane_rows *rows, size_t at_bytes)
+/* How many bytes behind an element of these 16 rows the one lies that is wanted when they are done:
+ * in the next 16 rows, or in the first ones further on. It is fetched into L2 when this one is
+ * used, so every block of K is on its way for as long as a run of rows takes. 0: there is none. */
+static inline ptrdiff_t fetch_distance(const struct matmul_block *block, int row)
+{
+    int64_t elements = 0;
+    if (row + LANES < block->n_rows)
+        elements = LANES * block->row_stride;
+    else if (block->n_k < block->n_k_left)
+        elements = block->n_k - row * block->row_stride;
+    return (ptrdiff_t)elements * (ptrdiff_t)dtype_bytes(block->weight_dtype);
+}
+
+static inline void fetch_ahead(const struct lane_rows *rows, ptrdiff_t at)
 {
     for (int i = 0; i < LANES; i++)
-        __builtin_prefetch(rows->row[i] + at_bytes, 0, 2);
+        __builtin_prefetch(rows->row[i] + at, 0, 2);
 }
 
 static inline void widen_lanes(struct wide_weights *to, const struct matmul_block *block,
                                int first_row, int lane, bool as_pairs)
 {
     const struct lane_rows rows = lane_rows(block, first_row + lane);
-    const size_t row_bytes = (size_t)block->n_k_left * rows.element_bytes;
+    const ptrdiff_t distance = fetch_distance(block, first_row + lane);
     for (int k = 0; k < block->n_k; k += K_BLOCK, to++) {
-        const size_t ahead = (size_t)k * rows.element_bytes + AHEAD_BYTES;
-        if (ahead < row_bytes)
-            fetch_ahead(&rows, ahead);
-        const int n = block->n_k - k;
-        if (n >= K_BLOCK)
+        if (distance != 0)
+            fetch_ahead(&rows, distance + k * (ptrdiff_t)rows.element_bytes);
+        if (block->n_k - k >= K_BLOCK) {
             widen_block(to, lane, &rows, k, block->weight_dtype, as_pairs);
-        else
-            widen_tail(to, lane, &rows, k, n, block->weight_dtype, as_pairs);
+        } else {
+            struct tail tail;
+            const struct lane_rows copied = copy_tail(&tail, &rows, k, block->n_k - k);
+            widen_block(to, lane, &copied, 0, block->weight_dtype, as_pairs);
+        }
     }
 }
 
@@ -185,6 +197,14 @@ static inline void widen_x_f32(float *to, const struct matmul_block *block, int 
             b[(k % 2 * PAIRS + pair) * tokens + t] = k < block->n_k ? row[k] : 0;
         }
     }
+}
+
+static inline void widen_x(float *to, const struct matmul_block *block, int group)
+{
+    if (block->x_dtype == DTYPE_BF16)
+        widen_x_bf16(to, block, group);
+    else
+        widen_x_f32(to, block, group);
 }
 
 /* c[t, 0 .. LANE_VECS * 16) += x[t] * w over n_blocks of K, for n_tokens tokens, a constant. */
@@ -267,6 +287,97 @@ static inline void multiply_group(float *c, size_t c_stride, const struct wide_w
     }
 }
 
+/* ---- few tokens: weights are used so seldom that they go from memory to FMA in registers ---- */
+
+/* sum[odd][t] += x * weight over one block of K; x is [even, odd][16][n_tokens]. */
+static inline __attribute__((always_inline)) void multiply_block(struct vec sum[2][FEW_TOKENS],
+                                                                 const struct lane_rows *rows,
+                                                                 int k, const float *x,
+                                                                 const int n_tokens)
+{
+    struct vec m[LANES];
+    load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
+#pragma GCC unroll 16
+    for (int i = 0; i < PAIRS; i++) {
+        const struct vec even = vec_even(m[i]), odd = vec_odd(m[i]);
+#pragma GCC unroll 8
+        for (int t = 0; t < n_tokens; t++) {
+            sum[0][t] = vec_fma(vec_set(x[i * n_tokens + t]), even, sum[0][t]);
+            sum[1][t] = vec_fma(vec_set(x[(PAIRS + i) * n_tokens + t]), odd, sum[1][t]);
+        }
+    }
+}
+
+/* c[t, 0 .. 16) += over the whole block for the 16 outputs from `row` on. */
+static inline __attribute__((always_inline)) void multiply_few(float *c, size_t c_stride,
+                                                               const struct matmul_block *block,
+                                                               int row, const float *x,
+                                                               const int n_tokens)
+{
+    const struct lane_rows rows = lane_rows(block, row);
+    const ptrdiff_t distance = fetch_distance(block, row);
+    struct vec acc[FEW_TOKENS];
+#pragma GCC unroll 8
+    for (int t = 0; t < n_tokens; t++)
+        acc[t] = vec_load(c + (size_t)t * c_stride);
+    for (int k = 0; k < block->n_k; k += K_BLOCK, x += K_BLOCK * n_tokens) {
+        struct vec sum[2][FEW_TOKENS];
+#pragma GCC unroll 8
+        for (int t = 0; t < n_tokens; t++)
+            sum[0][t] = sum[1][t] = vec_set(0);
+        if (distance != 0)
+            fetch_ahead(&rows, distance + k * (ptrdiff_t)sizeof(bf16));
+        if (block->n_k - k >= K_BLOCK) {
+            multiply_block(sum, &rows, k, x, n_tokens);
+        } else {
+            struct tail tail;
+            const struct lane_rows copied = copy_tail(&tail, &rows, k, block->n_k - k);
+            multiply_block(sum, &copied, 0, x, n_tokens);
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < n_tokens; t++)
+            acc[t] = vec_add(acc[t], vec_add(sum[0][t], sum[1][t]));
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < n_tokens; t++)
+        vec_store(c + (size_t)t * c_stride, acc[t]);
+}
+
+static void accumulate_few(const struct matmul_block *block)
+{
+    const size_t c_stride = (size_t)round_up_int(block->n_rows, PANEL);
+    float *x = ((struct matmul_scratch *)block->scratch)->x;
+    widen_x(x, block, 0);
+    for (int row = 0; row < block->n_rows; row += LANES) {
+        float *c = block->c + row;
+        switch (block->n_tokens) {
+        case 1:
+            multiply_few(c, c_stride, block, row, x, 1);
+            break;
+        case 2:
+            multiply_few(c, c_stride, block, row, x, 2);
+            break;
+        case 3:
+            multiply_few(c, c_stride, block, row, x, 3);
+            break;
+        case 4:
+            multiply_few(c, c_stride, block, row, x, 4);
+            break;
+        case 5:
+            multiply_few(c, c_stride, block, row, x, 5);
+            break;
+        case 6:
+            multiply_few(c, c_stride, block, row, x, 6);
+            break;
+        case 7:
+            multiply_few(c, c_stride, block, row, x, 7);
+            break;
+        default:
+            multiply_few(c, c_stride, block, row, x, FEW_TOKENS);
+        }
+    }
+}
+
 static void accumulate(const struct matmul_block *block)
 {
     struct matmul_scratch *scratch = block->scratch;
@@ -274,10 +385,7 @@ static void accumulate(const struct matmul_block *block)
     const int n_groups = (block->n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
     const size_t c_stride = (size_t)round_up_int(block->n_rows, PANEL);
     for (int group = 0; group < n_groups; group++)
-        if (block->x_dtype == DTYPE_BF16)
-            widen_x_bf16(x_group(scratch, block, group), block, group);
-        else
-            widen_x_f32(x_group(scratch, block, group), block, group);
+        widen_x(x_group(scratch, block, group), block, group);
 
     for (int row = 0; row < block->n_rows; row += PANEL) {
         widen_panel(scratch->weights, block, row);
@@ -290,11 +398,18 @@ static void accumulate(const struct matmul_block *block)
 
 void LEVEL(matmul)(struct device *device, const struct matmul_args *args)
 {
-    static const struct matmul_kernel kernel = {
+    static const struct matmul_kernel few = {
+        .accumulate = accumulate_few,
+        .c_layout = C_ROWS,
+        .k_step = FEW_K_STEP,
+        .item_tokens = TOKEN_GROUP,
+    };
+    static const struct matmul_kernel many = {
         .accumulate = accumulate,
         .c_layout = C_ROWS,
         .k_step = STEP_BLOCKS * K_BLOCK,
         .item_tokens = 256,
     };
-    matmul_drive(device, args, &kernel);
+    const bool is_few = args->n_tokens <= FEW_TOKENS && args->x.dtype == DTYPE_BF16;
+    matmul_drive(device, args, is_few ? &few : &many);
 }
