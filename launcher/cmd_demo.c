@@ -60,8 +60,6 @@ bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, s
     char folder[MODEL_PATH_BYTES];
     if (!options_is_given(options, "--tensor-parallel-size"))
         options->tensor_parallel_size = 2;
-    if (!options_is_given(options, "--temperature"))
-        options->temperature = 0;
     options->n = 1;
     options->logprobs = LOGPROBS_OFF;
     if (options->prompt.n > 1)
@@ -70,10 +68,14 @@ bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, s
         return false;
     struct session session = {.interrupt = interrupt};
     struct generation generation = {0};
-    const bool good = session_open(&session, options, folder, interrupt, err) &&
-                      generation_init(&generation, options, &session, err) &&
-                      ask(&generation, &session,
-                          options->prompt.n ? options->prompt.item[0] : default_question, err);
+    bool good = session_open(&session, options, folder, interrupt, err) &&
+                generation_init(&generation, options, &session, err);
+    if (good) {
+        if (!options_is_given(options, "--temperature"))
+            generation.params.temperature = 0; /* the same answer every time */
+        good = ask(&generation, &session,
+                   options->prompt.n ? options->prompt.item[0] : default_question, err);
+    }
     generation_release(&generation);
     session_close(&session);
     return good;

@@ -60,13 +60,15 @@ static void remove_folder(struct job *job)
 
 /* In the child, before exec: the ranks print to standard error only (standard output belongs to
  * the answer), take no signals of the terminal, and end when this process does. */
-static void become_job(char **word, pid_t parent, bool by_mpirun)
+static void become_job(char **word, pid_t parent, const sigset_t *signals, bool by_mpirun)
 {
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     setpgid(0, 0);
     signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, signals, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0); /* it died before the line above */
@@ -91,11 +93,17 @@ static void become_job(char **word, pid_t parent, bool by_mpirun)
 static bool launch(struct job *job, char **word, bool by_mpirun, struct error *err)
 {
     const pid_t parent = getpid();
+    sigset_t ends, before; /* wait while the child still has our handlers */
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, &before);
     const pid_t pid = fork();
+    if (pid == 0)
+        become_job(word, parent, &before, by_mpirun);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return error_errno(err, "cannot start %s", word[0]);
-    if (pid == 0)
-        become_job(word, parent, by_mpirun);
     job->pid = pid;
     job->watch = (int)syscall(SYS_pidfd_open, pid, 0);
     return job->watch >= 0 || error_errno(err, "cannot watch the ranks");
@@ -197,12 +205,12 @@ static bool ends_within(struct job *job, int64_t limit_ns)
 
 void job_end(struct job *job, int64_t grace_ns)
 {
-    remove_folder(job);
-    if (job->pid == 0 || ends_within(job, grace_ns))
-        return;
-    kill(job->pid, SIGTERM);
-    if (ends_within(job, TERM_GRACE_NS))
-        return;
-    kill(-job->pid, SIGKILL); /* its process group: mpirun and what it started here */
-    ends_within(job, TERM_GRACE_NS);
+    if (job->pid != 0 && !ends_within(job, grace_ns)) {
+        kill(job->pid, SIGTERM);
+        if (!ends_within(job, TERM_GRACE_NS)) {
+            kill(-job->pid, SIGKILL); /* its process group: mpirun and what it started here */
+            ends_within(job, TERM_GRACE_NS);
+        }
+    }
+    remove_folder(job); /* last: ranks that still start complain where they cannot connect */
 }

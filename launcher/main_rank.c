@@ -1,10 +1,12 @@
 /* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun.
  *
- * The order of the start is the order of what it costs to be wrong: options, the model's config
- * and whether so many ranks can share it, the other ranks, the machine, the weights, memory. Then
- * rank 0 is the engine, the others are workers, until the gateway says stop or is gone.
+ * After the other ranks, the order of the start is the order of what it costs to be wrong: the
+ * model's config, the machine, the weights, memory. Then rank 0 is the engine, the others are
+ * workers, until the gateway says stop or is gone.
  *
- * An error is told once: by rank 0 over the link, or on standard error where there is none yet. */
+ * An error is told once. Until all are ready the ranks agree after each stage that costs time; the
+ * first one with an error speaks for all, by rank 0 over the link, or on standard error where
+ * there is no link yet. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/system.h"
@@ -31,12 +33,13 @@
 
 static const int64_t call_deadline_ns = 60LL * 1000 * 1000 * 1000; /* of one collective */
 static const int64_t spin_ns = 100 * 1000;
-static const int64_t first_word_ns = 500 * 1000 * 1000; /* rank 0 speaks before the others */
 
 struct rank {
     struct options options;
     int number;        /* in the world; from the environment until the ranks are open */
     struct link *link; /* of rank 0 */
+    bool agreed;       /* the error is known to all ranks: rank 0 tells it */
+    bool unheard;      /* the gateway is gone: there is nobody to tell */
     struct model_config config;
     struct plan_limits limits;
     struct eos_ids eos;
@@ -120,8 +123,10 @@ static bool read_options(struct rank *r, int argc, char **argv, struct error *er
                          "--link is missing: this program is started by phalanx, which is what "
                          "you want to call");
     int fd;
-    if (!link_connect(r->options.link, &fd, err))
+    if (!link_connect(r->options.link, &fd, err)) {
+        r->unheard = !file_exists(r->options.link);
         return false;
+    }
     r->link = link_create(fd);
     return true;
 }
@@ -179,15 +184,27 @@ static bool load_model(struct rank *r, struct error *err)
     return !r->options.check_weights || model_check_weights(r->model, err);
 }
 
-/* Ranks load as long as they need; nobody goes on alone. */
-static bool wait_for_all(struct rank *r, struct error *err)
+/* Ranks load as long as they need; nobody goes on alone. `good` is this rank's own success; the
+ * result is that of all, and the error that of the first rank that has one. */
+static bool agree(struct rank *r, bool good, struct error *err)
 {
     struct comm *world = r->ranks.world;
-    char word = 0;
-    for (int root = 0; root < r->ranks.world_size; root++)
-        if (!world->ops->broadcast(world, &word, 1, root, true, err))
+    struct error first = {0};
+    for (int root = 0; root < r->ranks.world_size; root++) {
+        struct error verdict = good ? (struct error){0} : *err, lost = {0};
+        if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
+            *err = lost;
             return false;
-    return true;
+        }
+        if (first.kind == ERROR_NONE && verdict.kind != ERROR_NONE) {
+            first = verdict;
+            if (root > 0)
+                error_in(&first, "rank %d", root);
+        }
+    }
+    r->agreed = true;
+    *err = first;
+    return first.kind == ERROR_NONE;
 }
 
 static bool reserve_memory(struct rank *r, struct error *err)
@@ -224,19 +241,20 @@ static bool tell_ready(struct rank *r, struct error *err)
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
               r->config.architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
               r->ranks.tp->ops->name, r->limits.max_model_len);
-    return link_send_event(r->link, &loaded, err) && link_send_event(r->link, &ready, err);
+    r->unheard = !link_send_event(r->link, &loaded, err) || !link_send_event(r->link, &ready, err);
+    return !r->unheard;
 }
 
 static bool start(struct rank *r, int argc, char **argv, struct error *err)
 {
-    return read_options(r, argc, argv, err) && /* words -> options, link */
-           read_model_config(r, err) &&        /* config.json -> limits, ids that end */
-           open_ranks(r, err) &&               /* the other ranks */
-           open_device(r, err) &&              /* kernels and threads */
-           load_model(r, err) &&               /* weights -> share of this rank */
-           wait_for_all(r, err) &&             /* everybody has theirs */
-           reserve_memory(r, err) &&           /* KV cache, activations */
-           wait_for_all(r, err) &&             /* everybody has that too */
+    if (!read_options(r, argc, argv, err) || /* words -> options, link */
+        !open_ranks(r, err))                 /* the other ranks */
+        return false;
+    const bool loaded = read_model_config(r, err) && /* config.json -> limits, ids that end */
+                        open_device(r, err) &&       /* kernels and threads */
+                        load_model(r, err);          /* weights -> share of this rank */
+    return agree(r, loaded, err) &&
+           agree(r, reserve_memory(r, err), err) && /* KV cache, activations */
            tell_ready(r, err);
 }
 
@@ -271,13 +289,9 @@ static bool tell_gateway(struct rank *r, const struct error *why)
            link_flush(r->link, &all_sent, &ignored) && all_sent;
 }
 
-/* What is wrong with files and options every rank finds for itself; rank 0 tells it, and its end
- * ends the others. Who is still here after a moment has trouble of its own. */
 static void report(struct rank *r, const struct error *why)
 {
-    if (r->number != 0)
-        system_sleep_ns(first_word_ns);
-    if (tell_gateway(r, why))
+    if (r->unheard || (r->agreed && r->number != 0) || tell_gateway(r, why))
         return;
     if (r->number == 0)
         fprintf(stderr, "phalanx-rank: %s\n", why->text);

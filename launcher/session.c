@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "runtime/model/config.h"
+#include "runtime/model/share.h"
 #include "runtime/options.h"
 
 #include <errno.h>
@@ -73,12 +75,21 @@ static bool wait_until_ready(struct session *session, struct error *err)
     return good;
 }
 
+/* What small files alone tell, before a process is started for it. */
+static bool check_model(const struct options *options, const char *model_folder, struct error *err)
+{
+    struct model_config config;
+    return model_config_read(&config, model_folder, err) &&
+           model_tp_check(&config, (int)options->tensor_parallel_size, err);
+}
+
 bool session_open(struct session *out, const struct options *options, const char *model_folder,
                   const volatile sig_atomic_t *interrupt, struct error *err)
 {
     *out = (struct session){.interrupt = interrupt, .model_folder = model_folder};
     int fd;
-    if (!job_start(&out->job, options, model_folder, err) ||
+    if (!check_model(options, model_folder, err) ||
+        !job_start(&out->job, options, model_folder, err) ||
         !intake_open(&out->intake, model_folder, err) || !job_link(&out->job, &fd, interrupt, err))
         return false;
     out->link = link_create(fd);

@@ -88,7 +88,7 @@ void engine_destroy(struct engine *e)
 static void lose_link(struct engine *e, const struct error *why)
 {
     if (!e->stopping)
-        log_write(LOG_WARN, "engine", "the gateway is gone: %s", why->text);
+        log_write(LOG_INFO, "engine", "the gateway is gone: %s", why->text);
     e->stopping = true;
 }
 

@@ -72,6 +72,18 @@ class ModelCase(unittest.TestCase):
         size = int.from_bytes(raw[:8], "little")
         return json.loads(raw[8:8 + size]), raw[8 + size:]
 
+    def drop_tensors(self, *names):
+        """Writes the file without these tensors, as a good file that lacks them."""
+        header, data = self.read_tensors()
+        kept, rest = {}, b""
+        for name, entry in header.items():
+            if name == "__metadata__" or name in names:
+                continue
+            begin, end = entry["data_offsets"]
+            kept[name] = dict(entry, data_offsets=[len(rest), len(rest) + end - begin])
+            rest += data[begin:end]
+        self.write_tensors(kept, rest)
+
     def write_tensors(self, header, data):
         text = json.dumps(header).encode()
         (self.model / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)

@@ -77,7 +77,6 @@ class Mistakes(ModelCase):
         name = "model.layers.1.mlp.up_proj.weight"
         size = header[name]["data_offsets"][1] - header[name]["data_offsets"][0]
         cases = {
-            "missing": lambda h: h.pop(name),
             "wrong dtype": lambda h: h[name].update(dtype="I8"),
             "wrong shape": lambda h: h[name].update(shape=h[name]["shape"][::-1]),
             "shape that overflows": lambda h: h[name].update(shape=[1 << 62, 1 << 62]),
@@ -95,12 +94,16 @@ class Mistakes(ModelCase):
                 self.refused(names=[name])
 
     def test_all_problems_of_the_tensors_are_listed_at_once(self):
-        header, data = self.read_tensors()
-        for layer in (0, 2):
-            header.pop(f"model.layers.{layer}.self_attn.q_proj.weight")
-        self.write_tensors(header, data)
+        self.drop_tensors("model.layers.0.self_attn.q_proj.weight",
+                          "model.layers.2.self_attn.q_proj.weight")
         message = self.refused(names=["layers.0.self_attn.q_proj", "layers.2.self_attn.q_proj"])
         self.assertNotIn("layers.1.self_attn.q_proj", message)
+
+    def test_bytes_that_belong_to_no_tensor(self):
+        header, data = self.read_tensors()
+        header.pop("model.layers.1.mlp.up_proj.weight")
+        self.write_tensors(header, data)
+        self.refused(names=["model.safetensors", "belong to no tensor"])
 
     def test_an_index_that_points_outside(self):
         (self.model / "model.safetensors").rename(self.folder / "outside.safetensors")
@@ -114,7 +117,7 @@ class Mistakes(ModelCase):
     def test_a_pickle_checkpoint_says_how_to_convert(self):
         (self.model / "model.safetensors").unlink()
         (self.model / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
-        self.refused(names=["pytorch_model.bin", "safetensors"])
+        self.refused(names=["pytorch_model.bin", "convert"])
 
     def test_no_weights_at_all(self):
         (self.model / "model.safetensors").unlink()
