@@ -12,6 +12,7 @@ void output_init(struct output *output, const struct output_rules *rules)
 
 void output_release(struct output *output)
 {
+    detokenizer_release(&output->detokenizer);
     bytes_release(&output->text);
     ids_release(&output->tokens);
     ids_release(&output->logprob_end);

@@ -5,23 +5,29 @@
  * comes out of one stream, one after the other, is byte for byte the decode of all its ids.
  */
 #pragma once
+#include "base/bytes.h"
 #include "runtime/text/utf8.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct bytes;
 struct tokenizer;
 
 struct detokenizer {
     const struct tokenizer *tokenizer; /* borrowed; must outlive the stream */
     bool skip_special_tokens;
     bool started; /* a token was written */
+    int n_strip;  /* so many characters may still be left out at the begin */
     struct utf8_stream pending;
+    /* Bytes of byte_fallback tokens. The reference shows them as text if all of a run is UTF-8, and
+     * else each as U+FFFD; so nothing can be shown before the run ends. */
+    struct bytes run;
+    struct bytes token; /* scratch */
 };
 
 void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool skip_special_tokens);
+void detokenizer_release(struct detokenizer *d);
 
 /* Appends whole characters to `out`, or nothing. Ids that the tokenizer does not know are skipped.
  * False: over the maximum of `out`, which then ends the stream. */

@@ -1,6 +1,7 @@
 /* runtime/text/normalizer.h: rewrites a text before it is cut into words.
  *
- * Supported: NFC, and Sequence of supported ones. No "normalizer" leaves the text as it is.
+ * Supported: NFC, Prepend, Replace of a text, and Sequence of them. No "normalizer" leaves the
+ * text as it is.
  */
 #pragma once
 #include "base/bytes.h"
@@ -16,13 +17,19 @@ enum { NORMALIZER_MAX_STEPS = 16 };
 
 struct normalizer { /* all zero does nothing */
     struct normalizer_step {
-        enum { NORMALIZE_NFC } kind;
+        enum {
+            NORMALIZE_NFC,
+            NORMALIZE_PREPEND, /* `to`, unless the text is empty */
+            NORMALIZE_REPLACE, /* each `from` becomes `to` */
+        } kind;
+        char *from, *to;
     } steps[NORMALIZER_MAX_STEPS];
     int n_steps;
 };
 
-/* `value` may be NULL or null. */
+/* `value` may be NULL or null. Release also after a failure. */
 bool normalizer_parse(struct normalizer *n, const json_t *value, struct error *err);
+void normalizer_release(struct normalizer *n);
 
 struct normalizer_work { /* scratch memory of one thread, all zero is empty */
     struct bytes room[2];

@@ -104,6 +104,8 @@ void tokenizer_close(struct tokenizer *t)
     bpe_release(&t->bpe);
     vocabulary_release(&t->vocabulary);
     post_processor_release(&t->post_processor);
+    decoder_release(&t->decoder);
+    normalizer_release(&t->normalizer);
     memory_free(t);
 }
 
@@ -128,6 +130,7 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out)
 {
     size_t n_bytes;
+    bool fallback;
     const char *token = tokenizer_token(t, id, &n_bytes);
-    return token == NULL || decoder_token(&t->decoder, token, n_bytes, true, out);
+    return token == NULL || decoder_token(&t->decoder, token, n_bytes, &fallback, out);
 }

@@ -13,7 +13,8 @@
 
 #define DATA SOURCE_DIR "/../shared/data/tokenizers/"
 
-static const char *const models[] = {"qwen2", "llama-3.1", "mpt", "phi-2"};
+static const char *const models[] = {"qwen2",  "llama-3.1",         "mpt", "phi-2", "llama-2-7b",
+                                     "cohere", "torchtune-tiny-bpe"};
 enum { N_MODELS = sizeof models / sizeof *models, N_STREAMS = 400, STREAM_IDS = 40 };
 
 static json_t *read_texts(void)
@@ -139,6 +140,7 @@ static void check_stream(const struct tokenizer *t, const int32_t *ids, size_t n
     }
     CHECK_EQ(stream.len, all.len);
     CHECK(all.len == 0 || memcmp(stream.data, all.data, all.len) == 0);
+    detokenizer_release(&d);
     bytes_release(&all);
     bytes_release(&stream);
 }

@@ -206,6 +206,7 @@ TEST(a_character_is_held_back_until_it_is_whole)
     CHECK_STR(out.data, "\xF0\x9F\x98\x80\xEF\xBF\xBD"
                         "a");
     bytes_release(&out);
+    detokenizer_release(&d);
     tokenizer_close(t);
 }
 
@@ -213,6 +214,43 @@ TEST(without_a_decoder_tokens_are_joined_by_spaces)
 {
     struct tokenizer *t = small_tokenizer(MODEL);
     check_decode(t, (int32_t[]){0, 4, 5}, 3, false, "a ab abc");
+    tokenizer_close(t);
+}
+
+/* Llama 2's stages: U+2581 for the space, and bytes for what is not in the vocabulary. */
+#define PIECES                                                                                   \
+    "'normalizer':{'type':'Sequence','normalizers':[{'type':'Prepend','prepend':'\\u2581'},"     \
+    "{'type':'Replace','pattern':{'String':' '},'content':'\\u2581'}]},"                         \
+    "'decoder':{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'\\u2581'}," \
+    "'content':' '},{'type':'ByteFallback'},{'type':'Fuse'},"                                    \
+    "{'type':'Strip','content':' ','start':1,'stop':0}]},"                                       \
+    "'model':{'byte_fallback':true,'vocab':{'\\u2581':0,'a':1,'\\u2581a':2,'<0xE4>':3,"          \
+    "'<0xBD>':4,'<0xA0>':5},'merges':['\\u2581 a']}"
+
+TEST(spaces_become_part_of_the_pieces_and_come_back)
+{
+    struct tokenizer *t = small_tokenizer(PIECES);
+    check_ids(t, "a a", "2 2");
+    check_ids(t, "  a", "0 0 2");
+    check_ids(t, "", "");
+    check_decode(t, (int32_t[]){2, 2}, 2, false, "a a");
+    check_decode(t, (int32_t[]){0, 0, 2}, 3, false, "  a"); /* one is stripped */
+    check_decode(t, (int32_t[]){1, 2}, 2, false, "a a");
+    tokenizer_close(t);
+}
+
+TEST(a_run_of_fallback_bytes_is_text_as_a_whole_or_not_at_all)
+{
+    struct tokenizer *t = small_tokenizer(PIECES);
+    check_ids(t, "\xE4\xBD\xA0", "0 3 4 5");
+    check_decode(t, (int32_t[]){1, 3, 4, 5, 1}, 5, false,
+                 "a\xE4\xBD\xA0"
+                 "a");
+    check_decode(t, (int32_t[]){3, 4, 5, 3}, 4, false,
+                 "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+    check_decode(t, (int32_t[]){3, 1, 4}, 3, false,
+                 "\xEF\xBF\xBD"
+                 "a\xEF\xBF\xBD");
     tokenizer_close(t);
 }
 
