@@ -4,13 +4,8 @@
 #include "base/memory.h"
 #include "kernels/device.h"
 #include "runtime/model/model.h"
-#include "tests/test.h"
-#include "tests/unit/parallel/threads.h"
 
 #include <string.h>
-#include <sys/mman.h>
-
-enum { MAX_FEEDS = 8 };
 
 static int blocks_of(int n_tokens, int block_tokens)
 {
@@ -121,95 +116,4 @@ bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
     struct step_view view;
     return plan_check(runner->plan, runner->plan->n_bytes, &runner->limits, &view, err) &&
            forward_run(runner->forward, runner->plan, &view, logits, err);
-}
-
-struct layout {
-    const struct setup *setup;
-    const struct sequence *sequences;
-    int n_sequences, vocab;
-    void *memory;
-};
-
-static int min_int(int a, int b) { return a < b ? a : b; }
-
-/* What every sequence gives to step `step`; the number of those that give something. */
-static int feeds_of(const struct layout *layout, int step, struct feed *feeds, bool *more)
-{
-    int n = 0;
-    *more = false;
-    for (int s = 0; s < layout->n_sequences; s++) {
-        const struct sequence *sequence = &layout->sequences[s];
-        const int64_t begin = (int64_t)(step - sequence->first_step) * sequence->chunk;
-        *more |= begin < sequence->n_ids;
-        if (begin < 0 || begin >= sequence->n_ids)
-            continue;
-        const int n_new = min_int(sequence->chunk, sequence->n_ids - (int)begin);
-        feeds[n++] = (struct feed){.sequence = s,
-                                   .ids = sequence->ids,
-                                   .n_computed = (int)begin,
-                                   .n_new = n_new,
-                                   .n_logits = n_new};
-    }
-    return n;
-}
-
-static bool run_rank(void *context, int rank, struct error *err)
-{
-    const struct layout *layout = context;
-    int max_tokens = 0, max_len = 0;
-    for (int s = 0; s < layout->n_sequences; s++) {
-        const struct sequence *sequence = &layout->sequences[s];
-        max_tokens += min_int(sequence->chunk, sequence->n_ids);
-        max_len = sequence->n_ids > max_len ? sequence->n_ids : max_len;
-    }
-    struct runner runner;
-    if (!runner_open(&runner, layout->setup, layout->memory, rank, max_tokens, layout->n_sequences,
-                     max_len, err))
-        return false;
-    bool ok = runner.model->config.vocab == layout->vocab, more = true;
-    for (int step = 0; ok && more; step++) {
-        struct feed feeds[MAX_FEEDS];
-        struct logits logits;
-        const int n = feeds_of(layout, step, feeds, &more);
-        ok = n == 0 || runner_step(&runner, feeds, n, &logits, err);
-        const float *from = ok && n > 0 ? logits.row : NULL;
-        for (int i = 0; from != NULL && i < n; i++) {
-            const size_t n_floats = (size_t)feeds[i].n_new * (size_t)layout->vocab;
-            memcpy(layout->sequences[feeds[i].sequence].logits +
-                       (size_t)feeds[i].n_computed * (size_t)layout->vocab,
-                   from, n_floats * sizeof *from);
-            from += n_floats;
-        }
-    }
-    runner_close(&runner);
-    return ok;
-}
-
-void run_layout(const struct setup *setup, const struct sequence *sequences, int n_sequences,
-                int vocab)
-{
-    CHECK(n_sequences <= MAX_FEEDS);
-    const size_t n_bytes = comm_shm_bytes(setup->tp_size);
-    struct layout layout = {.setup = setup,
-                            .sequences = sequences,
-                            .n_sequences = n_sequences,
-                            .vocab = vocab,
-                            .memory = shared_memory_map(n_bytes)};
-    check_ranks(setup->tp_size, run_rank, &layout);
-    munmap(layout.memory, n_bytes);
-}
-
-uint64_t hash_bytes(const void *data, size_t n_bytes)
-{
-    const unsigned char *at = data;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; n_bytes >= sizeof hash; at += sizeof hash, n_bytes -= sizeof hash) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
-        hash = (hash ^ word) * 0x100000001b3u;
-        hash ^= hash >> 29;
-    }
-    for (; n_bytes > 0; at++, n_bytes--)
-        hash = (hash ^ *at) * 0x100000001b3u;
-    return hash;
 }

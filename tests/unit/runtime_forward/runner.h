@@ -1,5 +1,5 @@
-/* tests/unit/runtime_forward/runner.h: one rank that runs plans made by a test, and whole layouts
- * of ranks as threads that run the same sequences. */
+/* tests/unit/runtime_forward/runner.h: one rank that runs plans made here, for tests and benches.
+ */
 #pragma once
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
@@ -44,15 +44,3 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
 bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
                  struct logits *logits, struct error *err);
 void runner_close(struct runner *runner);
-
-/* One sequence of a layout: fed `chunk` ids at a step, from step `first_step` on. */
-struct sequence {
-    const int32_t *ids;
-    int n_ids, chunk, first_step;
-    float *logits; /* [n_ids, vocab]: filled in by rank 0 */
-};
-/* All ranks of the setup as threads; a failure fails the test. */
-void run_layout(const struct setup *setup, const struct sequence *sequences, int n_sequences,
-                int vocab);
-
-uint64_t hash_bytes(const void *data, size_t n_bytes); /* FNV-1a, over 8 bytes at a time */

@@ -8,7 +8,7 @@
 #include "kernels/dtype.h"
 #include "runtime/model/model.h"
 #include "tests/test.h"
-#include "tests/unit/runtime_forward/runner.h"
+#include "tests/unit/runtime_forward/layout.h"
 
 #include <stdio.h>
 #include <string.h>

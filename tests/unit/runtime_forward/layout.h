@@ -1,0 +1,18 @@
+/* tests/unit/runtime_forward/layout.h: a whole layout, ranks as threads of the test. */
+#pragma once
+#include "tests/unit/runtime_forward/runner.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One sequence of a layout: fed `chunk` ids at a step, from step `first_step` on. */
+struct sequence {
+    const int32_t *ids;
+    int n_ids, chunk, first_step;
+    float *logits; /* [n_ids, vocab]: filled in by rank 0 */
+};
+/* All ranks of the setup as threads; a failure fails the test. */
+void run_layout(const struct setup *setup, const struct sequence *sequences, int n_sequences,
+                int vocab);
+
+uint64_t hash_bytes(const void *data, size_t n_bytes); /* FNV-1a, over 8 bytes at a time */
