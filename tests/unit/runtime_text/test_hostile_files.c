@@ -15,14 +15,6 @@
     (const char *const[]) { __VA_ARGS__, NULL }
 #define OK_MODEL "'model':{'vocab':{'a':0,'b':1,'ab':2},'merges':['a b']}"
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1 };
-#elif defined(__has_feature)
-enum { SANITIZED = __has_feature(address_sanitizer) };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 TEST(a_file_cut_anywhere_is_refused)
 {
     const char *const whole =
