@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { JOB_MAX_REQUESTS = 40, JOB_MAX_TOKENS = 64, JOB_MAX_LOGPROBS = 6 };
+enum { JOB_MAX_REQUESTS = 40, JOB_MAX_TOKENS = 480, JOB_MAX_LOGPROBS = 6 };
 
 struct job_settings {
     const char *folder, *dtype, *kernels; /* kernels NULL: the best */

@@ -1,41 +1,26 @@
 #include "base/error.h"
 #include "runtime/eos_ids.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static char folder[64];
-
-static void write_file(const char *name, const char *text)
+static void write_text(const struct folder *folder, const char *name, const char *text)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (text == NULL) {
-        unlink(path);
-        return;
-    }
-    FILE *file = fopen(path, "w");
-    CHECK(file != NULL);
-    fputs(text, file);
-    fclose(file);
+    if (text != NULL)
+        folder_write(folder, name, text, strlen(text));
 }
 
 /* Reads the ids of these two files. */
 static bool read_ids(struct eos_ids *out, const char *generation, const char *config,
                      struct error *err)
 {
-    snprintf(folder, sizeof folder, "/tmp/test-eos-XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
-    write_file("generation_config.json", generation);
-    write_file("config.json", config);
+    const struct folder folder = folder_make();
+    write_text(&folder, "generation_config.json", generation);
+    write_text(&folder, "config.json", config);
     *err = (struct error){0};
-    const bool good = eos_ids_read(out, folder, 100, err);
-    write_file("generation_config.json", NULL);
-    write_file("config.json", NULL);
-    rmdir(folder);
+    const bool good = eos_ids_read(out, folder.path, 100, err);
+    folder_remove(&folder);
     return good;
 }
 
