@@ -19,7 +19,7 @@ struct normalizer;
 struct text_range;
 
 enum {
-    ADDED_MAX_TOKENS = 1 << 15,      /* five times the most in use (Gemma 3: 6,415) */
+    ADDED_MAX_TOKENS = 1 << 13,      /* the most in use: 6,415 (Gemma 3) */
     ADDED_MAX_TOKEN_BYTES = 1 << 10, /* the search walks so far at each place, at worst */
 };
 

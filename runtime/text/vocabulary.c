@@ -145,6 +145,9 @@ static bool parse_members(struct vocabulary *v, struct json_cursor *c, int32_t *
         reserve_ids(v, capacity, (int32_t)id);
         if (!add_open(v, (int32_t)id, n_bytes, c, err))
             return false;
+        if (v->records_bytes > VOCABULARY_MAX_BYTES)
+            return json_cursor_fail(c, err, "the tokens up to here have more than %d bytes",
+                                    VOCABULARY_MAX_BYTES);
     } while (json_cursor_take(c, ','));
     return json_cursor_expect(c, '}', err);
 }

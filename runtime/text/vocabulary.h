@@ -16,6 +16,7 @@ struct error;
 enum {
     /* Twice the largest vocabulary in use (Gemma: 262,144). Merges pack two ids into 40 bits. */
     VOCABULARY_MAX_IDS = 1 << 19,
+    VOCABULARY_MAX_BYTES = 12 << 20, /* of all records: those of Gemma have 4 MB */
 };
 
 struct vocabulary { /* all zero is empty */
@@ -36,7 +37,8 @@ struct vocabulary { /* all zero is empty */
 };
 
 /* Reads the object {"token": id, …} at `part` of a file. ERROR_INPUT with line and column for a
- * token or an id that comes twice, an empty vocabulary, and ids outside [0, VOCABULARY_MAX_IDS). */
+ * token or an id that comes twice, an empty vocabulary, ids outside [0, VOCABULARY_MAX_IDS), and
+ * more than VOCABULARY_MAX_BYTES. */
 bool vocabulary_parse(struct vocabulary *v, const char *file, const struct json_part *part,
                       struct error *err);
 void vocabulary_release(struct vocabulary *v);

@@ -174,13 +174,20 @@ TEST(nesting_without_end_is_refused)
     bytes_release(&file);
 }
 
-/* Up to both limits: half a million tokens and a million merges. */
+/* Up to the limits: half a million tokens, a million merges, a hundred thousand other values, and
+ * nearly 40 MB. */
 static void write_largest(struct bytes *file)
 {
-    enum { N_TOKENS = 1 << 19, N_MERGES = 1 << 20 };
-    bytes_add_text(file, "{\"model\":{\"vocab\":{\"a\":0,\"b\":1,\"ab\":2");
+    enum { N_TOKENS = 1 << 19, N_MERGES = 1 << 20, N_OTHERS = 100000, N_SPACES = 12 << 20 };
+    bytes_add_text(file, "{\"other\":[0");
+    for (int i = 1; i < N_OTHERS; i++)
+        bytes_add_text(file, ",\"a text of its own\"");
+    bytes_add_text(file, "],");
+    bytes_add_text(file, "\"model\":{\"vocab\":{\"a\":0,\"b\":1,\"ab\":2");
     for (int i = 3; i < N_TOKENS; i++)
-        bytes_printf(file, ",\"token number %d\":%d", i, i);
+        bytes_printf(file, ",\"token %06d\":%d", i, i);
+    for (int i = 0; i < N_SPACES; i++)
+        bytes_add_char(file, ' ');
     bytes_add_text(file, "},\"merges\":[[\"a\",\"b\"]");
     for (int i = 1; i < N_MERGES; i++)
         bytes_add_text(file, ",[\"a\",\"b\"]");
