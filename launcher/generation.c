@@ -185,7 +185,8 @@ bool generation_run(struct generation *g, struct session *session, generation_pr
         const struct dispatch_listener hear = {take_token, take_failure, &listener[i]};
         good = dispatch_submit(session->dispatch, &submit, &hear, err);
     }
-    good = good && dispatch_run(session->dispatch, session->interrupt, err);
+    good = (good && dispatch_run(session->dispatch, session->interrupt, err)) ||
+           job_explain(&session->job, err);
     memory_free(listener);
     return good;
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { MAX_WORDS = 96, INTERRUPT_POLL_MS = 200 };
+static const int64_t EXPLAIN_NS = 2000000000;    /* from a broken link to the end of the job */
 static const int64_t TERM_GRACE_NS = 2000000000; /* between SIGTERM and SIGKILL */
 
 static bool find_program(const char *name)
@@ -189,11 +190,10 @@ bool job_failure(int exit_status, struct error *err)
     return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
 }
 
-static bool ends_within(struct job *job, int64_t limit_ns)
+static bool ends_within(struct job *job, int64_t limit_ns, int *status)
 {
     const int64_t deadline = clock_now_ns() + limit_ns;
-    int status;
-    while (!job_has_ended(job, &status)) {
+    while (!job_has_ended(job, status)) {
         const int64_t left = deadline - clock_now_ns();
         struct pollfd wait = {.fd = job->watch, .events = POLLIN};
         if (left <= 0)
@@ -203,13 +203,26 @@ static bool ends_within(struct job *job, int64_t limit_ns)
     return true;
 }
 
+bool job_explain(struct job *job, struct error *err)
+{
+    int status = 0;
+    struct error ended = {0};
+    if (err->kind != ERROR_PEER || job->pid == 0 || !ends_within(job, EXPLAIN_NS, &status))
+        return false;
+    job_failure(status, &ended);
+    if (ended.kind != ERROR_PEER)
+        *err = ended;
+    return false;
+}
+
 void job_end(struct job *job, int64_t grace_ns)
 {
-    if (job->pid != 0 && !ends_within(job, grace_ns)) {
+    int status;
+    if (job->pid != 0 && !ends_within(job, grace_ns, &status)) {
         kill(job->pid, SIGTERM);
-        if (!ends_within(job, TERM_GRACE_NS)) {
+        if (!ends_within(job, TERM_GRACE_NS, &status)) {
             kill(-job->pid, SIGKILL); /* its process group: mpirun and what it started here */
-            ends_within(job, TERM_GRACE_NS);
+            ends_within(job, TERM_GRACE_NS, &status);
         }
     }
     remove_folder(job); /* last: ranks that still start complain where they cannot connect */

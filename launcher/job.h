@@ -36,5 +36,9 @@ bool job_has_ended(struct job *job, int *exit_status);
 /* The error that an exit status of the job means; the ranks have printed the reason. False. */
 bool job_failure(int exit_status, struct error *err);
 
+/* For an error of the link: when the job ends within a moment and its exit status says more than
+ * that a rank is gone, *err says that instead. False. */
+bool job_explain(struct job *job, struct error *err);
+
 /* Waits `grace_ns` for the job to end by itself, then SIGTERM, then SIGKILL. Safe on a zero job. */
 void job_end(struct job *job, int64_t grace_ns);

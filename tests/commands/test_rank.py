@@ -1,0 +1,75 @@
+"""What a rank does with memory and files: its own limits, and files that change under it."""
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from common import BUILD, HAS_MPI, PHALANX, ModelCase, generate_json, phalanx
+
+LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
+
+
+class Rank(ModelCase):
+    def layouts(self):
+        return [(), ("-tp", "2")] if HAS_MPI else [()]
+
+    def test_a_weight_file_that_shrinks_is_named(self):
+        for words in self.layouts():
+            with self.subTest(words):
+                weights = self.model / "model.safetensors"
+                whole = weights.read_bytes()
+                child = subprocess.Popen(
+                    [str(PHALANX), "generate", str(self.model), *words, *LONG],
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                self.assertNotEqual(child.stdout.read(1), b"", "no token came")
+                os.truncate(weights, 4096)
+                _, err = child.communicate(timeout=30)
+                weights.unlink()
+                weights.write_bytes(whole)
+                self.assertEqual(child.returncode, 74, err)
+                self.assertIn(str(weights), err.decode())
+
+    def test_a_cache_without_room_for_a_block_is_refused(self):
+        for words in self.layouts():
+            with self.subTest(words):
+                result = phalanx("generate", self.model, "-p", "x", "--kv-cache-memory-bytes", 1000,
+                                 *words)
+                self.assertEqual(result.code, 2, result.err)
+                self.assertIn("--kv-cache-memory-bytes 1000", result.err)
+                self.assertEqual(result.err.count("\n"), 1, result.err)
+
+    def test_a_small_cache_refuses_what_never_fits_and_runs_the_rest(self):
+        info = phalanx("generate", self.model, "-p", "x", "--max-tokens", 1, "--log-level", "info")
+        found = re.search(r"(\d+) blocks of 32 positions, .* ([0-9.]+) MiB a rank", info.err)
+        self.assertIsNotNone(found, info.err)
+        block = float(found[2]) * 2**20 / int(found[1])
+        three = ("--kv-cache-memory-bytes", int(3 * block))
+        result = phalanx("generate", self.model, "-p", "x", "--max-tokens", 500, *three)
+        self.assertEqual(result.code, 2, result.err)
+        self.assertIn("the KV cache has room for 96", result.err)
+        answers = ("-p", "one", "-p", "two", "-p", "three", "--max-tokens", 40, "--temperature", 0,
+                   "--ignore-eos", "--seed", 1)
+        self.assertEqual(generate_json(*answers, *three), generate_json(*answers))
+
+    def test_lengths_and_blocks_outside_the_model_are_refused(self):
+        for option, value in (("--max-model-len", 1 << 20), ("--block-size", 48)):
+            result = phalanx("generate", self.model, "-p", "x", option, value)
+            self.assertEqual(result.code, 2, result.err)
+            self.assertIn(f"{option} {value}", result.err)
+
+    def test_end_ids_come_from_the_generation_config(self):
+        (self.model / "generation_config.json").write_text(json.dumps({"eos_token_id": 10**6}))
+        result = phalanx("generate", self.model, "-p", "x")
+        self.assertEqual(result.code, 2, result.err)
+        self.assertIn("generation_config.json: eos_token_id: 1000000", result.err)
+
+    def test_it_says_who_should_start_it(self):
+        result = subprocess.run([str(BUILD / "phalanx-rank"), str(self.model)],
+                                capture_output=True, timeout=30, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"--link is missing", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
