@@ -68,6 +68,8 @@ void op_rms_norm(struct device *device, const struct rms_norm_args *args)
     check(operand_valid(&args->out, args->n_tokens, &leaves));
     check(args->residual != NULL && weight_valid(&args->weight, args->hidden));
     check(args->row == NULL || args->delta == NULL);
+    check(args->delta_bias.data == NULL ||
+          (args->delta != NULL && weight_valid(&args->delta_bias, args->hidden)));
     check(!overlap(args->out.data, operand_bytes(args->out.dtype, args->n_tokens, &leaves),
                    args->delta, args->delta ? f32_bytes(args->n_tokens, args->hidden) : 0));
     device->ops->rms_norm(device, args);

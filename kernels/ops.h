@@ -30,17 +30,18 @@ struct embed_args {
     int n_tokens, hidden;
 };
 
-/* residual += delta (where delta is not NULL), then
+/* residual += delta + delta_bias (where delta is not NULL; the bias where it has data), then
  * out[t, :] = r / sqrt(mean(r^2) + eps) * weight, with r = residual[row[t], :].
  * With `row` (only the rows whose logits are wanted) delta must be NULL.
  * Source: Zhang & Sennrich 2019, arXiv:1910.07467, equation 4; the order of the sum:
  * docs/numerics.md, "Rows". */
 struct rms_norm_args {
-    struct operand out;   /* [n_tokens, hidden], one leaf */
-    float *residual;      /* [rows, hidden] */
-    const float *delta;   /* [n_tokens, hidden] or NULL */
-    const int32_t *row;   /* [n_tokens] or NULL: row t is t */
-    struct weight weight; /* [hidden] */
+    struct operand out;       /* [n_tokens, hidden], one leaf */
+    float *residual;          /* [rows, hidden] */
+    const float *delta;       /* [n_tokens, hidden] or NULL */
+    struct weight delta_bias; /* [hidden]: of a row-parallel layer, once and not once a rank */
+    const int32_t *row;       /* [n_tokens] or NULL: row t is t */
+    struct weight weight;     /* [hidden] */
     int n_tokens, hidden;
     float eps;
 };

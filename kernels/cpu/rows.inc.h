@@ -120,15 +120,22 @@ static struct groups groups_make(const struct device *device, const void *args, 
 
 /* ---- rms_norm ---- */
 
-/* residual += delta, and 1 / sqrt(mean(r^2) + eps). */
-static float rms_scale(float *residual, const float *delta, int hidden, float eps)
+/* residual += delta (+ bias), and 1 / sqrt(mean(r^2) + eps). */
+static float rms_scale(float *residual, const float *delta, const struct weight *bias, int hidden,
+                       float eps)
 {
     struct vec sum = vec_set(0.0f);
     for (int i = 0; i < hidden; i += VEC_LANES) {
         const int n = hidden - i;
         struct vec r = load_part(residual + i, n);
         if (delta) {
-            r = vec_add(r, load_part(delta + i, n));
+            struct vec d = load_part(delta + i, n);
+            if (bias->data) {
+                float b[VEC_LANES] = {0};
+                widen(b, bias, i, min_of(n, VEC_LANES));
+                d = vec_add(d, vec_load(b));
+            }
+            r = vec_add(r, d);
             store_part(residual + i, r, n);
         }
         sum = vec_fma(r, r, sum);
@@ -151,7 +158,7 @@ static void rms_norm_item(void *context, int item, int thread)
         const size_t hidden = (size_t)a->hidden, t = (size_t)(first + r);
         float *residual = a->residual + (a->row ? (size_t)a->row[t] : t) * hidden;
         const float *delta = a->delta ? a->delta + t * hidden : NULL;
-        scale[r] = vec_set(rms_scale(residual, delta, a->hidden, a->eps));
+        scale[r] = vec_set(rms_scale(residual, delta, &a->delta_bias, a->hidden, a->eps));
         row[r] = residual;
     }
     const int n_blocks = operand_blocks(&a->out);

@@ -48,6 +48,6 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
                                                      .n_heads = n_heads,
                                                      .scale = config->attention_scale});
 
-    return project_and_sum(f, n_tokens, &attended, &weights->o_proj, &weights->o_bias,
-                           &share->attention_leaves, share->head_leaves, err);
+    return project_and_sum(f, n_tokens, &attended, &weights->o_proj, &share->attention_leaves,
+                           share->head_leaves, err);
 }

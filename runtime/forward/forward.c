@@ -174,18 +174,20 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
     if (!vocabulary_embed(f, plan, view, err)) /* a later stage receives the residual here */
         return error_in(err, "embedding");
 
-    const float *delta = NULL; /* what the branch before adds to the residual */
+    struct delta delta = {0};
     for (int layer = 0; layer < model->config.n_layers; layer++) {
-        normalise(f, n_tokens, delta, &model->layer[layer].input_norm);
+        const struct layer_weights *weights = &model->layer[layer];
+        normalise(f, n_tokens, &delta, &weights->input_norm);
         if (!attention_run(f, plan, view, layer, err))
             return error_in(err, "layer %d, attention", layer);
-        delta = f->act.parts;
+        delta = (struct delta){.rows = f->act.parts, .bias = weights->o_bias};
 
-        normalise(f, n_tokens, delta, &model->layer[layer].post_attention_norm);
+        normalise(f, n_tokens, &delta, &weights->post_attention_norm);
         if (!mlp_run(f, plan, layer, err))
             return error_in(err, "layer %d, mlp", layer);
+        delta = (struct delta){.rows = f->act.parts, .bias = weights->down_bias};
     }
 
-    return vocabulary_project(f, plan, view, delta, logits, err) /* and an earlier one sends it */
+    return vocabulary_project(f, plan, view, &delta, logits, err) /* and an earlier one sends it */
            || error_in(err, "logits");
 }

@@ -50,13 +50,19 @@ struct forward {
     size_t *gather_bytes; /* [tp_size] */
 };
 
+/* What a branch adds to the residual: act->parts, and the bias of its last layer. It is added where
+ * the residual is read next, by the norm. */
+struct delta {
+    const float *rows;  /* [n_tokens, hidden]; NULL: nothing */
+    struct weight bias; /* [hidden]; data NULL: none */
+};
+
 /* act->residual = the embeddings of the tokens. */
 bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                       struct error *err);
-/* act->residual, and `delta` to be added to it (or NULL), -> logits of the wanted rows, on rank 0.
- */
+/* act->residual and the last delta -> logits of the wanted rows, on rank 0. */
 bool vocabulary_project(struct forward *f, const struct step_plan *plan,
-                        const struct step_view *view, const float *delta, struct logits *out,
+                        const struct step_view *view, const struct delta *delta, struct logits *out,
                         struct error *err);
 
 /* act->normed -> act->parts, the sum over all heads of all ranks. */
@@ -65,13 +71,14 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
 /* act->normed -> act->parts, the sum over all of ffn of all ranks. */
 bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct error *err);
 
-/* act->normed = norm of (act->residual += delta); delta may be NULL. */
-void normalise(struct forward *f, int n_tokens, const float *delta, const struct weight *norm);
+/* act->normed = norm of (act->residual += delta). */
+void normalise(struct forward *f, int n_tokens, const struct delta *delta,
+               const struct weight *norm);
 /* out[n_tokens, n_out] = act->normed * weight (+ bias): a column-parallel layer. */
 void project(struct forward *f, int n_tokens, float *out, const struct weight *weight,
              const struct weight *bias, int n_out);
-/* act->parts = the sum over the leaves of all ranks of `x` * weight (+ bias): a row-parallel layer
- * and the sum over the group. */
+/* act->parts = the sum over the leaves of all ranks of `x` * weight: a row-parallel layer and the
+ * sum over the group. Its bias counts once and not once a rank: struct delta takes it along. */
 bool project_and_sum(struct forward *f, int n_tokens, const struct operand *x,
-                     const struct weight *weight, const struct weight *bias,
-                     const struct leaves *leaves, int n_leaves, struct error *err);
+                     const struct weight *weight, const struct leaves *leaves, int n_leaves,
+                     struct error *err);

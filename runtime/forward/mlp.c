@@ -23,6 +23,6 @@ bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct 
                                                    .n_tokens = n_tokens,
                                                    .ffn = ffn});
 
-    return project_and_sum(f, n_tokens, &gated, &weights->down_proj, &weights->down_bias,
-                           &share->mlp_leaves, share->ffn_leaves, err);
+    return project_and_sum(f, n_tokens, &gated, &weights->down_proj, &share->mlp_leaves,
+                           share->ffn_leaves, err);
 }

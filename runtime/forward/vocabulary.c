@@ -32,7 +32,7 @@ bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const str
 /* act->normed = the wanted rows. Adding delta is a matter of all rows, so it comes first; where all
  * rows are wanted (each sequence decodes one token) that is all. */
 static void normalise_wanted(struct forward *f, const struct step_plan *plan,
-                             const struct step_view *view, const float *delta)
+                             const struct step_view *view, const struct delta *delta)
 {
     const struct model *model = f->model;
     const struct leaves all = leaves_one(model->config.hidden);
@@ -78,7 +78,7 @@ static bool gather(struct forward *f, int n_rows, const float *mine, struct erro
 }
 
 bool vocabulary_project(struct forward *f, const struct step_plan *plan,
-                        const struct step_view *view, const float *delta, struct logits *out,
+                        const struct step_view *view, const struct delta *delta, struct logits *out,
                         struct error *err)
 {
     const struct model *model = f->model;

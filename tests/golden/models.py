@@ -50,6 +50,10 @@ MODELS = {
     "llama-f16": model(
         "as llama-tiny, stored in f16; computed in float32", TINY, {"torch_dtype": "float16"},
         dtype="F16"),
+    "llama-bias": model(
+        "biases on every linear layer of attention and of the MLP; tied",
+        LLAMA, shape(2, 48, 6, 3, 96, 160),
+        {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}),
     "llama-16": model(
         "16 heads over 4, 512 feed-forward columns: 16 leaves in both; five vocabulary blocks; "
         "stored in bf16, computed in float32",

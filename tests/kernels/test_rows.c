@@ -198,15 +198,19 @@ static float norm_want(void *context, int t, int k)
 static void norm_shape(struct device *device, const char *name, int n_tokens, int hidden,
                        enum dtype out_dtype, enum dtype weight_dtype, int variant)
 {
-    enum { PLAIN, DELTA, ROWS };
+    enum { PLAIN, DELTA, ROWS, BIAS };
     const size_t n = (size_t)(n_tokens * hidden);
     struct buffer residual = buffer_make(n);
     float *delta = malloc((n + 1) * sizeof *delta), *sum = malloc((n + 1) * sizeof *sum);
     int32_t row[33];
+    const struct weight bias = weight_make(weight_dtype, 1, hidden, 5);
     for (size_t i = 0; i < n; i++) {
         residual.data[i] = 3 * number_at(2, i, 0);
         delta[i] = number_at(3, i, 0);
-        sum[i] = variant == DELTA ? residual.data[i] + delta[i] : residual.data[i];
+        const float biased = delta[i] + weight_at(&bias, i % (size_t)hidden);
+        sum[i] = residual.data[i];
+        if (variant == DELTA || variant == BIAS)
+            sum[i] += variant == BIAS ? biased : delta[i];
     }
     const float eps = 1e-5f;
     struct norm_case want = {.weight = weight_make(weight_dtype, 1, hidden, 4)};
@@ -222,14 +226,17 @@ static void norm_shape(struct device *device, const char *name, int n_tokens, in
     }
     const struct leaves leaves = leaves_one(hidden);
     struct output out = output_make(out_dtype, n_tokens, &leaves);
-    op_rms_norm(device, &(struct rms_norm_args){.out = out.operand,
-                                                .residual = residual.data,
-                                                .delta = variant == DELTA ? delta : NULL,
-                                                .row = variant == ROWS ? row : NULL,
-                                                .weight = want.weight,
-                                                .n_tokens = n_tokens,
-                                                .hidden = hidden,
-                                                .eps = eps});
+    const bool adds = variant == DELTA || variant == BIAS;
+    op_rms_norm(device,
+                &(struct rms_norm_args){.out = out.operand,
+                                        .residual = residual.data,
+                                        .delta = adds ? delta : NULL,
+                                        .delta_bias = variant == BIAS ? bias : (struct weight){0},
+                                        .row = variant == ROWS ? row : NULL,
+                                        .weight = want.weight,
+                                        .n_tokens = n_tokens,
+                                        .hidden = hidden,
+                                        .eps = eps});
     char what[96];
     snprintf(what, sizeof what, "%s rms_norm %d x %d variant %d", name, n_tokens, hidden, variant);
     check_output(what, &out, norm_want, &want);
@@ -238,6 +245,7 @@ static void norm_shape(struct device *device, const char *name, int n_tokens, in
     output_free(&out);
     buffer_free(&residual);
     free((void *)want.weight.data);
+    free((void *)bias.data);
     free(sum);
     free(delta);
 }
@@ -246,10 +254,10 @@ static void norm_shapes(struct device *device, const char *name)
 {
     for (int t = 0; t < N_TOKENS; t++)
         for (int w = 0; w < N_WIDTHS; w++)
-            for (int variant = 0; variant < 3; variant++) {
-                norm_shape(device, name, tokens[t], widths[w], DTYPE_BF16, dtypes[variant],
-                           variant);
-                norm_shape(device, name, tokens[t], widths[w], DTYPE_F32, dtypes[variant], variant);
+            for (int variant = 0; variant < 4; variant++) {
+                const enum dtype dtype = dtypes[variant % 3];
+                norm_shape(device, name, tokens[t], widths[w], DTYPE_BF16, dtype, variant);
+                norm_shape(device, name, tokens[t], widths[w], DTYPE_F32, dtype, variant);
             }
 }
 

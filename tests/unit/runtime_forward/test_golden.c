@@ -111,6 +111,7 @@ static void check_model(const char *name)
 }
 
 TEST(golden_llama_tiny) { check_model("llama-tiny"); }
+TEST(golden_llama_with_biases_everywhere) { check_model("llama-bias"); }
 TEST(golden_llama_with_sixteen_leaves) { check_model("llama-16"); }
 TEST(golden_llama_stored_in_bf16) { check_model("llama-bf16"); }
 TEST(golden_llama_stored_in_f16) { check_model("llama-f16"); }

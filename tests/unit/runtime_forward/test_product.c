@@ -128,6 +128,11 @@ TEST(one_hash_with_fourteen_heads_over_two_and_biases)
     check_model("tests/golden/qwen2-uneven", "bfloat16", 70);
 }
 
+TEST(one_hash_with_biases_everywhere)
+{
+    check_model("tests/golden/llama-bias", "bfloat16", 70);
+}
+
 TEST(one_hash_with_head_dim_24) { check_model("tests/golden/qwen2-untied", "bfloat16", 70); }
 
 TEST(one_hash_across_a_chunk_of_attention)
