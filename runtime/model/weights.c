@@ -265,8 +265,10 @@ static bool place_slot(void *context, const struct slot *slot, const char *name,
     load->weight_bytes += n_bytes;
     if (in_place) {
         *weight = (struct weight){.data = data, .dtype = stored, .row_stride = stride};
-        file_map_prefetch(&tensor->file->map, data,
-                          (size_t)(shape.n_rows * stride) * dtype_bytes(stored));
+        if (shape.n_rows > 0) /* of the last row only our columns: the file may end there */
+            file_map_prefetch(&tensor->file->map, data,
+                              (size_t)((shape.n_rows - 1) * stride + shape.n_columns) *
+                                  dtype_bytes(stored));
     } else if (model->files->copies != NULL) {
         unsigned char *copy = (unsigned char *)model->files->copies + begin;
         for (int64_t row = 0; row < shape.n_rows; row++)

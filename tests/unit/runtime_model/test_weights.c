@@ -101,6 +101,18 @@ TEST(weights_are_used_in_place)
     }
 }
 
+TEST(a_file_may_end_with_a_matrix_whose_columns_are_shared)
+{
+    struct small_model small = small_make("BF16");
+    struct small_tensor *o_proj = small_find(&small, "model.layers.0.self_attn.o_proj.weight");
+    struct small_tensor *last = &small.tensor[small.n_tensors - 1], other = *last;
+    *last = *o_proj;
+    *o_proj = other;
+    small_write(&small);
+    check_all_ranks(&small, "auto", false);
+    small_remove(&small);
+}
+
 TEST(tensors_that_are_not_aligned_are_copied)
 {
     static const char *const dtypes[] = {"BF16", "F16", "F32"};
