@@ -11,11 +11,4 @@ static inline struct vec load_f16(const void *p)
                         _mm256_cvtph_ps(_mm_loadu_si128(half + 1))};
 }
 
-static inline void load_transposed(struct vec m[16], const char *const row[16], size_t at)
-{
-    for (int i = 0; i < 16; i++)
-        m[i] = vec_load(row[i] + at);
-    vec_transpose(m);
-}
-
 #include "kernels/cpu/matmul.inc.h"

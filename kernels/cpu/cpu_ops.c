@@ -35,5 +35,15 @@ const struct cpu_level cpu_levels[] = {
              .attention = avx512_attention,
              .silu_mul = avx512_silu_mul,
              .log_sum_exp = avx512_log_sum_exp}},
+    {.needs = CPU_AVX512 | CPU_AMX,
+     .ops = {.name = "amx",
+             .embed = avx512_embed,
+             .rms_norm = avx512_rms_norm,
+             .matmul = amx_matmul,
+             .rope_angles = scalar_rope_angles,
+             .rope_store = avx512_rope_store,
+             .attention = avx512_attention,
+             .silu_mul = avx512_silu_mul,
+             .log_sum_exp = avx512_log_sum_exp}},
 };
 const int n_cpu_levels = sizeof cpu_levels / sizeof *cpu_levels;

@@ -14,6 +14,7 @@ enum { CPU_SCRATCH_BYTES = 2 << 20 };
 void scalar_matmul(struct device *, const struct matmul_args *);
 void avx2_matmul(struct device *, const struct matmul_args *);
 void avx512_matmul(struct device *, const struct matmul_args *);
+void amx_matmul(struct device *, const struct matmul_args *);
 void scalar_rope_angles(struct device *, const struct rope_angles_args *);
 
 void scalar_embed(struct device *, const struct embed_args *);

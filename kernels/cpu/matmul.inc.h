@@ -17,7 +17,8 @@
  *     LANE_VECS      vectors of outputs in the inner loop
  *     LANE_TOKENS    tokens in it; LANE_VECS * LANE_TOKENS chains live in registers
  *     load_f16(p)    16 binary16 as float32
- *     load_transposed(m, row, at)    m[i] = the i-th float32 from row[0] + at, row[1] + at, ... */
+ *     vec_load_transposed(m, row, at)    m[i] = the i-th float32 from row[0] + at, row[1] + at, ...
+ */
 #pragma once
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/matmul_driver.h"
@@ -78,7 +79,7 @@ static inline void widen_block(struct wide_weights *to, int lane, const struct l
 {
     struct vec m[LANES];
     if (as_pairs) {
-        load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
+        vec_load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
         for (int i = 0; i < PAIRS; i++) {
             vec_store(&to->at[0][i][lane], vec_even(m[i]));
             vec_store(&to->at[1][i][lane], vec_odd(m[i]));
@@ -137,8 +138,8 @@ static inline void widen_lanes(struct wide_weights *to, const struct matmul_bloc
     const struct lane_rows rows = lane_rows(block, first_row + lane);
     const ptrdiff_t distance = fetch_distance(block, first_row + lane);
     for (int k = 0; k < block->n_k; k += K_BLOCK, to++) {
-        if (distance != 0)
-            fetch_ahead(&rows, distance + k * (ptrdiff_t)rows.element_bytes);
+        for (int line = 0; distance != 0 && line < K_BLOCK * (int)rows.element_bytes; line += 64)
+            fetch_ahead(&rows, distance + k * (ptrdiff_t)rows.element_bytes + line);
         if (block->n_k - k >= K_BLOCK) {
             widen_block(to, lane, &rows, k, block->weight_dtype, as_pairs);
         } else {
@@ -296,7 +297,7 @@ static inline __attribute__((always_inline)) void multiply_block(struct vec sum[
                                                                  const int n_tokens)
 {
     struct vec m[LANES];
-    load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
+    vec_load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
 #pragma GCC unroll 16
     for (int i = 0; i < PAIRS; i++) {
         const struct vec even = vec_even(m[i]), odd = vec_odd(m[i]);
@@ -400,13 +401,13 @@ void LEVEL(matmul)(struct device *device, const struct matmul_args *args)
 {
     static const struct matmul_kernel few = {
         .accumulate = accumulate_few,
-        .c_layout = C_ROWS,
+        .store = matmul_store_rows,
         .k_step = FEW_K_STEP,
         .item_tokens = TOKEN_GROUP,
     };
     static const struct matmul_kernel many = {
         .accumulate = accumulate,
-        .c_layout = C_ROWS,
+        .store = matmul_store_rows,
         .k_step = STEP_BLOCKS * K_BLOCK,
         .item_tokens = 256,
     };

@@ -27,7 +27,7 @@ struct drive {
 
 /* Outputs [row, row + n_rows) of the tokens [token, token + n_tokens). */
 struct item {
-    int row, n_rows, rows_padded;
+    int row, n_rows;
     int token, n_tokens;
     float *c;         /* the stack of partial sums */
     size_t c_numbers; /* of one of them */
@@ -105,34 +105,32 @@ static void sum_parts(const struct drive *drive, const struct item *item)
     }
 }
 
-static void store_row(float *out, const struct drive *drive, const struct item *item,
-                      const float *c, int token)
+void matmul_store_rows(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens)
 {
-    if (drive->kernel->c_layout == C_ROWS) {
-        memcpy(out, c + (size_t)token * (size_t)item->rows_padded,
-               (size_t)item->n_rows * sizeof *out);
-        return;
-    }
-    const float *column = c +
-                          (size_t)(token / TOKEN_GROUP * TOKEN_GROUP) * (size_t)item->rows_padded +
-                          token % TOKEN_GROUP;
-    for (int row = 0; row < item->n_rows; row++)
-        out[row] = column[row * TOKEN_GROUP];
+    const size_t c_stride = (size_t)round_up_int(n_rows, PANEL);
+    for (int t = 0; t < n_tokens; t++)
+        memcpy(out + t * out_stride, c + (size_t)t * c_stride, (size_t)n_rows * sizeof *out);
+}
+
+static void add_bias(float *out, int64_t out_stride, const struct weight *bias,
+                     const struct item *item)
+{
+    for (int t = 0; t < item->n_tokens; t++)
+        for (int row = 0; row < item->n_rows; row++)
+            out[t * out_stride + row] += widened(bias->data, bias->dtype, item->row + row);
 }
 
 static void store_parts(const struct drive *drive, const struct item *item)
 {
     const struct matmul_args *args = drive->args;
-    const struct weight *bias = &args->bias;
-    for (int part = 0; part < args->leaves->n_parts; part++)
-        for (int t = 0; t < item->n_tokens; t++) {
-            const int64_t out_row = (int64_t)part * args->n_tokens + item->token + t;
-            float *out = args->out + out_row * args->n_out + item->row;
-            store_row(out, drive, item, item->c + (size_t)part * item->c_numbers, t);
-            if (bias->data != NULL)
-                for (int row = 0; row < item->n_rows; row++)
-                    out[row] += widened(bias->data, bias->dtype, item->row + row);
-        }
+    for (int part = 0; part < args->leaves->n_parts; part++) {
+        const int64_t out_row = (int64_t)part * args->n_tokens + item->token;
+        float *out = args->out + out_row * args->n_out + item->row;
+        drive->kernel->store(out, args->n_out, item->c + (size_t)part * item->c_numbers,
+                             item->n_rows, item->n_tokens);
+        if (args->bias.data != NULL)
+            add_bias(out, args->n_out, &args->bias, item);
+    }
 }
 
 static void run_item(void *context, int index, int thread)
@@ -147,8 +145,8 @@ static void run_item(void *context, int index, int thread)
     };
     item.n_rows = min_int(drive->item_rows, args->n_out - item.row);
     item.n_tokens = min_int(drive->item_tokens, args->n_tokens - item.token);
-    item.rows_padded = round_up_int(item.n_rows, PANEL);
-    item.c_numbers = (size_t)item.rows_padded * (size_t)round_up_int(item.n_tokens, TOKEN_GROUP);
+    item.c_numbers =
+        (size_t)round_up_int(item.n_rows, PANEL) * (size_t)round_up_int(item.n_tokens, TOKEN_GROUP);
     sum_parts(drive, &item);
     store_parts(drive, &item);
 }

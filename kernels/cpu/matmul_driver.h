@@ -27,7 +27,7 @@ enum {
 
 /* c[t, o] += sum over n_k elements of x[t, k] * weight[o, k]. */
 struct matmul_block {
-    float *c; /* as the kernel's c_layout says, over n_tokens and round_up(n_rows, PANEL) */
+    float *c; /* n_tokens, rounded up to groups, x n_rows, rounded up to PANEL: see `store` */
     const void *weight; /* element k of output o: [o * row_stride + k] */
     enum dtype weight_dtype;
     int64_t row_stride;
@@ -41,19 +41,19 @@ struct matmul_block {
     void *scratch; /* KERNEL_SCRATCH_BYTES, aligned to 64 bytes; undefined at the start */
 };
 
-enum c_layout {
-    C_ROWS,  /* [n_tokens][round_up(n_rows, PANEL)] */
-    C_TILES, /* [groups of 16 tokens][round_up(n_rows, PANEL)][16 tokens] */
-};
-
 struct matmul_kernel {
     void (*accumulate)(const struct matmul_block *);
-    enum c_layout c_layout;
+    /* out[t * out_stride + o] = C[t, o]. How C lies in memory is known to these two only; the
+     * driver clears it and adds one to another. */
+    void (*store)(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens);
     int k_step;      /* most elements of K in a block, a multiple of K_BLOCK */
     int item_tokens; /* most tokens in a block, a multiple of TOKEN_GROUP, <= ITEM_TOKENS */
 };
 
 void matmul_drive(struct device *, const struct matmul_args *, const struct matmul_kernel *);
+
+/* The plain layout of C: [n_tokens][round_up(n_rows, PANEL)]. */
+void matmul_store_rows(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens);
 
 static inline int min_int(int a, int b) { return a < b ? a : b; }
 static inline int round_up_int(int n, int step) { return (n + step - 1) / step * step; }

@@ -210,4 +210,11 @@ static inline void vec_transpose(struct vec m[16])
     }
 }
 
+static inline void vec_load_transposed(struct vec m[16], const char *const row[16], size_t at)
+{
+    for (int i = 0; i < 16; i++)
+        m[i] = vec_load(row[i] + at);
+    vec_transpose(m);
+}
+
 #undef V

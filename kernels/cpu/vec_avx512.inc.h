@@ -111,14 +111,11 @@ static inline struct vec vec_load_bf16(const bf16 *p)
     return V(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)));
 }
 
-/* Four rounds: pairs of lanes, pairs of pairs, then 128-bit quarters twice. */
-static inline void vec_transpose(struct vec m[16])
+/* The last three of four steps: pairs of pairs, and twice quarters of a register. */
+static inline void vec_transpose_pairs(struct vec m[16], __m512 a[16])
 {
-    __m512 a[16], b[16];
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_ps(m[i].v, m[i + 1].v);
-        a[i + 1] = _mm512_unpackhi_ps(m[i].v, m[i + 1].v);
-    }
+    __m512 b[16];
+#pragma GCC unroll 4
     for (int i = 0; i < 16; i += 4)
         for (int j = 0; j < 2; j++) {
             const __m512d x = _mm512_castps_pd(a[i + j]), y = _mm512_castps_pd(a[i + j + 2]);
@@ -135,6 +132,29 @@ static inline void vec_transpose(struct vec m[16])
         m[j].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0x88);
         m[j + 8].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0xdd);
     }
+}
+
+static inline void vec_transpose(struct vec m[16])
+{
+    __m512 a[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_ps(m[i].v, m[i + 1].v);
+        a[i + 1] = _mm512_unpackhi_ps(m[i].v, m[i + 1].v);
+    }
+    vec_transpose_pairs(m, a);
+}
+
+/* Without an array of what was loaded: gcc 12 would write that to the stack first. */
+static inline void vec_load_transposed(struct vec m[16], const char *const row[16], size_t at)
+{
+    __m512 a[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        const __m512 x = _mm512_loadu_ps(row[i] + at), y = _mm512_loadu_ps(row[i + 1] + at);
+        a[i] = _mm512_unpacklo_ps(x, y);
+        a[i + 1] = _mm512_unpackhi_ps(x, y);
+    }
+    vec_transpose_pairs(m, a);
 }
 
 #undef V

@@ -198,4 +198,13 @@ static inline void vec_transpose(struct vec m[VEC_LANES])
         }
 }
 
+/* Lane j of m[i] = the 32 bits of index i from row[j] + at on. */
+static inline void vec_load_transposed(struct vec m[VEC_LANES], const char *const row[VEC_LANES],
+                                       size_t at)
+{
+    for (int i = 0; i < VEC_LANES; i++)
+        m[i] = vec_load(row[i] + at);
+    vec_transpose(m);
+}
+
 #undef EACH_LANE

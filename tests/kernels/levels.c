@@ -3,25 +3,26 @@
 #include "base/error.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/features.h"
+#include "tests/kernels/amx_emulated.h"
 #include "tests/test.h"
 
 #include <stdio.h>
 
-int n_levels(void) { return n_cpu_levels; }
+int n_levels(void) { return n_cpu_levels + 1; }
 
 struct device *level_open(int level, int n_threads)
 {
     static unsigned told;
-    const struct cpu_level *cpu = &cpu_levels[level];
-    if (cpu->needs & ~cpu_features()) {
+    const struct ops *ops = level < n_cpu_levels ? &cpu_levels[level].ops : &amx_emulated_ops;
+    if (level < n_cpu_levels && (cpu_levels[level].needs & ~cpu_features())) {
         if (!(told & 1u << level))
-            printf("  not run here: %s\n", cpu->ops.name);
+            printf("  not run here: %s\n", ops->name);
         told |= 1u << level;
         return NULL;
     }
     struct device *device = NULL;
     struct error err = {0};
-    if (!device_open_cpu_ops(&device, &cpu->ops, n_threads, 0, &err))
+    if (!device_open_cpu_ops(&device, ops, n_threads, 0, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     return device;
 }

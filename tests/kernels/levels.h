@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* cpu_levels and, where this program has it, the AMX level over an emulator of the tiles. */
+/* cpu_levels, and then the AMX level over an emulator of the tiles (amx_emulated.h). */
 int n_levels(void);
 
 /* A device on level < n_levels(); NULL (and one printed line per level and program) when the
