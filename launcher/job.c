@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "launcher/exit_code.h"
 #include "launcher/model_path.h"
 #include "runtime/engine_link.h"
 #include "runtime/options.h"
@@ -21,8 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_WORDS = 96, INTERRUPT_POLL_MS = 200 };
-static const int64_t EXPLAIN_NS = 2000000000;    /* from a broken link to the end of the job */
+enum { MAX_WORDS = 96, INTERRUPT_POLL_MS = 200, SIGNALLED = 128 };
+static const int64_t LOST_GRACE_NS = 3000000000; /* from the end of the link to that of the job */
 static const int64_t TERM_GRACE_NS = 2000000000; /* between SIGTERM and SIGKILL */
 
 static bool find_program(const char *name)
@@ -155,10 +156,23 @@ bool job_has_ended(struct job *job, int *exit_status)
     int status;
     if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
         return false;
-    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
     job->pid = 0;
     close(job->watch);
     return true;
+}
+
+/* The exit status of the ranks as an error; they have printed the reason. Always false. */
+static bool failure_of(int exit_status, struct error *err)
+{
+    if (exit_status == EXIT_BAD_INPUT)
+        return error_set(err, ERROR_INPUT, "the ranks did not start");
+    if (exit_status == EXIT_IO)
+        return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
+    if (exit_status > SIGNALLED)
+        return error_set(err, ERROR_PEER, "a rank was killed by signal %d (%s)",
+                         exit_status - SIGNALLED, strsignal(exit_status - SIGNALLED));
+    return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
 }
 
 bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err)
@@ -177,23 +191,14 @@ bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, 
         if (*interrupt)
             return error_set(err, ERROR_LIMIT, "interrupted");
         if (job_has_ended(job, &status))
-            return job_failure(status, err);
+            return failure_of(status, err);
     }
 }
 
-bool job_failure(int exit_status, struct error *err)
-{
-    if (exit_status == 2)
-        return error_set(err, ERROR_INPUT, "the ranks did not start");
-    if (exit_status == 74)
-        return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
-    return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
-}
-
-static bool ends_within(struct job *job, int64_t limit_ns, int *status)
+static bool ends_within(struct job *job, int64_t limit_ns, int *exit_status)
 {
     const int64_t deadline = clock_now_ns() + limit_ns;
-    while (!job_has_ended(job, status)) {
+    while (!job_has_ended(job, exit_status)) {
         const int64_t left = deadline - clock_now_ns();
         struct pollfd wait = {.fd = job->watch, .events = POLLIN};
         if (left <= 0)
@@ -205,14 +210,12 @@ static bool ends_within(struct job *job, int64_t limit_ns, int *status)
 
 bool job_explain(struct job *job, struct error *err)
 {
-    int status = 0;
-    struct error ended = {0};
-    if (err->kind != ERROR_PEER || job->pid == 0 || !ends_within(job, EXPLAIN_NS, &status))
+    int status;
+    if (err->kind != ERROR_PEER || job->pid == 0 || !ends_within(job, LOST_GRACE_NS, &status) ||
+        status == EXIT_RANK_LOST) /* rank 0 has said it better */
         return false;
-    job_failure(status, &ended);
-    if (ended.kind != ERROR_PEER)
-        *err = ended;
-    return false;
+    *err = (struct error){0};
+    return failure_of(status, err);
 }
 
 void job_end(struct job *job, int64_t grace_ns)

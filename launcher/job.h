@@ -26,18 +26,15 @@ struct job {
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
                struct error *err);
 
-/* Waits for rank 0 to connect. When the job ends before: job_failure(). *interrupt not 0 ends the
- * wait with ERROR_LIMIT. */
+/* Waits for rank 0 to connect. When the job ends before: the error that its exit status
+ * means. *interrupt not 0 ends the wait with ERROR_LIMIT. */
 bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err);
 
 /* Whether the job has ended by itself, and how. */
 bool job_has_ended(struct job *job, int *exit_status);
 
-/* The error that an exit status of the job means; the ranks have printed the reason. False. */
-bool job_failure(int exit_status, struct error *err);
-
-/* For an error of the link: when the job ends within a moment and its exit status says more than
- * that a rank is gone, *err says that instead. False. */
+/* After the end of the link (ERROR_PEER): waits a moment for the job to end, and when its exit
+ * status says more than that a rank is gone, *err says that instead. Always false. */
 bool job_explain(struct job *job, struct error *err);
 
 /* Waits `grace_ns` for the job to end by itself, then SIGTERM, then SIGKILL. Safe on a zero job. */

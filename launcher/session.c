@@ -94,7 +94,7 @@ bool session_open(struct session *out, const struct options *options, const char
         return false;
     out->link = link_create(fd);
     out->dispatch = dispatch_create(out->link);
-    return wait_until_ready(out, err);
+    return wait_until_ready(out, err) || job_explain(&out->job, err);
 }
 
 void session_close(struct session *session)

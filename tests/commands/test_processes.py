@@ -80,7 +80,7 @@ class Processes(unittest.TestCase):
                 child = self.start(*words)
                 os.kill(ranks()[-1], signal.SIGKILL)
                 self.assertEqual(child.wait(timeout=30), 70)
-                self.assertIn(b"phalanx: ", child.stderr.read())
+                self.assertIn(b"killed by signal 9", child.stderr.read())
 
     def test_a_command_leaves_no_file_behind(self):
         before = set(leftovers())
