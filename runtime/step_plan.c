@@ -179,7 +179,10 @@ static bool check_ends(const int32_t *first, int n, int32_t total, const char *w
 static bool check_range(const int32_t *value, int n, int32_t n_values, const char *what,
                         struct error *err)
 {
+    unsigned outside = 0; /* no early end, so that the compiler can take many at once */
     for (int i = 0; i < n; i++)
+        outside |= (uint32_t)value[i] >= (uint32_t)n_values;
+    for (int i = 0; outside && i < n; i++)
         if (value[i] < 0 || value[i] >= n_values)
             return wrong(err, what, value[i], 0, n_values - 1);
     return true;
