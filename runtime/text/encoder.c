@@ -8,6 +8,10 @@
 #include "runtime/text/utf8.h"
 #include "runtime/text/word_cache.h"
 
+/* Scratch memory grows to some twenty times the text. What a longer text needed is given back, so
+ * that one large request does not stay in memory. */
+enum { KEEP_SCRATCH_OF_BYTES = 1 << 20 };
+
 struct encoder {
     const struct tokenizer *tokenizer;
     struct added_pieces pieces, normalized_pieces;
@@ -28,16 +32,21 @@ struct encoder *encoder_create(const struct tokenizer *tokenizer)
     return e;
 }
 
-void encoder_destroy(struct encoder *e)
+static void release_scratch(struct encoder *e)
 {
-    if (e == NULL)
-        return;
     added_pieces_release(&e->pieces);
     added_pieces_release(&e->normalized_pieces);
     normalizer_work_release(&e->normalizer);
     pre_tokenizer_work_release(&e->pre_tokenizer);
-    pattern_work_destroy(e->patterns);
     bpe_work_release(&e->bpe);
+}
+
+void encoder_destroy(struct encoder *e)
+{
+    if (e == NULL)
+        return;
+    release_scratch(e);
+    pattern_work_destroy(e->patterns);
     word_cache_release(&e->cache);
     memory_free(e);
 }
@@ -139,7 +148,10 @@ bool encoder_encode(struct encoder *e, const char *text, size_t n_bytes,
     if (options->add_special_tokens)
         ids_add_all(out, t->post_processor.before.data, t->post_processor.before.n);
     added_tokens_split(&t->added.as_is, text, n_bytes, plain, n_plain, &e->pieces);
-    if (!encode_pieces(e, text, plain, n_plain, out, err)) {
+    const bool ok = encode_pieces(e, text, plain, n_plain, out, err);
+    if (n_bytes > KEEP_SCRATCH_OF_BYTES)
+        release_scratch(e);
+    if (!ok) {
         out->n = before;
         return false;
     }

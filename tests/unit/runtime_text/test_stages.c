@@ -1,6 +1,7 @@
 /* Each stage of a tokenizer.json alone, on vocabularies small enough to see. What is wanted here
  * was checked against Hugging Face's library, release 0.23. */
 #include "base/bytes.h"
+#include "base/system.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/ids.h"
@@ -357,6 +358,26 @@ TEST(a_million_equal_letters_take_no_million_million_steps)
     CHECK_EQ(ids.n, N / 4 + 1); /* 3 letters are left: aa and a */
     CHECK_EQ(ids.data[ids.n - 2], 1);
     ids_release(&ids);
+    bytes_release(&text);
+    encoder_destroy(e);
+    tokenizer_close(t);
+}
+
+TEST(a_long_text_leaves_no_scratch_memory_behind)
+{
+    enum { N = 4 << 20 };
+    struct tokenizer *t = small_tokenizer(MODEL);
+    struct encoder *e = encoder_create(t);
+    struct bytes text = {0};
+    struct ids ids = {0};
+    struct error err = {0};
+    CHECK(bytes_reserve(&text, N));
+    memset(text.data, 'c', N);
+    const int64_t before = system_resident_bytes();
+    CHECK(encoder_encode(e, text.data, N, NULL, &ids, &err));
+    CHECK_EQ(ids.n, N);
+    ids_release(&ids);
+    CHECK(SANITIZED || system_resident_bytes() - before < 2 << 20); /* it took 12 bytes a letter */
     bytes_release(&text);
     encoder_destroy(e);
     tokenizer_close(t);
