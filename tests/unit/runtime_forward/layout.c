@@ -31,11 +31,12 @@ static int feeds_of(const struct layout *layout, int step, struct feed *feeds, b
         if (begin < 0 || begin >= sequence->n_ids)
             continue;
         const int n_new = min_int(sequence->chunk, sequence->n_ids - (int)begin);
-        feeds[n++] = (struct feed){.sequence = s,
-                                   .ids = sequence->ids,
-                                   .n_computed = (int)begin,
-                                   .n_new = n_new,
-                                   .n_logits = n_new};
+        feeds[n++] = (struct feed){
+            .sequence = s,
+            .ids = sequence->ids,
+            .n_computed = (int)begin,
+            .n_new = n_new,
+            .n_logits = min_int(n_new, sequence->last_rows ? sequence->last_rows : n_new)};
     }
     return n;
 }
@@ -61,10 +62,11 @@ static bool run_rank(void *context, int rank, struct error *err)
         ok = n == 0 || runner_step(&runner, feeds, n, &logits, err);
         const float *from = ok && n > 0 ? logits.row : NULL;
         for (int i = 0; from != NULL && i < n; i++) {
-            const size_t n_floats = (size_t)feeds[i].n_new * (size_t)layout->vocab;
-            memcpy(layout->sequences[feeds[i].sequence].logits +
-                       (size_t)feeds[i].n_computed * (size_t)layout->vocab,
-                   from, n_floats * sizeof *from);
+            const size_t vocab = (size_t)layout->vocab;
+            const size_t n_floats = (size_t)feeds[i].n_logits * vocab;
+            const int first = feeds[i].n_computed + feeds[i].n_new - feeds[i].n_logits;
+            memcpy(layout->sequences[feeds[i].sequence].logits + (size_t)first * vocab, from,
+                   n_floats * sizeof *from);
             from += n_floats;
         }
     }

@@ -9,6 +9,7 @@
 struct sequence {
     const int32_t *ids;
     int n_ids, chunk, first_step;
+    int last_rows; /* 0: the logits of all rows; else of the last ones of every step */
     float *logits; /* [n_ids, vocab]: filled in by rank 0 */
 };
 /* All ranks of the setup as threads; a failure fails the test. */

@@ -7,13 +7,14 @@
 #include "kernels/cpu/features.h"
 #include "kernels/dtype.h"
 #include "runtime/model/model.h"
+#include "tests/kernels/amx_emulated.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_forward/layout.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_TP = 16, MAX_IDS = 320 };
+enum { MAX_IDS = 320, MAX_LEVELS = 8 };
 
 struct subject {
     char folder[512];
@@ -71,29 +72,46 @@ static void check_finite(const struct subject *subject)
         CHECK(subject->logits[i] - subject->logits[i] == 0);
 }
 
-/* Every size with every chunk at every level; scalar kernels, which are slow, along the two edges.
- * Threads alternate. */
+struct level {
+    const struct ops *ops;
+    bool is_fast;
+};
+
+/* The levels that this machine runs, and AMX on an emulator, so that it is always among them. */
+static int list_levels(struct level levels[MAX_LEVELS])
+{
+    int n = 0;
+    for (int i = 0; i < n_cpu_levels; i++) {
+        const struct ops *const ops = &cpu_levels[i].ops;
+        if ((cpu_features() & cpu_levels[i].needs) == cpu_levels[i].needs)
+            levels[n++] = (struct level){.ops = ops, .is_fast = i > 0};
+        else
+            printf("  because this CPU has no %s, that level is left out\n", ops->name);
+    }
+    levels[n++] = (struct level){.ops = &amx_emulated_ops, .is_fast = false};
+    return n;
+}
+
+/* Every size with every chunk at every level; the slow levels along the two edges. Threads
+ * alternate. */
 static void check_product(struct subject *subject)
 {
     static const int sizes[] = {1, 2, 3, 4, 5, 8, 16}, chunks[] = {1, 7, 64, MAX_IDS};
     enum { N_SIZES = sizeof sizes / sizeof *sizes, N_CHUNKS = sizeof chunks / sizeof *chunks };
     const int most = model_max_tp(&subject->config);
-    const struct ops *const scalar = &cpu_levels[0].ops;
-    const uint64_t want = run(subject, scalar, 1, 1, MAX_IDS);
+    struct level levels[MAX_LEVELS];
+    const int n_levels = list_levels(levels);
+    const uint64_t want = run(subject, levels[0].ops, 1, 1, MAX_IDS);
     check_finite(subject);
 
     int n_layouts = 1;
-    for (int level = 0; level < n_cpu_levels; level++) {
-        const struct ops *ops = &cpu_levels[level].ops;
-        if ((cpu_features() & cpu_levels[level].needs) != cpu_levels[level].needs) {
-            printf("  because this CPU has no %s, that level is left out\n", ops->name);
-            continue;
-        }
-        for (int s = 0; s < N_SIZES && sizes[s] <= most; s++) {
+    for (int level = 0; level < n_levels; level++)
+        for (int s = 0; s < N_SIZES && sizes[s] <= most; s++)
             for (int c = 0; c < N_CHUNKS; c++) {
-                if (level == 0 && s > 0 && c < N_CHUNKS - 1)
+                if (!levels[level].is_fast && s > 0 && c < N_CHUNKS - 1)
                     continue;
                 const int n_threads = 1 + (s + c) % 2;
+                const struct ops *ops = levels[level].ops;
                 const uint64_t got = run(subject, ops, sizes[s], n_threads, chunks[c]);
                 n_layouts++;
                 if (got != want)
@@ -101,8 +119,6 @@ static void check_product(struct subject *subject)
                               "%s, tp %d, %d threads, chunks of %d: other bits than scalar, tp 1",
                               ops->name, sizes[s], n_threads, chunks[c]);
             }
-        }
-    }
     printf("  one hash, %016llx, over %d layouts\n", (unsigned long long)want, n_layouts);
 }
 
@@ -128,10 +144,7 @@ TEST(one_hash_with_fourteen_heads_over_two_and_biases)
     check_model("tests/golden/qwen2-uneven", "bfloat16", 70);
 }
 
-TEST(one_hash_with_biases_everywhere)
-{
-    check_model("tests/golden/llama-bias", "bfloat16", 70);
-}
+TEST(one_hash_with_biases_everywhere) { check_model("tests/golden/llama-bias", "bfloat16", 70); }
 
 TEST(one_hash_with_head_dim_24) { check_model("tests/golden/qwen2-untied", "bfloat16", 70); }
 
@@ -191,5 +204,48 @@ TEST(a_sequence_in_a_batch_has_the_bits_that_it_has_alone)
         memory_free(sequences[s].logits);
         memory_free(alone[s]);
     }
+    memory_free(subject.logits);
+}
+
+/* Only some rows of a step are projected: the last ones of two sequences. */
+TEST(wanted_rows_have_the_bits_that_they_have_among_all)
+{
+    struct subject subject = subject_open("tests/golden/llama-16", "bfloat16", 70);
+    const int vocab = subject.config.vocab;
+    float *some[2] = {memory_alloc(logits_bytes(&subject), 1),
+                      memory_alloc(logits_bytes(&subject), 1)};
+    struct sequence sequences[2] = {{.ids = subject.ids, .n_ids = 70, .chunk = 20},
+                                    {.ids = subject.ids, .n_ids = 60, .chunk = 30}};
+    for (int tp_size = 1; tp_size <= 3; tp_size += 2) {
+        struct setup setup = {.folder = subject.folder,
+                              .dtype = subject.dtype,
+                              .tp_size = tp_size,
+                              .n_threads = 1,
+                              .kv_dtype = DTYPE_BF16,
+                              .block_tokens = 16};
+        run(&subject, NULL, tp_size, 1, 70);
+        for (int last_rows = 1; last_rows <= 5; last_rows += 4) {
+            for (int s = 0; s < 2; s++) {
+                memset(some[s], 0xff, logits_bytes(&subject));
+                sequences[s].last_rows = last_rows;
+                sequences[s].logits = some[s];
+            }
+            run_layout(&setup, sequences, 2, vocab);
+            for (int s = 0; s < 2; s++)
+                for (int row = 0; row < sequences[s].n_ids; row++) {
+                    const int left = sequences[s].n_ids - row;
+                    const int in_step = row % sequences[s].chunk + 1;
+                    const size_t at = (size_t)row * (size_t)vocab;
+                    const bool is_last = in_step > sequences[s].chunk - last_rows;
+                    if (is_last || left <= last_rows)
+                        CHECK(memcmp(some[s] + at, subject.logits + at,
+                                     (size_t)vocab * sizeof *some[s]) == 0);
+                    else
+                        CHECK(some[s][at] != some[s][at]); /* untouched */
+                }
+        }
+    }
+    memory_free(some[0]);
+    memory_free(some[1]);
     memory_free(subject.logits);
 }
