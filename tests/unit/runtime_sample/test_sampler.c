@@ -185,3 +185,31 @@ TEST(logprobs_are_raw_and_ranked)
     CHECK_EQ(five.logprob[4].token, 0);
     CHECK_EQ(five.logprob[4].rank, VOCAB);
 }
+
+/* What a seed gives is promised: not only the same in every layout, but the same tomorrow. A
+ * change of this number is a change of docs/numerics.md, "Sampling". */
+TEST(the_picks_of_a_seed_stay_what_they_are)
+{
+    static float logits[VOCAB];
+    struct sampling_params params = params_default();
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    struct device *device = open_device(1);
+    struct sampler *sampler;
+    sampler_create(&sampler, device, VOCAB, &eos_id, 1);
+    for (int i = 0; i < 600; i++) {
+        struct picked picked = {0};
+        fill(logits, VOCAB, (uint64_t)i);
+        params.seed = (uint64_t)i << 30;
+        params.temperature = 0.3f + (float)(i % 5) * 0.4f;
+        params.top_k = i % 3 == 1 ? 40 : 0;
+        params.top_p = i % 4 == 1 ? 0.7f : 1;
+        params.min_p = i % 7 == 1 ? 0.1f : 0;
+        params.repetition_penalty = i % 2 ? 1 : 1.3f;
+        const struct sample_row row = row_of(logits, &params);
+        sampler_pick(sampler, &row, 1, &picked);
+        hash = (hash ^ (uint64_t)picked.token) * 0x100000001b3u;
+    }
+    sampler_destroy(sampler);
+    device_close(device);
+    CHECK_EQ(hash, 4410510586703736995);
+}
