@@ -72,6 +72,7 @@ struct rope_angles_args {
  *   k: [n_blocks][n_kv_heads][block_tokens][head_dim]
  *   v: [n_blocks][n_kv_heads][block_tokens / 2][head_dim][2]    positions in pairs, as operand B
  * dtype BF16 or F32. slot = block * block_tokens + position in the block. */
+enum { MAX_HEAD_DIM = 512 };
 struct kv_cache {
     void *k, *v;
     enum dtype dtype;

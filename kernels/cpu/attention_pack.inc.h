@@ -4,15 +4,13 @@
 #ifndef VEC_LANES
 #include "kernels/cpu/vec_scalar.inc.h"
 #endif
-#include "base/check.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/ops.h"
 
 enum {
-    ATTENTION_CHUNK = 256,   /* positions; part of the numerics, never tuned */
-    ATTENTION_ROWS = 128,    /* of one item: enough to make the packing cheap */
-    ATTENTION_MAX_DIM = 512, /* head_dim, for the scratch memory */
-    IN_PLACE_ROWS = 16,      /* of one token, when the cache is read in place; >= TILE_ROWS */
+    ATTENTION_CHUNK = 256, /* positions; part of the numerics, never tuned */
+    ATTENTION_ROWS = 128,  /* of one item: enough to make the packing cheap */
+    IN_PLACE_ROWS = 16,    /* of one token, when the cache is read in place; >= TILE_ROWS */
     PANEL_BLOCK = K_BLOCK * VEC_LANES,
 };
 
@@ -58,10 +56,9 @@ static inline struct attention_scratch attention_scratch_make(void *memory, int 
 {
     enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + IN_PLACE_ROWS };
     enum { OTHER_FLOATS = IN_PLACE_ROWS * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
-    _Static_assert((FLOATS_PER_DIM * ATTENTION_MAX_DIM + OTHER_FLOATS) * sizeof(float) <=
+    _Static_assert((FLOATS_PER_DIM * MAX_HEAD_DIM + OTHER_FLOATS) * sizeof(float) <=
                        CPU_SCRATCH_BYTES,
                    "attention needs more scratch memory");
-    check(dim <= ATTENTION_MAX_DIM);
     struct attention_scratch s;
     const size_t d = (size_t)dim;
     s.keys = memory;

@@ -6,6 +6,7 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <string.h>
 
 static const struct attention_shape shapes[] = {
     /* one token, the smallest of everything */
@@ -99,6 +100,41 @@ static const struct attention_shape shapes[] = {
      .n_sequences = 1,
      .n_computed = {30},
      .n_new = {5}},
+    /* single tokens, where the cache is read in place: from one position to four chunks, group of 4
+     * and of 7, windows that begin anywhere */
+    {.dtype = DTYPE_BF16,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 8,
+     .n_kv_heads = 2,
+     .head_dim = 64,
+     .block_tokens = 32,
+     .block_step = 5,
+     .n_sequences = 5,
+     .sequence = {0, 1, 2, 3, 4},
+     .n_computed = {0, 31, 300, 777, 1023},
+     .n_new = {1, 1, 1, 1, 1}},
+    {.dtype = DTYPE_BF16,
+     .out_dtype = DTYPE_F32,
+     .n_heads = 14,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .block_tokens = 64,
+     .n_sequences = 4,
+     .sequence = {0, 1, 2, 3},
+     .n_computed = {50, 300, 511, 900},
+     .n_new = {1, 1, 1, 1},
+     .window = 301},
+    /* the widest head */
+    {.dtype = DTYPE_BF16,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 3,
+     .n_kv_heads = 1,
+     .head_dim = MAX_HEAD_DIM,
+     .block_tokens = 16,
+     .n_sequences = 2,
+     .sequence = {0, 1},
+     .n_computed = {255, 0},
+     .n_new = {3, 50}},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -114,7 +150,7 @@ static void check_row(const struct attention_case *c, const char *name, int shap
             test_fail(__FILE__, __LINE__,
                       "%s, shape %d: row %d head %d element %d is %.9g, want %.9g +- %.2g", name,
                       shape, r, h, i, (double)got, want[i], bound[i]);
-        if (got != written[i])
+        if (memcmp(&got, &written[i], sizeof got) != 0)
             test_fail(__FILE__, __LINE__,
                       "%s, shape %d: row %d head %d element %d is %a, by the written order %a",
                       name, shape, r, h, i, (double)got, (double)written[i]);
