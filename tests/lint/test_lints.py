@@ -60,6 +60,7 @@ PLANTED = [
     ("style", "runtime/x.c", body("    localtime(&t);\n"), "localtime() is banned"),
     ("style", "runtime/x.c", body("    n = rand();\n"), "rand() is banned"),
     ("style", "runtime/x.c", body("    system(s);\n"), "system() is banned"),
+    ("style", "runtime/x.c", body("    f = popen(s, \"r\");\n"), "popen() is banned"),
     ("style", "runtime/x.c", body("    p = alloca(9);\n"), "alloca() is banned"),
     ("style", "runtime/x.c", body("    s = getenv(\"HOME\");\n"), "getenv() is banned"),
     ("style", "parallel/x.c", body("    clock_gettime(0, &t);\n"), "clock_gettime() is banned"),
