@@ -207,7 +207,7 @@ TEST(temperature_divides_and_has_a_floor)
     close();
 }
 
-static float close_to(float got, double want) { return fabs((double)got - want) < 1e-6; }
+static bool close_to(float got, double want) { return fabs((double)got - want) < 1e-6; }
 
 TEST(penalties_count_prompt_and_output_as_they_should)
 {

@@ -1,0 +1,109 @@
+/* A worker trusts no plan: rank 0 sends what a test says, rank 1 is a worker that has nothing to
+ * run it with. */
+#include "base/memory.h"
+#include "parallel/ranks.h"
+#include "runtime/plan_broadcast.h"
+#include "runtime/step_plan.h"
+#include "runtime/worker.h"
+#include "tests/test.h"
+#include "tests/unit/parallel/threads.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+static const struct plan_limits limits = {.max_tokens = 8,
+                                          .max_sequences = 2,
+                                          .max_logits = 2,
+                                          .block_tokens = 16,
+                                          .n_kv_blocks = 4,
+                                          .max_model_len = 32,
+                                          .vocab = 10};
+
+struct scene {
+    void *memory;
+    void (*make)(struct step_plan *plan);
+};
+
+static bool run_rank(void *context, int rank, struct error *err)
+{
+    const struct scene *scene = context;
+    const struct ranks_settings settings = {
+        .tp_size = 2,
+        .pp_stages = 1,
+        .comm = "shm",
+        .settings = {.deadline_ns = 10LL * 1000 * 1000 * 1000},
+    };
+    struct ranks ranks;
+    if (!ranks_open_threads(&ranks, scene->memory, rank, &settings, err))
+        return false;
+    bool good;
+    if (rank == 0) {
+        struct step_plan *plan = memory_alloc(1, 2 * plan_max_bytes(&limits));
+        scene->make(plan);
+        good = plan_broadcast(&ranks, plan, err);
+        memory_free(plan);
+    } else {
+        good = worker_run(&ranks, NULL, &limits, err);
+    }
+    ranks_close(&ranks, !good);
+    return good;
+}
+
+/* What the worker says to the plan. */
+static struct error send_plan(void (*make)(struct step_plan *plan))
+{
+    struct error err[MAX_TEST_RANKS];
+    struct scene scene = {shared_memory_map(ranks_threads_bytes(2, 1)), make};
+    run_ranks(2, run_rank, &scene, err);
+    munmap(scene.memory, ranks_threads_bytes(2, 1));
+    return err[1];
+}
+
+static void stop(struct step_plan *plan)
+{
+    plan_begin(plan, 1);
+    plan_add(plan, PLAN_STOP, 0);
+}
+
+static void skip_a_step(struct step_plan *plan)
+{
+    plan_begin(plan, 2);
+    plan_add(plan, PLAN_STOP, 0);
+}
+
+static void too_large(struct step_plan *plan)
+{
+    plan_begin(plan, 1);
+    plan_add(plan, PLAN_TOKEN, plan_max_bytes(&limits));
+}
+
+static void incomplete(struct step_plan *plan)
+{
+    static const int32_t tokens[] = {1, 2};
+    plan_begin(plan, 1);
+    memcpy(plan_add(plan, PLAN_TOKEN, sizeof tokens), tokens, sizeof tokens);
+    plan->n_tokens = 2;
+    plan->n_sequences = 1;
+    plan->n_blocks = 1;
+}
+
+static void check_refused(void (*make)(struct step_plan *plan), const char *part)
+{
+    const struct error err = send_plan(make);
+    CHECK_EQ(err.kind, ERROR_PEER);
+    if (strstr(err.text, part) == NULL)
+        test_fail(__FILE__, __LINE__, "\"%s\" does not say %s", err.text, part);
+}
+
+TEST(a_worker_ends_when_the_plan_says_stop) { CHECK_EQ(send_plan(stop).kind, ERROR_NONE); }
+
+TEST(a_worker_refuses_a_plan_that_is_not_the_next_one)
+{
+    check_refused(skip_a_step, "of step 2, want 1");
+}
+
+TEST(a_worker_refuses_a_plan_that_is_too_large_or_incomplete)
+{
+    check_refused(too_large, "step plan: ");
+    check_refused(incomplete, "no section first_row");
+}
