@@ -1,6 +1,7 @@
 /* One answer at every scale: twelve different requests, through the whole engine, in every layout
  * of ranks, threads, kernels, chunks and neighbours: the same tokens and the same bits of their
  * log-probabilities. */
+#include "base/system.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_engine/job.h"
 
@@ -39,10 +40,10 @@ struct layout {
     int max_tokens, max_sequences, n_kv_blocks;
 };
 
-static void run(const struct layout *layout, struct answer *answers)
+static void run(const char *folder, const struct layout *layout, struct answer *answers)
 {
     static struct job job;
-    const struct job_settings settings = {.folder = SOURCE_DIR "/tests/golden/llama-bf16",
+    const struct job_settings settings = {.folder = folder,
                                           .dtype = "auto",
                                           .kernels = layout->kernels,
                                           .tp_size = layout->tp_size,
@@ -59,11 +60,29 @@ static void run(const struct layout *layout, struct answer *answers)
     job_close(&job, false);
 }
 
+/* The first layout is the measure of the others. */
+static void compare(const char *folder, const struct layout *layouts, int n_layouts)
+{
+    static struct answer want[N_REQUESTS], got[N_REQUESTS];
+    make_requests();
+    run(folder, &layouts[0], want);
+    for (int i = 0; i < N_REQUESTS; i++) {
+        CHECK_EQ(want[i].n_ends, 1);
+        CHECK_EQ(want[i].n_tokens, params[i].max_tokens);
+    }
+    for (int k = 1; k < n_layouts; k++) {
+        run(folder, &layouts[k], got);
+        for (int i = 0; i < N_REQUESTS; i++)
+            if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+                test_fail(__FILE__, __LINE__, "layout %d: request %d has another answer", k, i);
+    }
+}
+
 TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
 {
     static const struct layout layouts[] = {
-        {1, 1, "scalar", 1024, 12, 96}, /* all at once, on plain kernels: the measure */
-        {1, 1, NULL, 1024, 1, 96},      /* one after the other */
+        {1, 1, "scalar", 1024, 12, 96},                          /* all at once, on plain kernels */
+        {1, 1, NULL, 1024, 1, 96},                               /* one after the other */
         {1, 2, NULL, 1024, 12, 96},     {1, 1, NULL, 1, 3, 96},  /* a token a step */
         {1, 1, NULL, 7, 12, 96},                                 /* chunks */
         {1, 2, NULL, 64, 5, 96},        {1, 1, NULL, 64, 12, 7}, /* a cache with room for one of the
@@ -72,18 +91,18 @@ TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
         {3, 1, NULL, 64, 12, 96}, /* an odd number */
         {4, 1, NULL, 1024, 2, 96},
     };
-    static struct answer want[N_REQUESTS], got[N_REQUESTS];
-    make_requests();
-    run(&layouts[0], want);
-    for (int i = 0; i < N_REQUESTS; i++) {
-        CHECK_EQ(want[i].n_ends, 1);
-        CHECK_EQ(want[i].n_tokens, params[i].max_tokens);
-    }
-    for (size_t k = 1; k < sizeof layouts / sizeof *layouts; k++) {
-        run(&layouts[k], got);
-        for (int i = 0; i < N_REQUESTS; i++)
-            if (memcmp(&got[i], &want[i], sizeof *got) != 0)
-                test_fail(__FILE__, __LINE__, "layout %d: request %d has another answer", (int)k,
-                          i);
-    }
+    compare(SOURCE_DIR "/tests/golden/llama-bf16", layouts, sizeof layouts / sizeof *layouts);
+}
+
+/* Eight heads: more ranks, and a number that cuts the tree of sums unevenly. */
+TEST(the_demo_model_answers_the_same_on_one_five_and_eight_ranks)
+{
+    static const struct layout layouts[] = {
+        {1, 2, NULL, 1024, 12, 96},
+        {5, 1, NULL, 64, 12, 96},
+        {8, 1, NULL, 1024, 4, 40},
+    };
+    if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
+        SKIP("demo/model has no weights");
+    compare(SOURCE_DIR "/demo/model", layouts, sizeof layouts / sizeof *layouts);
 }
