@@ -3,12 +3,17 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "kernels/ops.h"
 #include "runtime/model/family.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+_Static_assert((int)MODEL_MAX_HEAD_DIM <= (int)MAX_HEAD_DIM &&
+                   (int)MODEL_MAX_HEAD_DIM <= 2 * (int)ROPE_MAX_HALF,
+               "a head that is taken here can be computed");
 
 static bool get_size(const json_t *json, const char *key, bool required, int max, int *out,
                      struct error *err)
