@@ -78,6 +78,6 @@ bool slot_present(const struct slot *slot, const struct model_config *config)
     case UNLESS_TIED:
         return !config->tied;
     }
-    check(!"a presence without a case");
+    check(false); /* a presence without a case */
     return false;
 }

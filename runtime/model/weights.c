@@ -58,7 +58,7 @@ static int64_t whole(const struct model_config *config, enum dimension dimension
     case DIM_VOCAB:
         return config->vocab;
     }
-    check(!"a dimension without a case");
+    check(false); /* a dimension without a case */
     return 0;
 }
 

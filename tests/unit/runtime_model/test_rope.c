@@ -66,8 +66,8 @@ TEST(rope_linear_in_both_spellings)
     static const char *const keys[] = {
         "\"head_dim\": 64, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.5}",
         "\"head_dim\": 64, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.5}",
-        "\"head_dim\": 64, \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2.5, "
-        "\"rope_theta\": 10000.0}"};
+        ("\"head_dim\": 64, \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2.5, "
+         "\"rope_theta\": 10000.0}")};
     for (int i = 0; i < 3; i++)
         check_reference(&(struct reference){keys[i],
                                             32,
