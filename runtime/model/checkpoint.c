@@ -151,13 +151,16 @@ bool checkpoint_open(struct checkpoint *out, const char *folder, struct error *e
     if (!make_path(path, folder, single_name, err))
         return false;
     if (file_exists(path)) {
+        out->path = memory_copy_text(path);
         out->file = memory_alloc(1, sizeof *out->file);
         return open_file(out, folder, single_name, err);
     }
     if (!make_path(path, folder, index_name, err))
         return false;
-    if (file_exists(path))
+    if (file_exists(path)) {
+        out->path = memory_copy_text(path);
         return open_index(out, folder, path, err);
+    }
     return refuse_folder(folder, err);
 }
 
@@ -166,6 +169,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
     for (int i = 0; i < checkpoint->n_files; i++)
         safetensors_close(&checkpoint->file[i]);
     memory_free(checkpoint->file);
+    memory_free(checkpoint->path);
     *checkpoint = (struct checkpoint){0};
 }
 

@@ -13,6 +13,7 @@ struct error;
 enum { CHECKPOINT_MAX_FILES = 1024, CHECKPOINT_MAX_TENSORS = 200000 };
 
 struct checkpoint {
+    char *path;               /* of the one file, or of the index: what messages name */
     struct safetensors *file; /* [n_files] */
     int n_files, n_tensors;
 };

@@ -96,11 +96,12 @@ static bool scan_slot(void *context, const struct slot *slot, const char *name,
 {
     const struct scan *scan = context;
     const struct weight_shape shape = weight_shape_of(scan->model, slot);
+    const struct tensor *tensor = checkpoint_find(&scan->model->files->checkpoint, name);
     for (int64_t row = 0; row < shape.n_rows; row++) {
         if (!row_is_finite(weight, row, shape.n_columns))
             return error_set(scan->err, ERROR_INPUT,
                              "%s: tensor %s has a NaN or an infinity (row %lld of this rank)",
-                             scan->model->files->checkpoint.file[0].path, name, (long long)row);
+                             tensor->file->path, name, (long long)row);
     }
     return true;
 }

@@ -304,6 +304,6 @@ bool weights_load(struct model *model, const char *dtype, struct error *err)
     weights_visit(model, check_slot, &load);
     find_extra(&load);
     if (!problems_none(&load.problems, err))
-        return error_in(err, "%s", model->files->checkpoint.file[0].path);
+        return error_in(err, "%s", model->files->checkpoint.path);
     return choose_compute(model, dtype, err) && place(model, err);
 }

@@ -55,6 +55,8 @@ TEST(two_files_with_an_index_open)
     small_write_tensors(&model, "two.safetensors", 5, model.n_tensors);
     write_index(&model, 5, "two.safetensors");
     check_opens(&model);
+    small_write_config(&model, "\"hidden_size\": 128");
+    check_refused(&model, ERROR_INPUT, index_name, "is [64], want [128]", (char *)NULL);
     small_remove(&model);
 }
 
