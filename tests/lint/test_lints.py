@@ -96,7 +96,7 @@ FINE = [
 
 
 # One result of CTest per kind of end, and what tests/count.awk must make of them.
-RESULTS = """<testsuite name="(empty)" tests="6">
+RESULTS = """<testsuite name="(empty)" tests="8">
 \t<testcase name="whole" classname="whole" time="0.1" status="run">
 \t\t<system-out>  because there is no GPU here
 SKIP needs_a_gpu
@@ -111,6 +111,17 @@ ok   adds
 \t\t<system-out>3 passed, 2 failed, 0 skipped</system-out>
 \t<testcase name="left_early" classname="left_early" time="0.1" status="fail">
 \t\t<system-out>1 passed, 0 failed, 0 skipped</system-out>
+\t<testcase name="python" classname="python" time="0.1" status="fail">
+\t\t<system-out>..s.FE
+Ran 6 tests in 0.100s
+
+FAILED (failures=1, errors=1, skipped=1)
+</system-out>
+\t<testcase name="python_too" classname="python_too" time="0.1" status="run">
+\t\t<system-out>.
+Ran 1 test in 0.100s
+
+OK</system-out>
 \t<testcase name="script" classname="script" time="0.1" status="run">
 \t\t<system-out>fine</system-out>
 \t<testcase name="format" classname="format" time="0.1" status="notrun">
@@ -120,8 +131,9 @@ COUNTED = """skipped: whole: SKIP needs_a_gpu because there is no GPU here
 failed: crashed (1)
 failed: wrong (2)
 failed: left_early (1)
+failed: python (2)
 skipped: format: SKIP: no clang-format 14 here
-7 passed, 4 failed, 2 skipped
+11 passed, 6 failed, 3 skipped
 """
 
 
