@@ -73,6 +73,12 @@ static bool run_engine(struct job *job, struct rank_parts *p, const struct plan_
     return good;
 }
 
+static bool open_device(struct device **out, const struct job_settings *s, struct error *err)
+{
+    return s->ops != NULL ? device_open_cpu_ops(out, s->ops, s->n_threads, 0, err)
+                          : device_open_cpu(out, s->kernels, s->n_threads, 0, err);
+}
+
 static bool run_rank(void *context, int rank, struct error *err)
 {
     struct job *job = context;
@@ -85,7 +91,7 @@ static bool run_rank(void *context, int rank, struct error *err)
     };
     struct rank_parts p = {0};
     bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
-                device_open_cpu(&p.device, s->kernels, s->n_threads, 0, err) &&
+                open_device(&p.device, s, err) &&
                 model_open(&p.model, s->folder, s->dtype, rank, s->tp_size, err);
     if (good) {
         const struct plan_limits limits = limits_of(s, p.model);

@@ -8,10 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ops;
+
 enum { JOB_MAX_REQUESTS = 40, JOB_MAX_TOKENS = 480, JOB_MAX_LOGPROBS = 6 };
 
 struct job_settings {
     const char *folder, *dtype, *kernels; /* kernels NULL: the best */
+    const struct ops *ops;                /* instead of `kernels`, where not NULL */
     int tp_size, n_threads;
     int max_tokens, max_sequences, max_model_len, n_kv_blocks; /* of a step, of the engine */
     const int32_t *eos_id;
