@@ -29,7 +29,7 @@ enum {
     LANES = 16,
     PAIRS = K_BLOCK / 2,
     STEP_BLOCKS = 4, /* of K_BLOCK in a step of K */
-    FEW_TOKENS = 8,
+    FEW_TOKENS = 4,  /* each count of tokens is compiled on its own */
     FEW_K_STEP = 2048,
 };
 
@@ -360,18 +360,6 @@ static void accumulate_few(const struct matmul_block *block)
             break;
         case 3:
             multiply_few(c, c_stride, block, row, x, 3);
-            break;
-        case 4:
-            multiply_few(c, c_stride, block, row, x, 4);
-            break;
-        case 5:
-            multiply_few(c, c_stride, block, row, x, 5);
-            break;
-        case 6:
-            multiply_few(c, c_stride, block, row, x, 6);
-            break;
-        case 7:
-            multiply_few(c, c_stride, block, row, x, 7);
             break;
         default:
             multiply_few(c, c_stride, block, row, x, FEW_TOKENS);

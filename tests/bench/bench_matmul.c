@@ -214,6 +214,7 @@ int main(int argc, char **argv)
 {
     struct error err = {0};
     struct bench bench = {0};
+    setvbuf(stdout, NULL, _IOLBF, 0); /* it takes minutes */
     if (!fill(&bench, &err)) {
         fprintf(stderr, "bench_matmul: %s\n", err.text);
         return 1;
