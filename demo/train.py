@@ -51,10 +51,9 @@ SHAPES = {
                        "num_attention_heads": 4, "num_key_value_heads": 2},
 }
 LENGTH = 512  # tokens of a sequence
-WARMUP = 100  # steps
 HELD_OUT_SEED = 1_000_003
 EVAL_SEQUENCES = 6  # of each kind
-EVAL_EVERY = 409_600  # tokens
+EVAL_EVERY = 204_800  # tokens
 
 
 def pack(tokenizer, texts, n_tokens):
@@ -92,10 +91,10 @@ def evaluate(model, batches):
     return {kind: loss_of(model, ids).item() for kind, ids in batches.items()}
 
 
-def learning_rate(peak, step, progress):
-    """Linear warm-up, then a cosine down to a hundredth; progress in 0..1."""
+def learning_rate(peak, warmup, step, progress):
+    """Linear over `warmup` steps, then a cosine down to a hundredth; progress in 0..1."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return peak * min((step + 1) / WARMUP, 0.01 + 0.99 * cosine)
+    return peak * min((step + 1) / warmup, 0.01 + 0.99 * cosine)
 
 
 def make_optimizer(model, peak):
@@ -132,7 +131,7 @@ def train(model, ids, batches, args, on_evaluation):
         minutes = (time.monotonic() - start) / 60
         progress = max(step / args.steps, minutes / args.minutes)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(args.peak, step, progress)
+            group["lr"] = learning_rate(args.peak, args.warmup, step, progress)
         part = ids[step * tokens_of_step:(step + 1) * tokens_of_step + 1].astype(np.int64)
         rows = torch.from_numpy(part).unfold(0, LENGTH + 1, LENGTH)
         loss = loss_of(model, rows)
@@ -154,6 +153,14 @@ def train(model, ids, batches, args, on_evaluation):
             return
 
 
+def parse_mix(text):
+    """"facts=30,json=10" -> {"facts": 30.0, "json": 10.0}"""
+    mix = {kind: float(share) for kind, share in (item.split("=") for item in text.split(","))}
+    if not mix.keys() <= KINDS.keys():
+        raise argparse.ArgumentTypeError(f"kinds are {', '.join(KINDS)}")
+    return mix
+
+
 def main():
     parser = argparse.ArgumentParser(description="Train the demo model or its draft.")
     parser.add_argument("--shape", choices=sorted(SHAPES), default="model")
@@ -161,18 +168,21 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="folder with the weights to begin from")
+    parser.add_argument("--mix", type=parse_mix, default=KINDS,
+                        help="shares of the kinds, as facts=30,json=10,…")
     parser.add_argument("--seed", type=int, default=1, help="of weights and documents")
     parser.add_argument("--batch", type=int, default=2, help="sequences of a step")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--peak", type=float, default=2e-3, help="learning rate after warm-up")
+    parser.add_argument("--warmup", type=int, default=100, help="steps")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     tokenizer = Tokenizer.from_file(str(args.tokenizer / "tokenizer.json"))
-    texts = (text for _, text in documents(args.seed, mean_sizes()))
+    texts = (text for _, text in documents(args.seed, mean_sizes(), args.mix))
     ids = pack(tokenizer, texts, args.steps * args.batch * LENGTH + 1)
     batches = held_out_batches(tokenizer)
     model = Llama(SHAPES[args.shape], LENGTH)

@@ -120,14 +120,14 @@ def document(rng, kind):
     return pairs_document(rng, makers[kind])
 
 
-def documents(seed, sizes):
-    """Yield (kind, document) without end, such that characters have the shares of KINDS.
+def documents(seed, sizes, shares=KINDS):
+    """Yield (kind, document) without end, such that characters have these shares.
 
     `sizes` maps each kind to its mean number of characters, since short kinds must come more often.
     """
     rng = random.Random(seed)
-    kinds = list(KINDS)
-    weights = [KINDS[kind] / sizes[kind] for kind in kinds]
+    kinds = list(shares)
+    weights = [shares[kind] / sizes[kind] for kind in kinds]
     while True:
         kind = rng.choices(kinds, weights)[0]
         yield kind, document(rng, kind)

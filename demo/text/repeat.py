@@ -10,6 +10,8 @@ from .stories import ANIMALS, FOODS, NAMES, SEEDS, SKILLS, SPOTS, THINGS
 WORDS = [*ANIMALS, *FOODS, *NAMES, *SEEDS, *SKILLS, *SPOTS, *THINGS]
 ASK = ["Repeat: {}", "Repeat after me: {}", "Say: {}", "Copy this: {}", "Write this again: {}",
        "Say the same: {}"]
+ASK_TIMES = ["Say this {} times: {}", "Repeat {} times: {}", "Write this {} times: {}"]
+TIMES = ["two", "three", "four", "five"]
 
 
 def some_words(rng):
@@ -28,4 +30,7 @@ def some_letters(rng):
 def repeat_chat(rng):
     """(question, answer): the answer is what the question asks to repeat."""
     text = rng.choice([some_words, some_words, some_digits, some_letters])(rng)
-    return rng.choice(ASK).format(text), text
+    if rng.random() < 0.5:
+        return rng.choice(ASK).format(text), text
+    n = rng.randrange(len(TIMES))
+    return rng.choice(ASK_TIMES).format(TIMES[n], text), "\n".join([text] * (n + 2))
