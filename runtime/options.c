@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name, *summary;
@@ -144,19 +145,27 @@ static bool is_choice(const char *choices, const char *text)
 
 static bool parse_flag(const char *where, const char *text, bool *out, struct error *err)
 {
-    *out = strcmp(text, "true") == 0 || strcmp(text, "1") == 0 || strcmp(text, "yes") == 0;
-    if (*out || strcmp(text, "false") == 0 || strcmp(text, "0") == 0 || strcmp(text, "no") == 0)
-        return true;
+    static const char *const words[2][4] = {{"false", "no", "off", "0"},
+                                            {"true", "yes", "on", "1"}};
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 4; k++)
+            if (strcasecmp(text, words[i][k]) == 0) {
+                *out = i == 1;
+                return true;
+            }
     return error_set(err, ERROR_INPUT, "%s: '%s' is neither true nor false", where, text);
 }
 
 static void list_add(struct options *out, struct option_list *list, const char *text)
 {
-    const char **items = arena_alloc(&out->arena, (size_t)list->n + 1, sizeof *items);
-    if (list->n > 0)
-        memcpy(items, list->item, (size_t)list->n * sizeof *items);
-    items[list->n++] = text;
-    list->item = items;
+    if ((list->n & (list->n - 1)) == 0) { /* full: its room is the power of two from n on */
+        const size_t n = (size_t)list->n, room = n ? 2 * n : 1;
+        const char **items = arena_alloc(&out->arena, room, sizeof *items);
+        if (n > 0)
+            memcpy(items, list->item, n * sizeof *items);
+        list->item = items;
+    }
+    list->item[list->n++] = text;
 }
 
 bool option_set(struct options *out, const struct option *option, const char *where,

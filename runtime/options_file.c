@@ -1,6 +1,9 @@
 /* --config FILE: a YAML mapping of option names to values, one document. Keys are the long names
  * without the dashes (tensor-parallel-size or tensor_parallel_size), or the other key of the
- * table. A list sets an option that may be repeated once for each item. */
+ * table. A list sets an option that may be repeated once for each item.
+ *
+ * The file is read event by event and refused at the first one that has no place in this form:
+ * building the tree first would cost libyaml a time that is quadratic in the depth. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
@@ -12,6 +15,37 @@
 
 enum { MAX_FILE_BYTES = 1 << 20 }; /* a file of options is a page; more is a mistake */
 
+struct reader {
+    struct options *out;
+    const char *path;
+    yaml_parser_t parser;
+    yaml_event_t event;  /* the last one read */
+    uint64_t from_file;  /* bit i: the file has set option i of the table */
+    bool model_was_here; /* a key for MODEL was read */
+};
+
+static bool refuse(const struct reader *r, const char *what, struct error *err)
+{
+    return error_set(err, ERROR_INPUT, "%s:%zu: %s", r->path, r->event.start_mark.line + 1, what);
+}
+
+static bool next_event(struct reader *r, struct error *err)
+{
+    yaml_event_delete(&r->event);
+    if (yaml_parser_parse(&r->parser, &r->event))
+        return true;
+    return error_set(err, ERROR_INPUT, "%s:%zu: no YAML: %s", r->path,
+                     r->parser.problem_mark.line + 1,
+                     r->parser.problem ? r->parser.problem : "unreadable");
+}
+
+static bool next_is(struct reader *r, yaml_event_type_t type, const char *otherwise,
+                    struct error *err)
+{
+    return next_event(r, err) && (r->event.type == type || refuse(r, otherwise, err));
+}
+
+/* What only the command line can say has no key. */
 static const struct option *find_key(struct options *out, const char *key)
 {
     char *name = arena_alloc(&out->arena, strlen(key) + 3, 1);
@@ -23,66 +57,93 @@ static const struct option *find_key(struct options *out, const char *key)
         if (option_table[i].key != NULL && strcmp(option_table[i].key, key) == 0 &&
             (option_table[i].commands >> out->command & 1) != 0)
             option = &option_table[i];
+    if (option != NULL &&
+        (strcmp(option->name, "--config") == 0 || strcmp(option->name, "--help") == 0))
+        return NULL;
     return option;
 }
 
-static bool set_scalar(struct options *out, const struct option *option, const char *path,
-                       const yaml_node_t *node, struct error *err)
+/* The text of the last event; `otherwise` says what is wanted when it is no text. */
+static bool read_text(const struct reader *r, const char **text, const char *otherwise,
+                      struct error *err)
 {
-    char where[300];
-    snprintf(where, sizeof where, "%s:%zu: %s", path, node->start_mark.line + 1, option->name + 2);
-    if (node->type != YAML_SCALAR_NODE)
-        return error_set(err, ERROR_INPUT, "%s: want one value", where);
-    return option_set(out, option, where, (const char *)node->data.scalar.value, err);
+    if (r->event.type != YAML_SCALAR_EVENT)
+        return refuse(r, otherwise, err);
+    *text = (const char *)r->event.data.scalar.value;
+    return strlen(*text) == r->event.data.scalar.length || refuse(r, "a NUL character", err);
 }
 
-static bool set_pair(struct options *out, const char *path, yaml_document_t *document,
-                     const yaml_node_pair_t *pair, struct error *err)
+static bool read_value(const struct reader *r, const struct option *option, bool wanted,
+                       struct error *err)
 {
-    const yaml_node_t *key = yaml_document_get_node(document, pair->key);
-    const yaml_node_t *value = yaml_document_get_node(document, pair->value);
-    if (key->type != YAML_SCALAR_NODE)
-        return error_set(err, ERROR_INPUT, "%s:%zu: a key must be a name", path,
-                         key->start_mark.line + 1);
-    const char *name = (const char *)key->data.scalar.value;
-    if (strcmp(name, "model") == 0 || strcmp(name, "model_name_or_path") == 0) {
-        if (value->type != YAML_SCALAR_NODE)
-            return error_set(err, ERROR_INPUT, "%s:%zu: %s wants a path", path,
-                             value->start_mark.line + 1, name);
-        if (out->model == NULL)
-            out->model = arena_copy_text(&out->arena, (const char *)value->data.scalar.value,
-                                         value->data.scalar.length);
-        return true;
-    }
-    const struct option *option = find_key(out, name);
+    const char *text;
+    char otherwise[80], where[300];
+    snprintf(otherwise, sizeof otherwise, "%s: want one value", option->name + 2);
+    if (!read_text(r, &text, otherwise, err))
+        return false;
+    snprintf(where, sizeof where, "%s:%zu: %s", r->path, r->event.start_mark.line + 1,
+             option->name + 2);
+    return !wanted || option_set(r->out, option, where, text, err);
+}
+
+static bool read_option(struct reader *r, const struct option *option, struct error *err)
+{
+    const uint64_t bit = (uint64_t)1 << (option - option_table);
+    if (r->from_file & bit)
+        return refuse(r, "this option is in the file twice", err);
+    const bool wanted = (r->out->given & bit) == 0; /* else the command line wins */
+    r->from_file |= bit;
+    if (!next_event(r, err))
+        return false;
+    if (option->kind != OPTION_LIST || r->event.type != YAML_SEQUENCE_START_EVENT)
+        return read_value(r, option, wanted, err);
+    while (next_event(r, err) && r->event.type != YAML_SEQUENCE_END_EVENT)
+        if (!read_value(r, option, wanted, err))
+            return false;
+    return err->kind == ERROR_NONE;
+}
+
+static bool read_model(struct reader *r, struct error *err)
+{
+    const char *path;
+    if (r->model_was_here)
+        return refuse(r, "the model is in the file twice", err);
+    r->model_was_here = true;
+    if (!next_event(r, err) || !read_text(r, &path, "the model wants a path", err))
+        return false;
+    if (r->out->model == NULL)
+        r->out->model = arena_copy_text(&r->out->arena, path, strlen(path));
+    return true;
+}
+
+/* The key is the last event. */
+static bool read_pair(struct reader *r, struct error *err)
+{
+    const char *key;
+    if (!read_text(r, &key, "a key must be a name", err))
+        return false;
+    if (strcmp(key, "model") == 0 || strcmp(key, "model_name_or_path") == 0)
+        return read_model(r, err);
+    const struct option *option = find_key(r->out, key);
     if (option == NULL)
-        return error_set(err, ERROR_INPUT, "%s:%zu: unknown key %s; see --help=all", path,
-                         key->start_mark.line + 1, name);
-    if (options_is_given(out, option->name))
-        return true; /* the command line wins, and the first of two lines */
-    out->given |= (uint64_t)1 << (option - option_table);
-    if (value->type != YAML_SEQUENCE_NODE || option->kind != OPTION_LIST)
-        return set_scalar(out, option, path, value, err);
-    for (const yaml_node_item_t *item = value->data.sequence.items.start;
-         item < value->data.sequence.items.top; item++)
-        if (!set_scalar(out, option, path, yaml_document_get_node(document, *item), err))
-            return false;
-    return true;
+        return error_set(err, ERROR_INPUT, "%s:%zu: unknown key %s; see --help=all", r->path,
+                         r->event.start_mark.line + 1, key);
+    return read_option(r, option, err);
 }
 
-static bool set_document(struct options *out, const char *path, yaml_document_t *document,
-                         struct error *err)
+static bool read_stream(struct reader *r, struct error *err)
 {
-    const yaml_node_t *root = yaml_document_get_root_node(document);
-    if (root == NULL)
+    if (!next_event(r, err) || !next_event(r, err)) /* of the stream, of the document */
+        return false;
+    if (r->event.type == YAML_STREAM_END_EVENT)
         return true; /* an empty file sets nothing */
-    if (root->type != YAML_MAPPING_NODE)
-        return error_set(err, ERROR_INPUT, "%s: want `key: value` lines", path);
-    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
-         pair < root->data.mapping.pairs.top; pair++)
-        if (!set_pair(out, path, document, pair, err))
+    if (!next_is(r, YAML_MAPPING_START_EVENT, "want `key: value` lines", err))
+        return false;
+    while (next_event(r, err) && r->event.type != YAML_MAPPING_END_EVENT)
+        if (!read_pair(r, err))
             return false;
-    return true;
+    return err->kind == ERROR_NONE && next_event(r, err) &&
+           next_is(r, YAML_STREAM_END_EVENT, "a second document", err);
 }
 
 bool options_read_file(struct options *out, const char *path, struct error *err)
@@ -91,22 +152,16 @@ bool options_read_file(struct options *out, const char *path, struct error *err)
     size_t n_bytes;
     if (!file_read(&text, &n_bytes, path, MAX_FILE_BYTES, err))
         return false;
-    yaml_parser_t parser;
-    yaml_document_t document;
-    bool done = false;
-    if (!yaml_parser_initialize(&parser)) {
-        error_set(err, ERROR_SYSTEM, "%s: no memory for the YAML parser", path);
-    } else {
-        yaml_parser_set_input_string(&parser, (const unsigned char *)text, n_bytes);
-        if (yaml_parser_load(&parser, &document)) {
-            done = set_document(out, path, &document, err);
-            yaml_document_delete(&document);
-        } else {
-            error_set(err, ERROR_INPUT, "%s:%zu: no YAML: %s", path, parser.problem_mark.line + 1,
-                      parser.problem ? parser.problem : "unreadable");
-        }
-        yaml_parser_delete(&parser);
+    struct reader reader = {.out = out, .path = path};
+    bool good = yaml_parser_initialize(&reader.parser) != 0 ||
+                error_set(err, ERROR_SYSTEM, "%s: no memory for the YAML parser", path);
+    if (good) {
+        yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, n_bytes);
+        good = read_stream(&reader, err);
+        out->given |= reader.from_file;
+        yaml_event_delete(&reader.event);
+        yaml_parser_delete(&reader.parser);
     }
     memory_free(text);
-    return done;
+    return good;
 }

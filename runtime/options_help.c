@@ -56,9 +56,10 @@ void options_print_help(FILE *out, enum command command, bool all)
 void options_print_markdown(FILE *out)
 {
     fprintf(out, "# Options\n\nMade by `phalanx --help=markdown` from runtime/options_table.c; a "
-                 "test compares the two.\n\nEvery option can stand in a YAML file "
-                 "(`--config FILE`) under its name without the dashes. The command line\nwins over "
-                 "the file, the file over the default. Sizes take k, m, g (thousands) and K, M, G "
+                 "test compares the two.\n\nEvery option but --config and --help can "
+                 "stand in a YAML file (`--config FILE`) under its name without the\ndashes. The "
+                 "command line wins over the file, the file over the default. Sizes take k, m, g "
+                 "(thousands) and K, M, G "
                  "(1024).\n");
     const char *section = "";
     for (int i = 0; i < n_options; i++) {

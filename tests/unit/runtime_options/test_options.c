@@ -132,7 +132,52 @@ TEST(mistakes_in_a_file_are_named_with_their_line)
     file_says("model: dir\n\nmax_tokens: many\n", "", ":3: max-tokens: 'many' is no whole number");
     file_says("model: dir\nseed: [1, 2]\n", "", ":2: seed: want one value");
     file_says("- a\n- b\n", "", "want `key: value` lines");
-    file_says("a: [\n", "", "no YAML");
+    file_says("model: [\n", "", "want");
+    file_says("model: \"\n", "", "no YAML");
+    file_says("seed: 1\nmodel: dir\nseed: 2\n", "", ":3: this option is in the file twice");
+    file_says("max_tokens: 1\nmax_new_tokens: 2\n", "", ":2: this option is in the file twice");
+    file_says("model: a\nmodel: b\n", "", ":2: the model is in the file twice");
+    file_says("model: dir\n---\nseed: 1\n", "", "a second document");
+    file_says("stop: \"a\\0b\"\n", "", ":1: a NUL character");
+    file_says("stop: [[a]]\n", "", ":1: stop: want one value");
+    file_says("stop: &a [b]\nprompt: *a\n", "", ":2: prompt: want one value");
+    file_says("help: true\n", "", "unknown key help");
+    file_says("config: f.yaml\n", "", "unknown key config");
+}
+
+/* Each would take minutes or gigabytes if it were read as a tree, or copied for each item. */
+TEST(a_hostile_file_costs_no_more_than_its_size)
+{
+    enum { N = 1000000, ITEMS = 20000 };
+    static char text[N + 1];
+    struct options options;
+    struct error err;
+    for (int i = 0; i < N; i++)
+        text[i] = '[';
+    file_says(text, "", "want `key: value` lines");
+    memcpy(text, "model: ", 7);
+    file_says(text, "", "the model wants a path");
+
+    CHECK(parse(&options, COMMAND_GENERATE, "dir", &err));
+    for (int i = 0; i < ITEMS; i++)
+        CHECK(option_set(&options, option_find("--prompt", COMMAND_GENERATE), "", "a", &err));
+    CHECK_EQ(options.prompt.n, ITEMS);
+    CHECK_STR(options.prompt.item[ITEMS - 1], "a");
+    CHECK(options.arena.total_bytes < 200 * ITEMS);
+    options_release(&options);
+}
+
+TEST(flags_take_the_words_of_yaml)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_GENERATE, "dir --json=True --ignore-eos=on", &err));
+    CHECK(options.json && options.ignore_eos);
+    options_release(&options);
+    CHECK(parse(&options, COMMAND_GENERATE, "dir --skip-special-tokens=FALSE", &err));
+    CHECK(!options.skip_special_tokens);
+    options_release(&options);
+    refuses(COMMAND_GENERATE, "dir --json=maybe", "neither true nor false");
 }
 
 TEST(ranks_get_the_values_of_the_gateway)
