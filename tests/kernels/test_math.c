@@ -107,3 +107,28 @@ TEST(sin_and_cos_of_zero_and_nan)
     math_sincos(NAN, &sin, &cos);
     CHECK(isnan(sin) && isnan(cos));
 }
+
+/* Results of other machines and other versions are compared with ours bit by bit, so a change of
+ * these functions that is still accurate is a change of the numerics (docs/numerics.md). */
+TEST(exp_log_sin_and_cos_keep_their_bits)
+{
+    cpu_float_mode_set();
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over 32-bit words */
+    for (uint32_t i = 0; i < 1u << 20; i++) {
+        const float x = of_bits(i << 12 | (i * 2654435761u >> 20));
+        float of_x[4] = {0, 0, 0, 0};
+        if (x >= -100 && x <= 100)
+            of_x[0] = math_exp(x);
+        if (x >= 0x1p-126f && x < INFINITY)
+            of_x[1] = math_log(x);
+        if (fabsf(x) <= 0x1p24f)
+            math_sincos(x, &of_x[2], &of_x[3]);
+        for (int j = 0; j < 4; j++) {
+            uint32_t bits;
+            memcpy(&bits, &of_x[j], sizeof bits);
+            hash = (hash ^ bits) * 0x100000001b3u;
+        }
+    }
+    if (hash != 0xa97ceb9a4340cc61u)
+        test_fail(__FILE__, __LINE__, "the hash is %#llx", (unsigned long long)hash);
+}
