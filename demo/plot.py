@@ -14,10 +14,10 @@ KINDS = ["story", "story_chat", "facts", "arithmetic", "json", "repeat"]
 
 
 def read(path):
-    """{column: list of floats}"""
+    """{column: list of floats}; what a run did not measure is NaN"""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {key: [float(row[key]) for row in rows] for key in rows[0]}
+    return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]}
 
 
 def draw(axes, log, title):

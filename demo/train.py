@@ -3,8 +3,8 @@
 
     train.py --shape model --tokenizer DIR --out DIR --log FILE.csv [--start DIR] [--minutes M]
 
-Documents of demo/text are packed end to end into sequences of 512 tokens; no document is seen
-twice. The loss counts every token, questions too: all of the text is ours, and a quarter of a
+Documents of demo/text are packed end to end into sequences of 512 tokens; the stream does not
+repeat. The loss counts every token, questions too: all of the text is ours, and a quarter of a
 sequence without loss would be a quarter of the time wasted. Matrix products run in bf16 (autocast),
 weights and optimizer in float32. The learning rate follows a cosine over the steps, or over the
 minutes if those run out first, so that a run on a busy machine still ends well. At each evaluation

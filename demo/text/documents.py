@@ -12,7 +12,9 @@ BEGIN, END = "<|begin_of_text|>", "<|end_of_text|>"
 IM_START, IM_END, PAD = "<|im_start|>", "<|im_end|>", "<|pad|>"
 SPECIAL = [BEGIN, END, IM_START, IM_END, PAD]
 
-KINDS = {"story": 12, "story_chat": 10, "facts": 32, "arithmetic": 20, "json": 14, "repeat": 12}  # %
+KINDS = {  # kind: percent of the characters
+    "story": 12, "story_chat": 10, "facts": 32, "arithmetic": 20, "json": 14, "repeat": 12,
+}
 
 SYSTEM = ["You are a helpful assistant.", "You are Phalanx, a helpful assistant.",
           "You are the demo model of Phalanx.", "Answer the question.", "You are kind and clear."]

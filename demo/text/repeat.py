@@ -1,8 +1,7 @@
 """Words to say again.
 
 To copy what stands earlier is what the other kinds need too: the hero's name, the digits of a sum,
-the fields of an object. Random words cannot be guessed, so here nothing but copying helps, and
-a model learns it many times sooner than from the other kinds alone.
+the fields of an object. Random words cannot be guessed, so here nothing but copying helps.
 """
 
 from .stories import ANIMALS, FOODS, NAMES, SEEDS, SKILLS, SPOTS, THINGS
