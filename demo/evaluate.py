@@ -131,7 +131,8 @@ def measure_stories(model, n):
             "longest": max(len(g) for g in got)}
 
 
-SHOWN = ["What is tensor parallelism?", "What is Phalanx?", "Explain tensor parallelism to a child.",
+SHOWN = ["What is tensor parallelism?", "What is Phalanx?",
+         "Explain tensor parallelism to a child.",
          "Tell me a short story about a fox.", "What is 12 + 30?", "What is 705 - 68?",
          "Give me a JSON object with name \"Mira\", age 31 and city \"Oslo\".",
          "What happens when a rank dies?", "What is the capital of France?"]

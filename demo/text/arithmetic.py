@@ -35,7 +35,8 @@ def add_in_steps(a, b):
         total = sum(terms)
         shown = " + ".join(map(str, terms)) + f" = {total}" if len(terms) > 1 else str(total)
         carry = int(total > 9)
-        steps.append(f"{PLACES[i]}: {shown}" + (f", write {total - 10}, carry 1." if carry else "."))
+        end = f", write {total - 10}, carry 1." if carry else "."
+        steps.append(f"{PLACES[i]}: {shown}{end}")
     return " ".join(steps) + f" So {a} + {b} = {a + b}."
 
 

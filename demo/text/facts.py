@@ -14,7 +14,8 @@ TEMPLATES = [
 ]
 UNSEEN = ["In a few words, what is {}?", "Could you please tell me what {} is?",
           "I would like to know about {}."]
-CHILD = ["Explain {} to a child.", "Explain {} like I am five.", "How do you explain {} to a child?",
+CHILD = ["Explain {} to a child.", "Explain {} like I am five.",
+         "How do you explain {} to a child?",
          "Explain {} in simple words.", "Tell a child what {} is.", "What is {}, for a child?"]
 HELD_OUT_PERCENT = 8
 

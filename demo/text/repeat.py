@@ -18,7 +18,8 @@ def some_words(rng):
 
 
 def some_digits(rng):
-    return rng.choice([" ", "", ", "]).join(str(rng.randint(0, 9)) for _ in range(rng.randint(2, 16)))
+    n = rng.randint(2, 16)
+    return rng.choice([" ", "", ", "]).join(str(rng.randint(0, 9)) for _ in range(n))
 
 
 def some_letters(rng):

@@ -14,7 +14,8 @@ PEOPLE = ["girl", "boy", "baker", "farmer", "sailor", "painter", "teacher", "gar
           "robot", "dragon", "knight", "king", "queen", "princess", "pirate", "wizard", "giant"]
 NAMES = ["Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hana", "Ivo", "June", "Kim", "Lena",
          "Milo", "Nora", "Otto", "Pia", "Remy", "Sara", "Tom", "Uma", "Vera", "Will", "Yara", "Zoe",
-         "Anna", "Max", "Lily", "Leo", "Mia", "Finn", "Rosa", "Hugo", "Ella", "Oscar", "Ruby", "Sam"]
+         "Anna", "Max", "Lily", "Leo", "Mia", "Finn", "Rosa", "Hugo", "Ella", "Oscar", "Ruby",
+         "Sam"]
 ADJECTIVES = ["little", "young", "old", "kind", "shy", "brave", "clever", "quiet", "curious"]
 PLACES = ["forest", "village", "valley", "meadow", "garden", "harbour", "town", "hills"]
 THINGS = ["lantern", "red ball", "silver key", "blue scarf", "wooden boat", "small drum", "kite",
@@ -24,7 +25,8 @@ SPOTS = ["under a stone", "behind the old wall", "in the tall grass", "under the
 FOODS = ["bread", "apple pie", "honey cake", "soup", "berries", "cheese", "pears", "nuts"]
 SKILLS = ["swim", "sing", "whistle", "skate", "paint", "dance", "read", "juggle"]
 SEEDS = ["sunflower", "apple tree", "pumpkin", "rose", "bean plant"]
-TIMES = ["One morning", "One day", "One evening", "On a windy day", "On a cold day", "One summer day"]
+TIMES = ["One morning", "One day", "One evening", "On a windy day", "On a cold day",
+         "One summer day"]
 OPENINGS = ["Once upon a time there was a {adj} {kind} named {hero}.",
             "There was once a {adj} {kind} named {hero}.",
             "In a quiet {place} lived a {adj} {kind} named {hero}.",
@@ -37,10 +39,12 @@ PLOTS = {
         ["{hero} had a {thing} and loved it very much.",
          "More than anything, {hero} loved a {thing}."],
         ["{time}, the {thing} was gone.", "{time}, {hero} could not find the {thing}."],
-        ["{hero} looked everywhere and felt sad.", "{hero} looked here and there, but found nothing."],
+        ["{hero} looked everywhere and felt sad.",
+         "{hero} looked here and there, but found nothing."],
         ["Then {friend} the {other} came by and asked, \"Why are you sad?\""],
         ["\"I have lost my {thing},\" said {hero}."],
-        ["\"Let us look together,\" said {friend}.", "\"Two can see more than one,\" said {friend}."],
+        ["\"Let us look together,\" said {friend}.",
+         "\"Two can see more than one,\" said {friend}."],
         ["They searched until {friend} saw something {spot}.",
          "They walked slowly, and {friend} looked {spot}."],
         ["It was the {thing}!", "There lay the {thing}!"],
