@@ -77,6 +77,19 @@ static size_t write_escaped(char *out, size_t room, const char *text)
     return n;
 }
 
+/* Puts the text behind the first n bytes of the line, which leaves in one write(). */
+static void end_line(char line[LINE_MAX_BYTES], size_t n, const char *text)
+{
+    n += write_escaped(line + n, LINE_MAX_BYTES - n, text);
+    line[n++] = '\n';
+    for (size_t done = 0; done < n;) {
+        const ssize_t wrote = write(STDERR_FILENO, line + done, n - done);
+        if (wrote < 0 && errno != EINTR)
+            break;
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+}
+
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
 {
     const int rank = atomic_load_explicit(&own_rank, memory_order_relaxed);
@@ -90,14 +103,12 @@ void log_write(enum log_level level, const char *module, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
 
-    size_t n = write_head(line, sizeof line, level, rank, module);
-    n += write_escaped(line + n, sizeof line - n, text);
-    line[n++] = '\n';
-    for (size_t done = 0; done < n;) {
-        const ssize_t wrote = write(STDERR_FILENO, line + done, n - done);
-        if (wrote < 0 && errno != EINTR)
-            break;
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
+    end_line(line, write_head(line, sizeof line, level, rank, module), text);
     errno = code;
+}
+
+void log_tell(const char *who, const char *text)
+{
+    char line[LINE_MAX_BYTES];
+    end_line(line, (size_t)snprintf(line, sizeof line, "%.64s: ", who), text);
 }

@@ -19,3 +19,5 @@ void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as
 enum log_level log_level(void);
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The one line with which a program tells its user why it ends: "phalanx: text". Of any level. */
+void log_tell(const char *who, const char *text);

@@ -46,6 +46,15 @@ TEST(log_escapes_what_could_move_a_cursor_or_forge_a_line)
     CHECK(strstr(line_of("\xc2\x9b"), "\\x9b"));                       /* CSI, as UTF-8 writes it */
 }
 
+static void tell_one(void *text) { log_tell("phalanx", text); }
+
+TEST(log_tells_a_user_one_line_whatever_the_text)
+{
+    static char text[] = "config.json: \x1b[2J\nphalanx: all is well";
+    capture_stderr(logged, sizeof logged, tell_one, text);
+    CHECK_STR(logged, "phalanx: config.json: \\x1b[2J\\nphalanx: all is well\n");
+}
+
 TEST(log_cuts_a_long_line_and_says_so)
 {
     char text[4000];
