@@ -20,6 +20,8 @@ static bool read_standard_input(struct bytes *out, struct error *err)
         if (!bytes_add(out, part, n))
             return error_set(err, ERROR_INPUT, "standard input: a prompt has at most %d bytes",
                              MAX_STDIN_BYTES);
+    if (ferror(stdin))
+        return error_errno(err, "standard input");
     if (out->len > 0 && out->data[out->len - 1] == '\n')
         out->data[--out->len] = '\0'; /* the newline that echo and editors add */
     if (out->len > 0 && memchr(out->data, '\0', out->len) != NULL)
@@ -74,12 +76,15 @@ static void fill_choice(struct json_choice *out, const struct output *output,
         bytes_clear(&token_text);
         detokenizer_decode(output->rules->tokenizer, &from->token, 1, false, &token_text);
         logprob[i] = (struct json_logprob){
-            from->token, from->logprob, from->rank,
-            arena_copy_text(arena, token_text.data ? token_text.data : "", token_text.len)};
+            from->token,
+            from->logprob,
+            from->rank,
+            {arena_copy_text(arena, token_text.data ? token_text.data : "", token_text.len),
+             token_text.len}};
     }
     bytes_release(&token_text);
     *out = (struct json_choice){
-        .text = output->text.data ? output->text.data : "",
+        .text = {output->text.data, output->text.len},
         .token_ids = output->tokens.data,
         .n_tokens = (int)output->tokens.n,
         .cumulative_logprob = output->cumulative_logprob,
@@ -128,9 +133,11 @@ static void write_json(const struct generation *g)
 
 static void write_texts(const struct generation *g)
 {
-    for (int i = 0; i < g->n_prompts * g->n_choices; i++)
-        printf("%s%s\n", g->output[i].text.data ? g->output[i].text.data : "",
-               i + 1 < g->n_prompts * g->n_choices ? "\n" : "");
+    const int n = g->n_prompts * g->n_choices;
+    for (int i = 0; i < n; i++) {
+        fwrite(g->output[i].text.data, 1, g->output[i].text.len, stdout);
+        printf(i + 1 < n ? "\n\n" : "\n");
+    }
 }
 
 /* The first failure of a choice is the failure of the command, after everything was printed. */
@@ -159,8 +166,6 @@ static bool run(const struct options *options, struct session *session, struct g
         write_json(g);
     else if (good)
         write_texts(g);
-    if (good && (fflush(stdout) != 0 || ferror(stdout)))
-        return error_set(err, ERROR_SYSTEM, "standard output: the answer could not be written");
     return good && report_failures(g, err);
 }
 

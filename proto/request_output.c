@@ -3,21 +3,27 @@
 #include <math.h>
 #include <string.h>
 
-/* `text` is UTF-8; what JSON forbids in a string is escaped. */
-static void add_string(struct bytes *out, const char *text)
+/* What JSON forbids in a string is escaped. */
+static void add_text(struct bytes *out, struct json_text text)
 {
     bytes_add_char(out, '"');
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+    for (size_t i = 0; i < text.n_bytes; i++) {
         static const char plain[] = "\"\\\n\r\t", letter[] = "\"\\nrt";
-        const char *known = strchr(plain, *c);
+        const unsigned char c = (unsigned char)text.data[i];
+        const char *known = c != '\0' ? strchr(plain, c) : NULL;
         if (known != NULL)
             bytes_printf(out, "\\%c", letter[known - plain]);
-        else if (*c < 0x20 || *c == 0x7f)
-            bytes_printf(out, "\\u%04x", *c);
+        else if (c < 0x20 || c == 0x7f)
+            bytes_printf(out, "\\u%04x", c);
         else
-            bytes_add_char(out, (char)*c);
+            bytes_add_char(out, (char)c);
     }
     bytes_add_char(out, '"');
+}
+
+static void add_string(struct bytes *out, const char *text)
+{
+    add_text(out, (struct json_text){text, strlen(text)});
 }
 
 static void add_string_or_null(struct bytes *out, const char *text)
@@ -58,7 +64,7 @@ static void add_logprobs(struct bytes *out, const struct json_choice *choice)
             bytes_printf(out, "%s\"%d\": {\"logprob\": ", at > first ? ", " : "", p->token);
             add_logprob(out, (double)p->logprob);
             bytes_printf(out, ", \"rank\": %d, \"decoded_token\": ", p->rank);
-            add_string(out, p->decoded_token);
+            add_text(out, p->decoded_token);
             bytes_add_char(out, '}');
         }
         bytes_add_char(out, '}');
@@ -69,12 +75,13 @@ static void add_logprobs(struct bytes *out, const struct json_choice *choice)
 static void add_choice(struct bytes *out, const struct json_choice *choice, int index)
 {
     bytes_printf(out, "      {\n        \"index\": %d,\n        \"text\": ", index);
-    add_string(out, choice->text);
+    add_text(out, choice->text);
     bytes_add_text(out, ",\n        \"token_ids\": ");
     add_ids(out, choice->token_ids, choice->n_tokens);
     bytes_add_text(out, ",\n        \"cumulative_logprob\": ");
     if (choice->has_logprobs)
-        bytes_printf(out, "%.17g", choice->cumulative_logprob);
+        bytes_printf(out, "%.17g",
+                     isfinite(choice->cumulative_logprob) ? choice->cumulative_logprob : -9999.0);
     else
         bytes_add_text(out, "null");
     bytes_add_text(out, ",\n        \"logprobs\": ");

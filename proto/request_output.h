@@ -10,14 +10,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct json_text { /* UTF-8; a model may write NUL characters */
+    const char *data;
+    size_t n_bytes;
+};
 struct json_logprob {
     int32_t token;
     float logprob;
-    int32_t rank;              /* tokens at least as likely */
-    const char *decoded_token; /* UTF-8 */
+    int32_t rank; /* tokens at least as likely */
+    struct json_text decoded_token;
 };
 struct json_choice {
-    const char *text;
+    struct json_text text;
     const int32_t *token_ids;
     int n_tokens;
     double cumulative_logprob;

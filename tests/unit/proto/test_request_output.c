@@ -15,12 +15,12 @@ TEST(a_request_becomes_the_structure_that_clients_know)
 {
     const int32_t prompt[] = {1, 2}, tokens[] = {5, 9}, logprob_end[] = {2, 5};
     const float third = -1.0f / 3;
-    const struct json_logprob logprob[] = {{5, third, 1, "a\"b"},
-                                           {7, -2.5f, 2, "\n"},
-                                           {9, -3.0f, 3, "\xc3\xa9"},
-                                           {7, -0.5f, 1, "x"},
-                                           {9, -3.0f, 3, "\xc3\xa9"}};
-    const struct json_choice choice = {.text = "a\x01\t\\",
+    const struct json_logprob logprob[] = {{5, third, 1, {"a\"b", 3}},
+                                           {7, -2.5f, 2, {"\n", 1}},
+                                           {9, -3.0f, 3, {"\xc3\xa9", 2}},
+                                           {7, -0.5f, 1, {"x\0y", 3}},
+                                           {9, -3.0f, 3, {"\xc3\xa9", 2}}};
+    const struct json_choice choice = {.text = {"a\x01\0\t\\", 5},
                                        .token_ids = tokens,
                                        .n_tokens = 2,
                                        .cumulative_logprob = -3.25,
@@ -41,12 +41,12 @@ TEST(a_request_becomes_the_structure_that_clients_know)
     request_output_write(&text, &request);
     contains(&text, "\"prompt\": \"hi\"");
     contains(&text, "\"prompt_token_ids\": [1, 2]");
-    contains(&text, "\"text\": \"a\\u0001\\t\\\\\"");
+    contains(&text, "\"text\": \"a\\u0001\\u0000\\t\\\\\"");
     contains(&text, "{\"5\": {\"logprob\": -0.333333343, \"rank\": 1, \"decoded_token\": "
                     "\"a\\\"b\"}, \"7\": {\"logprob\": -2.5");
     /* the chosen token is also among the best: one key */
     contains(&text, "{\"9\": {\"logprob\": -3, \"rank\": 3, \"decoded_token\": \"\xc3\xa9\"}, "
-                    "\"7\": {\"logprob\": -0.5, \"rank\": 1, \"decoded_token\": \"x\"}}");
+                    "\"7\": {\"logprob\": -0.5, \"rank\": 1, \"decoded_token\": \"x\\u0000y\"}}");
     contains(&text, "\"stop_reason\": 9");
     contains(&text, "\"seed\": 42");
     contains(&text, "\"completion_tokens\": 2, \"total_tokens\": 4");
@@ -57,8 +57,8 @@ TEST(a_request_becomes_the_structure_that_clients_know)
 TEST(what_is_absent_is_null_and_infinity_has_a_number)
 {
     const int32_t tokens[] = {5}, logprob_end[] = {1};
-    const struct json_logprob logprob = {5, -INFINITY, 1, ""};
-    struct json_choice choice = {.text = "", .token_ids = tokens, .n_tokens = 1, .stop_token = -1};
+    const struct json_logprob logprob = {5, -INFINITY, 1, {"", 0}};
+    struct json_choice choice = {.token_ids = tokens, .n_tokens = 1, .stop_token = -1};
     const struct json_request request = {.request_id = "r", .choice = &choice, .n_choices = 1};
     struct bytes text = {0};
     request_output_write(&text, &request);
@@ -71,7 +71,9 @@ TEST(what_is_absent_is_null_and_infinity_has_a_number)
     choice.has_logprobs = true;
     choice.logprob = &logprob;
     choice.logprob_end = logprob_end;
+    choice.cumulative_logprob = (double)-INFINITY;
     request_output_write(&text, &request);
     contains(&text, "\"logprob\": -9999,");
+    contains(&text, "\"cumulative_logprob\": -9999,");
     bytes_release(&text);
 }
