@@ -24,10 +24,9 @@ static bool show(void *context, int index, const struct output *output)
         watch->first_ns = watch->last_ns;
     if (output->n_released > watch->written) {
         fwrite(output->text.data + watch->written, 1, output->n_released - watch->written, stdout);
-        fflush(stdout);
         watch->written = output->n_released;
     }
-    return true;
+    return fflush(stdout) == 0;
 }
 
 /* The demo model's chat template, for one question. */

@@ -1,5 +1,4 @@
-/* launcher/exit_code.h: what the exit status of our programs means (docs/operations: the same in
- * scripts, systemd units and batch systems). */
+/* launcher/exit_code.h: what the exit status of our programs means. */
 #pragma once
 
 struct error;

@@ -4,6 +4,7 @@
 #include "base/system.h"
 #include "runtime/gateway/generation_config.h"
 #include "runtime/options.h"
+#include "runtime/text/utf8.h"
 
 #include <string.h>
 
@@ -71,6 +72,15 @@ static bool read_params(struct sampling_params *out, const struct options *optio
     return true;
 }
 
+/* Half a character would be found inside others, and cut them. */
+static bool stop_text_check(const char *text, struct error *err)
+{
+    if (*text == '\0')
+        return error_set(err, ERROR_INPUT, "--stop: a stop text cannot be empty");
+    return utf8_valid_bytes(text, strlen(text)) == strlen(text) ||
+           error_set(err, ERROR_INPUT, "--stop: the text is not UTF-8");
+}
+
 bool generation_init(struct generation *out, const struct options *options,
                      const struct session *session, struct error *err)
 {
@@ -87,8 +97,8 @@ bool generation_init(struct generation *out, const struct options *options,
                   .skip_special_tokens = options->skip_special_tokens},
     };
     for (int i = 0; i < options->stop.n; i++)
-        if (options->stop.item[i][0] == '\0')
-            return error_set(err, ERROR_INPUT, "--stop: a stop text cannot be empty");
+        if (!stop_text_check(options->stop.item[i], err))
+            return false;
     if (options->seed < 0) {
         if (!system_random(&params.seed, sizeof params.seed, err))
             return false;

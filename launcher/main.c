@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Set by SIGINT and SIGTERM: the command ends its ranks and returns. */
+/* Set by the first signal that asks for the end: the command ends its ranks and returns. The second
+ * ends this process at once, and the ranks with it. */
 static volatile sig_atomic_t interrupt;
 
 static void on_signal(int number)
@@ -62,25 +63,30 @@ static int fail(const struct error *err)
 {
     if (interrupt)
         return EXIT_INTERRUPTED; /* the user knows why */
-    fprintf(stderr, "phalanx: %s\n", err->text);
+    log_tell("phalanx", err->text);
     return exit_code_of(err);
+}
+
+/* Whatever was printed has arrived, or the command has failed. */
+static bool all_written(struct error *err)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    return error_set(err, ERROR_SYSTEM, "standard output: the answer could not be written");
 }
 
 static int run_command(enum command command, int argc, char **argv)
 {
     struct error err = {0};
     struct options options;
-    int code = EXIT_CLEAN;
-    if (!options_parse(&options, command, argc, argv, &err)) {
-        code = fail(&err);
-    } else if (options.help) {
+    bool good = options_parse(&options, command, argc, argv, &err);
+    if (good && options.help)
         options_print_help(stdout, command, options.help_all);
-    } else {
-        if (!run(&options, &err))
-            code = fail(&err);
-    }
+    else if (good)
+        good = run(&options, &err);
+    good = good && all_written(&err);
     options_release(&options);
-    return code;
+    return good ? EXIT_CLEAN : fail(&err);
 }
 
 /* Under a launcher the ranks are already there; starting more of them would be a mistake. */
@@ -91,16 +97,17 @@ static bool started_by_mpirun(void)
 
 int main(int argc, char **argv)
 {
-    const struct sigaction stop = {.sa_handler = on_signal};
+    const struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     log_set(LOG_WARN, -1);
 
     const char *word = argc > 1 ? argv[1] : "--help";
     enum command command;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
-        print_commands(stdout);
+        print_commands(argc > 1 ? stdout : stderr);
         return argc > 1 ? EXIT_CLEAN : EXIT_BAD_INPUT;
     }
     if (strcmp(word, "--help=markdown") == 0) {
@@ -112,7 +119,7 @@ int main(int argc, char **argv)
         return EXIT_CLEAN;
     }
     if (!command_find(&command, word)) {
-        fprintf(stderr, "phalanx: unknown command %s\n\n", word);
+        log_tell("phalanx: unknown command", word);
         print_commands(stderr);
         return EXIT_BAD_INPUT;
     }

@@ -293,10 +293,10 @@ static void report(struct rank *r, const struct error *why)
 {
     if (r->unheard || (r->agreed && r->number != 0) || tell_gateway(r, why))
         return;
-    if (r->number == 0)
-        fprintf(stderr, "phalanx-rank: %s\n", why->text);
-    else
-        fprintf(stderr, "phalanx-rank: rank %d: %s\n", r->number, why->text);
+    char who[40] = "phalanx-rank";
+    if (r->number != 0)
+        snprintf(who, sizeof who, "phalanx-rank: rank %d", r->number);
+    log_tell(who, why->text);
 }
 
 static void end(struct rank *r, bool failed)

@@ -29,7 +29,8 @@ class Result:
     def __init__(self, words, stdin=b""):
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         begin = time.monotonic()
-        done = subprocess.run([str(PHALANX), *map(str, words)], input=stdin, capture_output=True,
+        words = [word if isinstance(word, bytes) else str(word) for word in words]
+        done = subprocess.run([str(PHALANX), *words], input=stdin, capture_output=True,
                               timeout=TIMEOUT_S, check=False)
         self.seconds = time.monotonic() - begin
         self.code = done.returncode

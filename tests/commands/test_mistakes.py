@@ -1,9 +1,11 @@
 """What users get wrong, and what files bring: exit 2 at once, one line that names the thing."""
 import json
+import os
 import struct
+import subprocess
 import unittest
 
-from common import DEMO, HAS_MPI, SANITIZED, ModelCase, phalanx
+from common import DEMO, HAS_MPI, PHALANX, SANITIZED, ModelCase, phalanx
 
 BOUND_S = 1.0
 BOUND_KB = 100 * 1024
@@ -140,10 +142,23 @@ class Mistakes(ModelCase):
         self.assertEqual(result.code, 2, result.err)
         self.assertEqual(result.err.count("model.safetensors"), 1, result.err)
 
+    def test_an_error_is_one_line_whatever_the_file_says(self):
+        self.edit_config(architectures=["\x1b[2J\nphalanx: all is well"])
+        message = self.refused(names=["config.json", "\\x1b[2J\\nphalanx"])
+        self.assertNotIn("\x1b", message)
+
+    def test_standard_input_that_cannot_be_read_is_an_error_of_input(self):
+        done = subprocess.run([str(PHALANX), "generate", str(self.model), "-p", "-"],
+                              stdin=os.open("/", os.O_RDONLY), capture_output=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 74)
+        self.assertIn(b"standard input: Is a directory", done.stderr)
+
     def test_prompts_are_checked(self):
         self.refused("--prompt-ids", "1,99999", names=["99999", "2047"])
         self.refused("--prompt-ids", "1,x", names=["prompt-ids"])
         self.refused("--stop", "", names=["--stop"])
+        self.refused("--stop", b"\xc3", names=["--stop", "UTF-8"])
         self.refused("--n", "2", "--temperature", "0", names=["--n"])
         result = phalanx("generate", self.model, "-p", "long " * 5000)
         self.assertEqual(result.code, 2)

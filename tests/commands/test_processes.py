@@ -74,6 +74,25 @@ class Processes(unittest.TestCase):
                 self.assertLess(time.monotonic() - begin, 5)
                 self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
 
+    def test_a_closed_terminal_ends_it_as_ctrl_c_does(self):
+        child = self.start()
+        child.send_signal(signal.SIGHUP)
+        self.assertEqual(child.wait(timeout=30), 130)
+
+    def test_a_second_ctrl_c_does_not_wait_for_a_stuck_rank(self):
+        for words in self.layouts():
+            with self.subTest(words):
+                child = self.start(*words)
+                for rank in ranks():
+                    os.kill(rank, signal.SIGSTOP)
+                child.send_signal(signal.SIGINT)
+                time.sleep(0.5)  # the first one is being obeyed
+                begin = time.monotonic()
+                child.send_signal(signal.SIGINT)
+                self.assertEqual(child.wait(timeout=30), -signal.SIGINT)
+                self.assertLess(time.monotonic() - begin, 1)
+                self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
+
     def test_a_killed_rank_is_a_named_error(self):
         for words in self.layouts():
             with self.subTest(words):
@@ -95,6 +114,16 @@ class Processes(unittest.TestCase):
         child.stdout.close()
         self.assertEqual(child.wait(timeout=60), 74)
         self.assertIn(b"standard output", child.stderr.read())
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "/dev/full is missing")
+    def test_a_full_disk_is_an_error_of_every_command(self):
+        for words in (["generate", DEMO, "-p", "x", "--max-tokens", "2"], ["demo", "-tp", "1"],
+                      ["doctor"], ["generate", "--help"]):
+            with self.subTest(words[0]), open("/dev/full", "wb") as full:
+                done = subprocess.run([str(PHALANX), *map(str, words)], stdout=full,
+                                      stderr=subprocess.PIPE, timeout=60, check=False)
+                self.assertEqual(done.returncode, 74)
+                self.assertIn(b"standard output", done.stderr)
 
 
 if __name__ == "__main__":
