@@ -42,7 +42,7 @@ static bool takes_model(enum command command)
            command == COMMAND_DETOKENIZE || command == COMMAND_RANK;
 }
 
-static bool belongs(const struct option *option, enum command command)
+bool option_belongs(const struct option *option, enum command command)
 {
     return (option->commands >> command & 1) != 0;
 }
@@ -51,8 +51,9 @@ const struct option *option_find(const char *name, enum command command)
 {
     for (int i = 0; i < n_options; i++) {
         const struct option *option = &option_table[i];
-        if (belongs(option, command) && (strcmp(option->name, name) == 0 ||
-                                         (option->alias && strcmp(option->alias, name) == 0)))
+        if (option_belongs(option, command) &&
+            (strcmp(option->name, name) == 0 ||
+             (option->alias && strcmp(option->alias, name) == 0)))
             return option;
     }
     return NULL;
@@ -88,7 +89,7 @@ const struct option *option_nearest(const char *name, enum command command)
     const struct option *best = NULL;
     int best_distance = (int)strlen(name) / 3 + 1; /* further away is no suggestion */
     for (int i = 0; i < n_options; i++) {
-        if (!belongs(&option_table[i], command))
+        if (!option_belongs(&option_table[i], command))
             continue;
         const int d = distance(name, option_table[i].name);
         if (d <= best_distance) {
@@ -289,7 +290,7 @@ int options_for_rank(const struct options *options, struct arena *arena, char **
     for (int i = 0; i < n_options; i++) {
         const struct option *option = &option_table[i];
         const void *field = (const char *)options + option->offset;
-        if (!belongs(option, COMMAND_RANK) || !belongs(option, options->command))
+        if (!option_belongs(option, COMMAND_RANK) || !option_belongs(option, options->command))
             continue;
         struct bytes text = {0};
         bytes_printf(&text, "%s=", option->name);

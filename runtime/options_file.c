@@ -55,7 +55,7 @@ static const struct option *find_key(struct options *out, const char *key)
     const struct option *option = option_find(name, out->command);
     for (int i = 0; option == NULL && i < n_options; i++)
         if (option_table[i].key != NULL && strcmp(option_table[i].key, key) == 0 &&
-            (option_table[i].commands >> out->command & 1) != 0)
+            option_belongs(&option_table[i], out->command))
             option = &option_table[i];
     if (option != NULL &&
         (strcmp(option->name, "--config") == 0 || strcmp(option->name, "--help") == 0))

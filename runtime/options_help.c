@@ -12,11 +12,6 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
 };
 
-static bool belongs(const struct option *option, enum command command)
-{
-    return (option->commands >> command & 1) != 0;
-}
-
 static bool has_default(const struct option *option)
 {
     return option->default_text != NULL && option->kind != OPTION_FLAG;
@@ -31,7 +26,7 @@ void options_print_help(FILE *out, enum command command, bool all)
     fprintf(out, "  %s\n", usage[command]);
     for (int i = 0; i < n_options; i++) {
         const struct option *option = &option_table[i];
-        if (!belongs(option, command))
+        if (!option_belongs(option, command))
             continue;
         if (!all && !option->basic) {
             n_hidden++;
@@ -79,7 +74,7 @@ void options_print_markdown(FILE *out)
         fprintf(out, " | %s |", has_default(option) ? option->default_text : "");
         const char *comma = " ";
         for (int c = 0; c < COMMAND_COUNT; c++)
-            if (belongs(option, (enum command)c) && c != COMMAND_RANK) {
+            if (option_belongs(option, (enum command)c) && c != COMMAND_RANK) {
                 fprintf(out, "%s%s", comma, command_name((enum command)c));
                 comma = ", ";
             }

@@ -32,6 +32,7 @@ extern const int n_options;
 /* Sets one value from text. `where` names the option for messages: "--seed", "f.yaml:3: seed". */
 bool option_set(struct options *out, const struct option *option, const char *where,
                 const char *text, struct error *err);
+bool option_belongs(const struct option *option, enum command command);
 const struct option *option_find(const char *name, enum command command); /* NULL: none */
 /* The option of this command whose spelling is nearest, or NULL when none is near. */
 const struct option *option_nearest(const char *name, enum command command);
