@@ -6,7 +6,6 @@ struct error;
 enum exit_code {
     EXIT_CLEAN = 0,
     EXIT_BAD_INPUT = 2, /* options, files, models: fix what the message names */
-    EXIT_FORCED = 3,    /* the time to drain was over */
     EXIT_RANK_LOST = 70,
     EXIT_INTERNAL = 71,
     EXIT_IO = 74,

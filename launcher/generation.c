@@ -145,7 +145,7 @@ bool generation_add_ids(struct generation *g, struct session *session, const cha
     struct ids ids = {0};
     if (!intake_ids(text, session->vocab, &ids, err)) {
         ids_release(&ids);
-        return false;
+        return error_in(err, "--prompt-ids");
     }
     return add_prompt(g, session, NULL, &ids, exact_max_tokens, err);
 }

@@ -40,9 +40,15 @@ static bool find_program(const char *name)
 
 static bool make_folder(struct job *job, struct error *err)
 {
-    const char *base = getenv("XDG_RUNTIME_DIR");
-    if (base == NULL || strlen(base) > sizeof job->folder - 20 || access(base, W_OK) != 0)
-        base = "/tmp";
+    const char *const places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    const char *base = NULL;
+    for (size_t i = 0; base == NULL && i < sizeof places / sizeof *places; i++)
+        if (places[i] != NULL && strlen(places[i]) <= sizeof job->folder - 20 &&
+            access(places[i], W_OK) == 0)
+            base = places[i];
+    if (base == NULL)
+        return error_set(err, ERROR_SYSTEM,
+                         "no folder for the link: /tmp is not writable; set TMPDIR to one that is");
     snprintf(job->folder, sizeof job->folder, "%s/phalanx-XXXXXX", base);
     if (mkdtemp(job->folder) == NULL)
         return error_errno(err, "cannot make a folder for the link in %s", base);

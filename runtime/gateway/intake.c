@@ -50,11 +50,10 @@ bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err)
         errno = 0;
         const long long id = strtoll(c, &end, 10);
         if (end == c)
-            return error_set(err, ERROR_INPUT, "prompt-ids: no number at '%.20s'", c);
+            return error_set(err, ERROR_INPUT, "no number at '%.20s'", c);
         if (errno != 0 || id < 0 || id >= vocab)
-            return error_set(err, ERROR_INPUT,
-                             "prompt-ids: %.*s is no token of this model (0 .. %d)", (int)(end - c),
-                             c, vocab - 1);
+            return error_set(err, ERROR_INPUT, "%.*s is no token of this model (0 .. %d)",
+                             (int)(end - c), c, vocab - 1);
         ids_add(out, (int32_t)id);
         c = end + strspn(end, " ");
         if (*c == '\0' && !bracket)
@@ -62,7 +61,7 @@ bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err)
         if (*c == ']' && bracket && c[1] == '\0')
             return true;
         if (*c != ',')
-            return error_set(err, ERROR_INPUT, "prompt-ids: want 1,2,3, not '%.20s'", c);
+            return error_set(err, ERROR_INPUT, "want 1,2,3, not '%.20s'", c);
         c++;
     }
 }

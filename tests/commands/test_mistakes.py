@@ -14,7 +14,7 @@ BOUND_KB = 100 * 1024
 class Mistakes(ModelCase):
     def refused(self, *words, names, model=None):
         """The command ends with 2 and one line with each of `names`, in time and memory."""
-        result = phalanx("generate", model or self.model, "-p", "x", *words)
+        result = phalanx("generate", self.model if model is None else model, "-p", "x", *words)
         self.assertEqual(result.code, 2, result.out + result.err)
         self.assertEqual(result.out, "")
         self.assertEqual(len(result.err.strip().splitlines()), 1, result.err)
@@ -35,6 +35,7 @@ class Mistakes(ModelCase):
         self.refused(model="/no/such/folder", names=["/no/such/folder", "no such folder"])
         self.refused(model=self.model / "config.json", names=["is a file"])
         self.refused(model=self.folder, names=["config.json is missing"])
+        self.refused(model="", names=["MODEL"])
 
     def test_sizes_that_the_model_cannot_take(self):
         message = self.refused("-tp", "9", names=["9", "8"])
@@ -156,7 +157,9 @@ class Mistakes(ModelCase):
 
     def test_prompts_are_checked(self):
         self.refused("--prompt-ids", "1,99999", names=["99999", "2047"])
-        self.refused("--prompt-ids", "1,x", names=["prompt-ids"])
+        self.refused("--prompt-ids", "1,x", names=["--prompt-ids"])
+        message = self.refused("--stop-token-ids", "99999", names=["--stop-token-ids", "99999"])
+        self.assertNotIn("prompt", message)
         self.refused("--stop", "", names=["--stop"])
         self.refused("--stop", b"\xc3", names=["--stop", "UTF-8"])
         self.refused("--n", "2", "--temperature", "0", names=["--n"])

@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -106,6 +107,19 @@ class Processes(unittest.TestCase):
         for words in self.layouts():
             self.assertEqual(phalanx("generate", DEMO, "-p", "x", "--max-tokens", 2, *words).code, 0)
         self.assertEqual(set(leftovers()) - before, set())
+
+    def test_the_link_lies_in_tmpdir_where_it_is_set(self):
+        with tempfile.TemporaryDirectory(prefix="phalanx-test-") as folder:
+            launcher = pathlib.Path(folder, "mpirun")  # tells what it was asked, and fails
+            launcher.write_text('#!/bin/sh\necho "$@" >&2\nexit 2\n')
+            launcher.chmod(0o755)
+            env = dict(os.environ, TMPDIR=folder, PATH=folder + ":" + os.environ["PATH"])
+            env.pop("XDG_RUNTIME_DIR", None)
+            done = subprocess.run([str(PHALANX), "generate", str(DEMO), "-p", "x", "-tp", "2"],
+                                  env=env, capture_output=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"--link {folder}/phalanx-", done.stderr.decode())
+            self.assertEqual(os.listdir(folder), ["mpirun"])
 
     def test_a_closed_standard_output_ends_the_command(self):
         child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG],
