@@ -23,6 +23,15 @@ static void on_signal(int number)
     interrupt = 1;
 }
 
+/* For commands with ranks to end; the others may die of a signal as any program does. */
+static void catch_signals(void)
+{
+    const struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
+}
+
 static void print_commands(FILE *out)
 {
     fprintf(out, "phalanx: one model, many ranks, the same answer\n\n");
@@ -46,11 +55,13 @@ static bool run(struct options *options, struct error *err)
 {
     switch (options->command) {
     case COMMAND_GENERATE:
+        catch_signals();
         return cmd_generate(options, &interrupt, err);
     case COMMAND_TOKENIZE:
     case COMMAND_DETOKENIZE:
         return run_text_tool(options, err);
     case COMMAND_DEMO:
+        catch_signals();
         return cmd_demo(options, &interrupt, err);
     case COMMAND_DOCTOR:
         return cmd_doctor(options, err);
@@ -97,10 +108,6 @@ static bool started_by_mpirun(void)
 
 int main(int argc, char **argv)
 {
-    const struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGHUP, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     log_set(LOG_WARN, -1);
 

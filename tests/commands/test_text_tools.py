@@ -1,8 +1,12 @@
 """phalanx tokenize and phalanx detokenize: one JSON value a line in, one out."""
 import json
+import os
+import signal
+import subprocess
+import threading
 import unittest
 
-from common import SOURCE, ModelCase, phalanx
+from common import PHALANX, SOURCE, ModelCase, phalanx
 
 DATA = SOURCE.parent / "shared" / "data" / "tokenizers"
 TEXTS = ["", "Once upon a time", " two  spaces\n\n", "caf\u00e9 \U0001f600 \u4f60\u597d", "a\u0000b"]
@@ -17,6 +21,15 @@ def answers(command, model, values):
     if result.code != 0:
         raise AssertionError(f"exit {result.code}: {result.err}")
     return [json.loads(line) for line in result.out.split("\n")[:-1]]
+
+
+def feed(descriptor, line):
+    """Writes the line for ever, as far as anybody reads."""
+    try:
+        while True:
+            os.write(descriptor, line * 100)
+    except BrokenPipeError:
+        os.close(descriptor)
 
 
 class TextTools(ModelCase):
@@ -44,6 +57,23 @@ class TextTools(ModelCase):
         self.refused("detokenize", b'[1]\n[1,"2"]\n', "line 2", "item 1")
         self.refused("detokenize", b"[-1]\n", "line 1")
         self.refused("detokenize", b"[1000000000]\n", "line 1")
+
+    def test_ctrl_c_ends_it_while_input_comes(self):
+        reader, writer = os.pipe()
+        with subprocess.Popen([str(PHALANX), "tokenize", str(self.model)], stdin=reader,
+                              stdout=subprocess.PIPE) as child:
+            os.close(reader)
+            feeder = threading.Thread(target=feed, args=(writer, b'"one line"\n'))
+            feeder.start()
+            child.stdout.read(1)  # it is at work
+            child.send_signal(signal.SIGINT)
+            give_up = threading.Timer(20, child.kill)
+            give_up.start()
+            while child.stdout.read(1 << 16):
+                pass
+            give_up.cancel()
+            feeder.join()
+            self.assertEqual(child.wait(), -signal.SIGINT)
 
     def test_a_model_without_tokenizer_is_refused(self):
         (self.model / "tokenizer.json").unlink()
