@@ -58,10 +58,12 @@ static bool find_stop(const struct output *output, size_t *begin, const char **w
     return best_end != SIZE_MAX;
 }
 
-/* Bytes at the end of the text that are the beginning of a stop string. */
+/* Bytes at the end of the text that are the beginning of a stop string, and may have to go. */
 static size_t held_back(const struct output *output)
 {
     size_t most = 0;
+    if (output->finish != FINISH_NONE || output->rules->include_stop)
+        return 0;
     for (int i = 0; i < output->rules->n_stop; i++) {
         const char *stop = output->rules->stop[i];
         size_t n = strlen(stop) - 1;
@@ -105,7 +107,7 @@ void output_add(struct output *output, const struct link_token *token)
     if (looked_for && find_stop(output, &begin, &stop))
         stop_at_text(output, begin, stop);
     output->search_from = output->text.len;
-    output->n_released = output->text.len - (output->finish == FINISH_NONE ? held_back(output) : 0);
+    output->n_released = output->text.len - held_back(output);
 }
 
 void output_end(struct output *output, enum finish_reason reason)

@@ -1,8 +1,9 @@
 /* runtime/gateway/output.h: the tokens of one choice become its text and its result.
  *
  * Text is released when it can no longer change: whole characters only, and nothing that could
- * be the beginning of a stop string. The tokens of the engine are final; a stop string is found
- * here, in the text, across the borders of tokens, and then overrides what the engine says.
+ * be the beginning of a stop string that is left out. The tokens of the engine are final; a stop
+ * string is found here, in the text, across the borders of tokens, and then overrides what the
+ * engine says.
  */
 #pragma once
 #include "base/bytes.h"

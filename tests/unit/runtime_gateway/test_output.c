@@ -118,6 +118,23 @@ TEST(the_stop_string_that_is_complete_first_wins)
     intake_close(&intake);
 }
 
+TEST(a_stop_string_that_stays_in_the_text_holds_nothing_back)
+{
+    struct intake intake = open_intake();
+    static const char *const stop[] = {"abd"};
+    const struct output_rules rules = {
+        .tokenizer = intake.tokenizer, .stop = stop, .n_stop = 1, .include_stop = true};
+    struct output output;
+    output_init(&output, &rules);
+    add_all(&output, (int32_t[]){A, B}, 2);
+    released_is(&output, "ab"); /* whatever comes, this is part of the answer */
+    add(&output, D, FINISH_NONE);
+    CHECK_EQ(output.finish, FINISH_STOP);
+    released_is(&output, "abd");
+    output_release(&output);
+    intake_close(&intake);
+}
+
 TEST(no_stop_string_is_looked_for_before_min_tokens)
 {
     struct intake intake = open_intake();
