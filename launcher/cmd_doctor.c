@@ -40,6 +40,8 @@ static void show_memory(void)
     }
     const double free_bytes = (double)shm.f_bavail * (double)shm.f_frsize;
     printf("/dev/shm   %.2f GB free\n", free_bytes / GB);
+    if (access("/dev/shm", W_OK) != 0)
+        printf("! /dev/shm cannot be written: give --comm mpi with -tp 2 and more\n");
     if (free_bytes < SMALL_SHM_BYTES)
         printf("! /dev/shm is small: in Docker give --shm-size=1g\n");
 }

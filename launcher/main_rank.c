@@ -150,8 +150,10 @@ static bool open_ranks(struct rank *r, struct error *err)
         .pp_stages = 1,
         .comm = r->options.comm,
         .settings = {.deadline_ns = call_deadline_ns, .spin_ns = crowded ? 0 : spin_ns}};
-    if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err))
+    if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
+        r->agreed = true; /* it fails on all ranks or on none */
         return false;
+    }
     r->number = r->ranks.world_rank;
     log_set(log_level(), r->number);
     return true;

@@ -39,8 +39,8 @@ bool ranks_check_launcher(struct error *err);
 
 /* Collective over all processes of the job; fails on all of them or on none. ERROR_INPUT when the
  * world has not tp_size * pp_stages ranks (says both, and the remedy), or `comm` is unknown or
- * cannot be; ERROR_SYSTEM when shared memory is too small (says how much is needed);
- * ERROR_UNSUPPORTED under a launcher in a build without MPI. spin_ns counts as 0 where a host has
+ * cannot be; ERROR_UNSUPPORTED when shared memory is too small (says how much is needed), and
+ * under a launcher in a build without MPI. spin_ns counts as 0 where a host has
  * fewer CPUs than ranks. After a failure there is nothing to close. */
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
 /* Collective in a clean end; after a failure pass `failed`, and it waits for nobody. All zero is

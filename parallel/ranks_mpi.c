@@ -133,7 +133,7 @@ static bool size_object(int fd, size_t n_bytes, struct error *err)
     if (code == 0)
         return true;
     return error_set(
-        err, ERROR_SYSTEM,
+        err, ERROR_UNSUPPORTED,
         "the ranks of this host need %.1f MB of shared memory in /dev/shm: %s; make it "
         "larger (mount -o remount,size=..., docker run --shm-size=...), or use --comm "
         "mpi",

@@ -52,6 +52,20 @@ class Rank(ModelCase):
                    "--ignore-eos", "--seed", 1)
         self.assertEqual(generate_json(*answers, *three), generate_json(*answers))
 
+    @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
+    def test_a_small_shared_memory_is_refused_once_with_the_size_needed(self):
+        if subprocess.run(["unshare", "--mount", "true"], capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest("this user may not make a mount namespace")
+        command = 'mount -t tmpfs -o size=16k tmpfs /dev/shm && exec "$@"'
+        words = [PHALANX, "generate", self.model, "-p", "x", "-tp", "2"]
+        result = subprocess.run(["unshare", "--mount", "sh", "-c", command, "sh", *words],
+                                env=dict(os.environ, OMPI_MCA_btl="self,tcp"), timeout=60,
+                                capture_output=True, check=False)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(result.stderr.count(b"\n"), 1, result.stderr)
+        self.assertIn(b"MB of shared memory in /dev/shm", result.stderr)
+
     def test_lengths_and_blocks_outside_the_model_are_refused(self):
         for option, value in (("--max-model-len", 1 << 20), ("--block-size", 48)):
             result = phalanx("generate", self.model, "-p", "x", option, value)

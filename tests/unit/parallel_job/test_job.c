@@ -208,7 +208,7 @@ TEST(a_small_shared_memory_is_an_error_with_the_size_needed_on_every_rank)
     struct ranks ranks;
     struct error err = {0};
     CHECK(!ranks_open(&ranks, &settings, &err));
-    CHECK_EQ(err.kind, ERROR_SYSTEM);
+    CHECK_EQ(err.kind, ERROR_UNSUPPORTED);
     CHECK(strstr(err.text, "rank 0: the ranks of this host need"));
     CHECK(strstr(err.text, "MB of shared memory in /dev/shm"));
     CHECK(strstr(err.text, "--comm mpi"));
