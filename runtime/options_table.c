@@ -68,7 +68,7 @@ const struct option option_table[] = {
      .help = "A prompt; may be repeated. - reads standard input to its end."},
     {.name = "--prompt-ids", .kind = OPTION_LIST, .offset = FIELD(prompt_ids), .value = "1,2,3",
      .commands = GENERATE, .basic = true, .section = "Prompts",
-     .help = "A prompt as token ids; may be repeated."},
+     .help = "A prompt as token ids; may be repeated. Its answer comes after those to texts."},
 
     {.name = "--generation-config", .kind = OPTION_TEXT, .offset = FIELD(generation_config),
      .value = "NAME", .default_text = "auto", .choices = "auto|vllm", .commands = GENERATE | DEMO,
