@@ -6,6 +6,7 @@
 #include "proto/request_output.h"
 #include "runtime/options.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,6 +99,14 @@ static void fill_choice(struct json_choice *out, const struct output *output,
     };
 }
 
+/* A signal ends a write that waits for a reader, but only where nothing of it was written yet:
+ * parts that a pipe takes whole or not at all. After an error the rest is not tried. */
+static void write_out(const char *text, size_t n_bytes)
+{
+    for (size_t at = 0; at < n_bytes && !ferror(stdout); at += PIPE_BUF)
+        fwrite(text + at, 1, n_bytes - at < PIPE_BUF ? n_bytes - at : PIPE_BUF, stdout);
+}
+
 static void write_json(const struct generation *g)
 {
     struct bytes text = {0};
@@ -127,7 +136,7 @@ static void write_json(const struct generation *g)
         arena_release(&arena);
     }
     bytes_add_text(&text, "\n]\n");
-    fwrite(text.data, 1, text.len, stdout);
+    write_out(text.data, text.len);
     bytes_release(&text);
 }
 
@@ -135,8 +144,8 @@ static void write_texts(const struct generation *g)
 {
     const int n = g->n_prompts * g->n_choices;
     for (int i = 0; i < n; i++) {
-        fwrite(g->output[i].text.data, 1, g->output[i].text.len, stdout);
-        printf(i + 1 < n ? "\n\n" : "\n");
+        write_out(g->output[i].text.data, g->output[i].text.len);
+        write_out("\n\n", i + 1 < n ? 2 : 1);
     }
 }
 

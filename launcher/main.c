@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Set by the first signal that asks for the end: the command ends its ranks and returns. The second
  * ends this process at once, and the ranks with it. */
@@ -73,7 +74,7 @@ static bool run(struct options *options, struct error *err)
 static int fail(const struct error *err)
 {
     if (interrupt)
-        return EXIT_INTERRUPTED; /* the user knows why */
+        _exit(EXIT_INTERRUPTED); /* the user knows why; exit() would wait for a reader of stdout */
     log_tell("phalanx", err->text);
     return exit_code_of(err);
 }
@@ -81,7 +82,7 @@ static int fail(const struct error *err)
 /* Whatever was printed has arrived, or the command has failed. */
 static bool all_written(struct error *err)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (!ferror(stdout) && fflush(stdout) == 0)
         return true;
     return error_set(err, ERROR_SYSTEM, "standard output: the answer could not be written");
 }

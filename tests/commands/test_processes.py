@@ -1,9 +1,12 @@
 """The processes behind a command: none outlives it, however it ends."""
+import fcntl
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -79,6 +82,22 @@ class Processes(unittest.TestCase):
         child = self.start()
         child.send_signal(signal.SIGHUP)
         self.assertEqual(child.wait(timeout=30), 130)
+
+    def test_ctrl_c_ends_it_when_nobody_reads_its_output(self):
+        prompts = [word for _ in range(100) for word in ("-p", "Once")]
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *prompts, "--json",
+                                  "--max-tokens", "8", "--ignore-eos", "--logprobs", "10"],
+                                 stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.addCleanup(child.stderr.close)
+        waiting = lambda: struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"1234"))[0]
+        self.assertTrue(wait_for(lambda: waiting() >= 1 << 16, 60), "the pipe is not full")
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(timeout=10), 130)
 
     def test_a_second_ctrl_c_does_not_wait_for_a_stuck_rank(self):
         for words in self.layouts():
