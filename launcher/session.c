@@ -34,7 +34,6 @@ static void take_ready(struct session *session, const struct link_ready *ready)
 {
     session->vocab = ready->vocab;
     session->max_model_len = ready->max_model_len;
-    session->n_ranks = ready->tp * ready->pp;
     snprintf(session->about, sizeof session->about,
              "%s, tp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d", ready->dtype,
              ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s", ready->kernels,

@@ -21,8 +21,8 @@ struct session {
     struct intake intake;
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
     const char *model_folder;               /* borrowed */
-    int vocab, max_model_len, n_ranks;
-    char about[160]; /* "llama, tp 2, avx512 kernels, shm" for one line of --stats or demo */
+    int vocab, max_model_len;
+    char about[160]; /* "BF16, tp 2 x pp 1, avx512 kernels, shm": one line of demo */
 };
 
 /* Checks what needs no ranks before it starts them. session_close() also after a failure. */

@@ -53,11 +53,6 @@ static struct entry *find_entry(struct dispatch *dispatch, uint64_t id)
     return entry;
 }
 
-int dispatch_in_flight(const struct dispatch *dispatch)
-{
-    return (int)HASH_COUNT(dispatch->entries);
-}
-
 bool dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
                      const struct dispatch_listener *listener, struct error *err)
 {

@@ -26,7 +26,6 @@ void dispatch_destroy(struct dispatch *dispatch); /* NULL is fine */
 /* Sends submit->id = the id it chooses. */
 bool dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
                      const struct dispatch_listener *listener, struct error *err);
-int dispatch_in_flight(const struct dispatch *dispatch);
 
 /* Reads the link and calls listeners until nothing is in flight. False with ERROR_PEER when the
  * engine is gone, or the error that it sent; *interrupt not 0 ends it with ERROR_LIMIT. */
