@@ -2,8 +2,8 @@
  *
  * A lane is an output, so 16 rows of weights are transposed on the way in: a register then holds
  * the same pair of K of 16 outputs, its even and odd elements are a shift and a mask away, and an
- * activation is one number for all lanes. That is the same work for 1 token as for 500, and no
- * lane is wasted on a token that is not there.
+ * activation is one number for all lanes. No lane is wasted on a token that is not there.
+ * Up to FEW_TOKENS tokens have a loop of their own, few_matmul.inc.h.
  *
  * Both sides are widened to float32 first, k_step elements of K at a time:
  *
@@ -20,8 +20,10 @@
  *     vec_load_transposed(m, row, at)    m[i] = the i-th float32 from row[0] + at, row[1] + at, ...
  */
 #pragma once
+#include "base/team.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/matmul_driver.h"
+#include "kernels/device.h"
 
 #include <string.h>
 
@@ -29,8 +31,7 @@ enum {
     LANES = 16,
     PAIRS = K_BLOCK / 2,
     STEP_BLOCKS = 4, /* of K_BLOCK in a step of K */
-    FEW_TOKENS = 4,  /* each count of tokens is compiled on its own */
-    FEW_K_STEP = 2048,
+    FEW_TOKENS = 4,  /* few_matmul.inc.h: each count is compiled on its own */
 };
 
 struct wide_weights { /* one panel, one block of K */
@@ -50,13 +51,13 @@ struct lane_rows {
     size_t element_bytes;
 };
 
-static inline struct lane_rows lane_rows(const struct matmul_block *block, int first)
+static inline struct lane_rows lane_rows(const void *weight, enum dtype dtype, int64_t row_stride,
+                                         int n_rows)
 {
-    struct lane_rows rows = {.element_bytes = dtype_bytes(block->weight_dtype)};
+    struct lane_rows rows = {.element_bytes = dtype_bytes(dtype)};
     for (int i = 0; i < LANES; i++) {
-        const int64_t row = min_int(first + i, block->n_rows - 1);
-        rows.row[i] =
-            (const char *)block->weight + row * block->row_stride * (int64_t)rows.element_bytes;
+        const int64_t row = min_int(i, n_rows - 1);
+        rows.row[i] = (const char *)weight + row * row_stride * (int64_t)rows.element_bytes;
     }
     return rows;
 }
@@ -135,7 +136,11 @@ static inline void fetch_ahead(const struct lane_rows *rows, ptrdiff_t at)
 static inline void widen_lanes(struct wide_weights *to, const struct matmul_block *block,
                                int first_row, int lane, bool as_pairs)
 {
-    const struct lane_rows rows = lane_rows(block, first_row + lane);
+    const int row = min_int(first_row + lane, block->n_rows - 1);
+    const size_t row_bytes = (size_t)block->row_stride * dtype_bytes(block->weight_dtype);
+    const struct lane_rows rows =
+        lane_rows((const char *)block->weight + (size_t)row * row_bytes, block->weight_dtype,
+                  block->row_stride, block->n_rows - row);
     const ptrdiff_t distance = fetch_distance(block, first_row + lane);
     for (int k = 0; k < block->n_k; k += K_BLOCK, to++) {
         for (int line = 0; distance != 0 && line < K_BLOCK * (int)rows.element_bytes; line += 64)
@@ -175,11 +180,9 @@ static inline float *x_group(struct matmul_scratch *scratch, const struct matmul
 }
 
 /* Packed x has [pairs][tokens][2]: a block of K is 16 * tokens pairs in a row. */
-static inline void widen_x_bf16(float *to, const struct matmul_block *block, int group)
+static inline void widen_group(float *to, const bf16 *pairs, int tokens, int k_padded)
 {
-    const int tokens = block_group_tokens(block, group);
-    const bf16 *pairs = block_group(block, group);
-    for (int b = 0; b < step_blocks(block); b++, to += tokens * K_BLOCK)
+    for (int k = 0; k < k_padded; k += K_BLOCK, to += tokens * K_BLOCK)
         for (int i = 0; i < PAIRS * tokens; i += LANES, pairs += 2 * LANES) {
             const struct vec both = vec_load(pairs);
             vec_store(to + i, vec_even(both));
@@ -203,7 +206,8 @@ static inline void widen_x_f32(float *to, const struct matmul_block *block, int 
 static inline void widen_x(float *to, const struct matmul_block *block, int group)
 {
     if (block->x_dtype == DTYPE_BF16)
-        widen_x_bf16(to, block, group);
+        widen_group(to, block_group(block, group), block_group_tokens(block, group),
+                    step_blocks(block) * K_BLOCK);
     else
         widen_x_f32(to, block, group);
 }
@@ -288,85 +292,6 @@ static inline void multiply_group(float *c, size_t c_stride, const struct wide_w
     }
 }
 
-/* ---- few tokens: weights are used so seldom that they go from memory to FMA in registers ---- */
-
-/* sum[odd][t] += x * weight over one block of K; x is [even, odd][16][n_tokens]. */
-static inline __attribute__((always_inline)) void multiply_block(struct vec sum[2][FEW_TOKENS],
-                                                                 const struct lane_rows *rows,
-                                                                 int k, const float *x,
-                                                                 const int n_tokens)
-{
-    struct vec m[LANES];
-    vec_load_transposed(m, rows->row, (size_t)k * sizeof(bf16));
-#pragma GCC unroll 16
-    for (int i = 0; i < PAIRS; i++) {
-        const struct vec even = vec_even(m[i]), odd = vec_odd(m[i]);
-#pragma GCC unroll 8
-        for (int t = 0; t < n_tokens; t++) {
-            sum[0][t] = vec_fma(vec_set(x[i * n_tokens + t]), even, sum[0][t]);
-            sum[1][t] = vec_fma(vec_set(x[(PAIRS + i) * n_tokens + t]), odd, sum[1][t]);
-        }
-    }
-}
-
-/* c[t, 0 .. 16) += over the whole block for the 16 outputs from `row` on. */
-static inline __attribute__((always_inline)) void multiply_few(float *c, size_t c_stride,
-                                                               const struct matmul_block *block,
-                                                               int row, const float *x,
-                                                               const int n_tokens)
-{
-    const struct lane_rows rows = lane_rows(block, row);
-    const ptrdiff_t distance = fetch_distance(block, row);
-    struct vec acc[FEW_TOKENS];
-#pragma GCC unroll 8
-    for (int t = 0; t < n_tokens; t++)
-        acc[t] = vec_load(c + (size_t)t * c_stride);
-    for (int k = 0; k < block->n_k; k += K_BLOCK, x += K_BLOCK * n_tokens) {
-        struct vec sum[2][FEW_TOKENS];
-#pragma GCC unroll 8
-        for (int t = 0; t < n_tokens; t++)
-            sum[0][t] = sum[1][t] = vec_set(0);
-        if (distance != 0)
-            fetch_ahead(&rows, distance + k * (ptrdiff_t)sizeof(bf16));
-        if (block->n_k - k >= K_BLOCK) {
-            multiply_block(sum, &rows, k, x, n_tokens);
-        } else {
-            struct tail tail;
-            const struct lane_rows copied = copy_tail(&tail, &rows, k, block->n_k - k);
-            multiply_block(sum, &copied, 0, x, n_tokens);
-        }
-#pragma GCC unroll 8
-        for (int t = 0; t < n_tokens; t++)
-            acc[t] = vec_add(acc[t], vec_add(sum[0][t], sum[1][t]));
-    }
-#pragma GCC unroll 8
-    for (int t = 0; t < n_tokens; t++)
-        vec_store(c + (size_t)t * c_stride, acc[t]);
-}
-
-static void accumulate_few(const struct matmul_block *block)
-{
-    const size_t c_stride = (size_t)round_up_int(block->n_rows, PANEL);
-    float *x = ((struct matmul_scratch *)block->scratch)->x;
-    widen_x(x, block, 0);
-    for (int row = 0; row < block->n_rows; row += LANES) {
-        float *c = block->c + row;
-        switch (block->n_tokens) {
-        case 1:
-            multiply_few(c, c_stride, block, row, x, 1);
-            break;
-        case 2:
-            multiply_few(c, c_stride, block, row, x, 2);
-            break;
-        case 3:
-            multiply_few(c, c_stride, block, row, x, 3);
-            break;
-        default:
-            multiply_few(c, c_stride, block, row, x, FEW_TOKENS);
-        }
-    }
-}
-
 static void accumulate(const struct matmul_block *block)
 {
     struct matmul_scratch *scratch = block->scratch;
@@ -385,20 +310,16 @@ static void accumulate(const struct matmul_block *block)
     }
 }
 
+#include "kernels/cpu/few_matmul.inc.h"
+
 void LEVEL(matmul)(struct device *device, const struct matmul_args *args)
 {
-    static const struct matmul_kernel few = {
-        .accumulate = accumulate_few,
-        .store = matmul_store_rows,
-        .k_step = FEW_K_STEP,
-        .item_tokens = TOKEN_GROUP,
-    };
     static const struct matmul_kernel many = {
         .accumulate = accumulate,
         .store = matmul_store_rows,
         .k_step = STEP_BLOCKS * K_BLOCK,
         .item_tokens = 256,
     };
-    const bool is_few = args->n_tokens <= FEW_TOKENS && args->x.dtype == DTYPE_BF16;
-    matmul_drive(device, args, is_few ? &few : &many);
+    if (!few_matmul(device, args))
+        matmul_drive(device, args, &many);
 }

@@ -5,8 +5,8 @@
  *   decode   one token a step, after a prompt of 16: share of the read bandwidth of DRAM
  *   prefill  512 tokens in one step: GFLOP/s
  *
- * The bandwidth is measured between the results, over 1 GB: the machine is shared, so only ratios
- * of one run mean something. Medians.
+ * The bandwidth is measured before and after each result, over 1 GB: the machine is shared, and
+ * only the ratio of neighbours means something. Medians, of the ratios too.
  */
 #include "base/error.h"
 #include "base/memory.h"
@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 5, PREFILL_RUNS = 3, PROMPT = 16, PREFILL = 512, DECODE_STEPS = 3, PIECES = 256 };
+enum { RUNS = 9, PREFILL_RUNS = 3, PROMPT = 16, PREFILL = 512, DECODE_STEPS = 3, PIECES = 256 };
 
 static const size_t READ_BYTES = (size_t)1 << 30;
 
@@ -104,26 +104,28 @@ static double flops_of_prefill(const struct model *model)
 
 static void measure(struct bench *bench)
 {
-    double bandwidth[RUNS], decode[RUNS], prefill[PREFILL_RUNS];
+    double bandwidth[RUNS + 1], decode[RUNS], share[RUNS], prefill[PREFILL_RUNS];
     const struct model *model = bench->runner.model;
     step_seconds(bench, 0, PROMPT); /* touches every weight */
+    bandwidth[0] = read_bandwidth(bench);
     for (int run = 0; run < RUNS; run++) {
-        bandwidth[run] = read_bandwidth(bench);
         decode[run] = 0;
         for (int i = 0; i < DECODE_STEPS; i++)
             decode[run] += step_seconds(bench, PROMPT + run * DECODE_STEPS + i, 1) / DECODE_STEPS;
+        bandwidth[run + 1] = read_bandwidth(bench);
+        share[run] =
+            bytes_of_step(model) / decode[run] / ((bandwidth[run] + bandwidth[run + 1]) / 2);
     }
     for (int run = 0; run < PREFILL_RUNS; run++)
         prefill[run] = step_seconds(bench, 0, PREFILL);
 
-    const double read = median(bandwidth, RUNS), step = median(decode, RUNS);
+    const double read = median(bandwidth, RUNS + 1), step = median(decode, RUNS);
     const double prompt = median(prefill, PREFILL_RUNS);
     printf("%s, %d threads, %.0f MB of weights\n", bench->runner.device->ops->name,
            team_size(bench->runner.device->team), (double)model->weight_bytes * 0x1p-20);
     printf("  read bandwidth %6.2f GB/s\n", read * 1e-9);
     printf("  decode         %6.2f tokens/s, %.1f ms, %.2f GB/s: %.0f %% of the bandwidth\n",
-           1 / step, step * 1e3, bytes_of_step(model) / step * 1e-9,
-           100 * bytes_of_step(model) / step / read);
+           1 / step, step * 1e3, bytes_of_step(model) / step * 1e-9, 100 * median(share, RUNS));
     printf("  prefill %d    %6.1f tokens/s, %.2f s, %.0f GFLOP/s\n", PREFILL, PREFILL / prompt,
            prompt, flops_of_prefill(model) / prompt * 1e-9);
 }
