@@ -5,8 +5,10 @@
 #include "launcher/generation.h"
 #include "launcher/model_path.h"
 #include "runtime/options.h"
+#include "runtime/text/encoder.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char default_question[] = "What is tensor parallelism?";
 
@@ -34,9 +36,11 @@ static bool ask(struct generation *g, struct session *session, const char *quest
                 struct error *err)
 {
     struct bytes text = {0};
-    bytes_printf(&text, "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n", question);
+    bytes_add_text(&text, "<|im_start|>user\n");
+    const struct text_range users = {text.len, text.len + strlen(question)};
+    bytes_printf(&text, "%s<|im_end|>\n<|im_start|>assistant\n", question);
     struct watch watch = {.begin_ns = clock_now_ns()};
-    bool good = generation_add_text(g, session, text.data, true, false, err);
+    bool good = generation_add_text(g, session, text.data, &users, false, err);
     if (good) {
         printf("> %s\n", question);
         good = generation_run(g, session, show, &watch, err);

@@ -38,7 +38,7 @@ static bool add_prompts(struct generation *g, struct session *session,
         const char *text = options->prompt.item[i];
         if (strcmp(text, "-") == 0)
             text = input->data;
-        if (!generation_add_text(g, session, text, false, exact, err))
+        if (!generation_add_text(g, session, text, NULL, exact, err))
             return false;
     }
     for (int i = 0; i < options->prompt_ids.n; i++)

@@ -2,6 +2,17 @@
 
 #include "base/error.h"
 
+#include <signal.h>
+#include <unistd.h>
+
+static void on_abort(int number)
+{
+    (void)number;
+    _exit(EXIT_INTERNAL);
+}
+
+void exit_code_catch_bugs(void) { signal(SIGABRT, on_abort); }
+
 enum exit_code exit_code_of(const struct error *err)
 {
     switch (err->kind) {

@@ -12,4 +12,8 @@ enum exit_code {
     EXIT_INTERRUPTED = 130,
 };
 
+/* From here on a broken check(), which has printed its line, ends this program with EXIT_INTERNAL.
+ */
+void exit_code_catch_bugs(void);
+
 enum exit_code exit_code_of(const struct error *err);

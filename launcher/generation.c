@@ -129,10 +129,10 @@ static bool add_prompt(struct generation *g, const struct session *session, cons
 }
 
 bool generation_add_text(struct generation *g, struct session *session, const char *text,
-                         bool special_in_text, bool exact_max_tokens, struct error *err)
+                         const struct text_range *users, bool exact_max_tokens, struct error *err)
 {
     struct ids ids = {0};
-    if (!intake_text(&session->intake, text, strlen(text), special_in_text, &ids, err)) {
+    if (!intake_text(&session->intake, text, strlen(text), users, &ids, err)) {
         ids_release(&ids);
         return false;
     }

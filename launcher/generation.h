@@ -34,7 +34,8 @@ typedef bool generation_progress_fn(void *context, int index, const struct outpu
 bool generation_init(struct generation *out, const struct options *options,
                      const struct session *session, struct error *err);
 bool generation_add_text(struct generation *g, struct session *session, const char *text,
-                         bool special_in_text, bool exact_max_tokens, struct error *err);
+                         const struct text_range *users, bool exact_max_tokens,
+                         struct error *err); /* users: see intake_text() */
 bool generation_add_ids(struct generation *g, struct session *session, const char *ids,
                         bool exact_max_tokens, struct error *err);
 bool generation_run(struct generation *g, struct session *session, generation_progress_fn *progress,

@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
     log_set(LOG_WARN, -1);
+    exit_code_catch_bugs();
 
     const char *word = argc > 1 ? argv[1] : "--help";
     enum command command;

@@ -154,6 +154,7 @@ static bool open_ranks(struct rank *r, struct error *err)
         r->agreed = true; /* it fails on all ranks or on none */
         return false;
     }
+    exit_code_catch_bugs(); /* after MPI, which has a handler of its own */
     r->number = r->ranks.world_rank;
     log_set(log_level(), r->number);
     return true;
@@ -221,9 +222,6 @@ static bool tell_ready(struct rank *r, struct error *err)
 {
     if (r->link == NULL)
         return true;
-    const struct link_event loaded = {.kind = LINK_LOADING,
-                                      .loading_done_bytes = r->memory.weight_bytes,
-                                      .loading_total_bytes = r->memory.weight_bytes};
     const struct link_event ready = {
         .kind = LINK_READY,
         .ready = {.build = PHALANX_VERSION,
@@ -243,7 +241,7 @@ static bool tell_ready(struct rank *r, struct error *err)
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
               r->config.architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
               r->ranks.tp->ops->name, r->limits.max_model_len);
-    r->unheard = !link_send_event(r->link, &loaded, err) || !link_send_event(r->link, &ready, err);
+    r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
 

@@ -1,34 +1,16 @@
 #include "launcher/session.h"
 
 #include "base/error.h"
-#include "base/system.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"
 #include "runtime/options.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { INTERRUPT_POLL_MS = 200, BAR_WIDTH = 30 };
-static const int64_t QUIET_NS = 1000000000; /* loading that is shorter shows nothing */
+enum { INTERRUPT_POLL_MS = 200 };
 static const int64_t END_GRACE_NS = 3000000000;
-
-static void show_progress(const struct link_event *event, int64_t since_ns, bool *shown)
-{
-    const double total = (double)event->loading_total_bytes;
-    const double done = (double)event->loading_done_bytes;
-    const int64_t took = clock_now_ns() - since_ns;
-    if (!isatty(STDERR_FILENO) || total <= 0 || took < QUIET_NS)
-        return;
-    const int filled = (int)(BAR_WIDTH * done / total);
-    fprintf(stderr, "\rloading [%.*s%*s] %3.0f %%  %.1f GB/s ", filled,
-            "##############################", BAR_WIDTH - filled, "", 100 * done / total,
-            done / (double)took);
-    *shown = true;
-}
 
 static void take_ready(struct session *session, const struct link_ready *ready)
 {
@@ -44,8 +26,7 @@ static void take_ready(struct session *session, const struct link_ready *ready)
  * the link or on standard error. */
 static bool wait_until_ready(struct session *session, struct error *err)
 {
-    const int64_t since = clock_now_ns();
-    bool shown = false, ready = false, good = true;
+    bool ready = false, good = true;
     while (good && !ready) {
         struct link_event event;
         bool got;
@@ -59,9 +40,7 @@ static bool wait_until_ready(struct session *session, struct error *err)
         }
         if (!good)
             break;
-        if (event.kind == LINK_LOADING) {
-            show_progress(&event, since, &shown);
-        } else if (event.kind == LINK_FAILED) {
+        if (event.kind == LINK_FAILED) {
             *err = event.failure;
             good = false;
         } else if (event.kind == LINK_READY) {
@@ -69,8 +48,6 @@ static bool wait_until_ready(struct session *session, struct error *err)
             ready = true;
         }
     }
-    if (shown)
-        fprintf(stderr, "\r%*s\r", BAR_WIDTH + 40, "");
     return good;
 }
 

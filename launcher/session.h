@@ -1,7 +1,6 @@
 /* launcher/session.h: a model that answers: its tokenizer here, its ranks started and linked.
  *
- * Opening starts the ranks first and reads the tokenizer while they load. Progress of loading is
- * shown on standard error: a bar on a terminal, nothing for what takes under a second.
+ * Opening starts the ranks first and reads the tokenizer while they load.
  */
 #pragma once
 #include "launcher/job.h"

@@ -267,7 +267,6 @@ static bool send_ready(struct link *link, const struct link_ready *from, struct 
 bool link_send_event(struct link *link, const struct link_event *event, struct error *err)
 {
     from_engine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
-    Phalanx__Engine__V1__Loading loading = PHALANX__ENGINE__V1__LOADING__INIT;
     Phalanx__Engine__V1__Tokens tokens = PHALANX__ENGINE__V1__TOKENS__INIT;
     Phalanx__Engine__V1__Failed failed = PHALANX__ENGINE__V1__FAILED__INIT;
 
@@ -275,12 +274,6 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
     switch (event->kind) {
     case LINK_READY:
         return send_ready(link, &event->ready, err);
-    case LINK_LOADING:
-        loading.done_bytes = event->loading_done_bytes;
-        loading.total_bytes = event->loading_total_bytes;
-        message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_LOADING;
-        message.loading = &loading;
-        break;
     case LINK_TOKENS:
         tokens.token = token_messages(&link->sending, event->token, event->n_tokens);
         tokens.n_token = (size_t)event->n_tokens;
@@ -378,11 +371,6 @@ bool link_receive_event(struct link *link, struct link_event *out, bool *got, st
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY:
         out->kind = LINK_READY;
         good = read_ready(&out->ready, from->ready, err);
-        break;
-    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_LOADING:
-        out->kind = LINK_LOADING;
-        out->loading_done_bytes = from->loading->done_bytes;
-        out->loading_total_bytes = from->loading->total_bytes;
         break;
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_TOKENS:
         out->kind = LINK_TOKENS;

@@ -58,11 +58,10 @@ struct link_token {
     int32_t stop_token; /* of a stop id; -1: none */
     int32_t cached_tokens;
 };
-enum link_event_kind { LINK_READY, LINK_LOADING, LINK_TOKENS, LINK_FAILED };
+enum link_event_kind { LINK_READY, LINK_TOKENS, LINK_FAILED };
 struct link_event {
     enum link_event_kind kind;
     struct link_ready ready;
-    int64_t loading_done_bytes, loading_total_bytes;
     const struct link_token *token;
     int n_tokens;
     uint64_t failed_id; /* 0: the engine as a whole */

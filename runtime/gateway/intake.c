@@ -28,11 +28,13 @@ void intake_close(struct intake *intake)
     *intake = (struct intake){0};
 }
 
-bool intake_text(struct intake *intake, const char *text, size_t n_bytes, bool special_in_text,
-                 struct ids *out, struct error *err)
+bool intake_text(struct intake *intake, const char *text, size_t n_bytes,
+                 const struct text_range *users, struct ids *out, struct error *err)
 {
     const struct encode_options options = {.add_special_tokens = true,
-                                           .special_as_text = !special_in_text};
+                                           .special_as_text = users == NULL,
+                                           .plain = users,
+                                           .n_plain = users != NULL};
     ids_clear(out);
     if (!encoder_encode(intake->encoder, text, n_bytes, &options, out, err))
         return error_in(err, "prompt");

@@ -9,6 +9,7 @@
 
 struct encoder;
 struct error;
+struct text_range; /* runtime/text/encoder.h */
 struct tokenizer;
 
 struct intake {
@@ -20,11 +21,11 @@ struct intake {
 bool intake_open(struct intake *out, const char *model_folder, struct error *err);
 void intake_close(struct intake *intake);
 
-/* Text as a user of a base model gives it: special tokens that the tokenizer puts around a text
- * are added. `special_in_text`: text that spells a special token means the token (only for text
- * that we wrote ourselves, such as a chat template). ERROR_INPUT also for no tokens at all. */
-bool intake_text(struct intake *intake, const char *text, size_t n_bytes, bool special_in_text,
-                 struct ids *out, struct error *err);
+/* Text with the special tokens that the tokenizer puts around it. What spells a special token means
+ * the token only in text that we wrote ourselves, such as a chat template: `users` is the part
+ * that users wrote, where it is text; NULL: all of it. ERROR_INPUT also for no tokens at all. */
+bool intake_text(struct intake *intake, const char *text, size_t n_bytes,
+                 const struct text_range *users, struct ids *out, struct error *err);
 
 /* "1,2,3" or "[1, 2, 3]"; every id in [0, vocab). */
 bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err);

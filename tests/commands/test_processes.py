@@ -121,6 +121,11 @@ class Processes(unittest.TestCase):
                 self.assertEqual(child.wait(timeout=30), 70)
                 self.assertIn(b"killed by signal 9", child.stderr.read())
 
+    def test_a_bug_has_an_exit_code_of_its_own(self):
+        child = self.start()
+        child.send_signal(signal.SIGABRT)  # what a broken promise between parts of a program does
+        self.assertEqual(child.wait(timeout=30), 71)
+
     def test_a_command_leaves_no_file_behind(self):
         before = set(leftovers())
         for words in self.layouts():

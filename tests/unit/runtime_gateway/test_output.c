@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "runtime/gateway/intake.h"
 #include "runtime/gateway/output.h"
+#include "runtime/text/encoder.h"
 #include "tests/files.h"
 #include "tests/test.h"
 
@@ -178,6 +179,28 @@ TEST(the_end_token_is_in_the_ids_and_not_in_the_text)
     released_is(&output, "a");
     CHECK_EQ(output.tokens.n, 2);
     output_release(&output);
+    intake_close(&intake);
+}
+
+static bool ends_with_special(struct intake *intake, const struct text_range *users)
+{
+    struct ids ids = {0};
+    struct error err = {0};
+    CHECK(intake_text(intake, "d<end>", 6, users, &ids, &err));
+    const bool special = ids.n == 2 && ids.data[0] == D && ids.data[1] == END;
+    for (size_t i = 0; !special && i < ids.n; i++)
+        CHECK(ids.data[i] != END);
+    ids_release(&ids);
+    return special;
+}
+
+TEST(what_users_write_spells_no_special_token)
+{
+    struct intake intake = open_intake();
+    CHECK(ends_with_special(&intake, &(struct text_range){0, 1}));  /* ours: <end> */
+    CHECK(!ends_with_special(&intake, &(struct text_range){1, 6})); /* theirs */
+    CHECK(!ends_with_special(&intake, &(struct text_range){0, 2})); /* in part */
+    CHECK(!ends_with_special(&intake, NULL));                       /* all of it */
     intake_close(&intake);
 }
 

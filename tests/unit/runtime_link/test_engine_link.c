@@ -115,7 +115,7 @@ TEST(tokens_of_a_step_arrive_with_logprobs_and_stop_tokens)
     ends_release(&ends);
 }
 
-TEST(ready_loading_and_failure_arrive)
+TEST(ready_and_failure_arrive)
 {
     struct ends ends = ends_make();
     const int32_t eos[] = {2, 3};
@@ -134,13 +134,10 @@ TEST(ready_loading_and_failure_arrive)
                                                .weight_bytes = 5,
                                                .eos_id = eos,
                                                .n_eos_ids = 2}};
-    const struct link_event loading = {
-        .kind = LINK_LOADING, .loading_done_bytes = 1, .loading_total_bytes = 9};
     struct link_event failed = {.kind = LINK_FAILED, .failed_id = 17};
     struct error err = {0};
     error_set(&failed.failure, ERROR_INPUT, "top_p is 2");
     CHECK(link_send_event(ends.engine, &ready, &err));
-    CHECK(link_send_event(ends.engine, &loading, &err));
     CHECK(link_send_event(ends.engine, &failed, &err));
 
     struct link_event got = receive_event(ends.gateway);
@@ -149,9 +146,6 @@ TEST(ready_loading_and_failure_arrive)
     CHECK_EQ(got.ready.vocab, 2048);
     CHECK_EQ(got.ready.n_eos_ids, 2);
     CHECK_EQ(got.ready.eos_id[1], 3);
-    got = receive_event(ends.gateway);
-    CHECK_EQ(got.kind, LINK_LOADING);
-    CHECK_EQ(got.loading_total_bytes, 9);
     got = receive_event(ends.gateway);
     CHECK_EQ(got.kind, LINK_FAILED);
     CHECK_EQ(got.failed_id, 17);
