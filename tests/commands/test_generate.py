@@ -1,6 +1,10 @@
 """phalanx generate: what a user gets, and that scale does not change a bit of it."""
 import json
+import os
+import pathlib
+import tempfile
 import unittest
+import unittest.mock
 
 from common import DEMO, HAS_MPI, generate_json, phalanx
 
@@ -72,6 +76,21 @@ class Generate(unittest.TestCase):
         (by_id,) = generate_json("--prompt-ids", ids, "--temperature", 0, "--max-tokens", 8)
         self.assertEqual(by_id["outputs"], text["outputs"])
         self.assertIsNone(by_id["prompt"])
+
+    def test_a_name_in_the_cache_of_this_machine_is_a_model(self):
+        with tempfile.TemporaryDirectory() as home:
+            entry = pathlib.Path(home, "hub", "models--phalanx--demo")
+            (entry / "refs").mkdir(parents=True)
+            (entry / "refs" / "main").write_text("abc\n")
+            (entry / "snapshots").mkdir()
+            (entry / "snapshots" / "abc").symlink_to(DEMO)
+            words = ("-p", "Hello there", "--temperature", 0, "--max-tokens", 4, "--seed", 1)
+            with unittest.mock.patch.dict(os.environ, HF_HOME=home):
+                self.assertEqual(generate_json(*words, model="phalanx/demo"),
+                                 generate_json(*words))
+                missing = phalanx("generate", "phalanx/other", "-p", "x")
+            self.assertEqual(missing.code, 2)
+            self.assertIn(home, missing.err)  # says where it looked
 
     def test_standard_input_is_a_prompt(self):
         words = ("--seed", 1, "--max-tokens", 8)
