@@ -2,9 +2,9 @@
 
 #include "base/memory.h"
 #include "base/system.h"
+#include "base/utf8.h"
 #include "runtime/gateway/generation_config.h"
 #include "runtime/options.h"
-#include "runtime/text/utf8.h"
 
 #include <string.h>
 

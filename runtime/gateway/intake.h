@@ -9,7 +9,7 @@
 
 struct encoder;
 struct error;
-struct text_range; /* runtime/text/encoder.h */
+struct text_range; /* base/utf8.h */
 struct tokenizer;
 
 struct intake {

@@ -3,9 +3,9 @@
 #include "runtime/text/added_tokens.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/unicode.h"
-#include "runtime/text/utf8.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
 #include "runtime/text/bpe.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "runtime/text/bpe_merges.h"
-#include "runtime/text/utf8.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "runtime/text/bpe_merges.h"
-#include "runtime/text/utf8.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,10 +4,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/replace.h"
 #include "runtime/text/stage.h"
-#include "runtime/text/utf8.h"
 
 #include <string.h>
 

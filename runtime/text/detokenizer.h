@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "base/bytes.h"
-#include "runtime/text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "runtime/text/tokenizer_parts.h"
-#include "runtime/text/utf8.h"
 #include "runtime/text/word_cache.h"
 
 /* Scratch memory grows to some twenty times the text. What a longer text needed is given back, so

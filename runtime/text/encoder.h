@@ -12,15 +12,12 @@
 struct encoder;
 struct error;
 struct ids;
+struct text_range; /* base/utf8.h */
 struct tokenizer;
 
 enum {
     /* Positions are 32 bits, and a normalizer may make a text six times longer. */
     ENCODER_MAX_TEXT_BYTES = 64 << 20,
-};
-
-struct text_range {
-    size_t begin, end; /* bytes */
 };
 
 struct encode_options { /* all zero: as Hugging Face's encode(text, add_special_tokens=False) */

@@ -1,7 +1,7 @@
 #include "runtime/text/json_cursor.h"
 
 #include "base/error.h"
-#include "runtime/text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>

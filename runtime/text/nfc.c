@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "runtime/text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 #include <utf8proc.h>

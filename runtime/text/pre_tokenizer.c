@@ -2,9 +2,9 @@
  * in the one of two rooms that does not hold it now. */
 #include "runtime/text/pre_tokenizer.h"
 
+#include "base/utf8.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/unicode.h"
-#include "runtime/text/utf8.h"
 
 /* Collects the parts of one span, in order, into words. Zero all but `behavior` and `out` first. */
 struct joiner {

@@ -4,7 +4,7 @@
 #include "runtime/text/unicode.h"
 
 #include "base/bytes.h"
-#include "runtime/text/utf8.h"
+#include "base/utf8.h"
 
 #include <utf8proc.h>
 

@@ -1,9 +1,9 @@
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "runtime/text/nfc.h"
 #include "runtime/text/pattern.h"
 #include "runtime/text/unicode.h"
-#include "runtime/text/utf8.h"
 #include "tests/test.h"
 
 #include <stdlib.h>

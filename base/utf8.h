@@ -1,4 +1,4 @@
-/* runtime/text/utf8.h: reading and writing UTF-8.
+/* base/utf8.h: reading and writing UTF-8.
  *
  * Source: Unicode 15.0, table 3-7 (well-formed byte sequences) and section 3.9 (an ill-formed
  * one is replaced by one U+FFFD per maximal subpart). */
@@ -8,6 +8,10 @@
 #include <stdint.h>
 
 struct bytes;
+
+struct text_range {    /* a part of a text */
+    size_t begin, end; /* bytes */
+};
 
 /* Length of the part that is well-formed; n_bytes when all of it is. */
 size_t utf8_valid_bytes(const char *text, size_t n_bytes);

@@ -1,6 +1,5 @@
 #include "base/bytes.h"
-#include "runtime/text/byte_alphabet.h"
-#include "runtime/text/utf8.h"
+#include "base/utf8.h"
 #include "tests/test.h"
 
 #include <string.h>
@@ -53,22 +52,4 @@ TEST(a_stream_gives_the_same_however_it_is_cut)
         CHECK_STR(out.data, want);
         bytes_release(&out);
     }
-}
-
-TEST(the_byte_alphabet_has_256_characters_and_a_way_back)
-{
-    int n = 0;
-    for (uint32_t c = 0; c < 0x1000; c++) {
-        const int byte = byte_alphabet_byte(c);
-        if (byte >= 0) {
-            CHECK_EQ(byte_alphabet_char((unsigned char)byte), c);
-            CHECK(c < BYTE_ALPHABET_END);
-            n++;
-        }
-    }
-    CHECK_EQ(n, 256);
-    CHECK_EQ(byte_alphabet_char(' '), 0x120);
-    CHECK_EQ(byte_alphabet_char('\n'), 0x10A);
-    CHECK_EQ(byte_alphabet_char('A'), 'A');
-    CHECK_EQ(byte_alphabet_char(0xAD), 0x143);
 }

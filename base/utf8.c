@@ -1,6 +1,6 @@
 /* Every rule about what is well-formed stands in second_byte(): a lead byte fixes the length and
  * the range of the byte after it, and all further bytes are 80..BF. */
-#include "runtime/text/utf8.h"
+#include "base/utf8.h"
 
 #include "base/bytes.h"
 
