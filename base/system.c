@@ -35,6 +35,19 @@ int64_t clock_wall_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / (1000 * 1000);
 }
 
+void clock_calendar(struct calendar_time *out)
+{
+    const time_t now = (time_t)(clock_wall_ms() / 1000);
+    struct tm parts;
+    check(localtime_r(&now, &parts) != NULL);
+    *out = (struct calendar_time){.year = parts.tm_year + 1900,
+                                  .month = parts.tm_mon + 1,
+                                  .day = parts.tm_mday,
+                                  .hour = parts.tm_hour,
+                                  .minute = parts.tm_min,
+                                  .second = parts.tm_sec};
+}
+
 static struct timespec timespec_make(int64_t ns)
 {
     return (struct timespec){.tv_sec = ns / ns_per_s, .tv_nsec = ns % ns_per_s};

@@ -8,7 +8,14 @@ struct error;
 
 int64_t clock_now_ns(void);  /* monotonic; for every duration and deadline */
 int64_t clock_wall_ms(void); /* since 1970; only for log lines and timestamps users see */
-int system_cpus(void);       /* CPUs this process may run on, at least 1 */
+
+struct calendar_time {    /* a moment as a calendar and a clock on the wall show it */
+    int year, month, day; /* month and day from 1 */
+    int hour, minute, second;
+};
+void clock_calendar(struct calendar_time *out); /* now, in the time zone of this machine */
+
+int system_cpus(void); /* CPUs this process may run on, at least 1 */
 size_t system_page_bytes(void);
 int64_t system_resident_bytes(void);  /* of this process; -1 unknown */
 int64_t system_available_bytes(void); /* memory that can be had without swapping; -1 unknown */

@@ -22,7 +22,7 @@ BANNED = {
     r"ato[ilf]|atoll": ("strtoll() or strtod() with a look at its end", EVERYWHERE),
     r"strcpy|strcat|stpcpy|v?sprintf|gets": ("snprintf(), memcpy() or base/bytes.h", EVERYWHERE),
     r"strtok(_r)?": ("strcspn() and a length", EVERYWHERE),
-    r"(gm|local)time(_r)?": ("clock_wall_ms()", EVERYWHERE),
+    r"(gm|local)time(_r)?": ("clock_wall_ms() or clock_calendar()", ("base/system.c",)),
     r"s?rand(om)?(_r)?|[dln]rand48": ("the Philox of sample/, or system_random()", EVERYWHERE),
     r"system": ("fork() and execve() with a list of arguments", EVERYWHERE),
     r"popen": ("fork() and execve() with a list of arguments", ("launcher/",)),
