@@ -1,0 +1,44 @@
+/* runtime/jinja/builtins.h: the filters, tests, methods and global functions, by name. */
+#pragma once
+#include "runtime/jinja/value.h"
+
+/* value|name(args). `v` is what the filter is applied to. */
+typedef bool filter_fn(struct run *r, struct value v, const struct arguments *args,
+                       struct value *out);
+struct filter {
+    const char *name; /* "dictsort" */
+    filter_fn *apply;
+};
+const struct filter *filter_find(const char *name, size_t n_bytes); /* NULL: none */
+
+typedef bool test_fn(struct run *r, struct value v, const struct arguments *args, bool *out);
+struct test {
+    const char *name; /* "defined", "==" */
+    test_fn *apply;
+};
+const struct test *test_find(const char *name, size_t n_bytes); /* NULL: none */
+
+/* A method of a text, list, tuple or dict as a value to call; *found false: there is none.
+ * SecurityError is raised when one that changes its value is called. */
+bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
+                 bool *found);
+
+/* range, dict, namespace, cycler, joiner, raise_exception, strftime_now; *found false: none. */
+bool global_find(struct run *r, const char *name, size_t n_bytes, struct value *out, bool *found);
+
+/* For {% set ns.name = v %}: TemplateRuntimeError "cannot assign attribute on non-namespace
+ * object" for other values. */
+bool namespace_set(struct run *r, struct value ns, const struct string *name, struct value v);
+
+/* A value that calls a C function: what methods and global functions are. */
+typedef bool native_fn(struct run *r, struct value self, const struct arguments *args,
+                       struct value *out);
+bool native_make(struct run *r, const char *name, native_fn *call, struct value self,
+                 struct value *out);
+
+/* Takes arguments by place or by name into slots[n], as a Python function of these parameters
+ * does. `names`: "value, attribute=, case_sensitive=" lists all; a name with "=" may be absent and
+ * then leaves its slot alone (put the default there first). Raises Python's TypeErrors, calling
+ * the function `function` ("do_sort() got an unexpected keyword argument 'x'"). */
+bool arguments_bind(struct run *r, const char *function, const char *names,
+                    const struct arguments *args, struct value *slots, int n);

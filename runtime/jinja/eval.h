@@ -1,0 +1,2 @@
+/* runtime/jinja/eval.h: (to be written) */
+#pragma once

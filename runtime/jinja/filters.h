@@ -1,0 +1,2 @@
+/* runtime/jinja/filters.h: (to be written) */
+#pragma once

@@ -1,0 +1,2 @@
+/* runtime/jinja/lexer.h: (to be written) */
+#pragma once

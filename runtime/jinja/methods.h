@@ -1,0 +1,2 @@
+/* runtime/jinja/methods.h: (to be written) */
+#pragma once

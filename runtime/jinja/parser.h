@@ -1,0 +1,2 @@
+/* runtime/jinja/parser.h: (to be written) */
+#pragma once

@@ -1,0 +1,2 @@
+/* runtime/jinja/scope.h: (to be written) */
+#pragma once
