@@ -18,9 +18,8 @@ struct test {
 };
 const struct test *test_find(const char *name, size_t n_bytes); /* NULL: none */
 
-/* An attribute of a text, number, list, tuple or dict: a method as a value to call, or data as
- * (5).real; *found false: there is none. A method that changes its value is found, and is an
- * undefined value whose use raises SecurityError. */
+/* A method of a text, list, tuple or dict as a value to call; *found false: there is none, or it
+ * would change its value, which access.c refuses. */
 bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
                  bool *found);
 

@@ -18,6 +18,8 @@ extern const struct filter_table show_filters;   /* filters_show.c */
 
 /* markupsafe.escape(): Markup, with & < > ' " replaced; Markup stays as it is. */
 bool value_escape(struct run *r, struct value v, struct value *out);
+/* Markup(v), or with false str(v), which is no Markup. */
+bool value_mark_safe(struct run *r, struct value v, bool safe, struct value *out);
 /* str(v): no Markup. */
 bool value_plain_text(struct run *r, struct value v, struct value *out);
 /* Whether value_iterate() would do it, without raising. */

@@ -184,12 +184,13 @@ int char_to_case(uint32_t c, enum letter_case to, uint32_t out[3])
     return 1;
 }
 
-bool char_is_title(uint32_t c)
-{
-    return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_LT;
-}
-
 bool char_is_cased(uint32_t c) { return char_is_lower(c) || char_is_upper(c) || char_is_title(c); }
+
+bool char_is_word(uint32_t c)
+{
+    return c == '_' || char_is_alpha(c) || char_is_decimal(c) || char_is_digit(c) ||
+           char_is_numeric(c);
+}
 
 /* Case_Ignorable: marks, modifiers, format characters, and punctuation within words. */
 static bool is_ignorable(uint32_t c)

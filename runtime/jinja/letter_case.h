@@ -16,8 +16,8 @@ enum letter_case {
 /* How many characters `c` becomes, at least 1; `to` is one of the first four. Sigma is not looked
  * at: at the end of a word it becomes another letter. */
 int char_to_case(uint32_t c, enum letter_case to, uint32_t out[3]);
-bool char_is_title(uint32_t c);
 bool char_is_cased(uint32_t c);
+bool char_is_word(uint32_t c); /* \w of regular expressions: letters, numbers, underscores */
 
 /* Markup stays Markup. */
 bool text_to_case(struct run *r, const struct string *s, enum letter_case to, struct value *out);

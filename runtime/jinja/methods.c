@@ -1,5 +1,5 @@
-/* Finds methods by the type of their value. What would change a list or a dict is there by name
- * only: the sandbox of the reference gives an undefined value for it, whose use is a SecurityError. */
+/* Finds methods by the type of their value. Those that would change a list or a dict are not here:
+ * access.c refuses them by name. */
 #include "runtime/jinja/methods.h"
 
 #include "runtime/jinja/object.h"
@@ -75,20 +75,6 @@ static bool find_in(struct run *r, const struct method_table *const *tables, con
     return true;
 }
 
-bool method_changes(struct value self, const struct string *name)
-{
-    static const char *const of_list[] = {"append", "extend",  "insert", "remove",
-                                          "reverse", "sort", "clear", "pop", NULL};
-    static const char *const of_dict[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
-    const char *const *names = self.kind == VALUE_LIST   ? of_list
-                               : self.kind == VALUE_DICT ? of_dict
-                                                         : NULL;
-    for (int i = 0; names != NULL && names[i] != NULL; i++)
-        if (string_is(name, names[i]))
-            return true;
-    return false;
-}
-
 bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
                  bool *found)
 {
@@ -104,13 +90,6 @@ bool method_find(struct run *r, struct value self, const struct string *name, st
         return method_table_find(r, &tuple_methods, "tuple", self, name, out, found);
     case VALUE_DICT:
         return method_table_find(r, &dict_methods, "dict", self, name, out, found);
-    case VALUE_BOOL:
-    case VALUE_INT:
-    case VALUE_FLOAT:
-        if (!number_data(self, name, out, found) || *found)
-            return true;
-        return method_table_find(r, self.kind == VALUE_FLOAT ? &float_methods : &int_methods,
-                                 value_type_name(self), self, name, out, found);
     default:
         *found = false;
         return true;

@@ -24,15 +24,11 @@ extern const struct method_table text_search_methods, text_case_methods, text_cu
     text_pad_methods;                                         /* of str */
 extern const struct method_table list_methods, tuple_methods; /* methods_list.c */
 extern const struct method_table dict_methods;                /* methods_dict.c */
-extern const struct method_table int_methods, float_methods;  /* methods_number.c */
 
 /* A method as a value to call; `owner` is the type in messages: "str". *found false: none. */
 bool method_table_find(struct run *r, const struct method_table *table, const char *owner,
                        struct value self, const struct string *name, struct value *out,
                        bool *found);
-
-/* Parts of numbers that are no methods: (5).real. *found false: there is none. */
-bool number_data(struct value self, const struct string *name, struct value *out, bool *found);
 
 /* ---- methods that filters use -----------------------------------------------------------------*/
 bool text_center(struct run *r, struct value self, const struct value *slots, struct value *out);
@@ -54,5 +50,8 @@ bool builder_fill(struct builder *b, uint32_t c, bool user, int64_t n);
 enum dict_part { DICT_KEYS, DICT_VALUES, DICT_ITEMS };
 bool dict_view_make(struct run *r, const struct dict *dict, enum dict_part part,
                     struct value *out);
+/* iter() or, backwards, reversed() of such a view, or of a dict (its keys). */
+bool dict_walk(struct run *r, const struct dict *dict, enum dict_part part, bool backwards,
+               struct iterator **out);
 /* Its dict when this is such a view; NULL: another object. */
 const struct dict *dict_view_of(struct value v, enum dict_part *part);

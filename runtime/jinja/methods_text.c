@@ -217,10 +217,7 @@ static bool all_chars(const struct string *s, bool (*is)(uint32_t), bool empty)
     return s->n_bytes > 0 || empty;
 }
 
-static bool is_alnum(uint32_t c)
-{
-    return char_is_alpha(c) || char_is_decimal(c) || char_is_digit(c) || char_is_numeric(c);
-}
+static bool is_alnum(uint32_t c) { return c != '_' && char_is_word(c); }
 
 /* All cased letters have the case, and there is one. */
 static bool has_case(const struct string *s, bool (*is)(uint32_t), bool (*is_other)(uint32_t))
