@@ -118,6 +118,18 @@ bool builder_add_part(struct builder *b, const struct string *s, size_t begin, s
     return true;
 }
 
+bool builder_add_fill(struct builder *b, const char *data, size_t n_bytes, bool user, size_t times)
+{
+    size_t n;
+    if (__builtin_mul_overflow(n_bytes, times, &n))
+        n = SIZE_MAX; /* over every budget */
+    if (!builder_reserve(b, n) || (user && !add_mark(b, b->n, b->n + n)))
+        return false;
+    for (size_t i = 0; i < times; i++, b->n += n_bytes)
+        memcpy(b->data + b->n, data, n_bytes);
+    return true;
+}
+
 bool builder_add_escaped(struct builder *b, const struct string *s)
 {
     static const char special[] = "&<>'\"";
