@@ -44,6 +44,8 @@ bool builder_add_repr(struct builder *b, struct value v);  /* repr(v) */
 /* text % values, as Python's printf formats */
 bool string_percent(struct run *r, const struct string *format, struct value values,
                     struct value *out);
+/* format(v, spec): numbers and texts in Python's format mini-language */
+bool value_format(struct run *r, struct value v, const struct string *spec, struct value *out);
 /* format.format(args…): str.format with its mini language, attributes as the sandbox allows */
 bool string_format(struct run *r, const struct string *format, const struct arguments *args,
                    struct value *out);

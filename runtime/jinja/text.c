@@ -212,6 +212,23 @@ bool string_part(struct run *r, const struct string *s, size_t begin, size_t end
     return true;
 }
 
+static bool with_safe(struct run *r, struct value *text, bool safe)
+{
+    if (text->as.string->safe == safe)
+        return true;
+    struct string *s = run_alloc(r, 1, sizeof *s);
+    if (s == NULL)
+        return false;
+    *s = *text->as.string;
+    s->safe = safe;
+    *text = value_string(s);
+    return true;
+}
+
+bool text_safe(struct run *r, struct value *text) { return with_safe(r, text, true); }
+
+bool text_unsafe(struct run *r, struct value *text) { return with_safe(r, text, false); }
+
 size_t string_byte_of(const struct string *s, size_t n_chars)
 {
     if (s->n_bytes == s->n_chars || n_chars >= s->n_chars)

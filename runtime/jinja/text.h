@@ -35,6 +35,9 @@ size_t text_count_chars(const char *data, size_t n_bytes); /* of well-formed UTF
 /* A cut of a string, sharing its bytes: byte positions at borders of characters. */
 bool string_part(struct run *r, const struct string *s, size_t begin, size_t end,
                  struct value *out);
+/* The text as Markup, or as no Markup, sharing its bytes. */
+bool text_safe(struct run *r, struct value *text);
+bool text_unsafe(struct run *r, struct value *text);
 /* Byte position of a character; n_bytes for n_chars. O(1) when all of it is ASCII. */
 size_t string_byte_of(const struct string *s, size_t n_chars);
 bool string_has_user(const struct string *s, size_t begin, size_t end); /* any byte marked */
