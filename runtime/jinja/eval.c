@@ -123,13 +123,13 @@ static bool compare_once(struct render *r, enum compare op, struct value a, stru
         *out = !*out;
         return true;
     case COMPARE_LT:
-        return value_order(&r->run, a, b, "<", out);
+        return value_less(&r->run, a, b, "<", out);
     case COMPARE_LE:
-        return value_order(&r->run, a, b, "<=", out);
+        return value_less(&r->run, a, b, "<=", out);
     case COMPARE_GT:
-        return value_order(&r->run, a, b, ">", out);
+        return value_less(&r->run, a, b, ">", out);
     case COMPARE_GE:
-        return value_order(&r->run, a, b, ">=", out);
+        return value_less(&r->run, a, b, ">=", out);
     case COMPARE_IN:
         return value_contains(&r->run, b, a, out);
     case COMPARE_NOT_IN:

@@ -1,6 +1,7 @@
 #include "runtime/jinja/from_json.h"
 
 #include "runtime/jinja/run.h"
+#include "runtime/jinja/text.h"
 
 #include <string.h>
 
@@ -13,9 +14,10 @@ static bool text_from_json(struct run *r, const char *data, size_t n_bytes, bool
     struct mark *mark = user && n_bytes > 0 ? run_alloc(r, 1, sizeof *mark) : NULL;
     if (s == NULL || (user && n_bytes > 0 && mark == NULL) || !run_step(r, n_bytes))
         return false;
-    *s = (struct string){.data = data, .n_bytes = (uint32_t)n_bytes, .marks = mark};
-    for (size_t i = 0; i < n_bytes; i++)
-        s->n_chars += ((unsigned char)data[i] & 0xC0) != 0x80;
+    *s = (struct string){.data = data,
+                         .n_bytes = (uint32_t)n_bytes,
+                         .n_chars = (uint32_t)text_count_chars(data, n_bytes),
+                         .marks = mark};
     if (mark != NULL) {
         *mark = (struct mark){0, (uint32_t)n_bytes};
         s->n_marks = 1;

@@ -312,6 +312,7 @@ static bool loop_call(struct run *run, struct object *self, const struct argumen
 
 static const struct object_type loop_type = {
     .name = "LoopContext",
+    .module = "jinja2.runtime",
     .attribute = loop_attribute,
     .item = object_no_item,
     .call = loop_call,

@@ -215,6 +215,7 @@ static bool macro_repr(struct run *run, struct object *self, struct value *out)
 
 static const struct object_type macro_type = {
     .name = "Macro",
+    .module = "jinja2.runtime",
     .attribute = macro_attribute,
     .item = object_no_item,
     .call = macro_call,
