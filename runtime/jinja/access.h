@@ -34,6 +34,12 @@ bool value_positive(struct run *r, struct value v, struct value *out);
 bool value_text(struct run *r, struct value v, struct value *out);
 /* repr(v) */
 bool value_repr(struct run *r, struct value v, struct value *out);
+/* The same into a text that is being built. */
+struct builder;
+bool builder_add_value(struct builder *b, struct value v); /* str(v) */
+bool builder_add_repr(struct builder *b, struct value v);  /* repr(v) */
+/* repr() of a text; `ascii`: escape all beyond ASCII, as ascii() does. */
+bool builder_add_quoted(struct builder *b, const struct string *s, bool ascii);
 /* text % values, as Python's printf formats */
 bool string_percent(struct run *r, const struct string *format, struct value values,
                     struct value *out);

@@ -118,6 +118,24 @@ bool builder_add_part(struct builder *b, const struct string *s, size_t begin, s
     return true;
 }
 
+bool builder_add_escaped(struct builder *b, const struct string *s)
+{
+    static const char special[] = "&<>'\"";
+    static const char *const entities[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+    size_t plain = 0; /* everything before is written */
+    for (size_t at = 0; at < s->n_bytes; at++) {
+        const char *found = memchr(special, s->data[at], sizeof special - 1);
+        if (found == NULL)
+            continue;
+        const char *entity = entities[found - special];
+        if (!builder_add_part(b, s, plain, at) ||
+            !builder_add(b, entity, strlen(entity), string_has_user(s, at, at + 1)))
+            return false;
+        plain = at + 1;
+    }
+    return builder_add_part(b, s, plain, s->n_bytes);
+}
+
 bool builder_printf(struct builder *b, const char *fmt, ...)
 {
     char text[PRINTF_BYTES];

@@ -23,6 +23,8 @@ bool builder_add_char(struct builder *b, uint32_t c, bool user);
 bool builder_add_string(struct builder *b, const struct string *s);
 /* Bytes [begin, end) of a string, with their marks. */
 bool builder_add_part(struct builder *b, const struct string *s, size_t begin, size_t end);
+/* With & < > ' " written as HTML entities, as markupsafe does; those of users stay users'. */
+bool builder_add_escaped(struct builder *b, const struct string *s);
 bool builder_printf(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool builder_end(struct builder *b, struct value *out); /* the builder is empty again */
 
