@@ -116,6 +116,14 @@ struct node {
     } as;
 };
 
+enum { /* numbers of the names that blocks set by themselves; every ast has them */
+       AST_NAME_LOOP,
+       AST_NAME_CALLER,
+       AST_NAME_VARARGS,
+       AST_NAME_KWARGS,
+       AST_FIRST_NAME, /* of those that the template brings */
+};
+
 struct ast {
     struct arena arena;
     char *source; /* with the newlines normalized, as line numbers count */
