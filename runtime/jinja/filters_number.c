@@ -57,7 +57,7 @@ static bool int_by_float(struct run *r, struct value v, struct value otherwise, 
     *out = otherwise;
     if (kind != NUMERAL_GOOD || isnan(d))
         return true;
-    if (!float_to_int(r, d, &i))
+    if (!float_truncate(r, d, &i))
         return false;
     *out = value_int(i);
     return true;
@@ -193,7 +193,7 @@ static bool round_common(struct run *r, struct value v, struct value precision, 
     if (precision.kind != VALUE_NONE)
         return round_float(r, v.as.number, n, out);
     *out = value_int(0);
-    return float_to_int(r, rint(v.as.number), &out->as.integer);
+    return float_truncate(r, rint(v.as.number), &out->as.integer);
 }
 
 /* math.ceil or math.floor of v * 10**precision, over 10**precision */
@@ -212,7 +212,7 @@ static bool round_to_side(struct run *r, struct value v, struct value precision,
     const double side = up ? ceil(scaled.as.number) : floor(scaled.as.number);
     if (isfinite(side) && fabs(side) >= 0x1p63) /* a whole number of Python, and a double */
         return value_binary(r, OP_DIV, value_float(side), scale, out);
-    return float_to_int(r, side, &i) && value_binary(r, OP_DIV, value_int(i), scale, out);
+    return float_truncate(r, side, &i) && value_binary(r, OP_DIV, value_int(i), scale, out);
 }
 
 static bool do_round(struct run *r, struct value v, const struct arguments *args, struct value *out)
@@ -244,7 +244,7 @@ static bool size_text(struct builder *b, double n_bytes, bool binary)
         int64_t i;
         if (fabs(n_bytes) >= 0x1p63) /* exact, whatever its size */
             return builder_printf(b, "%.0f Bytes", n_bytes);
-        return float_to_int(b->run, n_bytes, &i) && builder_printf(b, "%lld Bytes", (long long)i);
+        return float_truncate(b->run, n_bytes, &i) && builder_printf(b, "%lld Bytes", (long long)i);
     }
     wide unit = base;
     for (int i = 0; i < N_PREFIXES; i++) {

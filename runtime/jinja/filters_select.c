@@ -144,7 +144,7 @@ static bool begin_map(struct run *r, struct lazy *lazy)
         struct builder b;
         builder_init(&b, r);
         return builder_add_text(&b, "Unexpected keyword argument ") &&
-               builder_add_quoted(&b, name, false) &&
+               builder_add_repr(&b, value_string(name)) &&
                run_raise_text(r, FILTER_ARGUMENT_ERROR, b.data, b.n);
     }
     if (!attribute_path_init(r, &lazy->path, *attribute))

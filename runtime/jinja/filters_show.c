@@ -161,7 +161,7 @@ static bool sorted_repr(struct run *r, struct value v, struct value *out)
 static bool add_break(struct builder *b, const char *before, int64_t indent)
 {
     return builder_add_text(b, before) && builder_add_text(b, "\n") &&
-           builder_fill(b, ' ', false, indent);
+           builder_add_fill(b, " ", 1, false, indent > 0 ? (size_t)indent : 0);
 }
 
 static bool add_pretty(struct builder *b, struct value v, int64_t indent, int64_t allowance,

@@ -7,14 +7,10 @@
 #include "runtime/jinja/text.h"
 #include "runtime/jinja/text_walk.h"
 
-bool builder_fill(struct builder *b, uint32_t c, bool user, int64_t n)
+static bool fill(struct builder *b, uint32_t c, bool user, int64_t n)
 {
-    if (n > 0 && !run_step(b->run, (size_t)n))
-        return false;
-    for (int64_t i = 0; i < n; i++)
-        if (!builder_add_char(b, c, user))
-            return false;
-    return true;
+    char utf8[4];
+    return builder_add_fill(b, utf8, utf8_write(utf8, c), user, n > 0 ? (size_t)n : 0);
 }
 
 /* ---- to a width -------------------------------------------------------------------------------*/
@@ -50,8 +46,8 @@ static bool pad(struct run *r, const struct string *s, const struct padding *p, 
         return string_part(r, s, 0, s->n_bytes, out);
     builder_init(&b, r);
     b.safe = s->safe;
-    return builder_fill(&b, p->fill, p->user, left) && builder_add_string(&b, s) &&
-           builder_fill(&b, p->fill, p->user, right) && builder_end(&b, out);
+    return fill(&b, p->fill, p->user, left) && builder_add_string(&b, s) &&
+           fill(&b, p->fill, p->user, right) && builder_end(&b, out);
 }
 
 static int64_t missing(const struct string *s, int64_t width)
@@ -96,7 +92,7 @@ static bool text_zfill(struct run *r, struct value self, const struct value *slo
     struct builder b;
     builder_init(&b, r);
     b.safe = s->safe;
-    return builder_add_part(&b, s, 0, sign) && builder_fill(&b, '0', false, missing(s, width)) &&
+    return builder_add_part(&b, s, 0, sign) && fill(&b, '0', false, missing(s, width)) &&
            builder_add_part(&b, s, sign, s->n_bytes) && builder_end(&b, out);
 }
 
@@ -115,7 +111,7 @@ static bool text_expandtabs(struct run *r, struct value self, const struct value
     bool user;
     while (text_walk_next(&walk, &c, &user)) {
         const int64_t n = c == '\t' ? tab > 0 ? tab - column % tab : 0 : 1;
-        if (c == '\t' ? !builder_fill(&b, ' ', user, n) : !builder_add_char(&b, c, user))
+        if (c == '\t' ? !fill(&b, ' ', user, n) : !builder_add_char(&b, c, user))
             return false;
         column = c == '\n' || c == '\r' ? 0 : column + n;
     }

@@ -117,7 +117,7 @@ bool numeral_raise(struct run *r, const struct string *s)
     struct builder b;
     builder_init(&b, r);
     return builder_add_text(&b, "invalid literal for int() with base 10: ") &&
-           builder_add_quoted(&b, s, false) && run_raise_text(r, VALUE_ERROR, b.data, b.n);
+           builder_add_repr(&b, value_string(s)) && run_raise_text(r, VALUE_ERROR, b.data, b.n);
 }
 
 /* ---- float() ----------------------------------------------------------------------------------*/
@@ -202,16 +202,4 @@ bool value_to_float(struct run *r, struct value v, double *out)
     builder_init(&b, r);
     return builder_add_text(&b, "could not convert string to float: ") && builder_add_repr(&b, v) &&
            run_raise_text(r, VALUE_ERROR, b.data, b.n);
-}
-
-bool float_to_int(struct run *r, double d, int64_t *out)
-{
-    if (isinf(d))
-        return run_raise(r, OVERFLOW_ERROR, "cannot convert float infinity to integer");
-    if (isnan(d))
-        return run_raise(r, VALUE_ERROR, "cannot convert float NaN to integer");
-    if (d < -0x1p63 || d >= 0x1p63)
-        return too_large(r);
-    *out = (int64_t)d;
-    return true;
 }

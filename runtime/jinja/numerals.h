@@ -18,5 +18,3 @@ bool numeral_raise(struct run *r, const struct string *s);
 
 /* float(v): TypeError and ValueError as in Python. */
 bool value_to_float(struct run *r, struct value v, double *out);
-/* int(d): OverflowError and ValueError for what is not finite, NOT_SUPPORTED beyond 64 bits. */
-bool float_to_int(struct run *r, double d, int64_t *out);
