@@ -11,7 +11,6 @@
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ---- undefined --------------------------------------------------------------------------------*/
@@ -150,48 +149,6 @@ static bool is_changing(struct value v, const struct string *name)
     return v.kind == VALUE_DICT && is_one_of("clear pop popitem setdefault update", name);
 }
 
-static bool number_is_integer(struct run *r, struct value self, const struct arguments *args,
-                              struct value *out)
-{
-    *out = value_bool(isfinite(self.as.number) && self.as.number == floor(self.as.number));
-    return arguments_bind(r, "float.is_integer", "", args, NULL, 0);
-}
-
-static bool number_bit_length(struct run *r, struct value self, const struct arguments *args,
-                              struct value *out)
-{
-    const int64_t i = self.as.integer;
-    const uint64_t magnitude = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
-    *out = value_int(magnitude == 0 ? 0 : 64 - __builtin_clzll(magnitude));
-    return arguments_bind(r, "int.bit_length", "", args, NULL, 0);
-}
-
-static bool number_attribute(struct run *r, struct value v, const struct string *name,
-                             struct value *out, bool *found)
-{
-    if (v.kind == VALUE_BOOL)
-        v = value_int(v.as.boolean);
-    *found = true;
-    if (string_is(name, "real")) {
-        *out = v;
-        return true;
-    }
-    if (string_is(name, "imag")) {
-        *out = v.kind == VALUE_INT ? value_int(0) : value_float(0);
-        return true;
-    }
-    if (v.kind == VALUE_INT && is_one_of("numerator denominator", name)) {
-        *out = name->data[0] == 'n' ? v : value_int(1);
-        return true;
-    }
-    if (v.kind == VALUE_FLOAT && string_is(name, "is_integer"))
-        return native_make(r, "is_integer", number_is_integer, v, out);
-    if (v.kind == VALUE_INT && string_is(name, "bit_length"))
-        return native_make(r, "bit_length", number_bit_length, v, out);
-    *found = false;
-    return true;
-}
-
 /* getattr(v, name), through the sandbox. */
 static bool find_attribute(struct run *r, struct value v, const struct string *name,
                            struct value *out, bool *found)
@@ -203,12 +160,6 @@ static bool find_attribute(struct run *r, struct value v, const struct string *n
     switch (v.kind) {
     case VALUE_UNDEFINED:
         return run_raise_undefined(r, v);
-    case VALUE_NONE:
-        return true;
-    case VALUE_BOOL:
-    case VALUE_INT:
-    case VALUE_FLOAT:
-        return number_attribute(r, v, name, out, found);
     case VALUE_OBJECT:
         if (!v.as.object->type->attribute(r, v.as.object, name, out, found))
             return false;

@@ -78,25 +78,67 @@ size_t float_repr(double d, char out[32])
                             digits + exponent + 1);
 }
 
+/* What printf has no room for: digits that are all zero. A double has at most 1074 decimals. */
+enum { MOST_PRECISION = 1100 };
+
+bool builder_add_float(struct builder *b, double d, char type, int precision, bool alternate)
+{
+    const bool upper = type >= 'A' && type <= 'Z';
+    if (isnan(d))
+        return builder_add_text(b, upper ? "NAN" : "nan");
+    if (isinf(d))
+        return builder_add_text(b, d < 0 ? (upper ? "-INF" : "-inf") : (upper ? "INF" : "inf"));
+    const char format[] = {'%', alternate ? '#' : '-', '.', '*', type, '\0'};
+    char text[2 * MOST_PRECISION];
+    const int n_digits = precision < MOST_PRECISION ? precision : MOST_PRECISION;
+    const int n = snprintf(text, sizeof text, format, n_digits, d);
+    size_t head = (size_t)n, zeros = (size_t)(precision - n_digits);
+    const char *exponent = memchr(text, upper ? 'E' : 'e', head);
+    if (exponent != NULL)
+        head = (size_t)(exponent - text);
+    if (!alternate && (type == 'g' || type == 'G'))
+        zeros = 0;
+    return builder_add(b, text, head, false) && builder_add_fill(b, "0", 1, false, zeros) &&
+           builder_add(b, text + head, (size_t)n - head, false);
+}
+
+bool float_truncate(struct run *r, double d, int64_t *out)
+{
+    if (isnan(d))
+        return run_raise(r, VALUE_ERROR, "cannot convert float NaN to integer");
+    if (isinf(d))
+        return run_raise(r, OVERFLOW_ERROR, "cannot convert float infinity to integer");
+    if (d >= 0x1p63 || d < -0x1p63)
+        return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+    *out = (int64_t)d;
+    return true;
+}
+
 /* ---- texts ------------------------------------------------------------------------------------*/
 
+static void write_escape(uint32_t c, char escape[12])
+{
+    if (c <= 0xFF)
+        snprintf(escape, 12, "\\x%02" PRIx32, c);
+    else
+        snprintf(escape, 12, c <= 0xFFFF ? "\\u%04" PRIx32 : "\\U%08" PRIx32, c);
+}
+
 /* Whether repr() shows this character as it is; if not, *escape is what stands for it. */
-static bool is_plain(uint32_t c, char quote, bool ascii, char escape[12])
+static bool is_plain(uint32_t c, char quote, char escape[12])
 {
     if (c == (uint32_t)quote || c == '\\')
         snprintf(escape, 12, "\\%c", (char)c);
     else if (c == '\n' || c == '\r' || c == '\t')
         snprintf(escape, 12, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-    else if (c < 0x80 ? c >= 0x20 && c < 0x7F : !ascii && char_is_printable(c))
+    else if (char_is_printable(c))
         return true;
-    else if (c <= 0xFF)
-        snprintf(escape, 12, "\\x%02" PRIx32, c);
     else
-        snprintf(escape, 12, c <= 0xFFFF ? "\\u%04" PRIx32 : "\\U%08" PRIx32, c);
+        write_escape(c, escape);
     return false;
 }
 
-bool builder_add_quoted(struct builder *b, const struct string *s, bool ascii)
+static bool add_quoted(struct builder *b, const struct string *s)
 {
     if (s->safe && !builder_add_text(b, "Markup("))
         return false;
@@ -107,7 +149,7 @@ bool builder_add_quoted(struct builder *b, const struct string *s, bool ascii)
     for (size_t at = 0; ok && at < s->n_bytes;) {
         const size_t begin = at;
         char escape[12];
-        if (is_plain(utf8_read(s->data, &at), quote, ascii, escape))
+        if (is_plain(utf8_read(s->data, &at), quote, escape))
             continue;
         ok = builder_add_part(b, s, plain, begin) &&
              builder_add(b, escape, strlen(escape), string_has_user(s, begin, at));
@@ -182,7 +224,7 @@ bool builder_add_repr(struct builder *b, struct value v)
     case VALUE_FLOAT:
         return builder_add(b, number, float_repr(v.as.number, number), false);
     case VALUE_STRING:
-        return builder_add_quoted(b, v.as.string, false);
+        return add_quoted(b, v.as.string);
     default:
         return add_container(b, v);
     }
@@ -200,6 +242,32 @@ bool value_repr(struct run *r, struct value v, struct value *out)
     struct builder b;
     builder_init(&b, r);
     return builder_add_repr(&b, v) && builder_end(&b, out);
+}
+
+bool text_ascii(struct run *r, const struct string *s, struct value *out)
+{
+    if (s->n_bytes == s->n_chars) {
+        *out = value_string(s);
+        return true;
+    }
+    struct builder b;
+    builder_init(&b, r);
+    for (size_t at = 0; at < s->n_bytes;) {
+        char escape[12];
+        const size_t begin = at;
+        const uint32_t c = utf8_read(s->data, &at);
+        if (c >= 0x80)
+            write_escape(c, escape);
+        if (c < 0x80 ? !builder_add_part(&b, s, begin, at)
+                     : !builder_add(&b, escape, strlen(escape), string_has_user(s, begin, at)))
+            return false;
+    }
+    return builder_end(&b, out);
+}
+
+bool value_ascii(struct run *r, struct value v, struct value *out)
+{
+    return value_repr(r, v, out) && text_ascii(r, out->as.string, out);
 }
 
 bool value_text(struct run *r, struct value v, struct value *out)

@@ -118,6 +118,18 @@ bool builder_add_part(struct builder *b, const struct string *s, size_t begin, s
     return true;
 }
 
+bool builder_add_fill(struct builder *b, const char *data, size_t n_bytes, bool user, size_t times)
+{
+    size_t n;
+    if (__builtin_mul_overflow(n_bytes, times, &n))
+        n = SIZE_MAX; /* over every budget */
+    if (!builder_reserve(b, n) || (user && !add_mark(b, b->n, b->n + n)))
+        return false;
+    for (size_t i = 0; i < times; i++, b->n += n_bytes)
+        memcpy(b->data + b->n, data, n_bytes);
+    return true;
+}
+
 bool builder_add_escaped(struct builder *b, const struct string *s)
 {
     static const char special[] = "&<>'\"";
@@ -199,6 +211,23 @@ bool string_part(struct run *r, const struct string *s, size_t begin, size_t end
     *out = value_string(part);
     return true;
 }
+
+static bool with_safe(struct run *r, struct value *text, bool safe)
+{
+    if (text->as.string->safe == safe)
+        return true;
+    struct string *s = run_alloc(r, 1, sizeof *s);
+    if (s == NULL)
+        return false;
+    *s = *text->as.string;
+    s->safe = safe;
+    *text = value_string(s);
+    return true;
+}
+
+bool text_safe(struct run *r, struct value *text) { return with_safe(r, text, true); }
+
+bool text_unsafe(struct run *r, struct value *text) { return with_safe(r, text, false); }
 
 size_t string_byte_of(const struct string *s, size_t n_chars)
 {

@@ -23,6 +23,8 @@ bool builder_add_char(struct builder *b, uint32_t c, bool user);
 bool builder_add_string(struct builder *b, const struct string *s);
 /* Bytes [begin, end) of a string, with their marks. */
 bool builder_add_part(struct builder *b, const struct string *s, size_t begin, size_t end);
+/* One character `times` times; its size is held against the budget first. */
+bool builder_add_fill(struct builder *b, const char *data, size_t n_bytes, bool user, size_t times);
 /* With & < > ' " written as HTML entities, as markupsafe does; those of users stay users'. */
 bool builder_add_escaped(struct builder *b, const struct string *s);
 bool builder_printf(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -33,6 +35,9 @@ size_t text_count_chars(const char *data, size_t n_bytes); /* of well-formed UTF
 /* A cut of a string, sharing its bytes: byte positions at borders of characters. */
 bool string_part(struct run *r, const struct string *s, size_t begin, size_t end,
                  struct value *out);
+/* The text as Markup, or as no Markup, sharing its bytes. */
+bool text_safe(struct run *r, struct value *text);
+bool text_unsafe(struct run *r, struct value *text);
 /* Byte position of a character; n_bytes for n_chars. O(1) when all of it is ASCII. */
 size_t string_byte_of(const struct string *s, size_t n_chars);
 bool string_has_user(const struct string *s, size_t begin, size_t end); /* any byte marked */
