@@ -194,6 +194,8 @@ static bool is_sequence(struct value v)
     return v.kind == VALUE_STRING || v.kind == VALUE_LIST || v.kind == VALUE_TUPLE;
 }
 
+static bool is_markup(struct value v) { return v.kind == VALUE_STRING && v.as.string->safe; }
+
 /* Markup escapes what is added to it. */
 static bool add_texts(struct run *r, const struct string *a, const struct string *b,
                       struct value *out)
@@ -234,7 +236,7 @@ static bool add(struct run *r, struct value a, struct value b, struct value *out
         return add_texts(r, a.as.string, b.as.string, out);
     if (a.kind == b.kind && is_sequence(a))
         return add_lists(r, a, b, out);
-    if (!is_sequence(a) || (a.kind == VALUE_STRING && a.as.string->safe))
+    if (!is_sequence(a) || is_markup(a))
         return wrong_operands(r, OP_ADD, a, b);
     const char *name = value_type_name(a);
     return run_raise(r, TYPE_ERROR, "can only concatenate %s (not \"%s\") to %s", name,
@@ -283,9 +285,11 @@ static bool repeat(struct run *r, struct value a, struct value b, struct value *
 {
     if (!is_sequence(a) && !is_sequence(b))
         return wrong_operands(r, OP_MUL, a, b);
-    /* of two sequences the first is to be repeated, and the second is the wrong count */
-    const struct value v = is_sequence(a) ? a : b, count = is_sequence(a) ? b : a;
-    if (!is_whole(count) && v.kind == VALUE_STRING && v.as.string->safe)
+    /* of two sequences the first is to be repeated, and the second is the wrong count; but Markup
+     * takes part wherever it stands, with a message of its own */
+    const bool second = !is_sequence(a) || (is_markup(b) && !is_markup(a) && !is_whole(b));
+    const struct value v = second ? b : a, count = second ? a : b;
+    if (!is_whole(count) && is_markup(v))
         return run_raise(r, TYPE_ERROR, "'%s' object cannot be interpreted as an integer",
                          value_type_name(count));
     if (!is_whole(count))

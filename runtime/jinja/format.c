@@ -262,7 +262,7 @@ bool string_format(struct run *r, const struct string *format, const struct argu
                    struct value *out)
 {
     struct formatter f = {.run = r, .args = args, .escapes = format->safe};
-    if (!format_all(&f, format, 0, out))
-        return false;
-    return format->safe ? text_safe(r, out) : text_unsafe(r, out);
+    struct value plain = value_string(format); /* names of fields are no Markup */
+    return text_unsafe(r, &plain) && format_all(&f, plain.as.string, 0, out) &&
+           (!format->safe || text_safe(r, out));
 }

@@ -87,7 +87,7 @@ static bool read_grouping(struct run *r, struct spec *s)
         s->grouping = '_';
         s->at++;
     }
-    if (peek(s) == ',' && s->grouping != 0)
+    if (peek(s) == ',' && s->grouping == '_')
         return run_raise(r, VALUE_ERROR, "Cannot specify both ',' and '_'.");
     return true;
 }
@@ -391,7 +391,7 @@ static bool unknown_type(struct run *r, const struct spec *s)
 bool value_format(struct run *r, struct value v, const struct string *spec, struct value *out)
 {
     if (spec->n_bytes == 0)
-        return value_text(r, v, out);
+        return value_text(r, v, out) && text_unsafe(r, out);
     struct spec s = {.text = spec, .type_name = value_type_name(v)};
     bool is_float_type;
     switch (v.kind) {

@@ -289,8 +289,10 @@ static bool add_float(struct percent *p, const struct directive *d, struct value
     else if (v.kind == VALUE_INT || v.kind == VALUE_BOOL)
         number = v.kind == VALUE_INT ? (double)v.as.integer : v.as.boolean;
     else
-        return run_raise(p->run, TYPE_ERROR, "must be real number, not %s",
-                         p->escapes ? "_MarkupEscapeHelper" : value_type_name(v));
+        return run_raise(p->run, TYPE_ERROR,
+                         p->escapes ? "float() argument must be a string or a real number, not '%s'"
+                                    : "must be real number, not %s",
+                         value_type_name(v));
     const int precision = d->precision == NO_PRECISION ? DEFAULT_PRECISION : d->precision;
     struct builder b;
     builder_init(&b, p->run);
