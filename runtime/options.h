@@ -55,6 +55,8 @@ struct options {
     struct option_list stop, stop_token_ids;
     bool include_stop_str, ignore_eos, skip_special_tokens;
 
+    bool add_special_tokens; /* of tokenize */
+
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
     bool help, help_all;

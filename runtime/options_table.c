@@ -6,6 +6,7 @@
 enum {
     GENERATE = 1 << COMMAND_GENERATE,
     DEMO = 1 << COMMAND_DEMO,
+    TOKENIZE = 1 << COMMAND_TOKENIZE,
     RANK = 1 << COMMAND_RANK,
     ENGINE = GENERATE | DEMO | RANK, /* what starts ranks, and the rank itself */
     EVERY = (1 << COMMAND_COUNT) - 1,
@@ -138,6 +139,10 @@ const struct option option_table[] = {
     {.name = "--skip-special-tokens", .kind = OPTION_FLAG, .offset = FIELD(skip_special_tokens),
      .default_text = "true", .commands = GENERATE | DEMO, .section = "Output",
      .help = "Leave special tokens out of the text."},
+
+    {.name = "--add-special-tokens", .kind = OPTION_FLAG, .offset = FIELD(add_special_tokens),
+     .default_text = "true", .commands = TOKENIZE, .basic = true, .section = "Output",
+     .help = "Put the special tokens around a text that belong there."},
 
     {.name = "--config", .kind = OPTION_TEXT, .offset = FIELD(config), .value = "FILE",
      .commands = GENERATE | DEMO, .section = "Program",

@@ -18,8 +18,8 @@ struct test {
 };
 const struct test *test_find(const char *name, size_t n_bytes); /* NULL: none */
 
-/* A method of a text, list, tuple or dict as a value to call; *found false: there is none, or it
- * would change its value, which access.c refuses. */
+/* A method of a text, number, list, tuple or dict as a value to call, or a part of a number, as
+ * (5).real; *found false: there is none, or it would change its value, which access.c refuses. */
 bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
                  bool *found);
 

@@ -6,7 +6,8 @@
 static const struct entity {
     const char *name;
     uint32_t chars[2]; /* the second may be 0 */
-} entities[] = { /* ordered by the bytes of their names */
+} entities[] = {
+    /* ordered by the bytes of their names */
     /* clang-format off */
     {"AElig", {0xC6}}, {"AElig;", {0xC6}}, {"AMP", {0x26}}, {"AMP;", {0x26}}, {"Aacute", {0xC1}},
     {"Aacute;", {0xC1}}, {"Abreve;", {0x102}}, {"Acirc", {0xC2}}, {"Acirc;", {0xC2}},

@@ -77,8 +77,7 @@ static bool min_or_max(struct run *r, const char *function, struct value v,
             return false;
         if (done)
             return true;
-        if (!attribute_path_get(r, &path, item, &key) ||
-            !value_less(r, key, best_key, op, &better))
+        if (!attribute_path_get(r, &path, item, &key) || !value_less(r, key, best_key, op, &better))
             return false;
         if (better) {
             best_key = key;
@@ -137,8 +136,7 @@ static bool do_sum(struct run *r, struct value v, const struct arguments *args, 
             return false;
         if (done)
             return true;
-        if (!attribute_path_get(r, &path, item, &item) ||
-            !value_binary(r, OP_ADD, *out, item, out))
+        if (!attribute_path_get(r, &path, item, &item) || !value_binary(r, OP_ADD, *out, item, out))
             return false;
     }
 }

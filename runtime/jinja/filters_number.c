@@ -273,7 +273,8 @@ static bool do_filesizeformat(struct run *r, struct value v, const struct argume
 }
 
 static const struct filter filters[] = {
-    {"abs", do_abs}, {"filesizeformat", do_filesizeformat}, {"float", do_float},
-    {"int", do_int}, {"round", do_round},
+    {"abs", do_abs},     {"filesizeformat", do_filesizeformat},
+    {"float", do_float}, {"int", do_int},
+    {"round", do_round},
 };
 const struct filter_table number_filters = {filters, sizeof filters / sizeof *filters};

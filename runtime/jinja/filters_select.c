@@ -69,8 +69,8 @@ static bool raise_no_such(struct run *r, const char *what, struct value name)
         return false;
     if (name.kind == VALUE_UNDEFINED) {
         run_raise_undefined(r, name); /* only for its text */
-        const bool good = builder_printf(&b, " (%s; did you forget to quote the callable name?)",
-                                         r->message);
+        const bool good =
+            builder_printf(&b, " (%s; did you forget to quote the callable name?)", r->message);
         r->exception = EXCEPTION_NONE;
         if (!good)
             return run_raise(r, LIMIT_EXCEEDED, "the template needs more memory than it may have");
@@ -83,9 +83,8 @@ static bool find_filter(struct run *r, struct value name, const struct filter **
     uint64_t hash;
     if (!value_hash(r, name, &hash))
         return false;
-    *out = name.kind == VALUE_STRING
-               ? filter_find(name.as.string->data, name.as.string->n_bytes)
-               : NULL;
+    *out = name.kind == VALUE_STRING ? filter_find(name.as.string->data, name.as.string->n_bytes)
+                                     : NULL;
     return *out != NULL || raise_no_such(r, "filter", name);
 }
 
@@ -94,8 +93,8 @@ static bool find_test(struct run *r, struct value name, const struct test **out)
     uint64_t hash;
     if (!value_hash(r, name, &hash))
         return false;
-    *out = name.kind == VALUE_STRING ? test_find(name.as.string->data, name.as.string->n_bytes)
-                                     : NULL;
+    *out =
+        name.kind == VALUE_STRING ? test_find(name.as.string->data, name.as.string->n_bytes) : NULL;
     return *out != NULL || raise_no_such(r, "test", name);
 }
 

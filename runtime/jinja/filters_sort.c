@@ -1,8 +1,8 @@
 /* Filters that put items in order.
  *
- * The order is that of Python's list.sort(): runs that are there already, insertion by halving up to
- * 64 items, and stable merges above. Up to 64 items the comparisons are the same ones in the same
- * sequence, so that what cannot be compared is reported in the same words.
+ * The order is that of Python's list.sort(): runs that are there already, insertion by halving up
+ * to 64 items, and stable merges above. Up to 64 items the comparisons are the same ones in the
+ * same sequence, so that what cannot be compared is reported in the same words.
  */
 #include "runtime/jinja/access.h"
 #include "runtime/jinja/arguments.h"
@@ -212,9 +212,8 @@ static bool do_sort(struct run *r, struct value v, const struct arguments *args,
     size_t n;
     bool case_sensitive;
     int64_t reverse;
-    if (!arguments_bind(r, "do_sort",
-                        "environment, value | reverse=, case_sensitive=, attribute=", args, slots,
-                        3) ||
+    if (!arguments_bind(r, "do_sort", "environment, value | reverse=, case_sensitive=, attribute=",
+                        args, slots, 3) ||
         !value_truth(r, slots[1], &case_sensitive) ||
         !key_paths_init(r, &keys, slots[2], !case_sensitive))
         return false;

@@ -252,10 +252,10 @@ static bool check_at_least(struct run *r, const char *name, struct value amount,
     bool fits;
     if (!value_less(r, amount, value_int(least), ">=", &fits))
         return false;
-    return fits || (value_text(r, amount, &shown) &&
-                    run_raise(r, ASSERTION_ERROR, "expected %s >= %lld, got %.*s", name,
-                              (long long)least, (int)shown.as.string->n_bytes,
-                              shown.as.string->data));
+    return fits ||
+           (value_text(r, amount, &shown) &&
+            run_raise(r, ASSERTION_ERROR, "expected %s >= %lld, got %.*s", name, (long long)least,
+                      (int)shown.as.string->n_bytes, shown.as.string->data));
 }
 
 static bool truncate_to(struct run *r, struct value v, struct value length, bool kill_words,
@@ -292,9 +292,9 @@ static bool do_truncate(struct run *r, struct value v, const struct arguments *a
 }
 
 static const struct filter filters[] = {
-    {"capitalize", do_capitalize}, {"center", do_center},     {"format", do_format},
-    {"indent", do_indent},         {"lower", do_lower},       {"replace", do_replace},
-    {"string", do_string},         {"title", do_title},       {"trim", do_trim},
-    {"truncate", do_truncate},     {"upper", do_upper},       {"wordcount", do_wordcount},
+    {"capitalize", do_capitalize}, {"center", do_center}, {"format", do_format},
+    {"indent", do_indent},         {"lower", do_lower},   {"replace", do_replace},
+    {"string", do_string},         {"title", do_title},   {"trim", do_trim},
+    {"truncate", do_truncate},     {"upper", do_upper},   {"wordcount", do_wordcount},
 };
 const struct filter_table text_filters = {filters, sizeof filters / sizeof *filters};

@@ -59,8 +59,8 @@ static bool is_cut(const struct wrapping *w, size_t at)
 {
     const uint32_t *c = w->chars;
     const bool two_letters = at >= 2 && is_letter(c[at - 1]) && is_letter(c[at - 2]);
-    const bool second_hyphen = at >= 3 && is_word_or_punctuation(c[at - 1]) && c[at - 2] == '-' &&
-                               is_letter(c[at - 3]);
+    const bool second_hyphen =
+        at >= 3 && is_word_or_punctuation(c[at - 1]) && c[at - 2] == '-' && is_letter(c[at - 3]);
     if (!two_letters && !second_hyphen)
         return false;
     const size_t next = at + 1;
@@ -140,8 +140,8 @@ static bool fill_line(struct wrapping *w, struct chunk *chunks, size_t n, size_t
         n_used++;
     }
     if (i < n && (int64_t)(chunks[i].end - chunks[i].begin) > w->width) {
-        const size_t cut = w->break_long ? long_end(w, chunks[i], w->width - length)
-                                         : chunks[i].end;
+        const size_t cut =
+            w->break_long ? long_end(w, chunks[i], w->width - length) : chunks[i].end;
         if (w->break_long || n_used == 0) {
             last = (struct chunk){chunks[i].begin, cut};
             end = cut;

@@ -78,9 +78,8 @@ static bool find_in(struct run *r, const struct method_table *const *tables, con
 bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
                  bool *found)
 {
-    static const struct method_table *const of_text[] = {&text_search_methods, &text_case_methods,
-                                                         &text_cut_methods, &text_pad_methods,
-                                                         NULL};
+    static const struct method_table *const of_text[] = {
+        &text_search_methods, &text_case_methods, &text_cut_methods, &text_pad_methods, NULL};
     switch (self.kind) {
     case VALUE_STRING:
         return find_in(r, of_text, value_type_name(self), self, name, out, found);
@@ -90,6 +89,13 @@ bool method_find(struct run *r, struct value self, const struct string *name, st
         return method_table_find(r, &tuple_methods, "tuple", self, name, out, found);
     case VALUE_DICT:
         return method_table_find(r, &dict_methods, "dict", self, name, out, found);
+    case VALUE_BOOL:
+    case VALUE_INT:
+    case VALUE_FLOAT:
+        *found = number_part(self, name, out);
+        return *found ||
+               method_table_find(r, self.kind == VALUE_FLOAT ? &float_methods : &int_methods,
+                                 value_type_name(self), self, name, out, found);
     default:
         *found = false;
         return true;

@@ -24,11 +24,15 @@ extern const struct method_table text_search_methods, text_case_methods, text_cu
     text_pad_methods;                                         /* of str */
 extern const struct method_table list_methods, tuple_methods; /* methods_list.c */
 extern const struct method_table dict_methods;                /* methods_dict.c */
+extern const struct method_table int_methods, float_methods;  /* methods_number.c */
 
 /* A method as a value to call; `owner` is the type in messages: "str". *found false: none. */
 bool method_table_find(struct run *r, const struct method_table *table, const char *owner,
                        struct value self, const struct string *name, struct value *out,
                        bool *found);
+
+/* What a number has besides methods: (5).real. False: nothing of this name. */
+bool number_part(struct value self, const struct string *name, struct value *out);
 
 /* ---- methods that filters use -----------------------------------------------------------------*/
 bool text_center(struct run *r, struct value self, const struct value *slots, struct value *out);
@@ -48,8 +52,7 @@ struct builder;
 bool builder_fill(struct builder *b, uint32_t c, bool user, int64_t n);
 /* items(), keys() and values() of a dict, as Python's views. */
 enum dict_part { DICT_KEYS, DICT_VALUES, DICT_ITEMS };
-bool dict_view_make(struct run *r, const struct dict *dict, enum dict_part part,
-                    struct value *out);
+bool dict_view_make(struct run *r, const struct dict *dict, enum dict_part part, struct value *out);
 /* iter() or, backwards, reversed() of such a view, or of a dict (its keys). */
 bool dict_walk(struct run *r, const struct dict *dict, enum dict_part part, bool backwards,
                struct iterator **out);

@@ -70,8 +70,7 @@ static bool text_format_map(struct run *r, struct value self, const struct argum
     int n = 0;
     for (uint32_t i = 0; i < dict->n; i++)
         if (dict->items[i].key.kind == VALUE_STRING)
-            keywords[n++] =
-                (struct keyword){dict->items[i].key.as.string, dict->items[i].value};
+            keywords[n++] = (struct keyword){dict->items[i].key.as.string, dict->items[i].value};
     const struct arguments named = {.keywords = keywords, .n_keywords = n};
     return string_format(r, self.as.string, &named, out);
 }

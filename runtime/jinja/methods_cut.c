@@ -128,8 +128,8 @@ static bool rsplit_space(struct run *r, const struct string *s, uint64_t max, st
     size_t end = s->n_bytes;
     for (;;) {
         size_t before = end, at;
-        while (end > 0 && (at = before = utf8_before(s->data, end),
-                           char_is_space(utf8_read(s->data, &at))))
+        while (end > 0 &&
+               (at = before = utf8_before(s->data, end), char_is_space(utf8_read(s->data, &at))))
             end = before;
         if (end == 0)
             break;
@@ -139,8 +139,8 @@ static bool rsplit_space(struct run *r, const struct string *s, uint64_t max, st
                 return false;
             break;
         }
-        while (begin > 0 && (at = before = utf8_before(s->data, begin),
-                             !char_is_space(utf8_read(s->data, &at))))
+        while (begin > 0 &&
+               (at = before = utf8_before(s->data, begin), !char_is_space(utf8_read(s->data, &at))))
             begin = before;
         if (!add_part(r, list, s, begin, end))
             return false;

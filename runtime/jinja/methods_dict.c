@@ -1,5 +1,5 @@
-/* Methods of dicts, and the views that items(), keys() and values() give: objects that look at their
- * dict, have a length, and can be walked again and again. */
+/* Methods of dicts, and the views that items(), keys() and values() give: objects that look at
+ * their dict, have a length, and can be walked again and again. */
 #include "runtime/jinja/access.h"
 #include "runtime/jinja/methods.h"
 #include "runtime/jinja/object.h"
@@ -101,18 +101,17 @@ static bool view_equal(struct run *r, struct object *self, struct object *other,
         if (!run_step(r, 1) || !dict_find(r, b, a->items[i].key, &found))
             return false;
         *out = found != NULL;
-        if (*out && part == DICT_ITEMS &&
-            !value_same_or_equal(r, a->items[i].value, *found, out))
+        if (*out && part == DICT_ITEMS && !value_same_or_equal(r, a->items[i].value, *found, out))
             return false;
     }
     return true;
 }
 
-#define VIEW_TYPE(type_name)                                                                    \
-    {                                                                                           \
-        .name = type_name, .attribute = object_no_attribute, .item = object_no_item,            \
-        .call = object_not_callable, .iterate = view_iterate, .length = view_length,            \
-        .repr = view_repr, .equal = view_equal, .is_iterable = true, .has_length = true,        \
+#define VIEW_TYPE(type_name)                                                             \
+    {                                                                                    \
+        .name = type_name, .attribute = object_no_attribute, .item = object_no_item,     \
+        .call = object_not_callable, .iterate = view_iterate, .length = view_length,     \
+        .repr = view_repr, .equal = view_equal, .is_iterable = true, .has_length = true, \
     }
 static const struct object_type view_types[N_VIEWS] = {
     [DICT_KEYS] = VIEW_TYPE("dict_keys"),

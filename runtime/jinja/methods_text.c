@@ -296,14 +296,14 @@ static bool is_identifier(const struct string *s)
 }
 
 /* One function for each question, since a method is a function. */
-#define TEXT_QUESTION(name, answer)                                                             \
-    static bool name(struct run *r, struct value self, const struct value *slots,               \
-                     struct value *out)                                                         \
-    {                                                                                           \
-        const struct string *s = self.as.string;                                                \
-        (void)slots;                                                                            \
-        *out = value_bool(answer);                                                              \
-        return run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP);                                   \
+#define TEXT_QUESTION(name, answer)                                               \
+    static bool name(struct run *r, struct value self, const struct value *slots, \
+                     struct value *out)                                           \
+    {                                                                             \
+        const struct string *s = self.as.string;                                  \
+        (void)slots;                                                              \
+        *out = value_bool(answer);                                                \
+        return run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP);                     \
     }
 TEXT_QUESTION(ask_alnum, all_chars(s, is_alnum, false))
 TEXT_QUESTION(ask_alpha, all_chars(s, char_is_alpha, false))
@@ -320,7 +320,8 @@ TEXT_QUESTION(ask_upper, text_is_upper(s))
 
 static const struct method search_list[] = {
     {.signature = {.name = "count", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_count},
-    {.signature = {.name = "endswith", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_endswith},
+    {.signature = {.name = "endswith", .style = CALL_OLD, .min = 1, .max = 3},
+     .call = text_endswith},
     {.signature = {.name = "find", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_find},
     {.signature = {.name = "index", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_index},
     {.signature = {.name = "isalnum", .style = CALL_NONE}, .call = ask_alnum},
@@ -339,7 +340,8 @@ static const struct method search_list[] = {
     {.signature = {.name = "removesuffix", .style = CALL_ONE}, .call = text_removesuffix},
     {.signature = {.name = "rfind", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_rfind},
     {.signature = {.name = "rindex", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_rindex},
-    {.signature = {.name = "startswith", .style = CALL_OLD, .min = 1, .max = 3}, .call = text_startswith},
+    {.signature = {.name = "startswith", .style = CALL_OLD, .min = 1, .max = 3},
+     .call = text_startswith},
 };
 const struct method_table text_search_methods = {search_list,
                                                  sizeof search_list / sizeof *search_list};

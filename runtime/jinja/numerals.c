@@ -191,7 +191,8 @@ bool value_to_float(struct run *r, struct value v, double *out)
     else if (v.kind == VALUE_UNDEFINED)
         return run_raise_undefined(r, v);
     else if (v.kind != VALUE_STRING)
-        return run_raise(r, TYPE_ERROR, "float() argument must be a string or a real number, not '%s'",
+        return run_raise(r, TYPE_ERROR,
+                         "float() argument must be a string or a real number, not '%s'",
                          value_type_name(v));
     else if (!numeral_to_float(r, v.as.string, out, &kind))
         return false;
