@@ -101,7 +101,7 @@ static bool eval_concat(struct render *r, const struct node *node, struct value 
 {
     struct builder b;
     builder_init(&b, &r->run);
-    b.safe = r->autoescape;
+    b.safe = r->run.autoescape;
     for (uint32_t i = 0; i < node->list.n; i++) {
         struct value item, text;
         if (!eval(r, node->list.items[i], &item) || !value_text(&r->run, item, &text) ||

@@ -302,7 +302,7 @@ static bool loop_call(struct run *run, struct object *self, const struct argumen
         return false;
     struct builder text, *const before = r->out;
     builder_init(&text, run);
-    text.safe = r->autoescape;
+    text.safe = r->run.autoescape;
     r->out = &text;
     const enum flow flow = run_loop(r, l->node, l->around, iterable, l->depth0 + 1);
     r->out = before;

@@ -53,7 +53,7 @@ bool render_assign(struct render *r, const struct node *target, struct value val
 static bool write_value(struct render *r, struct value v)
 {
     struct value text;
-    if (r->autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
+    if (r->run.autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
         static const struct arguments none = {0};
         if (!filter_find("escape", 6)->apply(&r->run, v, &none, &v))
             return false;
@@ -74,7 +74,7 @@ enum flow render_to_text(struct render *r, const struct node_list *body, struct 
     if (scope == NULL)
         return FLOW_FAILED;
     builder_init(&text, &r->run);
-    text.safe = r->autoescape;
+    text.safe = r->run.autoescape;
     r->out = &text;
     r->scope = scope;
     enum flow flow = render_body(r, body);
@@ -165,11 +165,11 @@ static enum flow render_call_block(struct render *r, const struct node *node)
 
 static enum flow render_autoescape(struct render *r, const struct node *node)
 {
-    const bool before = r->autoescape;
-    if (!eval_truth(r, node->parts[0], &r->autoescape))
+    const bool before = r->run.autoescape;
+    if (!eval_truth(r, node->parts[0], &r->run.autoescape))
         return FLOW_FAILED;
     const enum flow flow = render_inside(r, &node->body, scope_make(&r->run, r->scope));
-    r->autoescape = before;
+    r->run.autoescape = before;
     return flow;
 }
 

@@ -6,6 +6,7 @@ import datetime
 import json
 
 import jinja2
+import jinja2.compiler
 import jinja2.ext
 import jinja2.nodes
 import jinja2.sandbox
@@ -34,10 +35,21 @@ def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)
                       sort_keys=sort_keys)
 
 
-def environment(now):
+class NothingFolded(jinja2.compiler.CodeGenerator):
+    """Computes nothing while it compiles."""
+
+    def _output_child_to_const(self, node, frame, finalize):
+        if isinstance(node, jinja2.nodes.TemplateData):
+            return super()._output_child_to_const(node, frame, finalize)
+        raise jinja2.nodes.Impossible()
+
+
+def environment(now, folding=True):
     env = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True,
         extensions=[Generation, jinja2.ext.loopcontrols])
+    if not folding:
+        env.code_generator_class, env.optimized = NothingFolded, False
     moment = datetime.datetime(*now)
 
     def strftime_now(format):
