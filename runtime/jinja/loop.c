@@ -356,6 +356,8 @@ static enum flow run_loop(struct render *r, const struct node *node, struct scop
     if (!open_items(l))
         return FLOW_FAILED;
     enum flow flow = FLOW_NEXT;
+    bool completed =
+        false; /* the reference asks whether a turn came to its end, not to its begin */
     while (flow == FLOW_NEXT || flow == FLOW_CONTINUE) {
         bool done;
         if (!advance(l, &done))
@@ -365,9 +367,10 @@ static enum flow run_loop(struct render *r, const struct node *node, struct scop
         else {
             scope = scope_renew(&r->run, scope);
             flow = scope != NULL ? turn(l, scope) : FLOW_FAILED;
+            completed |= flow == FLOW_NEXT;
         }
     }
-    if (flow != FLOW_FAILED && l->index0 < 0 && node->otherwise.n > 0) {
+    if (flow != FLOW_FAILED && !completed && node->otherwise.n > 0) {
         r->scope = scope;
         flow = render_body(r, &node->otherwise);
         r->scope = before;

@@ -50,6 +50,19 @@ bool render_assign(struct render *r, const struct node *target, struct value val
     return assign_tuple(r, target, value);
 }
 
+/* Attributes are of namespaces only; the reference says so before it computes what they get. */
+static bool check_target(struct render *r, const struct node *target)
+{
+    if (target->kind == NODE_NAMESPACE_TARGET) {
+        const struct value *ns = scope_find(r->scope, target->name);
+        return namespace_check(&r->run, ns ? *ns : value_none());
+    }
+    for (uint32_t i = 0; target->kind == NODE_TUPLE && i < target->list.n; i++)
+        if (!check_target(r, target->list.items[i]))
+            return false;
+    return true;
+}
+
 static bool write_value(struct render *r, struct value v)
 {
     struct value text;
@@ -121,7 +134,8 @@ static enum flow render_set_block(struct render *r, const struct node *node)
     const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
     if (flow != FLOW_NEXT)
         return flow;
-    if (node->parts[1] != NULL && !filter_text(r, node->parts[1], &text))
+    if (!check_target(r, node->parts[0]) ||
+        (node->parts[1] != NULL && !filter_text(r, node->parts[1], &text)))
         return FLOW_FAILED;
     return render_assign(r, node->parts[0], text) ? FLOW_NEXT : FLOW_FAILED;
 }
@@ -189,7 +203,8 @@ static bool render_print(struct render *r, const struct node *node)
 static bool render_set(struct render *r, const struct node *node)
 {
     struct value v;
-    return eval(r, node->parts[1], &v) && render_assign(r, node->parts[0], v);
+    return check_target(r, node->parts[0]) && eval(r, node->parts[1], &v) &&
+           render_assign(r, node->parts[0], v);
 }
 
 static enum flow render_kind(struct render *r, const struct node *node)

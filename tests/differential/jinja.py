@@ -39,6 +39,7 @@ BATCH = 500
 NOT_COMPARABLE = re.compile(
     r"0x[0-9a-f]{6,}|<built-in |<function |<bound method |<class |<generator |coroutine|"
     r"builtin_function_or_method|'method'|'function'|'type'|method_descriptor")
+SPACE = re.compile(r"[\x00-\x1f\x7f]")
 REFUSED = re.compile(r"(NotSupported|LimitExceeded|RecursionError): ")
 CHANGED = re.compile(r"\.(pop|clear)\(")
 ERROR = re.compile(r"(?:line (\d+)(?:, column \d+)?: )?(\w+): (.*)", re.S)
@@ -68,7 +69,7 @@ def same_message(text, want, template):
     if not text.startswith(want + ": "):
         return False
     rest = text[len(want) + 2:].rstrip("…").removeprefix("…").removesuffix("...")
-    return any(rest[:40].strip() in line for line in template.splitlines() or [""])
+    return any(rest[:40].strip() in SPACE.sub(" ", line) for line in template.split("\n"))
 
 
 def compare(got, want, template):
