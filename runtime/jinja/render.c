@@ -63,6 +63,15 @@ static bool check_target(struct render *r, const struct node *target)
     return true;
 }
 
+static bool write_text(struct render *r, const struct string *s)
+{
+    if (!builder_add_string(r->out, s))
+        return false;
+    return r->out->n <= r->max_output_bytes ||
+           run_raise(&r->run, LIMIT_EXCEEDED, "the template writes more than %zu MB",
+                     r->max_output_bytes >> 20);
+}
+
 static bool write_value(struct render *r, struct value v)
 {
     struct value text;
@@ -71,12 +80,7 @@ static bool write_value(struct render *r, struct value v)
         if (!filter_find("escape", 6)->apply(&r->run, v, &none, &v))
             return false;
     }
-    if (!value_text(&r->run, v, &text) || !builder_add_string(r->out, text.as.string))
-        return false;
-    if (r->out->n > r->max_output_bytes)
-        return run_raise(&r->run, LIMIT_EXCEEDED, "the template writes more than %zu MB",
-                         r->max_output_bytes >> 20);
-    return true;
+    return value_text(&r->run, v, &text) && write_text(r, text.as.string);
 }
 
 enum flow render_to_text(struct render *r, const struct node_list *body, struct scope *scope,
@@ -146,7 +150,14 @@ static enum flow render_filter_block(struct render *r, const struct node *node)
     const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
     if (flow != FLOW_NEXT)
         return flow;
-    return filter_text(r, node->parts[0], &text) && write_value(r, text) ? FLOW_NEXT : FLOW_FAILED;
+    if (!filter_text(r, node->parts[0], &text))
+        return FLOW_FAILED;
+    if (text.kind != VALUE_STRING) { /* the reference joins its output as it is, without str() */
+        run_raise(&r->run, TYPE_ERROR, "sequence item 0: expected str instance, %s found",
+                  value_type_name(text));
+        return FLOW_FAILED;
+    }
+    return write_text(r, text.as.string) ? FLOW_NEXT : FLOW_FAILED;
 }
 
 /* The values of `with` are computed outside of it: none sees another. */
@@ -212,7 +223,7 @@ static enum flow render_kind(struct render *r, const struct node *node)
     bool good = true;
     switch (node->kind) {
     case NODE_TEXT:
-        good = write_value(r, node->as.constant);
+        good = write_text(r, node->as.constant.as.string);
         break;
     case NODE_PRINT:
         good = render_print(r, node);

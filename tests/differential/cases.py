@@ -617,7 +617,7 @@ class Cases:
         return tree
 
     def autoescape(self, depth):
-        return T("stmt", *self.tag("autoescape ", self.r.choice(["true", "false", "b"])),
+        return T("stmt", *self.tag("autoescape ", self.r.choice(["true", "false"])),
                  self.scoped(lambda: self.body(depth)), *self.tag("endautoescape"))
 
     def error(self):

@@ -44,6 +44,22 @@ class NothingFolded(jinja2.compiler.CodeGenerator):
         raise jinja2.nodes.Impossible()
 
 
+def comparable(make):
+    """A filter whose result shows itself without an address."""
+    def call(*args, **kwargs):
+        made = make(*args, **kwargs)
+        if not hasattr(made, "__next__"):
+            return made
+        kind = type(made).__name__
+        members = {"__iter__": lambda self: self, "__next__": lambda self: next(made),
+                   "__repr__": lambda self: f"<{kind} object>", "__module__": "builtins"}
+        return type(kind, (), members)()
+
+    if hasattr(make, "jinja_pass_arg"):
+        call.jinja_pass_arg = make.jinja_pass_arg
+    return call
+
+
 def environment(now, folding=True):
     env = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True,
@@ -55,6 +71,9 @@ def environment(now, folding=True):
     def strftime_now(format):
         return moment.strftime(format)
 
+    for name in ("batch", "slice", "map", "select", "reject", "selectattr", "rejectattr", "unique",
+                 "items", "reverse"):
+        env.filters[name] = comparable(env.filters[name])
     env.filters["tojson"] = tojson
     env.globals["raise_exception"] = raise_exception
     env.globals["strftime_now"] = strftime_now
