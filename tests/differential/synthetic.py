@@ -181,7 +181,8 @@ def post_processor(random, model):
         return None
     if flag(random):
         return random.choice(kinds)
-    return {"type": "Sequence", "processors": random.sample(kinds, random.randrange(1, 3))}
+    # a template comes last: to what is behind it each of its tokens is a text of its own
+    return {"type": "Sequence", "processors": random.sample(kinds[1:], random.randrange(1, 3)) + kinds[:random.randrange(2)]}
 
 
 def usual(random, name, model):
