@@ -27,6 +27,9 @@ bool chat_template_open(struct chat_template **out, const char *model_folder, co
                         struct error *err);
 void chat_template_close(struct chat_template *t); /* NULL is fine */
 bool chat_template_exists(const struct chat_template *t);
+/* Whether the template for such a request takes a content apart that is a list of parts; else it
+ * wants a text. Found out by rendering one of two parts. */
+bool chat_template_reads_parts(const struct chat_template *t, bool has_tools);
 
 struct chat_request {        /* JSON is borrowed; NULL is absent */
     const json_t *messages;  /* array of objects */
