@@ -19,6 +19,7 @@ enum {
 struct tool { /* what a line needs; kept from line to line */
     struct tokenizer *tokenizer;
     struct encoder *encoder;
+    bool add_special_tokens;
     struct bytes line, text;
     struct ids ids;
 };
@@ -40,7 +41,7 @@ static bool read_line(FILE *in, struct bytes *line, struct error *err)
 
 static bool tokenize_line(struct tool *tool, FILE *out, struct error *err)
 {
-    static const struct encode_options options = {.add_special_tokens = true};
+    const struct encode_options options = {.add_special_tokens = tool->add_special_tokens};
     struct json_cursor cursor = {.text = tool->line.data, .n_bytes = tool->line.len};
     size_t n_bytes;
     bytes_clear(&tool->text);
@@ -105,9 +106,10 @@ static bool run_lines(struct tool *tool, tool_line_fn *line, FILE *in, FILE *out
     return !ferror(in) || error_errno(err, "reading the input");
 }
 
-static bool run(const char *model_dir, tool_line_fn *line, FILE *in, FILE *out, struct error *err)
+static bool run(const char *model_dir, bool add_special_tokens, tool_line_fn *line, FILE *in,
+                FILE *out, struct error *err)
 {
-    struct tool tool = {.line.max = MAX_LINE_BYTES};
+    struct tool tool = {.add_special_tokens = add_special_tokens, .line.max = MAX_LINE_BYTES};
     struct bytes path = {0};
     bytes_printf(&path, "%s/tokenizer.json", model_dir);
     bool ok = tokenizer_open(&tool.tokenizer, path.data, err);
@@ -124,12 +126,13 @@ static bool run(const char *model_dir, tool_line_fn *line, FILE *in, FILE *out, 
     return ok;
 }
 
-bool cmd_tokenize_run(const char *model_dir, FILE *in, FILE *out, struct error *err)
+bool cmd_tokenize_run(const char *model_dir, bool add_special_tokens, FILE *in, FILE *out,
+                      struct error *err)
 {
-    return run(model_dir, tokenize_line, in, out, err);
+    return run(model_dir, add_special_tokens, tokenize_line, in, out, err);
 }
 
 bool cmd_detokenize_run(const char *model_dir, FILE *in, FILE *out, struct error *err)
 {
-    return run(model_dir, detokenize_line, in, out, err);
+    return run(model_dir, false, detokenize_line, in, out, err);
 }

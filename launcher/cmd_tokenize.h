@@ -12,6 +12,8 @@
 
 struct error;
 
-/* ERROR_INPUT names the line that is wrong; what came before it is written. */
-bool cmd_tokenize_run(const char *model_dir, FILE *in, FILE *out, struct error *err);
+/* `add_special_tokens` false: without those around a text, as encode(…, add_special_tokens=False).
+ * ERROR_INPUT names the line that is wrong; what came before it is written. */
+bool cmd_tokenize_run(const char *model_dir, bool add_special_tokens, FILE *in, FILE *out,
+                      struct error *err);
 bool cmd_detokenize_run(const char *model_dir, FILE *in, FILE *out, struct error *err);

@@ -48,8 +48,9 @@ static bool run_text_tool(const struct options *options, struct error *err)
     char folder[MODEL_PATH_BYTES];
     if (!model_path_find(folder, options->model, "tokenizer.json", err))
         return false;
-    return options->command == COMMAND_TOKENIZE ? cmd_tokenize_run(folder, stdin, stdout, err)
-                                                : cmd_detokenize_run(folder, stdin, stdout, err);
+    return options->command == COMMAND_TOKENIZE
+               ? cmd_tokenize_run(folder, options->add_special_tokens, stdin, stdout, err)
+               : cmd_detokenize_run(folder, stdin, stdout, err);
 }
 
 static bool run(struct options *options, struct error *err)

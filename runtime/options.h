@@ -65,6 +65,8 @@ struct options {
     struct option_list stop, stop_token_ids;
     bool include_stop_str, ignore_eos, skip_special_tokens;
 
+    bool add_special_tokens; /* of tokenize */
+
     struct { /* keys of LLaMA-Factory's files that are no options of ours */
         const char *adapter_name_or_path, *template, *infer_backend, *finetuning_type;
         bool do_sample, trust_remote_code, enforce_eager;

@@ -8,6 +8,7 @@ enum {
     CHAT = 1 << COMMAND_CHAT,
     RENDER = 1 << COMMAND_RENDER,
     DEMO = 1 << COMMAND_DEMO,
+    TOKENIZE = 1 << COMMAND_TOKENIZE,
     RANK = 1 << COMMAND_RANK,
     ANSWER = GENERATE | CHAT,      /* what answers and takes every parameter of sampling */
     ENGINE = ANSWER | DEMO | RANK, /* what starts ranks, and the rank itself */
@@ -27,8 +28,8 @@ const struct option option_table[] = {
      .default_text = "auto", .choices = "auto|shm|mpi", .commands = ENGINE, .section = "Layout",
      .help = "How ranks of one host talk: shared memory, or MPI."},
 
-    {.name = "--dtype", .key = "infer_dtype", .kind = OPTION_TEXT, .offset = FIELD(dtype), .value = "NAME",
-     .default_text = "auto", .choices = "auto|bfloat16|float16|float32|half|float",
+    {.name = "--dtype", .key = "infer_dtype", .kind = OPTION_TEXT, .offset = FIELD(dtype),
+     .value = "NAME", .default_text = "auto", .choices = "auto|bfloat16|float16|float32|half|float",
      .commands = ENGINE, .basic = true, .section = "Model",
      .help = "Arithmetic of the weights; auto is the checkpoint's own."},
     {.name = "--max-model-len", .key = "vllm_maxlen", .kind = OPTION_INT,
@@ -168,6 +169,10 @@ const struct option option_table[] = {
     {.name = "--skip-special-tokens", .kind = OPTION_FLAG, .offset = FIELD(skip_special_tokens),
      .default_text = "true", .commands = ANSWER | DEMO, .section = "Output",
      .help = "Leave special tokens out of the text."},
+
+    {.name = "--add-special-tokens", .kind = OPTION_FLAG, .offset = FIELD(add_special_tokens),
+     .default_text = "true", .commands = TOKENIZE, .basic = true, .section = "Output",
+     .help = "Put the special tokens around a text that belong there."},
 
     {.name = "--adapter-name-or-path", .kind = OPTION_TEXT,
      .offset = FIELD(factory.adapter_name_or_path), .value = "PATH", .commands = ANSWER,

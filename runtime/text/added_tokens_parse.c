@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "runtime/text/added_tokens.h"
 #include "runtime/text/normalizer.h"
+#include "runtime/text/pattern.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,33 +82,38 @@ static bool parse_token(struct added_tokens *added, const json_t *value, struct 
     return true;
 }
 
-static void set_pattern(struct added_tokens *added, struct added_token *token,
-                        const struct normalizer *normalizer, struct normalizer_work *work)
+static bool set_pattern(struct added_tokens *added, struct added_token *token,
+                        const struct normalizer *normalizer, struct normalizer_work *work,
+                        struct error *err)
 {
     const char *pattern = token->text;
-    size_t n_pattern = token->n_bytes;
-    if (token->normalized)
-        normalizer_run(normalizer, work, &pattern, &n_pattern);
+    size_t n_pattern = token->n_bytes, n_first = 0;
+    if (token->normalized && !normalizer_run(normalizer, work, &pattern, &n_pattern, &n_first, err))
+        return false;
+    if (n_pattern > ADDED_MAX_TOKEN_BYTES)
+        return error_set(err, ERROR_INPUT, "\"content\" has %zu bytes when normalized, at most %d",
+                         n_pattern, ADDED_MAX_TOKEN_BYTES);
     token->pattern =
         pattern == token->text ? token->text : arena_copy_text(&added->arena, pattern, n_pattern);
     token->n_pattern = (uint32_t)n_pattern;
+    return true;
 }
 
 /* In order of the vocabulary, so that it grows once. */
 static bool parse_all(struct added_tokens *added, struct vocabulary *vocabulary,
                       const struct normalizer *normalizer, const json_t *list, struct error *err)
 {
-    struct normalizer_work work = {0};
+    struct normalizer_work work = {.patterns = pattern_work_create()};
     bool ok = true;
+    pattern_work_limit(work.patterns, ADDED_MAX_TOKEN_BYTES);
     for (size_t i = 0; ok && i < added->n; i++) {
         struct added_token *token = &added->tokens[i];
         ok = parse_token(added, json_array_get(list, i), token, err) &&
-             check_id(vocabulary, token, err);
-        if (ok)
-            set_pattern(added, token, normalizer, &work);
-        else
+             check_id(vocabulary, token, err) && set_pattern(added, token, normalizer, &work, err);
+        if (!ok)
             error_in(err, "\"added_tokens\"[%zu]", i);
     }
+    pattern_work_destroy(work.patterns);
     normalizer_work_release(&work);
     return ok;
 }

@@ -4,7 +4,6 @@
 #include "base/utf8.h"
 #include "runtime/text/bpe_merges.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool parse_affix(char *out, const json_t *model, const char *key, struct error *err)
@@ -61,11 +60,7 @@ static void fill_direct(struct bpe *bpe)
         char text[4];
         bpe->direct[c] = vocabulary_find(bpe->vocabulary, text, utf8_write(text, c));
     }
-    for (int byte = 0; byte < 256; byte++) {
-        char text[8];
-        const int n_bytes = snprintf(text, sizeof text, "<0x%02X>", byte);
-        bpe->bytes[byte] = vocabulary_find(bpe->vocabulary, text, (size_t)n_bytes);
-    }
+    vocabulary_byte_ids(bpe->vocabulary, bpe->bytes);
 }
 
 bool bpe_parse(struct bpe *bpe, const struct vocabulary *vocabulary, const json_t *model,

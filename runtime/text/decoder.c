@@ -1,107 +1,14 @@
 #include "runtime/text/decoder.h"
 
 #include "base/bytes.h"
-#include "base/error.h"
-#include "base/json.h"
-#include "base/memory.h"
 #include "base/utf8.h"
 #include "runtime/text/byte_alphabet.h"
-#include "runtime/text/replace.h"
-#include "runtime/text/stage.h"
+#include "runtime/text/decoder_text.h"
+#include "runtime/text/pattern.h"
 
 #include <string.h>
 
-static bool misplaced(struct error *err)
-{
-    return error_set(err, ERROR_UNSUPPORTED, "not supported in this place of the sequence");
-}
-
-static bool parse_byte_level(void *context, const json_t *value, struct error *err)
-{
-    struct decoder *d = context;
-    (void)value; /* its settings are for encoding */
-    if (d->n_replaces > 0 || d->byte_fallback || d->fuse || d->n_strip > 0)
-        return misplaced(err);
-    d->byte_level = true;
-    return true;
-}
-
-static bool parse_replace(void *context, const json_t *value, struct error *err)
-{
-    struct decoder *d = context;
-    if (d->byte_level || d->byte_fallback || d->fuse || d->n_strip > 0 ||
-        d->n_replaces == DECODER_MAX_REPLACES)
-        return misplaced(err);
-    d->n_replaces++;
-    return replace_parse(&d->replaces[d->n_replaces - 1].from, &d->replaces[d->n_replaces - 1].to,
-                         value, err);
-}
-
-static bool parse_byte_fallback(void *context, const json_t *value, struct error *err)
-{
-    struct decoder *d = context;
-    (void)value; /* no settings */
-    if (d->byte_level || d->fuse || d->n_strip > 0)
-        return misplaced(err);
-    d->byte_fallback = true;
-    return true;
-}
-
-static bool parse_fuse(void *context, const json_t *value, struct error *err)
-{
-    struct decoder *d = context;
-    (void)value; /* no settings */
-    if (d->n_strip > 0)
-        return misplaced(err);
-    d->fuse = true; /* behind ByteLevel it changes nothing */
-    return true;
-}
-
-static bool parse_strip(void *context, const json_t *value, struct error *err)
-{
-    struct decoder *d = context;
-    const char *content;
-    int64_t start, stop;
-    if (!json_get_text(value, "content", true, &content, err) ||
-        !json_get_int(value, "start", true, 0, 64, &start, err) ||
-        !json_get_int(value, "stop", true, 0, 64, &stop, err))
-        return false;
-    /* before Fuse it would strip every token, and at the end it would hold back every stream */
-    if (!d->fuse || d->byte_level || d->n_strip > 0)
-        return misplaced(err);
-    if (stop > 0 || strlen(content) != 1)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "only one ASCII character at the begin can be stripped");
-    d->n_strip = (int)start;
-    d->strip = content[0];
-    return true;
-}
-
-bool decoder_parse(struct decoder *d, const json_t *value, struct error *err)
-{
-    static const struct stage_type types[] = {
-        {"ByteFallback", parse_byte_fallback},
-        {"ByteLevel", parse_byte_level},
-        {"Fuse", parse_fuse},
-        {"Replace", parse_replace},
-        {"Strip", parse_strip},
-        {NULL, NULL},
-    };
-    *d = (struct decoder){.join_by_spaces = value == NULL || json_is_null(value)};
-    return stage_parse(d, value, types, "decoders", err);
-}
-
-void decoder_release(struct decoder *d)
-{
-    for (int i = 0; i < d->n_replaces; i++) {
-        memory_free(d->replaces[i].from);
-        memory_free(d->replaces[i].to);
-    }
-    d->n_replaces = 0;
-}
-
-/* A token with any character outside of the alphabet (an added token, mostly) is text as it is. */
-static bool byte_level_token(const char *token, size_t n_bytes, struct bytes *out)
+bool decoder_byte_level(const char *token, size_t n_bytes, struct bytes *out)
 {
     const size_t before = out->len;
     if (!bytes_reserve(out, n_bytes))
@@ -117,6 +24,14 @@ static bool byte_level_token(const char *token, size_t n_bytes, struct bytes *ou
     return true;
 }
 
+bool decoder_is_byte_level(const char *token, size_t n_bytes)
+{
+    for (size_t at = 0; at < n_bytes;)
+        if (byte_alphabet_byte(utf8_read(token, &at)) < 0)
+            return false;
+    return true;
+}
+
 static int hex_digit(char c)
 {
     const char lower = (char)(c | 0x20);
@@ -125,38 +40,108 @@ static int hex_digit(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* The byte of "<0xE4>", or -1. */
-static int fallback_byte(const char *token, size_t n_bytes)
+/* "<0x+4>" is a byte too: the reference reads a number there, and a number may have a sign. */
+int decoder_fallback_byte(const char *token, size_t n_bytes)
 {
     if (n_bytes != 6 || memcmp(token, "<0x", 3) != 0 || token[5] != '>')
         return -1;
-    const int high = hex_digit(token[3]), low = hex_digit(token[4]);
+    const int high = token[3] == '+' ? 0 : hex_digit(token[3]), low = hex_digit(token[4]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-bool decoder_token(const struct decoder *d, const char *token, size_t n_bytes, bool *fallback,
+bool decoder_strip(const struct decoder_step *step, const char *token, size_t n_bytes,
                    struct bytes *out)
 {
-    *fallback = false;
-    if (d->byte_level)
-        return byte_level_token(token, n_bytes, out);
+    size_t begin = 0, end = n_bytes;
+    for (int64_t n = 0; n < step->start && begin < n_bytes; n++) {
+        size_t behind = begin;
+        if (utf8_read(token, &behind) != step->character)
+            break;
+        begin = behind;
+    }
+    for (int64_t n = 0; n < step->stop && end > begin; n++) {
+        const size_t before = utf8_before(token, end);
+        size_t at = before;
+        if (utf8_read(token, &at) != step->character)
+            break;
+        end = before;
+    }
+    return bytes_add(out, token + begin, end - begin);
+}
 
-    const size_t before = out->len;
-    bool ok = bytes_add(out, token, n_bytes);
-    for (int i = 0; ok && i < d->n_replaces; i++) {
-        struct bytes replaced = {.max = out->max};
-        ok = replace_all(out->data + before, out->len - before, d->replaces[i].from,
-                         d->replaces[i].to, &replaced);
-        out->len = before;
-        ok = ok && bytes_add(out, replaced.data, replaced.len);
-        bytes_release(&replaced);
+bool decoder_metaspace(const struct decoder_step *step, const char *token, size_t n_bytes,
+                       bool drop, struct bytes *out)
+{
+    bool ok = true;
+    for (size_t at = 0; ok && at < n_bytes;) {
+        const size_t begin = at;
+        if (utf8_read(token, &at) != step->character)
+            ok = bytes_add(out, token + begin, at - begin);
+        else if (!drop)
+            ok = bytes_add_char(out, ' ');
     }
-    const int byte =
-        ok && d->byte_fallback ? fallback_byte(out->data + before, out->len - before) : -1;
-    if (byte >= 0) {
-        *fallback = true;
-        out->len = before;
-        bytes_add_char(out, (char)byte);
+    return ok;
+}
+
+bool decoder_word_piece(const struct decoder_step *step, const char *token, size_t n_bytes,
+                        struct bytes *out)
+{
+    const size_t n_prefix = strlen(step->text);
+    if (n_bytes >= n_prefix && memcmp(token, step->text, n_prefix) == 0)
+        return bytes_add(out, token + n_prefix, n_bytes - n_prefix);
+    return bytes_add_char(out, ' ') && bytes_add(out, token, n_bytes);
+}
+
+/* What one step makes of a token between others. *ends: it is bytes now, and no more text. */
+static bool run_step(const struct decoder_step *step, const char *token, size_t n_bytes, bool *ends,
+                     struct bytes *out)
+{
+    switch (step->kind) {
+    case DECODE_BYTE_LEVEL:
+        *ends = true;
+        return decoder_byte_level(token, n_bytes, out);
+    case DECODE_BYTE_FALLBACK:
+        if (decoder_fallback_byte(token, n_bytes) < 0)
+            break;
+        *ends = true;
+        return bytes_add_char(out, (char)decoder_fallback_byte(token, n_bytes));
+    case DECODE_STRIP:
+        if (step->fused) /* at the ends of the whole text only */
+            break;
+        return decoder_strip(step, token, n_bytes, out);
+    case DECODE_REPLACE_TEXT:
+        return replace_all(token, n_bytes, pattern_text(step->replacement.pattern),
+                           step->replacement.to, out);
+    case DECODE_METASPACE:
+        return decoder_metaspace(step, token, n_bytes, false, out);
+    case DECODE_WORD_PIECE:
+        return decoder_word_piece(step, token, n_bytes, out);
+    case DECODE_WORD_END:
+        return replace_all(token, n_bytes, step->text, " ", out);
+    case DECODE_JOIN_BY_SPACES:
+    case DECODE_FUSE:
+    case DECODE_REPLACE_REGEX: /* needs what this one does not have: scratch memory for patterns */
+    case DECODE_DEDUPLICATE:
+    case DECODE_DROP_EMPTY:
+    case N_DECODER_STEP_KINDS:
+        break;
     }
+    return bytes_add(out, token, n_bytes);
+}
+
+bool decoder_token(const struct decoder *d, const char *token, size_t n_bytes, struct bytes *out)
+{
+    struct bytes room[2] = {{.max = DECODER_MAX_TOKEN_BYTES}, {.max = DECODER_MAX_TOKEN_BYTES}};
+    bool ok = true, ends = false;
+    for (int i = 0; ok && !ends && i < d->n_steps; i++) {
+        struct bytes *to = &room[i % 2];
+        bytes_clear(to);
+        ok = run_step(&d->steps[i], token, n_bytes, &ends, to);
+        token = to->data ? to->data : "";
+        n_bytes = to->len;
+    }
+    ok = ok && bytes_add(out, token, n_bytes);
+    bytes_release(&room[0]);
+    bytes_release(&room[1]);
     return ok;
 }

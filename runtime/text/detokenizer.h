@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "base/bytes.h"
-#include "base/utf8.h"
+#include "runtime/text/decode_stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,23 +17,19 @@ struct tokenizer;
 struct detokenizer {
     const struct tokenizer *tokenizer; /* borrowed; must outlive the stream */
     bool skip_special_tokens;
-    bool started; /* a token was written */
-    int n_strip;  /* so many characters may still be left out at the begin */
-    struct utf8_stream pending;
-    /* Bytes of byte_fallback tokens. The reference shows them as text if all of a run is UTF-8, and
-     * else each as U+FFFD; so nothing can be shown before the run ends. */
-    struct bytes run;
-    struct bytes token; /* scratch */
+    struct decode_stream stream;
 };
 
 void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool skip_special_tokens);
 void detokenizer_release(struct detokenizer *d);
 
 /* Appends whole characters to `out`, or nothing. Ids that the tokenizer does not know are skipped.
- * False: over the maximum of `out`, which then ends the stream. */
+ * False: over the maximum of `out`, which then ends the stream; or, for a decoder with a pattern,
+ * it takes too many steps. */
 bool detokenizer_add(struct detokenizer *d, int32_t id, struct bytes *out);
 
-/* Ends the stream: U+FFFD for a character that is not whole. The next add starts a new stream. */
+/* Ends the stream: what was held back, and U+FFFD for a character that is not whole. The next add
+ * starts a new stream. */
 bool detokenizer_flush(struct detokenizer *d, struct bytes *out);
 
 /* All at once. */

@@ -18,7 +18,7 @@ struct encoder {
     struct normalizer_work normalizer;
     struct pre_tokenizer_work pre_tokenizer;
     struct pattern_work *patterns;
-    struct bpe_work bpe;
+    struct model_work model;
     struct word_cache cache;
 };
 
@@ -27,7 +27,7 @@ struct encoder *encoder_create(const struct tokenizer *tokenizer)
     struct encoder *e = memory_alloc(1, sizeof *e);
     e->tokenizer = tokenizer;
     e->patterns = pattern_work_create();
-    e->pre_tokenizer.patterns = e->patterns;
+    e->pre_tokenizer.patterns = e->normalizer.patterns = e->patterns;
     word_cache_init(&e->cache);
     return e;
 }
@@ -38,7 +38,7 @@ static void release_scratch(struct encoder *e)
     added_pieces_release(&e->normalized_pieces);
     normalizer_work_release(&e->normalizer);
     pre_tokenizer_work_release(&e->pre_tokenizer);
-    bpe_work_release(&e->bpe);
+    model_work_release(&e->model);
 }
 
 void encoder_destroy(struct encoder *e)
@@ -51,42 +51,50 @@ void encoder_destroy(struct encoder *e)
     memory_free(e);
 }
 
-static void encode_word(struct encoder *e, const char *word, size_t n_bytes, struct ids *out)
+static bool encode_word(struct encoder *e, const char *word, size_t n_bytes, struct ids *out,
+                        struct error *err)
 {
     bool hit;
     struct word_slot *slot = word_cache_find(&e->cache, word, n_bytes, &hit);
     if (hit) {
         ids_add_all(out, slot->ids, slot->n_ids);
-        return;
+        return true;
     }
     const size_t before = out->n;
-    bpe_encode(&e->tokenizer->bpe, &e->bpe, word, n_bytes, out);
+    if (!model_encode(&e->tokenizer->model, &e->model, word, n_bytes, out, err))
+        return false;
     if (slot != NULL)
         word_cache_keep(slot, word, n_bytes, out->data + before, out->n - before);
+    return true;
 }
 
-static bool encode_words(struct encoder *e, const char *text, size_t n_bytes, struct ids *out,
-                         struct error *err)
+static bool encode_words(struct encoder *e, const char *text, size_t n_bytes, size_t n_first,
+                         struct ids *out, struct error *err)
 {
     struct pre_tokenizer_work *work = &e->pre_tokenizer;
-    if (!pre_tokenizer_run(&e->tokenizer->pre_tokenizer, work, text, n_bytes, err))
+    if (!pre_tokenizer_run(&e->tokenizer->pre_tokenizer, work, text, n_bytes, n_first, err))
         return false;
     for (size_t i = 0; i < work->spans.n; i++) {
         const struct span span = work->spans.data[i];
-        encode_word(e, work->text + span.begin, span.end - span.begin, out);
+        if (!encode_word(e, work->text + span.begin, span.end - span.begin, out, err))
+            return false;
     }
     return true;
 }
 
 /* What lies between two tokens. A range of the text as it came means nothing in normalized text,
- * so there any range makes all of it plain. */
-static bool encode_text(struct encoder *e, const char *text, size_t n_bytes, bool plain,
-                        struct ids *out, struct error *err)
+ * so there any range makes all of it plain. `begins`: nothing stands before it. */
+static bool encode_text(struct encoder *e, const char *text, size_t n_bytes, bool begins,
+                        bool plain, struct ids *out, struct error *err)
 {
     const struct tokenizer *t = e->tokenizer;
-    normalizer_run(&t->normalizer, &e->normalizer, &text, &n_bytes);
+    size_t n_first = 0; /* bytes of the first character */
+    if (begins)
+        utf8_read(text, &n_first);
+    if (!normalizer_run(&t->normalizer, &e->normalizer, &text, &n_bytes, &n_first, err))
+        return false;
     if (t->added.normalized.n == 0)
-        return encode_words(e, text, n_bytes, out, err);
+        return encode_words(e, text, n_bytes, n_first, out, err);
 
     const struct text_range all = {0, n_bytes};
     added_tokens_split(&t->added.normalized, text, n_bytes, &all, plain, &e->normalized_pieces);
@@ -94,7 +102,8 @@ static bool encode_text(struct encoder *e, const char *text, size_t n_bytes, boo
         const struct added_piece piece = e->normalized_pieces.data[i];
         if (piece.id >= 0)
             ids_add(out, piece.id);
-        else if (!encode_words(e, text + piece.begin, piece.end - piece.begin, out, err))
+        else if (!encode_words(e, text + piece.begin, piece.end - piece.begin,
+                               n_first > piece.begin ? n_first - piece.begin : 0, out, err))
             return false;
     }
     return true;
@@ -119,7 +128,7 @@ static bool encode_pieces(struct encoder *e, const char *text, const struct text
         }
         if (piece->id >= 0)
             ids_add(out, piece->id);
-        else if (!encode_text(e, text + piece->begin, piece->end - piece->begin,
+        else if (!encode_text(e, text + piece->begin, piece->end - piece->begin, piece->begin == 0,
                               touches(plain, n_plain, piece), out, err))
             return false;
     }

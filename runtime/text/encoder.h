@@ -3,7 +3,8 @@
  * An encoder is the changing half of a tokenizer: scratch memory and a bounded cache of words.
  * One thread at a time; any number of encoders share one tokenizer, which must outlive them.
  *
- * Time is O(n log n) in the length of the text, whatever the text is.
+ * Time is O(n log n) in the length of the text, whatever the text is; for Unigram and WordPiece
+ * O(n) times the length of the longest token that fits.
  */
 #pragma once
 #include <stdbool.h>
@@ -35,6 +36,7 @@ void encoder_destroy(struct encoder *e); /* NULL is fine */
 
 /* Appends the ids of a text. `options` NULL is all zero.
  * ERROR_INPUT when the text is not UTF-8 (with the offset) or longer than ENCODER_MAX_TEXT_BYTES,
- * or when a pattern of the tokenizer takes too long on it; `out` then holds what it held. */
+ * when a pattern of the tokenizer takes too long on it, or when it has what the vocabulary has no
+ * token for, not even an unknown one; `out` then holds what it held. */
 bool encoder_encode(struct encoder *e, const char *text, size_t n_bytes,
                     const struct encode_options *options, struct ids *out, struct error *err);

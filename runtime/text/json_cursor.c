@@ -3,8 +3,10 @@
 #include "base/error.h"
 #include "base/utf8.h"
 
+#include <float.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 64 }; /* real files nest 8 deep */
@@ -159,6 +161,108 @@ bool json_cursor_integer(struct json_cursor *c, int64_t *out, struct error *err)
     if (c->at == begin || next == '.' || next == 'e' || next == 'E')
         return fail_found(c, "a whole number", err);
     *out = negative ? -(int64_t)value : (int64_t)value;
+    return true;
+}
+
+static bool is_digit(const struct json_cursor *c)
+{
+    return c->at < c->n_bytes && c->text[c->at] >= '0' && c->text[c->at] <= '9';
+}
+
+/* Takes digits into *value as long as they fit, and returns how many were left out. */
+static int64_t take_digits(struct json_cursor *c, uint64_t *value, bool *full, int64_t *n_taken)
+{
+    int64_t n_left_out = 0;
+    for (; is_digit(c); c->at++) {
+        const uint64_t digit = (uint64_t)(c->text[c->at] - '0');
+        *full = *full || *value > (UINT64_MAX - digit) / 10;
+        if (*full) {
+            n_left_out++;
+            continue;
+        }
+        *value = *value * 10 + digit;
+        ++*n_taken;
+    }
+    return n_left_out;
+}
+
+/* Behind 'e': -9999 to 9999 is far more than a double has. */
+static bool take_exponent(struct json_cursor *c, int64_t *exponent)
+{
+    int64_t value = 0;
+    const bool negative = c->at < c->n_bytes && c->text[c->at] == '-';
+    if (negative || (c->at < c->n_bytes && c->text[c->at] == '+'))
+        c->at++;
+    if (!is_digit(c))
+        return false;
+    for (; is_digit(c); c->at++)
+        value = value < 9999 ? value * 10 + (c->text[c->at] - '0') : 9999;
+    *exponent += negative ? -value : value;
+    return true;
+}
+
+/* The double nearest to it. Up to 22 it is exact; no text with a point goes through strtod(), so
+ * the locale does not matter. */
+static double power_of_ten(int exponent)
+{
+    double power = 1;
+    char text[16];
+    if (exponent > 22) {
+        snprintf(text, sizeof text, "1e%d", exponent);
+        return strtod(text, NULL);
+    }
+    for (; exponent > 0; exponent--)
+        power *= 10;
+    return power;
+}
+
+/* False: it is too large for a double. */
+static bool scale(double *value, int64_t exponent)
+{
+    enum { MAX_POWER = 308 };
+    while (exponent<-MAX_POWER && * value> 0) {
+        *value /= power_of_ten(MAX_POWER);
+        exponent += MAX_POWER;
+    }
+    if (*value <= 0)
+        return true;
+    if (exponent > MAX_POWER)
+        return false;
+    if (exponent < 0)
+        *value /= power_of_ten((int)-exponent);
+    else
+        *value *= power_of_ten((int)exponent);
+    return *value <= DBL_MAX;
+}
+
+bool json_cursor_number(struct json_cursor *c, double *out, struct error *err)
+{
+    const bool negative = json_cursor_take(c, '-');
+    const size_t begin = c->at;
+    uint64_t digits = 0;
+    bool full = false;
+    int64_t n_whole = 0, n_fraction = 0;
+    int64_t exponent = take_digits(c, &digits, &full, &n_whole);
+    const size_t n_begin = c->at - begin;
+    if (n_begin == 0 || (n_begin > 1 && c->text[begin] == '0'))
+        return fail_found(c, "a number", err);
+    if (c->at < c->n_bytes && c->text[c->at] == '.') {
+        c->at++;
+        if (!is_digit(c))
+            return fail_found(c, "a digit", err);
+        take_digits(c, &digits, &full, &n_fraction);
+        exponent -= n_fraction;
+    }
+    if (c->at < c->n_bytes && (c->text[c->at] | 0x20) == 'e') {
+        c->at++;
+        if (!take_exponent(c, &exponent))
+            return fail_found(c, "a digit", err);
+    }
+    *out = (double)digits;
+    if (!scale(out, exponent))
+        return json_cursor_fail(c, err, "a number that is absurdly large");
+    if (negative)
+        *out = -*out;
     return true;
 }
 

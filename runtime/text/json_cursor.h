@@ -27,6 +27,9 @@ bool json_cursor_expect(struct json_cursor *c, char punctuation, struct error *e
 bool json_cursor_string(struct json_cursor *c, char *out, size_t *n_out, struct error *err);
 /* A whole number within 64 bits. */
 bool json_cursor_integer(struct json_cursor *c, int64_t *out, struct error *err);
+/* A number within the range of a double. It is rounded as serde_json does by default, which may be
+ * one unit off in the last place: scores of a model are compared as the reference has them. */
+bool json_cursor_number(struct json_cursor *c, double *out, struct error *err);
 /* Moves behind the next value. Only strings and nesting are looked at, nothing else is checked.
  * *n_commas: of its outermost level. */
 bool json_cursor_skip(struct json_cursor *c, size_t *n_commas, struct error *err);

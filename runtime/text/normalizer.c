@@ -1,112 +1,157 @@
 #include "runtime/text/normalizer.h"
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/memory.h"
-#include "runtime/text/replace.h"
-#include "runtime/text/stage.h"
+#include "base/utf8.h"
+#include "runtime/text/byte_alphabet.h"
+#include "runtime/text/pattern.h"
+#include "runtime/text/unicode.h"
 
 #include <string.h>
 
-/* A step to fill; NULL when there are too many. */
-static struct normalizer_step *new_step(struct normalizer *n, struct error *err)
+/* Ends of characters of the new text, until as many as `n_chars` have passed. */
+static size_t bytes_of_chars(const char *text, size_t n_bytes, size_t n_chars)
 {
-    if (n->n_steps == NORMALIZER_MAX_STEPS) {
-        error_set(err, ERROR_INPUT, "more than %d steps", NORMALIZER_MAX_STEPS);
-        return NULL;
-    }
-    return &n->steps[n->n_steps++];
+    size_t at = 0;
+    for (; n_chars > 0 && at < n_bytes; n_chars--)
+        utf8_read(text, &at);
+    return at;
 }
 
-static bool parse_nfc(void *context, const json_t *value, struct error *err)
+static size_t chars_of_bytes(const char *text, size_t n_bytes)
 {
-    (void)value; /* no settings */
-    struct normalizer_step *step = new_step(context, err);
-    if (step == NULL)
+    size_t n = 0;
+    for (size_t at = 0; at < n_bytes; n++)
+        utf8_read(text, &at);
+    return n;
+}
+
+static bool run_form(enum normal_form form, struct normal_form_work *work, const char *text,
+                     size_t n_bytes, size_t *n_first, struct bytes *out)
+{
+    if (*n_first > 0) { /* as many characters as the begin has when it is normalized alone */
+        const bool changed = normal_form_run(form, work, text, *n_first, out);
+        *n_first = changed ? chars_of_bytes(out->data, out->len) : chars_of_bytes(text, *n_first);
+        bytes_clear(out);
+    }
+    const bool changed = normal_form_run(form, work, text, n_bytes, out);
+    *n_first = bytes_of_chars(changed ? out->data : text, changed ? out->len : n_bytes, *n_first);
+    return changed;
+}
+
+static void run_chars(normalizer_char_fn *chars, const char *text, size_t n_bytes, size_t *n_first,
+                      struct bytes *out)
+{
+    const size_t first = *n_first;
+    for (size_t at = 0; at < n_bytes;) {
+        uint32_t new[3];
+        const int n = chars(utf8_read(text, &at), new);
+        for (int i = 0; i < n; i++) {
+            char one[4];
+            if (new[i] < 0x80) {
+                bytes_add_char(out, (char)new[i]);
+                continue;
+            }
+            bytes_add(out, one, utf8_write(one, new[i]));
+        }
+        if (at == first)
+            *n_first = out->len;
+    }
+}
+
+static bool run_strip(const struct normalizer_step *step, const char *text, size_t n_bytes,
+                      size_t *n_first, struct bytes *out)
+{
+    size_t begin = 0, end = n_bytes;
+    for (size_t at = 0; step->left && at < n_bytes; begin = at)
+        if (!unicode_is_space(utf8_read(text, &at)))
+            break;
+    while (step->right && end > begin) {
+        const size_t before = utf8_before(text, end);
+        size_t at = before;
+        if (!unicode_is_space(utf8_read(text, &at)))
+            break;
+        end = before;
+    }
+    if (begin == 0 && end == n_bytes)
         return false;
-    step->kind = NORMALIZE_NFC;
+    *n_first = *n_first > begin ? *n_first - begin : 0;
+    bytes_add(out, text + begin, end - begin);
     return true;
 }
 
-static bool parse_prepend(void *context, const json_t *value, struct error *err)
+static void run_byte_alphabet(const char *text, size_t n_bytes, size_t *n_first, struct bytes *out)
 {
-    const char *text;
-    struct normalizer_step *step = new_step(context, err);
-    if (step == NULL || !json_get_text(value, "prepend", true, &text, err))
-        return false;
-    step->kind = NORMALIZE_PREPEND;
-    step->to = memory_copy_text(text);
-    return true;
-}
-
-static bool parse_replace(void *context, const json_t *value, struct error *err)
-{
-    struct normalizer_step *step = new_step(context, err);
-    if (step == NULL)
-        return false;
-    step->kind = NORMALIZE_REPLACE;
-    return replace_parse(&step->from, &step->to, value, err);
-}
-
-bool normalizer_parse(struct normalizer *n, const json_t *value, struct error *err)
-{
-    static const struct stage_type types[] = {
-        {"NFC", parse_nfc},
-        {"Prepend", parse_prepend},
-        {"Replace", parse_replace},
-        {NULL, NULL},
-    };
-    *n = (struct normalizer){0};
-    return stage_parse(n, value, types, "normalizers", err);
-}
-
-void normalizer_release(struct normalizer *n)
-{
-    for (int i = 0; i < n->n_steps; i++) {
-        memory_free(n->steps[i].from);
-        memory_free(n->steps[i].to);
+    const size_t first = *n_first;
+    for (size_t i = 0; i < n_bytes; i++) {
+        char one[4];
+        bytes_add(out, one, utf8_write(one, byte_alphabet_char((unsigned char)text[i])));
+        if (i + 1 == first)
+            *n_first = out->len;
     }
-    n->n_steps = 0;
 }
 
-/* False: the text stays as it is, and `out` is empty. */
-static bool run_step(const struct normalizer_step *step, struct nfc_work *nfc, const char *text,
-                     size_t n_bytes, struct bytes *out)
+/* *changed false: the text stays as it is, and `out` is empty. */
+static bool run_step(const struct normalizer_step *step, struct normalizer_work *work,
+                     const char *text, size_t n_bytes, size_t *n_first, struct bytes *out,
+                     bool *changed, struct error *err)
 {
+    *changed = true;
     switch (step->kind) {
-    case NORMALIZE_NFC:
-        return nfc_run(nfc, text, n_bytes, out);
+    case NORMALIZE_FORM:
+        *changed = run_form(step->form, &work->forms, text, n_bytes, n_first, out);
+        break;
+    case NORMALIZE_CHARS:
+        run_chars(step->chars, text, n_bytes, n_first, out);
+        break;
+    case NORMALIZE_STRIP:
+        *changed = run_strip(step, text, n_bytes, n_first, out);
+        break;
     case NORMALIZE_PREPEND:
-        if (n_bytes == 0)
-            return false;
-        bytes_add_text(out, step->to);
+        bytes_add_text(out, step->prefix);
+        *n_first += *n_first > 0 ? out->len : 0;
         bytes_add(out, text, n_bytes);
-        return true;
+        break;
     case NORMALIZE_REPLACE:
-        replace_all(text, n_bytes, step->from, step->to, out);
-        return true;
+        return replacement_run(&step->replacement, work->patterns, &work->settled, text, n_bytes,
+                               n_first, out, err);
+    case NORMALIZE_BYTE_ALPHABET:
+        run_byte_alphabet(text, n_bytes, n_first, out);
+        break;
+    case NORMALIZE_CHARSMAP:
+        *changed = charsmap_run(&step->charsmap, text, n_bytes, n_first, out);
+        break;
     }
-    return false;
+    return true;
 }
 
-void normalizer_run(const struct normalizer *n, struct normalizer_work *work, const char **text,
-                    size_t *n_bytes)
+bool normalizer_run(const struct normalizer *n, struct normalizer_work *work, const char **text,
+                    size_t *n_bytes, size_t *n_first, struct error *err)
 {
     int free_room = 0; /* the other one may hold the text */
-    for (int i = 0; i < n->n_steps; i++) {
+    for (int i = 0; i<n->n_steps && * n_bytes> 0; i++) {
         struct bytes *room = &work->room[free_room];
+        bool changed;
         bytes_clear(room);
-        if (run_step(&n->steps[i], &work->nfc, *text, *n_bytes, room)) {
-            *text = room->data;
-            *n_bytes = room->len;
-            free_room = !free_room;
-        }
+        room->max = n->steps[i].kind == NORMALIZE_REPLACE ? NORMALIZER_MAX_BYTES : 0;
+        if (!run_step(&n->steps[i], work, *text, *n_bytes, n_first, room, &changed, err))
+            return error_in(err, "normalizing the text");
+        if (!changed)
+            continue;
+        if (room->len > NORMALIZER_MAX_BYTES)
+            return error_set(err, ERROR_INPUT, "the normalized text has %zu bytes, at most %d",
+                             room->len, NORMALIZER_MAX_BYTES);
+        *text = room->data ? room->data : "";
+        *n_bytes = room->len;
+        free_room = !free_room;
     }
+    return true;
 }
 
 void normalizer_work_release(struct normalizer_work *work)
 {
     bytes_release(&work->room[0]);
     bytes_release(&work->room[1]);
-    nfc_work_release(&work->nfc);
+    bytes_release(&work->settled);
+    normal_form_work_release(&work->forms);
 }

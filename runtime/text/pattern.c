@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #include <pcre2.h>
 #include <string.h>
@@ -72,6 +73,13 @@ bool pattern_create(struct pattern **out, const char *regex, struct error *err)
     return ok;
 }
 
+struct pattern *pattern_of_text(const char *text)
+{
+    struct pattern *p = memory_alloc(1, sizeof *p);
+    p->source = memory_copy_text(text);
+    return p;
+}
+
 bool pattern_parse(struct pattern **out, const json_t *value, struct error *err)
 {
     const char *regex = NULL, *text = NULL;
@@ -82,9 +90,9 @@ bool pattern_parse(struct pattern **out, const json_t *value, struct error *err)
         return pattern_create(out, regex, err);
     if (text == NULL)
         return error_set(err, ERROR_INPUT, "\"pattern\" has neither \"Regex\" nor \"String\"");
-    struct pattern *p = memory_alloc(1, sizeof *p);
-    p->source = memory_copy_text(text);
-    *out = p;
+    if (*text == '\0')
+        return pattern_create(out, text, err);
+    *out = pattern_of_text(text);
     return true;
 }
 
@@ -98,6 +106,8 @@ void pattern_destroy(struct pattern *p)
 }
 
 bool pattern_is_regex(const struct pattern *p) { return p->code != NULL; }
+
+const char *pattern_text(const struct pattern *p) { return p->code ? NULL : p->source; }
 
 struct pattern_work *pattern_work_create(void)
 {
@@ -130,9 +140,7 @@ void pattern_work_limit(struct pattern_work *work, size_t n_bytes)
 static bool find_text(const struct pattern *p, const char *text, size_t n_bytes, size_t from,
                       struct span *match)
 {
-    const size_t n_source = strlen(p->source);
-    if (n_source == 0)
-        return false;
+    const size_t n_source = strlen(p->source); /* not 0 */
     const char *found = memmem(text + from, n_bytes - from, p->source, n_source);
     if (found == NULL)
         return false;
@@ -164,4 +172,29 @@ bool pattern_find(const struct pattern *p, struct pattern_work *work, const char
     pcre2_get_error_message(n, (PCRE2_UCHAR *)why, sizeof why);
     return error_set(err, ERROR_INPUT, "%s at byte %zu of the text, in the pattern \"%.*s\"", why,
                      from, SHOWN_BYTES, p->source);
+}
+
+bool pattern_next(const struct pattern *p, struct pattern_work *work, const char *text,
+                  size_t n_bytes, struct pattern_scan *scan, struct span *match, bool *found,
+                  struct error *err)
+{
+    while (scan->from <= n_bytes) {
+        if (!pattern_find(p, work, text, n_bytes, scan->from, match, found, err))
+            return false;
+        if (!*found)
+            break;
+        const bool counts =
+            match->begin < match->end || !scan->after_match || match->end != scan->done;
+        if (counts) {
+            scan->done = scan->from = match->end;
+            scan->after_match = true;
+            return true;
+        }
+        if (scan->from == n_bytes)
+            break;
+        utf8_read(text, &scan->from);
+    }
+    *match = (struct span){(uint32_t)n_bytes, (uint32_t)n_bytes};
+    *found = false;
+    return true;
 }

@@ -33,6 +33,16 @@ static bool add_special(struct reader *r, const json_t *special_tokens, const ch
     return true;
 }
 
+/* What an earlier stage added stays inside. Empties `before`. */
+static void put_around(struct post_processor *p, struct ids *before, const struct ids *after)
+{
+    ids_add_all(before, p->before.data, p->before.n);
+    ids_add_all(&p->after, after->data, after->n);
+    ids_release(&p->before);
+    p->before = *before;
+    *before = (struct ids){0};
+}
+
 /* "single" is a list of {"SpecialToken": {"id": "<s>"}} and, once, {"Sequence": {"id": "A"}}. */
 static bool parse_template(void *context, const json_t *value, struct error *err)
 {
@@ -57,13 +67,35 @@ static bool parse_template(void *context, const json_t *value, struct error *err
     }
     if (ok && n_texts != 1)
         ok = error_set(err, ERROR_INPUT, "\"single\" has the text %d times, want once", n_texts);
-    if (ok) { /* what an earlier stage added stays inside */
-        ids_add_all(&before, r->out->before.data, r->out->before.n);
-        ids_add_all(&r->out->after, after.data, after.n);
-        ids_release(&r->out->before);
-        r->out->before = before;
-        before = (struct ids){0};
-    }
+    if (ok)
+        put_around(r->out, &before, &after);
+    ids_release(&before);
+    ids_release(&after);
+    return ok;
+}
+
+/* ["<s>", 0] */
+static bool get_token(struct reader *r, const json_t *value, const char *key, struct ids *to,
+                      struct error *err)
+{
+    const json_t *id = json_array_get(json_object_get(value, key), 1);
+    if (!json_is_integer(id))
+        return error_set(err, ERROR_INPUT, "\"%s\" is missing, want [token, id]", key);
+    if (json_integer_value(id) < 0 || json_integer_value(id) >= r->vocab)
+        return error_set(err, ERROR_INPUT, "the id of \"%s\" is not in the vocabulary", key);
+    ids_add(to, (int32_t)json_integer_value(id));
+    return true;
+}
+
+/* BERT and RoBERTa: they differ where there are two texts. */
+static bool parse_pair(void *context, const json_t *value, struct error *err)
+{
+    struct reader *r = context;
+    struct ids before = {0}, after = {0};
+    const bool ok =
+        get_token(r, value, "cls", &before, err) && get_token(r, value, "sep", &after, err);
+    if (ok)
+        put_around(r->out, &before, &after);
     ids_release(&before);
     ids_release(&after);
     return ok;
@@ -79,7 +111,9 @@ bool post_processor_parse(struct post_processor *p, const json_t *value, int32_t
                           struct error *err)
 {
     static const struct stage_type types[] = {
+        {"BertProcessing", parse_pair},
         {"ByteLevel", parse_byte_level},
+        {"RobertaProcessing", parse_pair},
         {"TemplateProcessing", parse_template},
         {NULL, NULL},
     };

@@ -1,7 +1,8 @@
 /* runtime/text/post_processor.h: the ids that stand around a text, such as begin-of-text.
  *
- * Supported: TemplateProcessing (its template of one text), ByteLevel (which moves only offsets,
- * and we have none), and Sequence of them.
+ * Supported: all of release 0.23, which are TemplateProcessing (its template of one text),
+ * BertProcessing and RobertaProcessing (one token on either side), ByteLevel (which moves only
+ * offsets, and we have none), and Sequence of them.
  */
 #pragma once
 #include "runtime/text/ids.h"

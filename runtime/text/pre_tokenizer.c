@@ -1,10 +1,11 @@
-/* Stages that cut replace the list of spans; stages that rewrite also replace the text under them,
- * in the one of two rooms that does not hold it now. */
+/* Stages that cut replace the list of spans; those that rewrite also replace the text under them
+ * (pre_tokenizer_rewrite.c). */
 #include "runtime/text/pre_tokenizer.h"
 
 #include "base/utf8.h"
-#include "runtime/text/byte_alphabet.h"
+#include "runtime/text/pre_tokenizer_rewrite.h"
 #include "runtime/text/unicode.h"
+#include "runtime/text/unicode_script.h"
 
 /* Collects the parts of one span, in order, into words. Zero all but `behavior` and `out` first. */
 struct joiner {
@@ -48,36 +49,24 @@ static void join_add(struct joiner *j, size_t begin, size_t end, bool matches)
     j->has_word = !(matches && j->behavior == SPLIT_REMOVED);
 }
 
-/* An empty match right behind a match does not count: the search goes on one character later. */
 static bool split_span(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
                        const char *view, struct span span, struct error *err)
 {
     struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
-    const char *text = view + span.begin;
+    struct pattern_scan scan = {0};
     const size_t n_bytes = span.end - span.begin;
-    size_t done = 0, from = 0; /* all before `done` was joined */
-    bool after_match = false;
-    while (from <= n_bytes) {
+    size_t done = 0; /* all before was joined */
+    for (bool found = true; found;) {
         struct span match;
-        bool found;
-        if (!pattern_find(stage->pattern, work->patterns, text, n_bytes, from, &match, &found, err))
+        if (!pattern_next(stage->pattern, work->patterns, view + span.begin, n_bytes, &scan, &match,
+                          &found, err))
             return false;
-        if (!found)
-            break;
-        if (match.begin == match.end && after_match && match.end == done) {
-            if (from == n_bytes)
-                break;
-            utf8_read(text, &from);
-            continue;
-        }
         if (done < match.begin)
             join_add(&joiner, span.begin + done, span.begin + match.begin, stage->invert);
-        join_add(&joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
-        done = from = match.end;
-        after_match = true;
+        if (found)
+            join_add(&joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
+        done = match.end;
     }
-    if (done < n_bytes)
-        join_add(&joiner, span.begin + done, span.end, stage->invert);
     join_end(&joiner);
     return true;
 }
@@ -94,7 +83,8 @@ static bool run_split(const struct pre_tokenizer_stage *stage, struct pre_tokeni
     return true;
 }
 
-static void run_digits(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work)
+static void run_split_chars(const struct pre_tokenizer_stage *stage,
+                            struct pre_tokenizer_work *work)
 {
     for (size_t i = 0; i < work->spans.n; i++) {
         const struct span span = work->spans.data[i];
@@ -102,7 +92,8 @@ static void run_digits(const struct pre_tokenizer_stage *stage, struct pre_token
         size_t done = span.begin;
         for (size_t at = span.begin; at < span.end;) {
             const size_t begin = at;
-            if (!unicode_is_number(utf8_read(work->text, &at)))
+            const uint32_t c = utf8_read(work->text, &at);
+            if (stage->matches ? !stage->matches(c) : c != stage->character)
                 continue;
             if (done < begin)
                 join_add(&joiner, done, begin, false);
@@ -115,63 +106,91 @@ static void run_digits(const struct pre_tokenizer_stage *stage, struct pre_token
     }
 }
 
-static void run_prefix_space(struct pre_tokenizer_work *work, struct bytes *room)
+/* Runs of one kind become words, and white space none. */
+static void run_words(struct pre_tokenizer_work *work)
 {
+    enum kind { SPACE, WORD, OTHER };
     for (size_t i = 0; i < work->spans.n; i++) {
         const struct span span = work->spans.data[i];
-        const size_t begin = room->len;
-        if (work->text[span.begin] != ' ')
-            bytes_add_char(room, ' ');
-        bytes_add(room, work->text + span.begin, span.end - span.begin);
-        spans_add(&work->next, begin, room->len);
+        enum kind before = SPACE;
+        size_t begin = span.begin;
+        for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
+            const uint32_t c = utf8_read(work->text, &behind);
+            const enum kind kind = unicode_is_word(c) ? WORD : unicode_is_space(c) ? SPACE : OTHER;
+            if (kind == before)
+                continue;
+            if (before != SPACE)
+                spans_add(&work->next, begin, at);
+            before = kind;
+            begin = at;
+        }
+        if (before != SPACE)
+            spans_add(&work->next, begin, span.end);
     }
 }
 
-static void run_byte_alphabet(struct pre_tokenizer_work *work, struct bytes *room)
+/* What has no script goes with what stands before it; at the begin of a part it is left out, as
+ * the reference does. */
+static void run_scripts(struct pre_tokenizer_work *work)
 {
-    char map[256][4];
-    unsigned char n_map[256];
-    for (int byte = 0; byte < 256; byte++)
-        n_map[byte] = (unsigned char)utf8_write(map[byte], byte_alphabet_char((unsigned char)byte));
-    bytes_reserve(room, 2 * work->n_bytes); /* no character of the alphabet has more bytes */
-    char *out = room->data;
     for (size_t i = 0; i < work->spans.n; i++) {
         const struct span span = work->spans.data[i];
-        const char *const begin = out;
-        for (size_t at = span.begin; at < span.end; at++) {
-            const unsigned char byte = (unsigned char)work->text[at];
-            out[0] = map[byte][0];
-            out[1] = map[byte][1];
-            out += n_map[byte];
+        int before = UNICODE_SCRIPT_ANY;
+        size_t begin = span.begin;
+        for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
+            const int script = unicode_script(utf8_read(work->text, &behind));
+            if (script == UNICODE_SCRIPT_ANY || script == before)
+                continue;
+            if (before != UNICODE_SCRIPT_ANY)
+                spans_add(&work->next, begin, at);
+            before = script;
+            begin = at;
         }
-        spans_add(&work->next, (size_t)(begin - room->data), (size_t)(out - room->data));
+        if (before != UNICODE_SCRIPT_ANY)
+            spans_add(&work->next, begin, span.end);
     }
-    room->len = (size_t)(out - room->data);
+}
+
+static void run_fixed_length(const struct pre_tokenizer_stage *stage,
+                             struct pre_tokenizer_work *work)
+{
+    for (size_t i = 0; i < work->spans.n; i++) {
+        const struct span span = work->spans.data[i];
+        for (size_t at = span.begin; at < span.end;) {
+            const size_t begin = at;
+            for (int64_t n = 0; n < stage->length && at < span.end; n++)
+                utf8_read(work->text, &at);
+            spans_add(&work->next, begin, at);
+        }
+    }
 }
 
 static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
                       struct error *err)
 {
-    struct bytes *room = &work->room[!work->room_used];
     work->next.n = 0;
     switch (stage->kind) {
     case STAGE_SPLIT:
         if (!run_split(stage, work, err))
             return false;
         break;
-    case STAGE_DIGITS:
-        run_digits(stage, work);
+    case STAGE_SPLIT_CHARS:
+        run_split_chars(stage, work);
+        break;
+    case STAGE_WORDS:
+        run_words(work);
+        break;
+    case STAGE_SCRIPTS:
+        run_scripts(work);
+        break;
+    case STAGE_FIXED_LENGTH:
+        run_fixed_length(stage, work);
         break;
     case STAGE_PREFIX_SPACE:
+    case STAGE_METASPACE:
     case STAGE_BYTE_ALPHABET:
-        bytes_clear(room);
-        if (stage->kind == STAGE_PREFIX_SPACE)
-            run_prefix_space(work, room);
-        else
-            run_byte_alphabet(work, room);
-        work->room_used = !work->room_used;
-        work->text = room->data;
-        work->n_bytes = room->len;
+        if (!pre_tokenizer_rewrite(stage, work, err))
+            return false;
         break;
     }
     const struct spans before = work->spans;
@@ -181,10 +200,11 @@ static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokeni
 }
 
 bool pre_tokenizer_run(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
-                       const char *text, size_t n_bytes, struct error *err)
+                       const char *text, size_t n_bytes, size_t n_first, struct error *err)
 {
     work->text = text;
     work->n_bytes = n_bytes;
+    work->n_first = n_first;
     work->spans.n = 0;
     if (n_bytes == 0)
         return true;

@@ -10,8 +10,6 @@
 #include "runtime/text/json_skim.h"
 #include "runtime/text/tokenizer_parts.h"
 
-#include <string.h>
-
 enum {
     /* The largest in use has 33 MB (Gemma 3). At every limit at once there come 24 MB of vocabulary
      * to it, 20 MB of merges and 12 MB of the rest: less than 100 MB. */
@@ -20,31 +18,6 @@ enum {
     MAX_REST_DEPTH = 32,
     MAX_REST_VALUES = 1 << 17, /* an added token has 15, keys included */
 };
-
-static bool check_model_type(const json_t *model, struct error *err)
-{
-    const char *type = "BPE"; /* old files leave it out */
-    if (!json_get_text(model, "type", false, &type, err))
-        return false;
-    return strcmp(type, "BPE") == 0 ||
-           error_set(err, ERROR_UNSUPPORTED, "type \"%.60s\" is not supported, only BPE", type);
-}
-
-static bool parse_model(struct tokenizer *t, const json_t *model, const char *text,
-                        const struct json_skim *skim, struct error *err)
-{
-    if (model == NULL || !json_is_object(model))
-        return error_set(err, ERROR_INPUT, model ? "is no object" : "is missing");
-    if (!check_model_type(model, err))
-        return false;
-    if (skim->vocab.n_bytes == 0 || text[skim->vocab.begin] != '{')
-        return error_set(err, ERROR_INPUT, "\"vocab\" is missing, want an object of ids");
-    if (skim->merges.n_bytes == 0 || text[skim->merges.begin] != '[')
-        return error_set(err, ERROR_INPUT, "\"merges\" is missing, want an array");
-    if (!vocabulary_parse(&t->vocabulary, text, &skim->vocab, err))
-        return error_in(err, "\"vocab\"");
-    return bpe_parse(&t->bpe, &t->vocabulary, model, text, &skim->merges, err);
-}
 
 static bool parse_stages(struct tokenizer *t, const json_t *root, struct error *err)
 {
@@ -70,7 +43,8 @@ static bool parse_file(struct tokenizer *t, const char *text, size_t n_bytes, st
     json_t *root = NULL;
     bool ok = json_skim(&skim, text, n_bytes, err) &&
               json_parse(&root, skim.rest.data, skim.rest.len, &limits, err);
-    if (ok && !parse_model(t, json_object_get(root, "model"), text, &skim, err))
+    if (ok &&
+        !model_parse(&t->model, &t->vocabulary, json_object_get(root, "model"), text, &skim, err))
         ok = error_in(err, "\"model\"");
     ok = ok && parse_stages(t, root, err);
     json_decref(root);
@@ -101,7 +75,7 @@ void tokenizer_close(struct tokenizer *t)
         return;
     added_tokens_release(&t->added);
     pre_tokenizer_release(&t->pre_tokenizer);
-    bpe_release(&t->bpe);
+    model_release(&t->model);
     vocabulary_release(&t->vocabulary);
     post_processor_release(&t->post_processor);
     decoder_release(&t->decoder);
@@ -130,7 +104,6 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out)
 {
     size_t n_bytes;
-    bool fallback;
     const char *token = tokenizer_token(t, id, &n_bytes);
-    return token == NULL || decoder_token(&t->decoder, token, n_bytes, &fallback, out);
+    return token == NULL || decoder_token(&t->decoder, token, n_bytes, out);
 }

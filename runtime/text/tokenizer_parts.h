@@ -1,8 +1,8 @@
 /* runtime/text/tokenizer_parts.h: the inside of a tokenizer, for the files that run it. */
 #pragma once
 #include "runtime/text/added_tokens.h"
-#include "runtime/text/bpe.h"
 #include "runtime/text/decoder.h"
+#include "runtime/text/model.h"
 #include "runtime/text/normalizer.h"
 #include "runtime/text/post_processor.h"
 #include "runtime/text/pre_tokenizer.h"
@@ -14,7 +14,7 @@ struct tokenizer { /* in the order in which a text goes through it */
     struct normalizer normalizer;
     struct pre_tokenizer pre_tokenizer;
     struct vocabulary vocabulary;
-    struct bpe bpe;
+    struct model model;
     struct post_processor post_processor;
     struct decoder decoder;
 };

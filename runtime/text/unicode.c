@@ -60,6 +60,19 @@ static const struct {
     {0x2B739, 0x2B739, LO}, {0x2EBF0, 0x2EE5D, LO}, {0x31350, 0x323AF, LO},
 };
 
+bool unicode_in(const struct unicode_run *runs, size_t n, uint32_t c)
+{
+    size_t low = 0, high = n;
+    while (low < high) { /* the first run that ends at c or later */
+        const size_t middle = (low + high) / 2;
+        if (runs[middle].last < c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && runs[low].first <= c;
+}
+
 uint32_t unicode_stand_in(uint32_t c)
 {
     if (c < added[0].first)
@@ -109,6 +122,11 @@ bool unicode_is_space(uint32_t c)
 
 bool unicode_is_number(uint32_t c)
 {
+    if (c < 0x80)
+        return c >= '0' && c <= '9';
+    static const struct unicode_run of_17[] = {{0x11DE0, 0x11DE9}, {0x16FF4, 0x16FF6}};
+    if (unicode_in(of_17, sizeof of_17 / sizeof *of_17, c))
+        return true;
     const utf8proc_category_t category = utf8proc_category((int32_t)unicode_stand_in(c));
     return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||
            category == UTF8PROC_CATEGORY_NO;
@@ -116,6 +134,8 @@ bool unicode_is_number(uint32_t c)
 
 bool unicode_is_word(uint32_t c)
 {
+    if (c < 0x80)
+        return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '_';
     switch (utf8proc_category((int32_t)unicode_stand_in(c))) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -134,4 +154,31 @@ bool unicode_is_word(uint32_t c)
                (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C ||
                c == 0x200D;
     }
+}
+
+int unicode_lower(uint32_t c, uint32_t out[2])
+{
+    static const struct { /* what came after Unicode 15: runs whose lower case lies `by` away */
+        uint32_t first, last;
+        int32_t by;
+    } young[] = {
+        {0x1C89, 0x1C89, 1},    {0xA7CB, 0xA7CB, -42343}, {0xA7CC, 0xA7CC, 1},
+        {0xA7CE, 0xA7CE, 1},    {0xA7D2, 0xA7D2, 1},      {0xA7D4, 0xA7D4, 1},
+        {0xA7DA, 0xA7DA, 1},    {0xA7DC, 0xA7DC, -42561}, {0x10D50, 0x10D65, 0x20},
+        {0x16EA0, 0x16EB8, 27},
+    };
+    if (c < 0x80) {
+        out[0] = c >= 'A' && c <= 'Z' ? c + 0x20 : c;
+        return 1;
+    }
+    if (c == 0x130) { /* I with a dot: i and the dot */
+        out[0] = 'i';
+        out[1] = 0x307;
+        return 2;
+    }
+    out[0] = (uint32_t)utf8proc_tolower((int32_t)c);
+    for (size_t i = 0; c >= young[0].first && i < sizeof young / sizeof *young; i++)
+        if (c >= young[i].first && c <= young[i].last)
+            out[0] = (uint32_t)((int32_t)c + young[i].by);
+    return 1;
 }

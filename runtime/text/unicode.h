@@ -13,6 +13,12 @@
 
 struct bytes;
 
+struct unicode_run {
+    uint32_t first, last;
+};
+/* Whether c is in one of the runs, which ascend. */
+bool unicode_in(const struct unicode_run *runs, size_t n, uint32_t c);
+
 /* For a character newer than Unicode 14.0, an older one with the same general category and the same
  * length in UTF-8; every other character stands for itself. */
 uint32_t unicode_stand_in(uint32_t c);
@@ -21,5 +27,7 @@ uint32_t unicode_stand_in(uint32_t c);
 const char *unicode_settle(const char *text, size_t n_bytes, struct bytes *room);
 
 bool unicode_is_space(uint32_t c);  /* White_Space */
-bool unicode_is_number(uint32_t c); /* Nd, Nl, No */
+bool unicode_is_number(uint32_t c); /* Nd, Nl, No of Unicode 17 */
 bool unicode_is_word(uint32_t c);   /* \w: letters, marks, decimal digits, connectors, joiners */
+/* The lower-case form (of Unicode 17) without regard to neighbours: 1 or 2 characters. */
+int unicode_lower(uint32_t c, uint32_t out[2]);

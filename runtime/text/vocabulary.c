@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "runtime/text/json_cursor.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -108,8 +109,8 @@ static char *open_record(const struct vocabulary *v)
 }
 
 /* Puts the token whose text stands in the open record into the tables. */
-static bool add_open(struct vocabulary *v, int32_t id, size_t n_bytes, const struct json_cursor *c,
-                     struct error *err)
+static bool add_open(struct vocabulary *v, int32_t id, size_t n_bytes, bool may_repeat,
+                     const struct json_cursor *c, struct error *err)
 {
     const char *text = open_record(v);
     const int shown = n_bytes < 40 ? (int)n_bytes : 40;
@@ -119,13 +120,23 @@ static bool add_open(struct vocabulary *v, int32_t id, size_t n_bytes, const str
     const uint32_t hash = vocabulary_hash(text, n_bytes);
     size_t i = hash & (v->n_slots - 1);
     for (int probes = 0; v->slots[i].record != 0; i = (i + 1) & (v->n_slots - 1)) {
-        if (v->slots[i].hash == hash && record_is(v, v->slots[i].record, text, n_bytes))
+        if (v->slots[i].hash == hash && record_is(v, v->slots[i].record, text, n_bytes)) {
+            if (may_repeat)
+                break;
             return json_cursor_fail(c, err, "token \"%.*s\" comes twice", shown, text);
+        }
         if (++probes > MAX_PROBES)
             return json_cursor_fail(c, err, "tokens that were made to collide");
     }
     v->slots[i] = (struct vocabulary_slot){hash, close_record(v, id, n_bytes)};
     return true;
+}
+
+static bool check_bytes(const struct vocabulary *v, const struct json_cursor *c, struct error *err)
+{
+    return v->records_bytes <= VOCABULARY_MAX_BYTES ||
+           json_cursor_fail(c, err, "the tokens up to here have more than %d bytes",
+                            VOCABULARY_MAX_BYTES);
 }
 
 static bool parse_members(struct vocabulary *v, struct json_cursor *c, int32_t *capacity,
@@ -143,17 +154,34 @@ static bool parse_members(struct vocabulary *v, struct json_cursor *c, int32_t *
             return json_cursor_fail(c, err, "id %lld, want 0 to %d", (long long)id,
                                     VOCABULARY_MAX_IDS - 1);
         reserve_ids(v, capacity, (int32_t)id);
-        if (!add_open(v, (int32_t)id, n_bytes, c, err))
+        if (!add_open(v, (int32_t)id, n_bytes, false, c, err) || !check_bytes(v, c, err))
             return false;
-        if (v->records_bytes > VOCABULARY_MAX_BYTES)
-            return json_cursor_fail(c, err, "the tokens up to here have more than %d bytes",
-                                    VOCABULARY_MAX_BYTES);
     } while (json_cursor_take(c, ','));
     return json_cursor_expect(c, '}', err);
 }
 
-bool vocabulary_parse(struct vocabulary *v, const char *file, const struct json_part *part,
-                      struct error *err)
+static bool parse_items(struct vocabulary *v, struct json_cursor *c, int32_t *capacity,
+                        double *scores, struct error *err)
+{
+    if (!json_cursor_expect(c, '[', err))
+        return false;
+    do {
+        const int32_t id = v->n_ids;
+        size_t n_bytes = 0;
+        if (!json_cursor_expect(c, '[', err) ||
+            !json_cursor_string(c, open_record(v), &n_bytes, err) ||
+            !json_cursor_expect(c, ',', err) || !json_cursor_number(c, &scores[id], err) ||
+            !json_cursor_expect(c, ']', err))
+            return false;
+        reserve_ids(v, capacity, id);
+        if (!add_open(v, id, n_bytes, true, c, err) || !check_bytes(v, c, err))
+            return false;
+    } while (json_cursor_take(c, ','));
+    return json_cursor_expect(c, ']', err);
+}
+
+static bool parse(struct vocabulary *v, double **scores, const char *file,
+                  const struct json_part *part, struct error *err)
 {
     *v = (struct vocabulary){0};
     struct json_cursor c = {
@@ -172,13 +200,33 @@ bool vocabulary_parse(struct vocabulary *v, const char *file, const struct json_
     const size_t room = part->n_bytes + (part->n_items + 1) * sizeof(struct record) + 1;
     v->records = memory_alloc(room, 1);
     v->records_bytes = 1;
-    if (!parse_members(v, &c, &capacity, err)) {
+    if (scores != NULL)
+        *scores = memory_alloc(part->n_items, sizeof **scores);
+    if (!(scores != NULL ? parse_items(v, &c, &capacity, *scores, err)
+                         : parse_members(v, &c, &capacity, err))) {
         vocabulary_release(v);
         return false;
     }
     v->records = memory_resize(v->records, v->records_bytes, 1);
     v->tokens = memory_resize(v->tokens, (size_t)v->n_ids, sizeof *v->tokens);
     return true;
+}
+
+bool vocabulary_parse(struct vocabulary *v, const char *file, const struct json_part *part,
+                      struct error *err)
+{
+    return parse(v, NULL, file, part, err);
+}
+
+bool vocabulary_parse_scored(struct vocabulary *v, double **scores, const char *file,
+                             const struct json_part *part, struct error *err)
+{
+    *scores = NULL;
+    if (parse(v, scores, file, part, err))
+        return true;
+    memory_free(*scores);
+    *scores = NULL;
+    return false;
 }
 
 void vocabulary_release(struct vocabulary *v)
@@ -199,4 +247,13 @@ void vocabulary_name(struct vocabulary *v, int32_t id, const char *text, size_t 
     v->records = memory_resize(v->records, v->records_bytes + sizeof(struct record) + n_bytes, 1);
     memcpy(open_record(v), text, n_bytes);
     close_record(v, id, n_bytes);
+}
+
+void vocabulary_byte_ids(const struct vocabulary *v, int32_t ids[256])
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char text[8];
+        const int n_bytes = snprintf(text, sizeof text, "<0x%02X>", byte);
+        ids[byte] = vocabulary_find(v, text, (size_t)n_bytes);
+    }
 }

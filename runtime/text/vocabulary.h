@@ -41,6 +41,11 @@ struct vocabulary { /* all zero is empty */
  * more than VOCABULARY_MAX_BYTES. */
 bool vocabulary_parse(struct vocabulary *v, const char *file, const struct json_part *part,
                       struct error *err);
+/* Reads the array [["token", score], …]: the place of a token is its id, and *scores, by id, are to
+ * be freed with memory_free(). A text that comes again is found with its last id, and both ids have
+ * it. ERROR_INPUT as above, and for a score that is no number. */
+bool vocabulary_parse_scored(struct vocabulary *v, double **scores, const char *file,
+                             const struct json_part *part, struct error *err);
 void vocabulary_release(struct vocabulary *v);
 
 /* The id of a text in the table, or -1. */
@@ -56,6 +61,8 @@ int32_t vocabulary_find_hashed(const struct vocabulary *v, uint32_t hash, const 
 bool vocabulary_is(const struct vocabulary *v, int32_t id, const char *text, size_t n_bytes);
 /* Text of an id; NULL when the id is not used. */
 const char *vocabulary_text(const struct vocabulary *v, int32_t id, size_t *n_bytes);
+/* The ids of "<0x00>" to "<0xFF>", which stand for bytes without a token; -1: none. */
+void vocabulary_byte_ids(const struct vocabulary *v, int32_t ids[256]);
 /* Gives a free id in [0, VOCABULARY_MAX_IDS) a text for decoding, without putting it in the table.
  */
 void vocabulary_name(struct vocabulary *v, int32_t id, const char *text, size_t n_bytes);

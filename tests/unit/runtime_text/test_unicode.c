@@ -1,7 +1,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/utf8.h"
-#include "runtime/text/nfc.h"
+#include "runtime/text/normal_form.h"
 #include "runtime/text/pattern.h"
 #include "runtime/text/unicode.h"
 #include "tests/test.h"
@@ -12,12 +12,12 @@
 
 static void check_nfc(const char *text, const char *want)
 {
-    struct nfc_work work = {0};
+    struct normal_form_work work = {0};
     struct bytes out = {0};
-    if (!nfc_run(&work, text, strlen(text), &out))
+    if (!normal_form_run(NORMAL_FORM_C, &work, text, strlen(text), &out))
         bytes_add_text(&out, text);
     CHECK_STR(out.data, want);
-    nfc_work_release(&work);
+    normal_form_work_release(&work);
     bytes_release(&out);
 }
 
@@ -40,15 +40,15 @@ TEST(a_million_marks_are_ordered_in_time)
 {
     enum { N = 1 << 20 };
     struct bytes text = {0}, out = {0};
-    struct nfc_work work = {0};
+    struct normal_form_work work = {0};
     bytes_add_char(&text, 'x');
     for (int i = 0; i < N; i++)
         bytes_add_text(&text, i % 2 ? "\xCC\x96" : "\xCC\x88"); /* classes 220 and 230 */
-    CHECK(nfc_run(&work, text.data, text.len, &out));
+    CHECK(normal_form_run(NORMAL_FORM_C, &work, text.data, text.len, &out));
     CHECK_EQ(out.len, 3 + 2 * (N - 1)); /* x and the first U+0308 are one of three bytes */
     CHECK(memcmp(out.data, "\xE1\xBA\x8D\xCC\x96\xCC\x96", 7) == 0);
     CHECK(memcmp(out.data + out.len - 4, "\xCC\x88\xCC\x88", 4) == 0);
-    nfc_work_release(&work);
+    normal_form_work_release(&work);
     bytes_release(&text);
     bytes_release(&out);
 }
@@ -56,7 +56,7 @@ TEST(a_million_marks_are_ordered_in_time)
 /* utf8proc, as a whole and slowly, for what it gets right. */
 TEST(nfc_is_that_of_the_library_for_every_character_alone)
 {
-    struct nfc_work work = {0};
+    struct normal_form_work work = {0};
     struct bytes out = {0};
     for (int32_t c = 1; c < 0x110000; c++) {
         char text[5] = "";
@@ -66,12 +66,12 @@ TEST(nfc_is_that_of_the_library_for_every_character_alone)
         utf8proc_uint8_t *want = utf8proc_NFC((const utf8proc_uint8_t *)text);
         CHECK(want != NULL);
         bytes_clear(&out);
-        if (!nfc_run(&work, text, n, &out))
+        if (!normal_form_run(NORMAL_FORM_C, &work, text, n, &out))
             bytes_add(&out, text, n);
         CHECK_STR(out.data, (const char *)want);
         free(want);
     }
-    nfc_work_release(&work);
+    normal_form_work_release(&work);
     bytes_release(&out);
 }
 
