@@ -68,7 +68,8 @@ static bool read_parts(json_t *parts, struct bytes *joined, const json_t *conten
 static bool read_content(json_t **out, const json_t *content, enum content_format format,
                          struct error *err)
 {
-    const bool as_text = format == CONTENT_AS_TEXT;
+    const bool as_text =
+        format == CONTENT_AS_TEXT || (format == CONTENT_AS_EITHER && !json_is_array(content));
     if (json_is_string(content) && as_text) {
         *out = json_incref((json_t *)content);
         return true;

@@ -16,8 +16,9 @@
 struct error;
 
 enum content_format {
-    CONTENT_AS_TEXT,  /* "string": the texts of all parts, a newline between */
-    CONTENT_AS_PARTS, /* "openai": a text is a list of one part */
+    CONTENT_AS_TEXT,   /* "string": the texts of all parts, a newline between */
+    CONTENT_AS_PARTS,  /* "openai": a text is a list of one part */
+    CONTENT_AS_EITHER, /* a text stays a text, a list a list */
 };
 
 /* *out is a new reference; `messages` is borrowed and left as it is. ERROR_INPUT names the message

@@ -14,7 +14,7 @@
 struct chat_template {
     struct template_files files;
     struct jinja_template **compiled; /* [files.n] */
-    bool *reads_parts;                /* [files.n] */
+    enum content_format *format;      /* [files.n] */
 };
 
 /* ---- which template ---------------------------------------------------------------------------*/
@@ -49,37 +49,50 @@ static int choose(const struct chat_template *t, bool has_tools)
 
 /* ---- opening ----------------------------------------------------------------------------------*/
 
-/* Whether the template takes a content apart: a content of two parts comes out as their two texts,
- * and nothing else of the parts does, as it would where the list is written as it is. */
-static bool reads_parts(const struct jinja_template *compiled, const json_t *special_tokens)
+/* Whether the contents of a conversation of one message come out: the words A and B, and not the
+ * word C, which is there when a list is written as it is. */
+static bool takes(const struct jinja_template *compiled, const json_t *special_tokens,
+                  const char *content)
 {
-    static const char probe[] = "{\"messages\": [{\"role\": \"user\", \"content\": ["
-                                "{\"type\": \"text\", \"text\": \"QProbeA\", \"QProbeC\": 1},"
-                                "{\"type\": \"text\", \"text\": \"QProbeB\", \"QProbeC\": 1}]}],"
-                                "\"tools\": null, \"documents\": null,"
-                                "\"add_generation_prompt\": false}";
+    struct bytes probe = {0};
+    bytes_printf(&probe,
+                 "{\"messages\": [{\"role\": \"user\", \"content\": %s}], \"tools\": null, "
+                 "\"documents\": null, \"add_generation_prompt\": false}",
+                 content);
     struct error ignored = {0};
-    json_t *users = json_loads(probe, 0, NULL);
+    json_t *users = json_loads(probe.data, 0, NULL);
     struct jinja_output out = {0};
     const struct jinja_input input = {.ours = special_tokens, .users = users};
     const bool rendered = jinja_render(compiled, &input, &out, &ignored) && out.text.len > 0;
-    const bool reads = rendered && strstr(out.text.data, "QProbeA") != NULL &&
+    const bool takes = rendered && strstr(out.text.data, "QProbeA") != NULL &&
                        strstr(out.text.data, "QProbeB") != NULL &&
                        strstr(out.text.data, "QProbeC") == NULL;
     jinja_output_release(&out);
     json_decref(users);
-    return reads;
+    bytes_release(&probe);
+    return takes;
+}
+
+static enum content_format find_format(const struct jinja_template *compiled,
+                                       const json_t *special_tokens)
+{
+    static const char parts[] = "[{\"type\": \"text\", \"text\": \"QProbeA\", \"QProbeC\": 1}, "
+                                "{\"type\": \"text\", \"text\": \"QProbeB\", \"QProbeC\": 1}]";
+    if (!takes(compiled, special_tokens, parts))
+        return CONTENT_AS_TEXT;
+    return takes(compiled, special_tokens, "\"QProbeA QProbeB\"") ? CONTENT_AS_EITHER
+                                                                  : CONTENT_AS_PARTS;
 }
 
 static bool compile(struct chat_template *t, struct error *err)
 {
     t->compiled = memory_alloc((size_t)t->files.n, sizeof(struct jinja_template *));
-    t->reads_parts = memory_alloc((size_t)t->files.n, sizeof *t->reads_parts);
+    t->format = memory_alloc((size_t)t->files.n, sizeof *t->format);
     for (int i = 0; i < t->files.n; i++) {
         const struct template_source *source = &t->files.item[i];
         if (!jinja_compile(&t->compiled[i], source->text, source->n_bytes, err))
             return error_in(err, "%s", source->where);
-        t->reads_parts[i] = reads_parts(t->compiled[i], t->files.special_tokens);
+        t->format[i] = find_format(t->compiled[i], t->files.special_tokens);
     }
     return true;
 }
@@ -103,17 +116,27 @@ void chat_template_close(struct chat_template *t)
     for (int i = 0; t->compiled != NULL && i < t->files.n; i++)
         jinja_destroy(t->compiled[i]);
     memory_free(t->compiled);
-    memory_free(t->reads_parts);
+    memory_free(t->format);
     template_files_release(&t->files);
     memory_free(t);
 }
 
 bool chat_template_exists(const struct chat_template *t) { return t->files.n > 0; }
 
-bool chat_template_reads_parts(const struct chat_template *t, bool has_tools)
+enum content_format chat_template_format(const struct chat_template *t, bool has_tools)
 {
     const int i = choose(t, has_tools);
-    return i >= 0 && t->reads_parts[i];
+    return i >= 0 ? t->format[i] : CONTENT_AS_TEXT;
+}
+
+enum content_format chat_template_format_named(const struct chat_template *t, bool has_tools,
+                                               const char *name)
+{
+    if (name != NULL && strcmp(name, "string") == 0)
+        return CONTENT_AS_TEXT;
+    if (name != NULL && strcmp(name, "openai") == 0)
+        return CONTENT_AS_PARTS;
+    return chat_template_format(t, has_tools);
 }
 
 /* ---- what a request gives ---------------------------------------------------------------------*/
