@@ -34,14 +34,27 @@ bool value_positive(struct run *r, struct value v, struct value *out);
 bool value_text(struct run *r, struct value v, struct value *out);
 /* repr(v) */
 bool value_repr(struct run *r, struct value v, struct value *out);
+/* ascii(v): repr(v) with everything beyond ASCII escaped */
+bool value_ascii(struct run *r, struct value v, struct value *out);
+bool text_ascii(struct run *r, const struct string *s, struct value *out); /* the escaping alone */
+/* The same into a text that is being built. */
+struct builder;
+bool builder_add_value(struct builder *b, struct value v); /* str(v) */
+bool builder_add_repr(struct builder *b, struct value v);  /* repr(v) */
 /* text % values, as Python's printf formats */
 bool string_percent(struct run *r, const struct string *format, struct value values,
                     struct value *out);
+/* format(v, spec): numbers and texts in Python's format mini-language */
+bool value_format(struct run *r, struct value v, const struct string *spec, struct value *out);
 /* format.format(args…): str.format with its mini language, attributes as the sandbox allows */
 bool string_format(struct run *r, const struct string *format, const struct arguments *args,
                    struct value *out);
 /* A float as Python writes it: the shortest text that reads back. Room for 32 bytes. */
 size_t float_repr(double d, char out[32]);
+/* int(d), with Python's errors for what is no number */
+bool float_truncate(struct run *r, double d, int64_t *out);
+/* As printf's e, f and g (E, F, G) write it; "inf" and "nan" as Python. */
+bool builder_add_float(struct builder *b, double d, char type, int precision, bool alternate);
 /* json.dumps(v, ensure_ascii=False, …) as transformers' tojson. indent -1: none. */
 struct json_style {
     int indent;

@@ -1,5 +1,8 @@
 /* runtime/jinja/ast.h: a template as a tree.
  *
+ * A node stands where it begins: an operator at its first operand, but an attribute, a filter or a
+ * test at its name, because what is before it has nodes of its own.
+ *
  * Everything lives in the arena of the template and is not changed after it was parsed. Constants
  * are values whose strings are in that arena. Names of variables are numbered, so that a rendering
  * finds them without comparing texts.
@@ -51,12 +54,12 @@ enum node_kind {
     NODE_CALL_BLOCK,   /* parts[0]: a NODE_CALL, with macro as its caller */
     NODE_FILTER_BLOCK, /* parts[0]: filters over body */
     NODE_WITH,         /* list: target, value, target, value, …; body */
-    NODE_BLOCK,        /* name: body */
+    NODE_BLOCK,        /* name: body; flag: scoped; required: fails instead */
     NODE_GENERATION,   /* body */
     NODE_AUTOESCAPE,   /* parts[0], body */
     NODE_BREAK,
     NODE_CONTINUE,
-    NODE_NO_LOADER, /* include, import, from, extends: fails when it is reached */
+    NODE_NO_LOADER, /* include, import, from, extends (flag): computes parts[0], then fails */
 };
 
 enum compare {
@@ -94,13 +97,20 @@ struct macro {
     bool uses_caller, uses_varargs, uses_kwargs;
 };
 
+/* Rendering and whatever else walks a tree may recurse into it: it is never higher. Then a template
+ * that compiles does not meet the RUN_MAX_DEPTH by itself, without macros. The reference ends
+ * earlier: Python takes 100 blocks or 200 brackets in each other, and chains of operators are that
+ * for it. */
+enum { AST_MAX_HEIGHT = 190 };
+
 struct node {
     enum node_kind kind;
     uint32_t line, column; /* from 1; column in characters */
+    uint32_t height;       /* of the tree below it: 1 for a leaf, at most AST_MAX_HEIGHT */
     struct node *parts[3];
     struct node_list list, body, otherwise;
     uint32_t name; /* number of a variable, or of a block */
-    bool flag;
+    bool flag, required;
     union {
         struct value constant;
         const struct string *text; /* attribute name */
@@ -114,6 +124,14 @@ struct node {
         } use;
         struct macro *macro;
     } as;
+};
+
+enum { /* numbers of the names that blocks set by themselves; every ast has them */
+       AST_NAME_LOOP,
+       AST_NAME_CALLER,
+       AST_NAME_VARARGS,
+       AST_NAME_KWARGS,
+       AST_FIRST_NAME, /* of those that the template brings */
 };
 
 struct ast {

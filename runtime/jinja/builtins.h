@@ -11,15 +11,15 @@ struct filter {
 };
 const struct filter *filter_find(const char *name, size_t n_bytes); /* NULL: none */
 
-typedef bool test_fn(struct run *r, struct value v, const struct arguments *args, bool *out);
+typedef bool test_apply_fn(struct run *r, struct value v, const struct arguments *args, bool *out);
 struct test {
     const char *name; /* "defined", "==" */
-    test_fn *apply;
+    test_apply_fn *apply;
 };
 const struct test *test_find(const char *name, size_t n_bytes); /* NULL: none */
 
-/* A method of a text, list, tuple or dict as a value to call; *found false: there is none.
- * SecurityError is raised when one that changes its value is called. */
+/* A method of a text, number, list, tuple or dict as a value to call, or a part of a number, as
+ * (5).real; *found false: there is none, or it would change its value, which access.c refuses. */
 bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
                  bool *found);
 
@@ -38,7 +38,9 @@ bool native_make(struct run *r, const char *name, native_fn *call, struct value 
 
 /* Takes arguments by place or by name into slots[n], as a Python function of these parameters
  * does. `names`: "value, attribute=, case_sensitive=" lists all; a name with "=" may be absent and
- * then leaves its slot alone (put the default there first). Raises Python's TypeErrors, calling
- * the function `function` ("do_sort() got an unexpected keyword argument 'x'"). */
+ * then leaves its slot alone (put the default there first). Names before a bar, as in "env, value |
+ * attribute=", are arguments that the caller has already: they have no slots, and only count in
+ * messages. Raises Python's TypeErrors, calling the function `function` ("do_sort() got an
+ * unexpected keyword argument 'x'"). */
 bool arguments_bind(struct run *r, const char *function, const char *names,
                     const struct arguments *args, struct value *slots, int n);

@@ -1,0 +1,259 @@
+/* Statements. */
+#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/eval.h"
+
+#include "base/check.h"
+
+static bool assign_tuple(struct render *r, const struct node *target, struct value value)
+{
+    struct run *run = &r->run;
+    const struct object_type *type = value.kind == VALUE_OBJECT ? value.as.object->type : NULL;
+    if (value.kind == VALUE_NONE || value.kind == VALUE_BOOL || value.kind == VALUE_INT ||
+        value.kind == VALUE_FLOAT || (type != NULL && !type->is_iterable))
+        return run_raise(run, TYPE_ERROR, "cannot unpack non-iterable %s object",
+                         value_type_name(value));
+    struct iterator *it;
+    const uint32_t n = target->list.n;
+    if (!value_iterate(run, value, &it))
+        return false;
+    struct value *items = run_alloc(run, n + 1, sizeof *items);
+    if (items == NULL)
+        return false;
+    bool done = false;
+    uint32_t n_got = 0;
+    while (n_got <= n) { /* one more than wanted is too many */
+        if (!iterator_next(run, it, &items[n_got], &done))
+            return false;
+        if (done)
+            break;
+        n_got++;
+    }
+    if (n_got > n)
+        return run_raise(run, VALUE_ERROR, "too many values to unpack (expected %u)", n);
+    if (n_got < n)
+        return run_raise(run, VALUE_ERROR, "not enough values to unpack (expected %u, got %u)", n,
+                         n_got);
+    for (uint32_t i = 0; i < n; i++)
+        if (!render_assign(r, target->list.items[i], items[i]))
+            return false;
+    return true;
+}
+
+bool render_assign(struct render *r, const struct node *target, struct value value)
+{
+    if (target->kind == NODE_NAME)
+        return scope_set(&r->run, r->scope, target->name, value);
+    if (target->kind == NODE_NAMESPACE_TARGET) {
+        const struct value *ns = scope_find(r->scope, target->name);
+        return namespace_set(&r->run, ns ? *ns : value_none(), target->as.text, value);
+    }
+    return assign_tuple(r, target, value);
+}
+
+static bool write_value(struct render *r, struct value v)
+{
+    struct value text;
+    if (r->autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
+        static const struct arguments none = {0};
+        if (!filter_find("escape", 6)->apply(&r->run, v, &none, &v))
+            return false;
+    }
+    if (!value_text(&r->run, v, &text) || !builder_add_string(r->out, text.as.string))
+        return false;
+    if (r->out->n > r->max_output_bytes)
+        return run_raise(&r->run, LIMIT_EXCEEDED, "the template writes more than %zu MB",
+                         r->max_output_bytes >> 20);
+    return true;
+}
+
+enum flow render_to_text(struct render *r, const struct node_list *body, struct scope *scope,
+                         struct value *out)
+{
+    struct builder text, *const out_before = r->out;
+    struct scope *const scope_before = r->scope;
+    if (scope == NULL)
+        return FLOW_FAILED;
+    builder_init(&text, &r->run);
+    text.safe = r->autoescape;
+    r->out = &text;
+    r->scope = scope;
+    enum flow flow = render_body(r, body);
+    r->out = out_before;
+    r->scope = scope_before;
+    if (flow == FLOW_NEXT && !builder_end(&text, out))
+        flow = FLOW_FAILED;
+    return flow;
+}
+
+/* A body in a scope of its own, written where text goes now. */
+static enum flow render_inside(struct render *r, const struct node_list *body, struct scope *scope)
+{
+    struct scope *const before = r->scope;
+    if (scope == NULL)
+        return FLOW_FAILED;
+    r->scope = scope;
+    const enum flow flow = render_body(r, body);
+    r->scope = before;
+    return flow;
+}
+
+static enum flow render_if(struct render *r, const struct node *node)
+{
+    bool truth;
+    if (!eval_truth(r, node->parts[0], &truth))
+        return FLOW_FAILED;
+    return render_body(r, truth ? &node->body : &node->otherwise);
+}
+
+/* The filters of a block over its text. */
+static bool filter_text(struct render *r, const struct node *filters, struct value *text)
+{
+    const struct value before = r->block_text;
+    r->block_text = *text;
+    const bool good = eval(r, filters, text);
+    r->block_text = before;
+    return good;
+}
+
+static enum flow render_set_block(struct render *r, const struct node *node)
+{
+    struct value text;
+    const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
+    if (flow != FLOW_NEXT)
+        return flow;
+    if (node->parts[1] != NULL && !filter_text(r, node->parts[1], &text))
+        return FLOW_FAILED;
+    return render_assign(r, node->parts[0], text) ? FLOW_NEXT : FLOW_FAILED;
+}
+
+static enum flow render_filter_block(struct render *r, const struct node *node)
+{
+    struct value text;
+    const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
+    if (flow != FLOW_NEXT)
+        return flow;
+    return filter_text(r, node->parts[0], &text) && write_value(r, text) ? FLOW_NEXT : FLOW_FAILED;
+}
+
+/* The values of `with` are computed outside of it: none sees another. */
+static enum flow render_with(struct render *r, const struct node *node)
+{
+    struct scope *const outside = r->scope;
+    struct scope *inside = scope_make(&r->run, outside);
+    for (uint32_t i = 0; inside != NULL && i + 1 < node->list.n; i += 2) {
+        struct value value;
+        bool good = eval(r, node->list.items[i + 1], &value);
+        r->scope = inside;
+        good = good && render_assign(r, node->list.items[i], value);
+        r->scope = outside;
+        if (!good)
+            return FLOW_FAILED;
+    }
+    return render_inside(r, &node->body, inside);
+}
+
+static enum flow render_call_block(struct render *r, const struct node *node)
+{
+    static const struct string name = {.data = "caller", .n_bytes = 6, .n_chars = 6};
+    struct keyword caller = {.name = &name};
+    struct value result;
+    if (!macro_make(r, node->as.macro, &caller.value) ||
+        !eval_call(r, node->parts[0], &caller, &result) || !write_value(r, result))
+        return FLOW_FAILED;
+    return FLOW_NEXT;
+}
+
+static enum flow render_autoescape(struct render *r, const struct node *node)
+{
+    const bool before = r->autoescape;
+    if (!eval_truth(r, node->parts[0], &r->autoescape))
+        return FLOW_FAILED;
+    const enum flow flow = render_inside(r, &node->body, scope_make(&r->run, r->scope));
+    r->autoescape = before;
+    return flow;
+}
+
+static bool render_macro(struct render *r, const struct node *node)
+{
+    struct value macro;
+    return macro_make(r, node->as.macro, &macro) &&
+           scope_set(&r->run, r->scope, node->as.macro->name, macro);
+}
+
+static bool render_print(struct render *r, const struct node *node)
+{
+    struct value v;
+    return eval(r, node->parts[0], &v) && write_value(r, v);
+}
+
+static bool render_set(struct render *r, const struct node *node)
+{
+    struct value v;
+    return eval(r, node->parts[1], &v) && render_assign(r, node->parts[0], v);
+}
+
+static enum flow render_kind(struct render *r, const struct node *node)
+{
+    bool good = true;
+    switch (node->kind) {
+    case NODE_TEXT:
+        good = write_value(r, node->as.constant);
+        break;
+    case NODE_PRINT:
+        good = render_print(r, node);
+        break;
+    case NODE_SET:
+        good = render_set(r, node);
+        break;
+    case NODE_MACRO:
+        good = render_macro(r, node);
+        break;
+    case NODE_FOR:
+        return loop_render(r, node);
+    case NODE_IF:
+        return render_if(r, node);
+    case NODE_SET_BLOCK:
+        return render_set_block(r, node);
+    case NODE_CALL_BLOCK:
+        return render_call_block(r, node);
+    case NODE_FILTER_BLOCK:
+        return render_filter_block(r, node);
+    case NODE_WITH:
+        return render_with(r, node);
+    case NODE_BLOCK: /* flag: scoped, it sees the scope around it */
+        return render_inside(r, &node->body,
+                             scope_make(&r->run, node->flag ? r->scope : r->outermost));
+    case NODE_GENERATION:
+        return render_inside(r, &node->body, scope_make(&r->run, r->scope));
+    case NODE_AUTOESCAPE:
+        return render_autoescape(r, node);
+    case NODE_BREAK:
+        return FLOW_BREAK;
+    case NODE_CONTINUE:
+        return FLOW_CONTINUE;
+    case NODE_NO_LOADER:
+        good = run_raise(&r->run, TYPE_ERROR, "no loader for this environment specified");
+        break;
+    default:
+        check(false); /* the parser puts no expression here */
+    }
+    return good ? FLOW_NEXT : FLOW_FAILED;
+}
+
+enum flow render_body(struct render *r, const struct node_list *body)
+{
+    struct run *run = &r->run;
+    if (!run_enter(run))
+        return FLOW_FAILED;
+    enum flow flow = FLOW_NEXT;
+    for (uint32_t i = 0; flow == FLOW_NEXT && i < body->n; i++) {
+        const struct node *node = body->items[i];
+        flow = run_step(run, 1) ? render_kind(r, node) : FLOW_FAILED;
+        if (flow == FLOW_FAILED && run->line == 0) {
+            run->line = node->line;
+            run->column = node->column;
+        }
+    }
+    run_leave(run);
+    return flow;
+}

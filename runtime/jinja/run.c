@@ -30,6 +30,7 @@ const char *exception_name(enum exception kind)
         [OVERFLOW_ERROR] = "OverflowError",
         [RECURSION_ERROR] = "RecursionError",
         [RUNTIME_ERROR] = "RuntimeError",
+        [ASSERTION_ERROR] = "AssertionError",
         [UNICODE_ERROR] = "UnicodeError",
         [LIMIT_EXCEEDED] = "LimitExceeded",
         [NOT_SUPPORTED] = "NotSupported",

@@ -32,6 +32,7 @@ enum exception { /* the classes of jinja2 and Python that templates can meet */
                  OVERFLOW_ERROR,
                  RECURSION_ERROR,
                  RUNTIME_ERROR,
+                 ASSERTION_ERROR,
                  UNICODE_ERROR,
                  LIMIT_EXCEEDED, /* ours: a budget; ERROR_LIMIT */
                  NOT_SUPPORTED, /* ours: whole numbers beyond 64 bits and such; ERROR_UNSUPPORTED */
@@ -51,6 +52,7 @@ struct run {
     char *block;               /* rest of a block for small values */
     size_t block_left;
     int depth;
+    bool autoescape;      /* as the template has it here: filters make Markup */
     uint32_t line, column; /* of the node that is being computed; 0: not known */
     const struct calendar_time *now;
     enum exception exception;

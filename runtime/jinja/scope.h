@@ -1,2 +1,30 @@
-/* runtime/jinja/scope.h: (to be written) */
+/* runtime/jinja/scope.h: which value a name has where.
+ *
+ * Loops, macros, `with`, filter and call blocks have scopes of their own; `if` has not. A name is
+ * looked for outwards, and always set in the innermost scope: what a loop sets is gone after each
+ * turn. Macros keep the scope in which they were written, and see what it holds when they are
+ * called.
+ *
+ * Source: jinja2.idtracking and the scoping rules of the template documentation ("Assignments").
+ */
 #pragma once
+#include "runtime/jinja/value.h"
+
+struct scope {
+    struct scope *parent; /* NULL: the outermost, which holds all variables by number */
+    struct scope_entry {
+        uint32_t name; /* number in the ast */
+        struct value value;
+    } * entries;
+    uint32_t n, capacity;
+    struct value *variables; /* [n_names] of the outermost: kind UNDEFINED without a cause: none */
+    bool kept;               /* somebody holds on to it: it cannot be emptied and used again */
+};
+
+struct scope *scope_make_outermost(struct run *r, uint32_t n_names); /* NULL: raised */
+struct scope *scope_make(struct run *r, struct scope *parent);       /* NULL: raised */
+/* Empty again, or a new one where somebody still holds on to the old. NULL: raised. */
+struct scope *scope_renew(struct run *r, struct scope *scope);
+void scope_keep(struct scope *scope); /* and all around it */
+bool scope_set(struct run *r, struct scope *scope, uint32_t name, struct value value);
+const struct value *scope_find(const struct scope *scope, uint32_t name); /* NULL: none */

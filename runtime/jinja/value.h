@@ -78,13 +78,15 @@ struct undefined {
     const char *hint;   /* a whole message, or NULL */
     struct value owner; /* what lacks `name`; kind VALUE_UNDEFINED: a variable */
     struct value name;
+    bool unsafe; /* the sandbox hides it: SecurityError instead of UndefinedError */
 };
 
 /* ---- objects ------------------------------------------------------------------------------------
  * Every entry is filled; object.h has what to name where an object cannot do a thing. */
 struct iterator;
 struct object_type {
-    const char *name; /* as in messages: "Namespace", "builtin_function_or_method" */
+    const char *name;   /* as in messages: "Namespace", "builtin_function_or_method" */
+    const char *module; /* where the class is from: "jinja2.utils"; NULL: Python itself */
     /* *found false: no such attribute. */
     bool (*attribute)(struct run *r, struct object *self, const struct string *name,
                       struct value *out, bool *found);
@@ -179,7 +181,9 @@ const char *value_type_name(struct value v);
 /* bool(v): raises nothing but over an object whose length does */
 bool value_truth(struct run *r, struct value v, bool *out);
 bool value_equal(struct run *r, struct value a, struct value b, bool *out);
-/* a < b as `<` (op "<", ">", "<=", ">=" for the message of TypeError) */
+/* The same without exception for NaN, as containers look for their items. */
+bool value_same_or_equal(struct run *r, struct value a, struct value b, bool *out);
+/* a op b, for op "<", ">", "<=" or ">=", which the message of TypeError names too. */
 bool value_less(struct run *r, struct value a, struct value b, const char *op, bool *out);
 bool value_hash(struct run *r, struct value v, uint64_t *out); /* TypeError: unhashable type */
 /* len(v): TypeError "object of type 'int' has no len()" */

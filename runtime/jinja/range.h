@@ -1,0 +1,8 @@
+/* runtime/jinja/range.h: the value of range(). */
+#pragma once
+#include "runtime/jinja/value.h"
+
+/* range(start, stop, step), with the limit of the sandbox. */
+bool range_call(struct run *r, struct value self, const struct arguments *args, struct value *out);
+/* reversed(); *found false: the object is no range. */
+bool range_walk_back(struct run *r, struct object *self, struct iterator **out, bool *found);

@@ -1,0 +1,248 @@
+"""Our templates against jinja2 3.1.2: recorded renderings, and random templates.
+
+Usage: jinja.py [--program build/release/tests/differential/render_cases] [--data FOLDER]
+                [--templates N] [--seed N] [--show N]
+
+Needs PyPI jinja2==3.1.2. Not part of CI. It prints how many are equal, shows each difference as the
+smallest template that still has it, and exits 1 if there is one.
+
+Equal is: the same text, or the same class of error with the same message (ours may cut a long one).
+
+Not compared, because the reference's own result is an accident:
+  - texts with addresses of objects, and the names of Python's types of functions;
+  - what has no counterpart by design: whole numbers beyond 64 bits (ours says NotSupported), work
+    beyond the budgets (LimitExceeded) or deeper than 200 (RecursionError), bytes, `lipsum`,
+    `random`, surrogates, pop() and clear() of lists (refused here, as in jinja2 3.1.5);
+  - two recorded unit tests whose variables were recorded after the template had changed them.
+Each of these is counted.
+"""
+import argparse
+import collections
+import datetime
+import json
+import pathlib
+import random
+import re
+import subprocess
+import sys
+
+import cases
+import reference
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOW = [2024, 7, 26, 12, 34, 56]
+BATCH = 500
+NOT_COMPARABLE = re.compile(
+    r"0x[0-9a-f]{6,}|<built-in |<function |<bound method |<class |<generator |coroutine|"
+    r"builtin_function_or_method|'method'|'function'|'type'|method_descriptor")
+REFUSED = re.compile(r"(NotSupported|LimitExceeded|RecursionError): ")
+CHANGED = re.compile(r"\.(pop|clear)\(")
+ERROR = re.compile(r"(?:line (\d+)(?:, column \d+)?: )?(\w+): (.*)", re.S)
+
+
+class Ours:
+    """The program, kept running: lines in, lines out."""
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, encoding="utf-8", errors="surrogatepass")
+
+    def render(self, template, context):
+        self.process.stdin.write(json.dumps(
+            {"template": template, "context": context, "now": NOW}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the program ended at: {template!r} with {json.dumps(context)}")
+        return json.loads(line)
+
+
+def same_message(text, want, template):
+    """`text` is "Class: message: the line of the template", cut somewhere."""
+    if text == want or (len(want.encode()) > 300 and text[:250] == want[:250]):
+        return True
+    if not text.startswith(want + ": "):
+        return False
+    rest = text[len(want) + 2:].rstrip("…").removeprefix("…").removesuffix("...")
+    return any(rest[:40].strip() in line for line in template.splitlines() or [""])
+
+
+def compare(got, want, template):
+    """'equal', 'different', or why they cannot be compared."""
+    text, error = want
+    if "refused" in got:
+        return "no JSON"
+    if "error" in got and REFUSED.search(got["error"]):
+        return "refused: " + REFUSED.search(got["error"]).group(1)
+    shown = text if error is None else ": ".join(error)
+    if NOT_COMPARABLE.search(shown):
+        return "address"
+    if error is None or "text" in got:
+        return "equal" if got.get("text") == text else "different"
+    match = ERROR.fullmatch(got["error"])
+    name = "TemplateSyntaxError" if error[0] == "TemplateAssertionError" else error[0]
+    if match is None or match.group(2) not in (name, error[0]):
+        return "different"
+    return "equal" if same_message(f"{error[0]}: {match.group(3)}", shown, template) else "different"
+
+
+def smaller(tree):
+    """Copies of a tree, each with one part taken away or put in the place of a larger one."""
+    def walk(node, rebuild):
+        for k, part in enumerate(node.parts):
+            if not isinstance(part, cases.T):
+                continue
+            def put(new, k=k):
+                return rebuild(cases.T(node.kind, *node.parts[:k], new, *node.parts[k + 1:]))
+            if part.kind in ("stmt", "text"):
+                yield put("")
+                for inner in bodies(part):
+                    yield put(inner)
+            if part.kind == "expr":
+                for inner in expressions(part):
+                    if len(str(inner)) < len(str(part)):
+                        yield put(inner)
+                for simple in ("1", "'a'", "[]"):
+                    if len(simple) < len(str(part)):
+                        yield put(simple)
+            yield from walk(part, put)
+    yield from walk(tree, lambda t: t)
+
+
+def bodies(node):
+    for part in node.parts:
+        if isinstance(part, cases.T):
+            if part.kind == "body":
+                yield part
+            yield from bodies(part)
+
+
+def expressions(node):
+    for part in node.parts:
+        if isinstance(part, cases.T):
+            if part.kind == "expr":
+                yield part
+            yield from expressions(part)
+
+
+def shrink(tree, context, differs):
+    changed = True
+    while changed:
+        changed = False
+        for other in smaller(tree):
+            if len(str(other)) < len(str(tree)) and differs(str(other), context):
+                tree, changed = other, True
+                break
+    for name in list(context):
+        less = {k: v for k, v in context.items() if k != name}
+        if differs(str(tree), less):
+            context = less
+    return str(tree), context
+
+
+def shrink_text(text, context, differs):
+    step = max(1, len(text) // 2)
+    while step:
+        at = 0
+        while at < len(text):
+            other = text[:at] + text[at + step:]
+            if differs(other, context):
+                text = other
+            else:
+                at += step
+        step //= 2
+    return cases.T("body", text)
+
+
+def run_random(ours, env, n, seed, n_shown):
+    counts, shown = collections.Counter(), 0
+    kinds = collections.Counter()
+
+    def differs(template, context):
+        want = reference.render(env, template, json.loads(json.dumps(context)))
+        return compare(ours.render(template, context), want, template) == "different"
+
+    for k in range(n):
+        r = random.Random(f"{seed}/{k}")
+        context = cases.random_context(r)
+        tree = cases.Cases(r, wrong=r.choice([0, 0.005, 0.02])).body(0)
+        template = str(tree)
+        if r.random() < 0.08:
+            template = cases.mutated(r, template)
+        want = reference.render(env, template, json.loads(json.dumps(context)))
+        verdict = compare(ours.render(template, context), want, template)
+        counts[verdict] += 1
+        kinds[want[1][0] if want[1] else "text"] += 1
+        if verdict == "different" and shown < n_shown:
+            shown += 1
+            small = tree if template == str(tree) else shrink_text(template, context, differs)
+            show(k, *shrink(small, context, differs), ours, env)
+    print("random templates:", dict(counts))
+    print("what the reference gave:", dict(kinds.most_common()))
+    return counts["different"]
+
+
+def show(k, template, context, ours, env):
+    text, error = reference.render(env, template, json.loads(json.dumps(context)))
+    got = ours.render(template, context)
+    print(f"--- {k}: {template!r}\n  context {json.dumps(context, ensure_ascii=False)[:400]}")
+    print(f"  want {text if error is None else ': '.join(error)!r}"[:600] if error
+          else f"  want {text!r}"[:600])
+    print(f"  got  {got.get('text', got.get('error'))!r}"[:600], flush=True)
+
+
+def run_recorded(ours, folder):
+    """The renderings that were recorded with transformers, and the unit tests of others."""
+    different = 0
+    templates = json.loads((folder / "templates.json").read_text())
+    contexts = json.loads((folder / "contexts.json").read_text())
+    verdicts = collections.Counter()
+    for line in (folder / "renders.jsonl").read_text().splitlines():
+        case = json.loads(line)
+        template = templates[case["template"]]
+        want = (case.get("expected"), (case["error"], case["message"]) if "error" in case else None)
+        verdict = compare(ours.render(template, contexts[case["context"]]), want, template)
+        verdicts[verdict] += 1
+        if verdict != "equal":
+            got = ours.render(template, contexts[case["context"]])
+            print(f"--- {case['template']} with {case['context']}: {verdict}")
+            print(f"  want {str(want)[:300]}\n  got  {str(got)[:300]}")
+    print("renders.jsonl:", dict(verdicts))
+    different += sum(verdicts.values()) - verdicts["equal"]
+    verdicts.clear()
+    for line in (folder / "jinja_unit_tests.jsonl").read_text().splitlines():
+        case = json.loads(line)
+        if CHANGED.search(case["template"]):
+            verdicts["changes a list"] += 1
+            continue
+        error = case["jinja2_error"]
+        want = (case["jinja2_3_1_2"], tuple(error.split(": ", 1)) if error else None)
+        got = ours.render(case["template"], case["vars"])
+        verdict = compare(got, want, case["template"])
+        verdicts[verdict] += 1
+        if verdict == "different":
+            print(f"--- {case['name']}: {case['template']!r}\n  want {want}\n  got  {got}")
+    print("jinja_unit_tests.jsonl:", dict(verdicts))
+    return different + verdicts["different"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", default=ROOT / "build/release/tests/differential/render_cases")
+    parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared/data/chat-templates")
+    parser.add_argument("--templates", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--show", type=int, default=10)
+    args = parser.parse_args()
+    ours, env = Ours(args.program), reference.environment(NOW)
+    different = 0
+    if args.data.is_dir():
+        different += run_recorded(ours, args.data)
+    else:
+        print(f"{args.data} is not here: no recorded renderings")
+    different += run_random(ours, env, args.templates, args.seed, args.show)
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
