@@ -102,9 +102,12 @@ static bool ends_in(const char *text, const char *end)
     return n > n_end && strcmp(text + n - n_end, end) == 0;
 }
 
+/* A config.json is that of a checkpoint, given by mistake for its folder. */
 static bool is_config(const struct options *out, const char *word)
 {
+    const char *slash = strrchr(word, '/');
     return option_find("--config", out->command) != NULL &&
+           strcmp(slash != NULL ? slash + 1 : word, "config.json") != 0 &&
            (ends_in(word, ".yaml") || ends_in(word, ".yml") || ends_in(word, ".json"));
 }
 
