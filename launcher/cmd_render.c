@@ -157,6 +157,8 @@ static bool render_line(void *context, const struct bytes *line, FILE *out, stru
                                 : render_for_model(r, object, &made, err);
     if (good)
         text_lines_write(out, &made.text);
+    else if (err->kind == ERROR_LIMIT)
+        err->kind = ERROR_INPUT; /* a budget of the template: trying again is no better */
     jinja_output_release(&made);
     json_decref(object);
     return good;

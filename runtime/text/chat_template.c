@@ -350,6 +350,8 @@ static bool render(const struct chat_template *t, const struct chat_request *req
     const bool good = jinja_render(t->compiled[i], &input, out, err);
     json_decref(ours);
     json_decref(users);
+    if (!good && err->kind == ERROR_LIMIT)
+        err->kind = ERROR_INPUT; /* a budget is used up by what was given: later is no better */
     return good || error_in(err, "chat template");
 }
 

@@ -109,6 +109,7 @@ class Render(ModelCase):
         self.refused(self.template("a\n{% if %}"), b"{}\n", "t.jinja", "TemplateSyntaxError")
         self.refused(self.template("{{ raise_exception('no such role') }}"), b"{}\n", "line 1",
                      "no such role")
+        self.refused(self.template("{{ 'a' * 1000000000 }}"), b"{}\n", "line 1", "memory")
         self.refused(self.folder / "none.jinja", b"{}\n", "none.jinja")
         self.refused(self.folder, b"{}\n", "no chat template")
         self.refused("/no/such/folder", b"{}\n", "no such folder")

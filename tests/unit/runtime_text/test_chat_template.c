@@ -300,6 +300,13 @@ TEST(errors_of_the_template_reach_the_caller)
     END();
 }
 
+TEST(a_template_that_does_not_end_is_wrong_input)
+{
+    MODEL("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}");
+    refuses(t, HI, "steps");
+    END();
+}
+
 TEST(the_time_can_be_given)
 {
     MODEL("{{ strftime_now('%d %b %Y') }}");
