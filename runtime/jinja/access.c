@@ -8,6 +8,7 @@
 
 #include "base/utf8.h"
 #include "runtime/jinja/builtins.h"
+#include "runtime/jinja/range.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 
@@ -289,7 +290,7 @@ static int64_t clamp(int64_t place, int64_t n, int64_t low, int64_t high)
 }
 
 struct slice { /* places start, start + step, …: `count` of them */
-    int64_t start, step, count;
+    int64_t start, stop, step, count;
 };
 
 static bool slice_make(struct run *r, struct value start, struct value stop, struct value step,
@@ -309,6 +310,7 @@ static bool slice_make(struct run *r, struct value start, struct value stop, str
     from = start.kind == VALUE_NONE ? (forward ? low : high) : clamp(from, n, low, high);
     to = stop.kind == VALUE_NONE ? (forward ? high : low) : clamp(to, n, low, high);
     out->start = from;
+    out->stop = to;
     out->count = 0;
     if (forward && from < to)
         out->count = (to - from - 1) / out->step + 1;
@@ -361,11 +363,15 @@ bool value_slice(struct run *r, struct value v, struct value start, struct value
     if (v.kind == VALUE_STRING)
         return slice_make(r, start, stop, step, v.as.string->n_chars, &slice) &&
                slice_text(r, v.as.string, &slice, out);
-    if (v.kind == VALUE_OBJECT && v.as.object->type->is_sequence) { /* range() */
+    if (v.kind == VALUE_OBJECT && v.as.object->type->is_sequence) {
         struct list *items;
-        if (!value_items(r, v, &items))
+        int64_t n;
+        if (range_is(v.as.object)) /* a part of a range is a range */
+            return value_length(r, v, &n) && slice_make(r, start, stop, step, n, &slice) &&
+                   range_part(r, v.as.object, slice.start, slice.stop, slice.step, out);
+        if (!value_items(r, v, &items)) /* a named tuple */
             return false;
-        v = value_list(items);
+        v = value_tuple(items);
     }
     if (v.kind != VALUE_LIST && v.kind != VALUE_TUPLE)
         return run_raise(r, TYPE_ERROR, "'%s' object is not subscriptable", value_type_name(v));

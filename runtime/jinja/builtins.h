@@ -28,6 +28,7 @@ bool global_find(struct run *r, const char *name, size_t n_bytes, struct value *
 
 /* For {% set ns.name = v %}: TemplateRuntimeError "cannot assign attribute on non-namespace
  * object" for other values. */
+bool namespace_check(struct run *r, struct value ns);
 bool namespace_set(struct run *r, struct value ns, const struct string *name, struct value v);
 
 /* A value that calls a C function: what methods and global functions are. */

@@ -97,15 +97,24 @@ static bool eval_logic(struct render *r, const struct node *node, struct value *
     return truth == (node->kind == NODE_OR) || eval(r, node->parts[1], out);
 }
 
+/* Under autoescape, one part that is Markup makes the whole Markup, and the others are escaped. */
 static bool eval_concat(struct render *r, const struct node *node, struct value *out)
 {
+    const uint32_t n = node->list.n;
     struct builder b;
     builder_init(&b, &r->run);
-    b.safe = r->autoescape;
-    for (uint32_t i = 0; i < node->list.n; i++) {
-        struct value item, text;
-        if (!eval(r, node->list.items[i], &item) || !value_text(&r->run, item, &text) ||
-            !builder_add_string(&b, text.as.string))
+    struct value *parts = run_alloc(&r->run, n, sizeof *parts);
+    if (parts == NULL)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        struct value item;
+        if (!eval(r, node->list.items[i], &item) || !value_text(&r->run, item, &parts[i]))
+            return false;
+        b.safe |= r->run.autoescape && parts[i].as.string->safe;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct string *part = parts[i].as.string;
+        if (!(b.safe && !part->safe ? builder_add_escaped : builder_add_string)(&b, part))
             return false;
     }
     return builder_end(&b, out);

@@ -12,7 +12,6 @@ struct render {
     struct scope *scope;     /* of the node that is being computed */
     struct builder *out;     /* where text goes now */
     struct value block_text; /* what the filters of a filter block are applied to */
-    bool autoescape;
     size_t max_output_bytes;
 };
 

@@ -39,3 +39,5 @@ struct attribute_path {
 bool attribute_path_init(struct run *r, struct attribute_path *path, struct value attribute);
 bool attribute_path_get(struct run *r, const struct attribute_path *path, struct value item,
                         struct value *out);
+/* What groupby gives is compared as the tuple that it is; anything else stays itself. */
+struct value group_as_tuple(struct value v);

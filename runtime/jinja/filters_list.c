@@ -71,6 +71,7 @@ static bool min_or_max(struct run *r, const char *function, struct value v,
     path.ignore_case = !case_sensitive;
     if (!attribute_path_get(r, &path, *out, &best_key))
         return false;
+    best_key = group_as_tuple(best_key);
     for (;;) {
         struct value item;
         if (!iterator_next(r, it, &item, &done))
@@ -174,8 +175,12 @@ static bool do_reverse(struct run *r, struct value v, const struct arguments *ar
         return generator_make(r, it, type_name, out);
     if (!value_is_iterable(v))
         return run_raise(r, FILTER_ARGUMENT_ERROR, "argument must be iterable");
-    if (!value_items(r, v, &items))
-        return false;
+    if (!value_items(r, v, &items)) {
+        if (r->exception != TYPE_ERROR)
+            return false;
+        r->exception = EXCEPTION_NONE; /* the reference reads every TypeError so */
+        return run_raise(r, FILTER_ARGUMENT_ERROR, "argument must be iterable");
+    }
     for (uint32_t i = 0; i < items->n / 2; i++) {
         const struct value other = items->items[items->n - 1 - i];
         items->items[items->n - 1 - i] = items->items[i];

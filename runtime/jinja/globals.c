@@ -41,6 +41,8 @@ static bool set_all(struct run *r, struct dict *dict, struct value from)
                 return false;
         return true;
     }
+    if (from.kind == VALUE_UNDEFINED) /* Python asks it for `keys` first */
+        return run_raise_undefined(r, from);
     struct iterator *it;
     if (!value_iterate(r, from, &it))
         return false;
@@ -141,12 +143,16 @@ static bool call_namespace(struct run *r, struct value self, const struct argume
     return dict_from(r, args, &namespace->attributes);
 }
 
+bool namespace_check(struct run *r, struct value ns)
+{
+    return (ns.kind == VALUE_OBJECT && ns.as.object->type == &namespace_type) ||
+           run_raise(r, TEMPLATE_RUNTIME_ERROR, "cannot assign attribute on non-namespace object");
+}
+
 bool namespace_set(struct run *r, struct value ns, const struct string *name, struct value v)
 {
-    if (ns.kind != VALUE_OBJECT || ns.as.object->type != &namespace_type)
-        return run_raise(r, TEMPLATE_RUNTIME_ERROR,
-                         "cannot assign attribute on non-namespace object");
-    return dict_set(r, ((struct namespace *)ns.as.object)->attributes, value_string(name), v);
+    return namespace_check(r, ns) &&
+           dict_set(r, ((struct namespace *)ns.as.object)->attributes, value_string(name), v);
 }
 
 /* ---- cycler() ---------------------------------------------------------------------------------*/

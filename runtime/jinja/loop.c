@@ -302,7 +302,7 @@ static bool loop_call(struct run *run, struct object *self, const struct argumen
         return false;
     struct builder text, *const before = r->out;
     builder_init(&text, run);
-    text.safe = r->autoescape;
+    text.safe = r->run.autoescape;
     r->out = &text;
     const enum flow flow = run_loop(r, l->node, l->around, iterable, l->depth0 + 1);
     r->out = before;
@@ -356,6 +356,8 @@ static enum flow run_loop(struct render *r, const struct node *node, struct scop
     if (!open_items(l))
         return FLOW_FAILED;
     enum flow flow = FLOW_NEXT;
+    bool completed =
+        false; /* the reference asks whether a turn came to its end, not to its begin */
     while (flow == FLOW_NEXT || flow == FLOW_CONTINUE) {
         bool done;
         if (!advance(l, &done))
@@ -365,9 +367,10 @@ static enum flow run_loop(struct render *r, const struct node *node, struct scop
         else {
             scope = scope_renew(&r->run, scope);
             flow = scope != NULL ? turn(l, scope) : FLOW_FAILED;
+            completed |= flow == FLOW_NEXT;
         }
     }
-    if (flow != FLOW_FAILED && l->index0 < 0 && node->otherwise.n > 0) {
+    if (flow != FLOW_FAILED && !completed && node->otherwise.n > 0) {
         r->scope = scope;
         flow = render_body(r, &node->otherwise);
         r->scope = before;

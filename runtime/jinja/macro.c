@@ -158,7 +158,7 @@ static bool macro_call(struct run *run, struct object *self, const struct argume
     const struct macro_object *m = (const struct macro_object *)self;
     struct render *r = m->render;
     struct scope *const before = r->scope;
-    const bool autoescape = r->autoescape;
+    const bool autoescape = r->run.autoescape;
     struct binding b = {.r = r,
                         .macro = m->macro,
                         .args = args,
@@ -167,12 +167,12 @@ static bool macro_call(struct run *run, struct object *self, const struct argume
     if (b.scope == NULL || b.used == NULL)
         return false;
     r->scope = b.scope;
-    r->autoescape = m->autoescape;
+    r->run.autoescape = m->autoescape;
     const bool good = bind_parameters(&b) && bind_caller(&b) && bind_keywords(&b) &&
                       bind_rest(&b) &&
                       render_to_text(r, &m->macro->body, b.scope, out) == FLOW_NEXT;
     r->scope = before;
-    r->autoescape = autoescape;
+    r->run.autoescape = autoescape;
     return good;
 }
 
@@ -232,7 +232,7 @@ bool macro_make(struct render *r, const struct macro *macro, struct value *out)
     if (m == NULL)
         return false;
     scope_keep(r->scope);
-    *m = (struct macro_object){{&macro_type}, r, macro, r->scope, r->autoescape};
+    *m = (struct macro_object){{&macro_type}, r, macro, r->scope, r->run.autoescape};
     *out = value_object(&m->object);
     return true;
 }

@@ -171,6 +171,8 @@ static const struct object_type range_type = {
     .has_length = true,
 };
 
+bool range_is(const struct object *o) { return o->type == &range_type; }
+
 bool range_walk_back(struct run *r, struct object *self, struct iterator **out, bool *found)
 {
     *found = self->type == &range_type;
@@ -194,6 +196,31 @@ static int64_t count_places(int64_t start, int64_t stop, int64_t step)
     return n > INT64_MAX ? INT64_MAX : (int64_t)n;
 }
 
+static struct range *range_make(struct run *r, int64_t start, int64_t stop, int64_t step)
+{
+    struct range *range = run_alloc(r, 1, sizeof *range);
+    if (range != NULL)
+        *range = (struct range){{&range_type}, start, stop, step, count_places(start, stop, step)};
+    return range;
+}
+
+/* What it has no place for is one behind its last place, or before its first. */
+bool range_part(struct run *r, const struct object *self, int64_t start, int64_t stop, int64_t step,
+                struct value *out)
+{
+    const struct range *from = (const struct range *)self;
+    int64_t numbers[3];
+    if (__builtin_mul_overflow(start, from->step, &numbers[0]) ||
+        __builtin_add_overflow(numbers[0], from->start, &numbers[0]) ||
+        __builtin_mul_overflow(stop, from->step, &numbers[1]) ||
+        __builtin_add_overflow(numbers[1], from->start, &numbers[1]) ||
+        __builtin_mul_overflow(step, from->step, &numbers[2]))
+        return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+    struct range *range = range_make(r, numbers[0], numbers[1], numbers[2]);
+    *out = range != NULL ? value_object(&range->object) : value_none();
+    return range != NULL;
+}
+
 bool range_call(struct run *r, struct value self, const struct arguments *args, struct value *out)
 {
     (void)self;
@@ -208,16 +235,13 @@ bool range_call(struct run *r, struct value self, const struct arguments *args, 
     for (int i = 0; i < n; i++)
         if (!argument_integer(r, args->positional[i], &numbers[i]))
             return false;
-    struct range *range = run_alloc(r, 1, sizeof *range);
+    const int64_t step = n > 2 ? numbers[2] : 1;
+    if (step == 0)
+        return run_raise(r, VALUE_ERROR, "range() arg 3 must not be zero");
+    struct range *range =
+        range_make(r, n > 1 ? numbers[0] : 0, n > 1 ? numbers[1] : numbers[0], step);
     if (range == NULL)
         return false;
-    *range = (struct range){.object.type = &range_type,
-                            .start = n > 1 ? numbers[0] : 0,
-                            .stop = n > 1 ? numbers[1] : numbers[0],
-                            .step = n > 2 ? numbers[2] : 1};
-    if (range->step == 0)
-        return run_raise(r, VALUE_ERROR, "range() arg 3 must not be zero");
-    range->n = count_places(range->start, range->stop, range->step);
     if (range->n > RUN_MAX_RANGE)
         return run_raise(r, OVERFLOW_ERROR,
                          "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).",

@@ -50,20 +50,37 @@ bool render_assign(struct render *r, const struct node *target, struct value val
     return assign_tuple(r, target, value);
 }
 
+/* Attributes are of namespaces only; the reference says so before it computes what they get. */
+static bool check_target(struct render *r, const struct node *target)
+{
+    if (target->kind == NODE_NAMESPACE_TARGET) {
+        const struct value *ns = scope_find(r->scope, target->name);
+        return namespace_check(&r->run, ns ? *ns : value_none());
+    }
+    for (uint32_t i = 0; target->kind == NODE_TUPLE && i < target->list.n; i++)
+        if (!check_target(r, target->list.items[i]))
+            return false;
+    return true;
+}
+
+static bool write_text(struct render *r, const struct string *s)
+{
+    if (!builder_add_string(r->out, s))
+        return false;
+    return r->out->n <= r->max_output_bytes ||
+           run_raise(&r->run, LIMIT_EXCEEDED, "the template writes more than %zu MB",
+                     r->max_output_bytes >> 20);
+}
+
 static bool write_value(struct render *r, struct value v)
 {
     struct value text;
-    if (r->autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
+    if (r->run.autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
         static const struct arguments none = {0};
         if (!filter_find("escape", 6)->apply(&r->run, v, &none, &v))
             return false;
     }
-    if (!value_text(&r->run, v, &text) || !builder_add_string(r->out, text.as.string))
-        return false;
-    if (r->out->n > r->max_output_bytes)
-        return run_raise(&r->run, LIMIT_EXCEEDED, "the template writes more than %zu MB",
-                         r->max_output_bytes >> 20);
-    return true;
+    return value_text(&r->run, v, &text) && write_text(r, text.as.string);
 }
 
 enum flow render_to_text(struct render *r, const struct node_list *body, struct scope *scope,
@@ -74,7 +91,7 @@ enum flow render_to_text(struct render *r, const struct node_list *body, struct 
     if (scope == NULL)
         return FLOW_FAILED;
     builder_init(&text, &r->run);
-    text.safe = r->autoescape;
+    text.safe = r->run.autoescape;
     r->out = &text;
     r->scope = scope;
     enum flow flow = render_body(r, body);
@@ -121,7 +138,8 @@ static enum flow render_set_block(struct render *r, const struct node *node)
     const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
     if (flow != FLOW_NEXT)
         return flow;
-    if (node->parts[1] != NULL && !filter_text(r, node->parts[1], &text))
+    if (!check_target(r, node->parts[0]) ||
+        (node->parts[1] != NULL && !filter_text(r, node->parts[1], &text)))
         return FLOW_FAILED;
     return render_assign(r, node->parts[0], text) ? FLOW_NEXT : FLOW_FAILED;
 }
@@ -132,7 +150,14 @@ static enum flow render_filter_block(struct render *r, const struct node *node)
     const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
     if (flow != FLOW_NEXT)
         return flow;
-    return filter_text(r, node->parts[0], &text) && write_value(r, text) ? FLOW_NEXT : FLOW_FAILED;
+    if (!filter_text(r, node->parts[0], &text))
+        return FLOW_FAILED;
+    if (text.kind != VALUE_STRING) { /* the reference joins its output as it is, without str() */
+        run_raise(&r->run, TYPE_ERROR, "sequence item 0: expected str instance, %s found",
+                  value_type_name(text));
+        return FLOW_FAILED;
+    }
+    return write_text(r, text.as.string) ? FLOW_NEXT : FLOW_FAILED;
 }
 
 /* The values of `with` are computed outside of it: none sees another. */
@@ -165,11 +190,11 @@ static enum flow render_call_block(struct render *r, const struct node *node)
 
 static enum flow render_autoescape(struct render *r, const struct node *node)
 {
-    const bool before = r->autoescape;
-    if (!eval_truth(r, node->parts[0], &r->autoescape))
+    const bool before = r->run.autoescape;
+    if (!eval_truth(r, node->parts[0], &r->run.autoescape))
         return FLOW_FAILED;
     const enum flow flow = render_inside(r, &node->body, scope_make(&r->run, r->scope));
-    r->autoescape = before;
+    r->run.autoescape = before;
     return flow;
 }
 
@@ -189,7 +214,8 @@ static bool render_print(struct render *r, const struct node *node)
 static bool render_set(struct render *r, const struct node *node)
 {
     struct value v;
-    return eval(r, node->parts[1], &v) && render_assign(r, node->parts[0], v);
+    return check_target(r, node->parts[0]) && eval(r, node->parts[1], &v) &&
+           render_assign(r, node->parts[0], v);
 }
 
 static enum flow render_kind(struct render *r, const struct node *node)
@@ -197,7 +223,7 @@ static enum flow render_kind(struct render *r, const struct node *node)
     bool good = true;
     switch (node->kind) {
     case NODE_TEXT:
-        good = write_value(r, node->as.constant);
+        good = write_text(r, node->as.constant.as.string);
         break;
     case NODE_PRINT:
         good = render_print(r, node);

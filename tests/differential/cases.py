@@ -580,7 +580,7 @@ class Cases:
 
     def filter_block(self, depth):
         name = self.r.choice(["upper", "trim", "indent", "replace('a', 'b')", "title", "escape", "center(20)",
-                              "upper|lower", "wordcount", "reverse", "indent(2, true)"])
+                              "upper|lower", "reverse", "indent(2, true)"])
         return T("stmt", *self.tag("filter ", name), self.scoped(lambda: self.body(depth)), *self.tag("endfilter"))
 
     def set_block(self, depth):
@@ -617,7 +617,7 @@ class Cases:
         return tree
 
     def autoescape(self, depth):
-        return T("stmt", *self.tag("autoescape ", self.r.choice(["true", "false", "b"])),
+        return T("stmt", *self.tag("autoescape ", self.r.choice(["true", "false"])),
                  self.scoped(lambda: self.body(depth)), *self.tag("endautoescape"))
 
     def error(self):

@@ -35,5 +35,5 @@ TEST(an_error_names_the_place_and_shows_the_line)
 {
     check_fails(
         "a\n{{ 1 }}\n  {{ x.y.z }}\nb", "{'x': {}}",
-        "line 3, column 6: UndefinedError: 'dict object' has no attribute 'y': {{ x.y.z }}");
+        "line 3, column 10: UndefinedError: 'dict object' has no attribute 'y': {{ x.y.z }}");
 }
