@@ -85,6 +85,11 @@ struct call { /* the arguments of a call, a filter or a test */
     struct node *star, *star_star;       /* *args, **kwargs; or NULL */
 };
 
+struct name_list { /* of variables, by number */
+    uint32_t n;
+    uint32_t names[];
+};
+
 struct macro {
     uint32_t name; /* number of the variable it is bound to; of a caller: of "caller" */
     const struct string *shown_name; /* NULL for a call block: the reference names it None */
@@ -93,6 +98,7 @@ struct macro {
     const struct string **parameter_names; /* [n_parameters] */
     struct node **defaults;                /* [n_parameters], NULL where there is none */
     struct node_list body;
+    const struct name_list *hides; /* NULL: nothing; scoping.h */
     /* Whether the body (or a nested one) looks at these names. */
     bool uses_caller, uses_varargs, uses_kwargs;
 };
@@ -109,7 +115,8 @@ struct node {
     uint32_t height;       /* of the tree below it: 1 for a leaf, at most AST_MAX_HEIGHT */
     struct node *parts[3];
     struct node_list list, body, otherwise;
-    uint32_t name; /* number of a variable, or of a block */
+    const struct name_list *hides, *otherwise_hides; /* of the two bodies; NULL: nothing */
+    uint32_t name;                                   /* number of a variable, or of a block */
     bool flag, required;
     union {
         struct value constant;
@@ -139,7 +146,8 @@ struct ast {
     char *source; /* with the newlines normalized, as line numbers count */
     size_t n_source;
     struct node_list body;
-    const struct string **names; /* [n_names] numbered variables */
+    const struct name_list *hides; /* NULL: nothing */
+    const struct string **names;   /* [n_names] numbered variables */
     uint32_t n_names;
 };
 

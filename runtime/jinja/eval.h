@@ -9,6 +9,7 @@ struct render {
     struct run run; /* the first member: macros and loops get back from a run to its render */
     const struct ast *ast;
     struct scope *outermost;
+    struct scope *context;   /* of blocks */
     struct scope *scope;     /* of the node that is being computed */
     struct builder *out;     /* where text goes now */
     struct value block_text; /* what the filters of a filter block are applied to */

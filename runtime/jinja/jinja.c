@@ -72,11 +72,14 @@ static bool set_variables(struct render *r, const struct jinja_input *input)
     const struct jinja_limits *limits = &input->limits;
     run->max_steps = run->max_bytes = SIZE_MAX;
     r->outermost = r->scope = scope_make_outermost(run, r->ast->n_names);
-    if (r->scope == NULL)
+    r->context = r->scope != NULL ? scope_make_context(run, r->outermost) : NULL;
+    if (r->context == NULL)
         return false;
     for (uint32_t number = 0; number < r->ast->n_names; number++)
         if (!set_variable(r, number, input))
             return false;
+    if (!scope_hide(run, r->outermost, r->ast->hides))
+        return false;
     const size_t n = run->n_steps; /* values and bytes that came in */
     run->max_steps = n + (limits->max_steps ? limits->max_steps : BASE_STEPS + STEPS_PER_BYTE * n);
     run->max_bytes =

@@ -331,7 +331,8 @@ static enum flow turn(struct loop *l, struct scope *scope)
 {
     struct render *r = l->render;
     r->scope = scope;
-    if (!render_assign(r, l->node->parts[0], l->current) ||
+    if (!scope_hide(&r->run, scope, l->node->hides) ||
+        !render_assign(r, l->node->parts[0], l->current) ||
         !scope_set(&r->run, scope, AST_NAME_LOOP, value_object(&l->object)))
         return FLOW_FAILED;
     return render_body(r, &l->node->body);
@@ -371,7 +372,9 @@ static enum flow run_loop(struct render *r, const struct node *node, struct scop
         }
     }
     if (flow != FLOW_FAILED && !completed && node->otherwise.n > 0) {
-        r->scope = scope;
+        r->scope = scope = scope_renew(&r->run, scope);
+        if (scope == NULL || !scope_hide(&r->run, scope, node->otherwise_hides))
+            return FLOW_FAILED;
         flow = render_body(r, &node->otherwise);
         r->scope = before;
         return flow; /* a break here is one of the loop around */

@@ -168,8 +168,8 @@ static bool macro_call(struct run *run, struct object *self, const struct argume
         return false;
     r->scope = b.scope;
     r->run.autoescape = m->autoescape;
-    const bool good = bind_parameters(&b) && bind_caller(&b) && bind_keywords(&b) &&
-                      bind_rest(&b) &&
+    const bool good = scope_hide(run, b.scope, m->macro->hides) && bind_parameters(&b) &&
+                      bind_caller(&b) && bind_keywords(&b) && bind_rest(&b) &&
                       render_to_text(r, &m->macro->body, b.scope, out) == FLOW_NEXT;
     r->scope = before;
     r->run.autoescape = autoescape;

@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "runtime/jinja/jinja.h"
 #include "runtime/jinja/parser.h"
+#include "runtime/jinja/scoping.h"
 #include "runtime/jinja/text.h"
 
 #include <stdarg.h>
@@ -257,6 +258,8 @@ bool ast_parse(struct ast *out, const char *source, size_t n_bytes, struct error
     const bool good = parse_body(&p, NULL, 0, &out->body) &&
                       p.lexer.failure.kind == EXCEPTION_NONE && parse_check(&p);
     memory_free(p.slots);
+    if (good)
+        scoping_analyze(out);
     const struct failure *why = &p.lexer.failure;
     return good || ast_error(out, why->line, why->column, why->kind, why->message, err);
 }

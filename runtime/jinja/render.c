@@ -83,6 +83,13 @@ static bool write_value(struct render *r, struct value v)
     return value_text(&r->run, v, &text) && write_text(r, text.as.string);
 }
 
+static struct scope *scope_inside(struct render *r, struct scope *around,
+                                  const struct name_list *hides)
+{
+    struct scope *scope = scope_make(&r->run, around);
+    return scope != NULL && scope_hide(&r->run, scope, hides) ? scope : NULL;
+}
+
 enum flow render_to_text(struct render *r, const struct node_list *body, struct scope *scope,
                          struct value *out)
 {
@@ -135,7 +142,8 @@ static bool filter_text(struct render *r, const struct node *filters, struct val
 static enum flow render_set_block(struct render *r, const struct node *node)
 {
     struct value text;
-    const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
+    const enum flow flow =
+        render_to_text(r, &node->body, scope_inside(r, r->scope, node->hides), &text);
     if (flow != FLOW_NEXT)
         return flow;
     if (!check_target(r, node->parts[0]) ||
@@ -147,7 +155,8 @@ static enum flow render_set_block(struct render *r, const struct node *node)
 static enum flow render_filter_block(struct render *r, const struct node *node)
 {
     struct value text;
-    const enum flow flow = render_to_text(r, &node->body, scope_make(&r->run, r->scope), &text);
+    const enum flow flow =
+        render_to_text(r, &node->body, scope_inside(r, r->scope, node->hides), &text);
     if (flow != FLOW_NEXT)
         return flow;
     if (!filter_text(r, node->parts[0], &text))
@@ -164,7 +173,7 @@ static enum flow render_filter_block(struct render *r, const struct node *node)
 static enum flow render_with(struct render *r, const struct node *node)
 {
     struct scope *const outside = r->scope;
-    struct scope *inside = scope_make(&r->run, outside);
+    struct scope *inside = scope_inside(r, outside, node->hides);
     for (uint32_t i = 0; inside != NULL && i + 1 < node->list.n; i += 2) {
         struct value value;
         bool good = eval(r, node->list.items[i + 1], &value);
@@ -193,7 +202,7 @@ static enum flow render_autoescape(struct render *r, const struct node *node)
     const bool before = r->run.autoescape;
     if (!eval_truth(r, node->parts[0], &r->run.autoescape))
         return FLOW_FAILED;
-    const enum flow flow = render_inside(r, &node->body, scope_make(&r->run, r->scope));
+    const enum flow flow = render_inside(r, &node->body, scope_inside(r, r->scope, node->hides));
     r->run.autoescape = before;
     return flow;
 }
@@ -248,9 +257,9 @@ static enum flow render_kind(struct render *r, const struct node *node)
         return render_with(r, node);
     case NODE_BLOCK: /* flag: scoped, it sees the scope around it */
         return render_inside(r, &node->body,
-                             scope_make(&r->run, node->flag ? r->scope : r->outermost));
+                             scope_inside(r, node->flag ? r->scope : r->context, node->hides));
     case NODE_GENERATION:
-        return render_inside(r, &node->body, scope_make(&r->run, r->scope));
+        return render_inside(r, &node->body, scope_inside(r, r->scope, node->hides));
     case NODE_AUTOESCAPE:
         return render_autoescape(r, node);
     case NODE_BREAK:

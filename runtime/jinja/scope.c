@@ -1,5 +1,6 @@
 #include "runtime/jinja/scope.h"
 
+#include "runtime/jinja/ast.h"
 #include "runtime/jinja/run.h"
 
 #include <string.h>
@@ -12,7 +13,16 @@ struct scope *scope_make_outermost(struct run *r, uint32_t n_names)
     if (scope == NULL)
         return NULL;
     scope->variables = run_alloc(r, n_names + 1, sizeof *scope->variables);
-    return scope->variables != NULL ? scope : NULL;
+    scope->hidden = run_alloc(r, n_names + 1, sizeof *scope->hidden);
+    return scope->variables != NULL && scope->hidden != NULL ? scope : NULL;
+}
+
+struct scope *scope_make_context(struct run *r, const struct scope *outermost)
+{
+    struct scope *scope = scope_make(r, NULL);
+    if (scope != NULL)
+        scope->variables = outermost->variables;
+    return scope;
 }
 
 struct scope *scope_make(struct run *r, struct scope *parent)
@@ -54,6 +64,8 @@ bool scope_set(struct run *r, struct scope *scope, uint32_t name, struct value v
 {
     if (scope->variables != NULL) {
         scope->variables[name] = value;
+        if (scope->hidden != NULL)
+            scope->hidden[name] = false;
         return true;
     }
     for (uint32_t i = 0; i < scope->n; i++) {
@@ -68,12 +80,30 @@ bool scope_set(struct run *r, struct scope *scope, uint32_t name, struct value v
     return true;
 }
 
+/* An undefined value without a cause stands for no value. */
+static bool is_value(const struct value *v)
+{
+    return v->kind != VALUE_UNDEFINED || v->as.undefined != NULL;
+}
+
+bool scope_hide(struct run *r, struct scope *scope, const struct name_list *names)
+{
+    const struct value none = {.kind = VALUE_UNDEFINED};
+    for (uint32_t i = 0; names != NULL && i < names->n; i++) {
+        if (scope->hidden != NULL)
+            scope->hidden[names->names[i]] = true;
+        else if (!scope_set(r, scope, names->names[i], none))
+            return false;
+    }
+    return true;
+}
+
 const struct value *scope_find(const struct scope *scope, uint32_t name)
 {
     for (; scope->parent != NULL; scope = scope->parent)
         for (uint32_t i = 0; i < scope->n; i++)
             if (scope->entries[i].name == name)
-                return &scope->entries[i].value;
-    const struct value *found = &scope->variables[name];
-    return found->kind != VALUE_UNDEFINED || found->as.undefined != NULL ? found : NULL;
+                return is_value(&scope->entries[i].value) ? &scope->entries[i].value : NULL;
+    const bool hidden = scope->hidden != NULL && scope->hidden[name];
+    return !hidden && is_value(&scope->variables[name]) ? &scope->variables[name] : NULL;
 }

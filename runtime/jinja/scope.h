@@ -18,13 +18,19 @@ struct scope {
     } * entries;
     uint32_t n, capacity;
     struct value *variables; /* [n_names] of the outermost: kind UNDEFINED without a cause: none */
+    bool *hidden;            /* [n_names] of the outermost; NULL: none is */
     bool kept;               /* somebody holds on to it: it cannot be emptied and used again */
 };
 
 struct scope *scope_make_outermost(struct run *r, uint32_t n_names); /* NULL: raised */
-struct scope *scope_make(struct run *r, struct scope *parent);       /* NULL: raised */
+/* The same variables, none hidden: what a block sees, which is no part of the frame around it. */
+struct scope *scope_make_context(struct run *r, const struct scope *outermost);
+struct scope *scope_make(struct run *r, struct scope *parent); /* NULL: raised */
 /* Empty again, or a new one where somebody still holds on to the old. NULL: raised. */
 struct scope *scope_renew(struct run *r, struct scope *scope);
 void scope_keep(struct scope *scope); /* and all around it */
+/* In this scope the names have no value until they are set, whatever is around it. */
+struct name_list;
+bool scope_hide(struct run *r, struct scope *scope, const struct name_list *names);
 bool scope_set(struct run *r, struct scope *scope, uint32_t name, struct value value);
 const struct value *scope_find(const struct scope *scope, uint32_t name); /* NULL: none */
