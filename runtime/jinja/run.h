@@ -52,7 +52,7 @@ struct run {
     char *block;               /* rest of a block for small values */
     size_t block_left;
     int depth;
-    bool autoescape;      /* as the template has it here: filters make Markup */
+    bool autoescape;       /* as the template has it here: filters make Markup */
     uint32_t line, column; /* of the node that is being computed; 0: not known */
     const struct calendar_time *now;
     enum exception exception;
