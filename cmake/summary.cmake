@@ -19,6 +19,6 @@ message(STATUS "  sanitizers  ${sanitizers}")
 message(STATUS "  MPI         ${mpi}")
 message(STATUS "  CUDA        no: this version computes on CPUs")
 message(STATUS "  JSON ${JANSSON_VERSION}, PCRE2 ${PCRE2_VERSION}, utf8proc ${UTF8PROC_VERSION}, \
-xxHash ${XXHASH_VERSION}, YAML ${YAML_VERSION}, protobuf-c ${PROTOBUF_C_VERSION}")
+xxHash ${XXHASH_VERSION}, YAML ${YAML_VERSION}, libedit ${EDIT_VERSION}, protobuf-c ${PROTOBUF_C_VERSION}")
 message(STATUS "  Python      ${python}")
 message(STATUS "")

@@ -1,60 +1,38 @@
 /* phalanx demo: the model that ships, on two ranks, one streamed answer. */
 #include "base/error.h"
 #include "base/system.h"
+#include "launcher/chat_prompt.h"
 #include "launcher/commands.h"
 #include "launcher/generation.h"
 #include "launcher/model_path.h"
+#include "launcher/stream.h"
 #include "runtime/options.h"
-#include "runtime/text/encoder.h"
+#include "runtime/text/chat_template.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const char default_question[] = "What is tensor parallelism?";
 
-struct watch { /* of the one answer */
-    size_t written;
-    int64_t begin_ns, first_ns, last_ns;
-};
-
-static bool show(void *context, int index, const struct output *output)
+static bool ask(struct generation *g, struct session *session, const struct chat_prompt *prompt,
+                const char *question, struct error *err)
 {
-    struct watch *watch = context;
-    (void)index;
-    watch->last_ns = clock_now_ns();
-    if (watch->first_ns == 0)
-        watch->first_ns = watch->last_ns;
-    if (output->n_released > watch->written) {
-        fwrite(output->text.data + watch->written, 1, output->n_released - watch->written, stdout);
-        watch->written = output->n_released;
+    struct ids ids = {0};
+    struct stream stream = {.begin_ns = clock_now_ns()};
+    json_t *messages = json_pack("[{ss ss}]", "role", "user", "content", question);
+    bool good = messages != NULL || error_set(err, ERROR_INPUT, "the question is not UTF-8");
+    if (good && !chat_prompt_make(prompt, &session->intake, messages, &ids, err)) {
+        ids_release(&ids);
+        good = false;
     }
-    return fflush(stdout) == 0;
-}
-
-/* The demo model's chat template, for one question. */
-static bool ask(struct generation *g, struct session *session, const char *question,
-                struct error *err)
-{
-    struct bytes text = {0};
-    bytes_add_text(&text, "<|im_start|>user\n");
-    const struct text_range users = {text.len, text.len + strlen(question)};
-    bytes_printf(&text, "%s<|im_end|>\n<|im_start|>assistant\n", question);
-    struct watch watch = {.begin_ns = clock_now_ns()};
-    bool good = generation_add_text(g, session, text.data, &users, false, err);
-    if (good) {
-        printf("> %s\n", question);
-        good = generation_run(g, session, show, &watch, err);
-    }
-    bytes_release(&text);
-    if (!good)
+    json_decref(messages);
+    if (!good || !generation_add_prompt(g, session, question, &ids, false, err))
         return false;
-    const size_t n = g->output[0].tokens.n;
-    const double decode_s = (double)(watch.last_ns - watch.first_ns) * 1e-9;
-    printf("\n\n%zu tokens, first after %.0f ms", n,
-           (double)(watch.first_ns - watch.begin_ns) * 1e-6);
-    if (n > 1 && decode_s > 0)
-        printf(", then %.0f tokens/s", (double)(n - 1) / decode_s);
-    printf(" (%s)\n", session->about);
+    printf("> %s\n", question);
+    if (!generation_run(g, session, stream_show, &stream, err))
+        return false;
+    char speed[160];
+    stream_describe(speed, sizeof speed, &stream, g->output[0].tokens.n);
+    printf("\n\n%s (%s)\n", speed, session->about);
     return true;
 }
 
@@ -71,15 +49,21 @@ bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, s
         return false;
     struct session session = {.interrupt = interrupt};
     struct generation generation = {0};
-    bool good = session_open(&session, options, folder, interrupt, err) &&
+    struct chat_template *template = NULL;
+    struct chat_prompt prompt = {0};
+    bool good = chat_template_open(&template, folder, options->chat_template, err) &&
+                chat_prompt_init(&prompt, template, options, err) &&
+                session_open(&session, options, folder, interrupt, err) &&
                 generation_init(&generation, options, &session, err);
     if (good) {
         if (!options_is_given(options, "--temperature"))
             generation.params.temperature = 0; /* the same answer every time */
-        good = ask(&generation, &session,
+        good = ask(&generation, &session, &prompt,
                    options->prompt.n ? options->prompt.item[0] : default_question, err);
     }
     generation_release(&generation);
     session_close(&session);
+    json_decref(prompt.variables);
+    chat_template_close(template);
     return good;
 }

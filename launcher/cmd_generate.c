@@ -3,6 +3,7 @@
 #include "launcher/commands.h"
 #include "launcher/generation.h"
 #include "launcher/model_path.h"
+#include "launcher/stream.h"
 #include "proto/request_output.h"
 #include "runtime/options.h"
 
@@ -38,25 +39,13 @@ static bool add_prompts(struct generation *g, struct session *session,
         const char *text = options->prompt.item[i];
         if (strcmp(text, "-") == 0)
             text = input->data;
-        if (!generation_add_text(g, session, text, NULL, exact, err))
+        if (!generation_add_text(g, session, text, exact, err))
             return false;
     }
     for (int i = 0; i < options->prompt_ids.n; i++)
         if (!generation_add_ids(g, session, options->prompt_ids.item[i], exact, err))
             return false;
     return true;
-}
-
-/* Writes what was released since the last call; false when nobody reads any more. */
-static bool stream_text(void *context, int index, const struct output *output)
-{
-    size_t *written = context;
-    (void)index;
-    if (output->n_released == *written)
-        return true;
-    fwrite(output->text.data + *written, 1, output->n_released - *written, stdout);
-    *written = output->n_released;
-    return fflush(stdout) == 0;
 }
 
 static bool ignore_progress(void *context, int index, const struct output *output)
@@ -166,9 +155,9 @@ static bool run(const struct options *options, struct session *session, struct g
     if (!generation_init(g, options, session, err) || !add_prompts(g, session, options, input, err))
         return false;
     const bool streams = !options->json && g->n_prompts * g->n_choices == 1;
-    size_t written = 0;
+    struct stream stream = {0};
     const bool good =
-        generation_run(g, session, streams ? stream_text : ignore_progress, &written, err);
+        generation_run(g, session, streams ? stream_show : ignore_progress, &stream, err);
     if (streams)
         printf("\n");
     else if (good && options->json)

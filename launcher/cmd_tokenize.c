@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "launcher/text_lines.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/ids.h"
@@ -20,33 +21,19 @@ struct tool { /* what a line needs; kept from line to line */
     struct tokenizer *tokenizer;
     struct encoder *encoder;
     bool add_special_tokens;
-    struct bytes line, text;
+    struct bytes text;
     struct ids ids;
 };
 
-typedef bool tool_line_fn(struct tool *tool, FILE *out, struct error *err);
-
-/* False at the end of the input, or when the line is too long. */
-static bool read_line(FILE *in, struct bytes *line, struct error *err)
+static bool tokenize_line(void *context, const struct bytes *line, FILE *out, struct error *err)
 {
-    bytes_clear(line);
-    int c = getc_unlocked(in);
-    if (c == EOF)
-        return false;
-    for (; c != EOF && c != '\n'; c = getc_unlocked(in))
-        if (!bytes_add_char(line, (char)c))
-            return error_set(err, ERROR_INPUT, "longer than %d bytes", MAX_LINE_BYTES);
-    return true;
-}
-
-static bool tokenize_line(struct tool *tool, FILE *out, struct error *err)
-{
+    struct tool *tool = context;
     const struct encode_options options = {.add_special_tokens = tool->add_special_tokens};
-    struct json_cursor cursor = {.text = tool->line.data, .n_bytes = tool->line.len};
+    struct json_cursor cursor = {.text = line->data, .n_bytes = line->len};
     size_t n_bytes;
     bytes_clear(&tool->text);
     ids_clear(&tool->ids);
-    bytes_reserve(&tool->text, tool->line.len);
+    bytes_reserve(&tool->text, line->len);
     if (!json_cursor_string(&cursor, tool->text.data, &n_bytes, err))
         return false;
     if (json_cursor_peek(&cursor) != '\0')
@@ -59,12 +46,12 @@ static bool tokenize_line(struct tool *tool, FILE *out, struct error *err)
     return true;
 }
 
-static bool read_ids(struct tool *tool, struct error *err)
+static bool read_ids(struct tool *tool, const struct bytes *line, struct error *err)
 {
     static const struct json_limits limits = {MAX_LINE_BYTES, 1, MAX_IDS};
     const int32_t vocab = tokenizer_vocab(tool->tokenizer);
     json_t *list;
-    if (!json_parse(&list, tool->line.data ? tool->line.data : "", tool->line.len, &limits, err))
+    if (!json_parse(&list, line->data ? line->data : "", line->len, &limits, err))
         return false;
     bool ok = json_is_array(list) || error_set(err, ERROR_INPUT, "not a list of ids");
     for (size_t i = 0; ok && i < json_array_size(list); i++) {
@@ -79,48 +66,32 @@ static bool read_ids(struct tool *tool, struct error *err)
     return ok;
 }
 
-static bool detokenize_line(struct tool *tool, FILE *out, struct error *err)
+static bool detokenize_line(void *context, const struct bytes *line, FILE *out, struct error *err)
 {
+    struct tool *tool = context;
     bytes_clear(&tool->text);
     ids_clear(&tool->ids);
-    if (!read_ids(tool, err) ||
+    if (!read_ids(tool, line, err) ||
         !detokenizer_decode(tool->tokenizer, tool->ids.data, tool->ids.n, false, &tool->text))
         return false;
-    json_t *text = json_stringn(tool->text.data ? tool->text.data : "", tool->text.len);
-    json_dumpf(text, out, JSON_ENCODE_ANY);
-    json_decref(text);
-    fputc('\n', out);
+    text_lines_write(out, &tool->text);
     return true;
 }
 
-static bool run_lines(struct tool *tool, tool_line_fn *line, FILE *in, FILE *out, struct error *err)
-{
-    for (size_t n = 1; read_line(in, &tool->line, err); n++) {
-        if (!line(tool, out, err))
-            return error_in(err, "line %zu of the input", n);
-        if (fflush(out) != 0)
-            return error_errno(err, "writing the answer to line %zu", n);
-    }
-    if (err->kind != ERROR_NONE)
-        return error_in(err, "a line of the input");
-    return !ferror(in) || error_errno(err, "reading the input");
-}
-
-static bool run(const char *model_dir, bool add_special_tokens, tool_line_fn *line, FILE *in,
+static bool run(const char *model_dir, bool add_special_tokens, text_line_fn *answer, FILE *in,
                 FILE *out, struct error *err)
 {
-    struct tool tool = {.add_special_tokens = add_special_tokens, .line.max = MAX_LINE_BYTES};
+    struct tool tool = {.add_special_tokens = add_special_tokens};
     struct bytes path = {0};
     bytes_printf(&path, "%s/tokenizer.json", model_dir);
     bool ok = tokenizer_open(&tool.tokenizer, path.data, err);
     bytes_release(&path);
     if (ok) {
         tool.encoder = encoder_create(tool.tokenizer);
-        ok = run_lines(&tool, line, in, out, err);
+        ok = text_lines_run(in, out, MAX_LINE_BYTES, answer, &tool, err);
     }
     encoder_destroy(tool.encoder);
     tokenizer_close(tool.tokenizer);
-    bytes_release(&tool.line);
     bytes_release(&tool.text);
     ids_release(&tool.ids);
     return ok;

@@ -9,5 +9,6 @@ struct options;
 
 bool cmd_generate(const struct options *options, const volatile sig_atomic_t *interrupt,
                   struct error *err);
+bool cmd_chat(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
 bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
 bool cmd_doctor(const struct options *options, struct error *err);

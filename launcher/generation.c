@@ -51,7 +51,8 @@ static bool read_params(struct sampling_params *out, const struct options *optio
         {.name = "--max-tokens", .count = &out->max_tokens, .given_count = options->max_tokens},
     };
     *out = params_default();
-    out->max_tokens = (int32_t)options->max_tokens;
+    /* A chat answers until the model ends: what fits, unless somebody gave a number. */
+    out->max_tokens = options->command == COMMAND_CHAT ? INT32_MAX : (int32_t)options->max_tokens;
     out->min_tokens = (int32_t)options->min_tokens;
     out->frequency_penalty = (float)options->frequency_penalty;
     out->presence_penalty = (float)options->presence_penalty;
@@ -89,6 +90,8 @@ bool generation_init(struct generation *out, const struct options *options,
         return false;
     *out = (struct generation){
         .n_choices = (int)options->n,
+        .max_length =
+            options_is_given(options, "--max-tokens") ? 0 : (int32_t)options->factory.max_length,
         .rules = {.tokenizer = session->intake.tokenizer,
                   .stop = options->stop.item,
                   .n_stop = options->stop.n,
@@ -115,28 +118,30 @@ bool generation_init(struct generation *out, const struct options *options,
     return true;
 }
 
-static bool add_prompt(struct generation *g, const struct session *session, const char *text,
-                       struct ids *ids, bool exact, struct error *err)
+bool generation_add_prompt(struct generation *g, const struct session *session, const char *text,
+                           struct ids *take_ids, bool exact, struct error *err)
 {
     int32_t max_tokens = g->params.max_tokens;
-    if (!intake_fit(ids->n, session->max_model_len, exact, &max_tokens, err)) {
-        ids_release(ids);
+    if (g->max_length > 0)
+        max_tokens = (size_t)g->max_length > take_ids->n ? g->max_length - (int32_t)take_ids->n : 1;
+    if (!intake_fit(take_ids->n, session->max_model_len, exact, &max_tokens, err)) {
+        ids_release(take_ids);
         return false;
     }
     g->prompt = memory_resize(g->prompt, (size_t)g->n_prompts + 1, sizeof *g->prompt);
-    g->prompt[g->n_prompts++] = (struct generation_prompt){text, *ids, max_tokens};
+    g->prompt[g->n_prompts++] = (struct generation_prompt){text, *take_ids, max_tokens};
     return true;
 }
 
 bool generation_add_text(struct generation *g, struct session *session, const char *text,
-                         const struct text_range *users, bool exact_max_tokens, struct error *err)
+                         bool exact_max_tokens, struct error *err)
 {
     struct ids ids = {0};
-    if (!intake_text(&session->intake, text, strlen(text), users, &ids, err)) {
+    if (!intake_text(&session->intake, text, strlen(text), &ids, err)) {
         ids_release(&ids);
         return false;
     }
-    return add_prompt(g, session, text, &ids, exact_max_tokens, err);
+    return generation_add_prompt(g, session, text, &ids, exact_max_tokens, err);
 }
 
 bool generation_add_ids(struct generation *g, struct session *session, const char *text,
@@ -147,7 +152,7 @@ bool generation_add_ids(struct generation *g, struct session *session, const cha
         ids_release(&ids);
         return error_in(err, "--prompt-ids");
     }
-    return add_prompt(g, session, NULL, &ids, exact_max_tokens, err);
+    return generation_add_prompt(g, session, NULL, &ids, exact_max_tokens, err);
 }
 
 struct listener { /* of one choice */
@@ -197,6 +202,10 @@ bool generation_run(struct generation *g, struct session *session, generation_pr
     }
     good = (good && dispatch_run(session->dispatch, session->interrupt, err)) ||
            job_explain(&session->job, err);
+    if (!good) { /* what is in flight must not speak to listeners that are gone */
+        struct error ignored = {0};
+        dispatch_cancel_all(session->dispatch, &ignored);
+    }
     memory_free(listener);
     return good;
 }

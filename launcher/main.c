@@ -2,9 +2,11 @@
  * an error into one line and an exit code. */
 #include "base/error.h"
 #include "base/log.h"
+#include "launcher/cmd_render.h"
 #include "launcher/cmd_tokenize.h"
 #include "launcher/commands.h"
 #include "launcher/exit_code.h"
+#include "launcher/interrupt.h"
 #include "launcher/model_path.h"
 #include "runtime/options.h"
 
@@ -14,24 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Set by the first signal that asks for the end: the command ends its ranks and returns. The second
- * ends this process at once, and the ranks with it. */
-static volatile sig_atomic_t interrupt;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupt = 1;
-}
-
-/* For commands with ranks to end; the others may die of a signal as any program does. */
-static void catch_signals(void)
-{
-    const struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGHUP, &stop, NULL);
-}
+static const volatile sig_atomic_t *interrupt; /* NULL: signals do what they do */
 
 static void print_commands(FILE *out)
 {
@@ -57,14 +42,19 @@ static bool run(struct options *options, struct error *err)
 {
     switch (options->command) {
     case COMMAND_GENERATE:
-        catch_signals();
-        return cmd_generate(options, &interrupt, err);
+        interrupt = interrupt_catch();
+        return cmd_generate(options, interrupt, err);
+    case COMMAND_CHAT:
+        interrupt = interrupt_catch();
+        return cmd_chat(options, interrupt, err);
     case COMMAND_TOKENIZE:
     case COMMAND_DETOKENIZE:
         return run_text_tool(options, err);
+    case COMMAND_RENDER:
+        return cmd_render(options, stdin, stdout, err);
     case COMMAND_DEMO:
-        catch_signals();
-        return cmd_demo(options, &interrupt, err);
+        interrupt = interrupt_catch();
+        return cmd_demo(options, interrupt, err);
     case COMMAND_DOCTOR:
         return cmd_doctor(options, err);
     default:
@@ -74,7 +64,7 @@ static bool run(struct options *options, struct error *err)
 
 static int fail(const struct error *err)
 {
-    if (interrupt)
+    if (interrupt != NULL && *interrupt)
         _exit(EXIT_INTERRUPTED); /* the user knows why; exit() would wait for a reader of stdout */
     log_tell("phalanx", err->text);
     return exit_code_of(err);
@@ -93,6 +83,8 @@ static int run_command(enum command command, int argc, char **argv)
     struct error err = {0};
     struct options options;
     bool good = options_parse(&options, command, argc, argv, &err);
+    for (int i = 0; good && i < options.notes.n; i++)
+        log_tell("phalanx", options.notes.item[i]);
     if (good && options.help)
         options_print_help(stdout, command, options.help_all);
     else if (good)

@@ -17,13 +17,17 @@ struct error;
 
 enum command {
     COMMAND_GENERATE,
+    COMMAND_CHAT,
     COMMAND_TOKENIZE,
     COMMAND_DETOKENIZE,
+    COMMAND_RENDER,
     COMMAND_DEMO,
     COMMAND_DOCTOR,
     COMMAND_RANK, /* the executable phalanx-rank, started by the gateway */
     COMMAND_COUNT
 };
+
+enum { OPTIONS_MAX = 256 }; /* rows of the table */
 
 /* Several values of one option, in the order given. */
 struct option_list {
@@ -47,6 +51,12 @@ struct options {
     const char *kv_cache_dtype;
 
     struct option_list prompt, prompt_ids;
+    const char *system_prompt, *quick; /* quick: one question instead of a conversation */
+    bool stats;
+    const char *chat_template, *content_format; /* a file; auto, string or openai */
+    const char *template_variables;             /* a JSON object */
+    bool enable_thinking;                       /* of those variables, when given */
+    const char *now;                            /* for strftime_now() */
     const char *generation_config;
     bool json;
     int64_t n, max_tokens, min_tokens, logprobs, top_k, seed; /* seed -1: drawn and reported */
@@ -57,19 +67,33 @@ struct options {
 
     bool add_special_tokens; /* of tokenize */
 
+    struct { /* keys of LLaMA-Factory's files that are no options of ours */
+        const char *adapter_name_or_path, *template, *infer_backend, *finetuning_type;
+        bool do_sample, trust_remote_code, enforce_eager;
+        int64_t num_beams, max_length, max_lora_rank; /* max_length: with the prompt; 0: none */
+        double length_penalty, gpu_util;
+    } factory;
+
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
     bool help, help_all;
-    uint64_t given; /* bit i: option i of the table was set by the user */
+    struct option_list notes;         /* what a user should know about what was given */
+    uint64_t given[OPTIONS_MAX / 64]; /* bit i: option i of the table was set by the user */
     struct arena arena;
 };
 
-/* Fills `out` from the words after the command. Errors are ERROR_INPUT: an unknown option with
- * the nearest known one, a value that is no number or outside its range, a missing MODEL, a file
- * with a line number. --help skips what is missing. options_release() afterwards, also on failure.
+/* Fills `out` from the words after the command: options, MODEL, and for commands that take
+ * --config also the file as the first word (it ends in .yaml, .yml or .json), and key=value as in
+ * the file. Errors are ERROR_INPUT: an unknown option with the nearest known one, a value that is
+ * no number or outside its range, a missing MODEL, a file with a line number. --help skips what is
+ * missing. options_release() afterwards, also on failure.
  */
 bool options_parse(struct options *out, enum command command, int argc, char **argv,
                    struct error *err);
+/* "name" or "--name" of the section Sampling gets another value, as if it had been given. */
+bool options_change(struct options *options, const char *name, const char *text, struct error *err);
+/* Prints the options of that section with their values, one a line. */
+void options_print_sampling(FILE *out, const struct options *options);
 void options_release(struct options *options);
 /* The words `--name=value` that give phalanx-rank the same values: at most `max`; their number. */
 int options_for_rank(const struct options *options, struct arena *arena, char **word, int max);

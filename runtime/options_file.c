@@ -19,9 +19,9 @@ struct reader {
     struct options *out;
     const char *path;
     yaml_parser_t parser;
-    yaml_event_t event;  /* the last one read */
-    uint64_t from_file;  /* bit i: the file has set option i of the table */
-    bool model_was_here; /* a key for MODEL was read */
+    yaml_event_t event;          /* the last one read */
+    bool from_file[OPTIONS_MAX]; /* i: the file has set option i of the table */
+    bool model_was_here;         /* a key for MODEL was read */
 };
 
 static bool refuse(const struct reader *r, const char *what, struct error *err)
@@ -45,24 +45,6 @@ static bool next_is(struct reader *r, yaml_event_type_t type, const char *otherw
     return next_event(r, err) && (r->event.type == type || refuse(r, otherwise, err));
 }
 
-/* What only the command line can say has no key. */
-static const struct option *find_key(struct options *out, const char *key)
-{
-    char *name = arena_alloc(&out->arena, strlen(key) + 3, 1);
-    memcpy(name, "--", 2);
-    for (size_t i = 0; key[i] != '\0'; i++)
-        name[2 + i] = key[i] == '_' ? '-' : key[i];
-    const struct option *option = option_find(name, out->command);
-    for (int i = 0; option == NULL && i < n_options; i++)
-        if (option_table[i].key != NULL && strcmp(option_table[i].key, key) == 0 &&
-            option_belongs(&option_table[i], out->command))
-            option = &option_table[i];
-    if (option != NULL &&
-        (strcmp(option->name, "--config") == 0 || strcmp(option->name, "--help") == 0))
-        return NULL;
-    return option;
-}
-
 /* The text of the last event; `otherwise` says what is wanted when it is no text. */
 static bool read_text(const struct reader *r, const char **text, const char *otherwise,
                       struct error *err)
@@ -83,16 +65,19 @@ static bool read_value(const struct reader *r, const struct option *option, bool
         return false;
     snprintf(where, sizeof where, "%s:%zu: %s", r->path, r->event.start_mark.line + 1,
              option->name + 2);
-    return !wanted || option_set(r->out, option, where, text, err);
+    if (!wanted || (r->event.data.scalar.plain_implicit && option_is_null(text)))
+        return true;
+    option_mark_given(r->out, option);
+    return option_set(r->out, option, where, text, err);
 }
 
 static bool read_option(struct reader *r, const struct option *option, struct error *err)
 {
-    const uint64_t bit = (uint64_t)1 << (option - option_table);
-    if (r->from_file & bit)
+    bool *was_here = &r->from_file[option - option_table];
+    if (*was_here)
         return refuse(r, "this option is in the file twice", err);
-    const bool wanted = (r->out->given & bit) == 0; /* else the command line wins */
-    r->from_file |= bit;
+    const bool wanted = !option_is_given(r->out, option); /* else the command line wins */
+    *was_here = true;
     if (!next_event(r, err))
         return false;
     if (option->kind != OPTION_LIST || r->event.type != YAML_SEQUENCE_START_EVENT)
@@ -122,12 +107,14 @@ static bool read_pair(struct reader *r, struct error *err)
     const char *key;
     if (!read_text(r, &key, "a key must be a name", err))
         return false;
-    if (strcmp(key, "model") == 0 || strcmp(key, "model_name_or_path") == 0)
+    if (option_is_model_key(key))
         return read_model(r, err);
-    const struct option *option = find_key(r->out, key);
-    if (option == NULL)
-        return error_set(err, ERROR_INPUT, "%s:%zu: unknown key %s; see --help=all", r->path,
-                         r->event.start_mark.line + 1, key);
+    const struct option *option = option_find_key(key, r->out->command);
+    if (option == NULL) {
+        char where[300];
+        snprintf(where, sizeof where, "%s:%zu", r->path, r->event.start_mark.line + 1);
+        return option_unknown_key(where, key, r->out->command, err);
+    }
     return read_option(r, option, err);
 }
 
@@ -158,7 +145,6 @@ bool options_read_file(struct options *out, const char *path, struct error *err)
     if (good) {
         yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, n_bytes);
         good = read_stream(&reader, err);
-        out->given |= reader.from_file;
         yaml_event_delete(&reader.event);
         yaml_parser_delete(&reader.parser);
     }

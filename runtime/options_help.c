@@ -5,8 +5,10 @@
 
 static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_GENERATE] = "phalanx generate MODEL -p TEXT [options]",
+    [COMMAND_CHAT] = "phalanx chat MODEL [options]   or   phalanx chat FILE.yaml [key=value …]",
     [COMMAND_TOKENIZE] = "phalanx tokenize MODEL < texts.jsonl",
     [COMMAND_DETOKENIZE] = "phalanx detokenize MODEL < ids.jsonl",
+    [COMMAND_RENDER] = "phalanx render MODEL|FILE.jinja [options] < chats.jsonl",
     [COMMAND_DEMO] = "phalanx demo [options]",
     [COMMAND_DOCTOR] = "phalanx doctor",
     [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
@@ -50,12 +52,13 @@ void options_print_help(FILE *out, enum command command, bool all)
 
 void options_print_markdown(FILE *out)
 {
-    fprintf(out, "# Options\n\nMade by `phalanx --help=markdown` from runtime/options_table.c; a "
-                 "test compares the two.\n\nEvery option but --config and --help can "
-                 "stand in a YAML file (`--config FILE`) under its name without the\ndashes. The "
-                 "command line wins over the file, the file over the default. Sizes take k, m, g "
-                 "(thousands) and K, M, G "
-                 "(1024).\n");
+    fprintf(out,
+            "# Options\n\nMade by `phalanx --help=markdown` from runtime/options_table.c; a "
+            "test compares the two.\n\nEvery option but --config and --help can stand in a YAML "
+            "file (`--config FILE`, or the file as the first word)\nunder its name without the "
+            "dashes, or under LLaMA-Factory's name, which stands below with a colon. The command "
+            "line\n(options and `key=value`) wins over the file, the file over the default. Sizes "
+            "take k, m, g (thousands) and K, M, G (1024).\n");
     const char *section = "";
     for (int i = 0; i < n_options; i++) {
         const struct option *option = &option_table[i];
@@ -68,6 +71,8 @@ void options_print_markdown(FILE *out)
         fprintf(out, "| `%s`", option->name);
         if (option->alias != NULL)
             fprintf(out, " `%s`", option->alias);
+        if (option->key != NULL)
+            fprintf(out, " `%s:`", option->key);
         fprintf(out, " | ");
         for (const char *c = option->choices ? option->choices : option->value; c && *c; c++)
             fprintf(out, *c == '|' ? ", " : "%c", *c);

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+struct bytes;
+
 enum option_kind {
     OPTION_FLAG,   /* bool; --name, or --no-name */
     OPTION_INT,    /* int64_t in [min, max]; takes k, K, m, M, g, G (k = 1000, K = 1024) */
@@ -29,13 +31,33 @@ struct option {
 extern const struct option option_table[];
 extern const int n_options;
 
+bool option_is_given(const struct options *options, const struct option *option);
+void option_mark_given(struct options *options, const struct option *option);
+
 /* Sets one value from text. `where` names the option for messages: "--seed", "f.yaml:3: seed". */
 bool option_set(struct options *out, const struct option *option, const char *where,
                 const char *text, struct error *err);
+/* `text` lives as long as the options. */
+void option_list_add(struct options *out, struct option_list *list, const char *text);
+/* The value as a text that option_set() takes; items of a list with commas between. */
+void option_print(struct bytes *out, const struct options *options, const struct option *option);
 bool option_belongs(const struct option *option, enum command command);
 const struct option *option_find(const char *name, enum command command); /* NULL: none */
+/* As above, by the name that files use: without dashes, `_` and `-` alike, or its other key. */
+const struct option *option_find_key(const char *key, enum command command);
 /* The option of this command whose spelling is nearest, or NULL when none is near. */
 const struct option *option_nearest(const char *name, enum command command);
+/* Always false: `where` has the unknown `key`; names the nearest one. */
+bool option_unknown_key(const char *where, const char *key, enum command command,
+                        struct error *err);
+/* Whether a plain YAML value is null, and so leaves an option alone. */
+bool option_is_null(const char *text);
+/* "model" and LLaMA-Factory's "model_name_or_path": MODEL, which is no row of the table. */
+bool option_is_model_key(const char *key);
 
 /* Reads `key: value` pairs of a YAML file; what the command line gave stays. options_file.c */
 bool options_read_file(struct options *out, const char *path, struct error *err);
+
+/* What LLaMA-Factory's keys mean here: sets the options behind them, refuses what is not there, and
+ * adds to `notes`. Called once, when all is read. options_factory.c */
+bool options_apply_factory(struct options *options, struct error *err);

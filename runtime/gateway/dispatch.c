@@ -115,10 +115,12 @@ bool dispatch_run(struct dispatch *dispatch, const volatile sig_atomic_t *interr
                 (got && !give_event(dispatch, &event, err)))
                 return false;
         }
+        if (!link_flush(dispatch->link, &all_sent, err)) /* also what cancels the last one */
+            return false;
+        if (dispatch->entries == NULL)
+            return true;
         if (*interrupt)
             return error_set(err, ERROR_LIMIT, "interrupted");
-        if (dispatch->entries == NULL || !link_flush(dispatch->link, &all_sent, err))
-            return dispatch->entries == NULL;
         struct pollfd wait = {.fd = link_fd(dispatch->link),
                               .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
         /* A signal between the test above and poll() is seen when the time is over. */
@@ -126,4 +128,18 @@ bool dispatch_run(struct dispatch *dispatch, const volatile sig_atomic_t *interr
             return error_errno(err, "waiting for the engine");
     }
     return true;
+}
+
+bool dispatch_cancel_all(struct dispatch *dispatch, struct error *err)
+{
+    bool good = true;
+    struct entry *entry, *next;
+    HASH_ITER(hh, dispatch->entries, entry, next)
+    {
+        const struct link_command cancel = {.kind = LINK_CANCEL, .cancel_id = entry->id};
+        good = good && link_send_command(dispatch->link, &cancel, err);
+        remove_entry(dispatch, entry);
+    }
+    bool all_sent; /* the rest goes with the next request */
+    return good && link_flush(dispatch->link, &all_sent, err);
 }

@@ -31,3 +31,7 @@ bool dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
  * engine is gone, or the error that it sent; *interrupt not 0 ends it with ERROR_LIMIT. */
 bool dispatch_run(struct dispatch *dispatch, const volatile sig_atomic_t *interrupt,
                   struct error *err);
+
+/* Cancels all that is in flight; nothing more is reported of it. After dispatch_run() was
+ * interrupted the link goes on with other requests. */
+bool dispatch_cancel_all(struct dispatch *dispatch, struct error *err);

@@ -1,6 +1,7 @@
 #include "runtime/gateway/intake.h"
 
 #include "base/error.h"
+#include "runtime/jinja/jinja.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
 
@@ -28,17 +29,29 @@ void intake_close(struct intake *intake)
     *intake = (struct intake){0};
 }
 
-bool intake_text(struct intake *intake, const char *text, size_t n_bytes,
-                 const struct text_range *users, struct ids *out, struct error *err)
+static bool encode(struct intake *intake, const char *text, size_t n_bytes,
+                   const struct encode_options *options, struct ids *out, struct error *err)
 {
-    const struct encode_options options = {.add_special_tokens = true,
-                                           .special_as_text = users == NULL,
-                                           .plain = users,
-                                           .n_plain = users != NULL};
     ids_clear(out);
-    if (!encoder_encode(intake->encoder, text, n_bytes, &options, out, err))
+    if (!encoder_encode(intake->encoder, text, n_bytes, options, out, err))
         return error_in(err, "prompt");
     return out->n > 0 || error_set(err, ERROR_INPUT, "prompt: no tokens; give some text");
+}
+
+bool intake_text(struct intake *intake, const char *text, size_t n_bytes, struct ids *out,
+                 struct error *err)
+{
+    static const struct encode_options options = {.add_special_tokens = true,
+                                                  .special_as_text = true};
+    return encode(intake, text, n_bytes, &options, out, err);
+}
+
+bool intake_chat(struct intake *intake, const struct jinja_output *prompt, struct ids *out,
+                 struct error *err)
+{
+    const struct encode_options options = {.plain = prompt->users, .n_plain = prompt->n_users};
+    const char *text = prompt->text.len > 0 ? prompt->text.data : "";
+    return encode(intake, text, prompt->text.len, &options, out, err);
 }
 
 bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err)

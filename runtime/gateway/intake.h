@@ -9,7 +9,7 @@
 
 struct encoder;
 struct error;
-struct text_range; /* base/utf8.h */
+struct jinja_output;
 struct tokenizer;
 
 struct intake {
@@ -21,11 +21,14 @@ struct intake {
 bool intake_open(struct intake *out, const char *model_folder, struct error *err);
 void intake_close(struct intake *intake);
 
-/* Text with the special tokens that the tokenizer puts around it. What spells a special token means
- * the token only in text that we wrote ourselves, such as a chat template: `users` is the part
- * that users wrote, where it is text; NULL: all of it. ERROR_INPUT also for no tokens at all. */
-bool intake_text(struct intake *intake, const char *text, size_t n_bytes,
-                 const struct text_range *users, struct ids *out, struct error *err);
+/* A user's text, with the special tokens that the tokenizer puts around one. What spells a special
+ * token in it is text. ERROR_INPUT also for no tokens at all. */
+bool intake_text(struct intake *intake, const char *text, size_t n_bytes, struct ids *out,
+                 struct error *err);
+/* What a chat template made: it has its special tokens already, and what spells one in the parts
+ * that came from users is text. */
+bool intake_chat(struct intake *intake, const struct jinja_output *prompt, struct ids *out,
+                 struct error *err);
 
 /* "1,2,3" or "[1, 2, 3]"; every id in [0, vocab). */
 bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err);

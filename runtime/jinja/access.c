@@ -83,7 +83,7 @@ bool run_raise_undefined(struct run *r, struct value undefined)
 static bool is_one_of(const char *names, const struct string *name)
 {
     for (const char *at = names; *at != '\0';) {
-        const size_t n = strcspn(at, " ");
+        const size_t n = (size_t)(strchrnul(at, ' ') - at);
         if (n == name->n_bytes && memcmp(at, name->data, n) == 0)
             return true;
         at += n + (at[n] == ' ');
@@ -184,7 +184,9 @@ bool value_attribute(struct run *r, struct value v, const struct string *name, s
     if (found)
         return true;
     if (v.kind == VALUE_DICT) {
-        const struct value *item = dict_find_text(v.as.dict, name->data, name->n_bytes);
+        const struct value *item;
+        if (!dict_find(r, v.as.dict, value_string(name), &item))
+            return false;
         if (item != NULL) {
             *out = *item;
             return true;

@@ -271,11 +271,11 @@ static struct node *attribute(struct parser *p, struct node *owner)
     return parser_finish(p, node);
 }
 
-/* One part of a slice: parts[i], if there is one before the next ":", "," or "]". */
+/* One part of a slice: parts[i], if there is one. */
 static bool slice_part(struct parser *p, struct node *slice, int i)
 {
     const enum token_kind kind = p->current.kind;
-    if (kind == TOKEN_COLON || kind == TOKEN_RIGHT_BRACKET || kind == TOKEN_COMMA)
+    if (kind == TOKEN_RIGHT_BRACKET || kind == TOKEN_COMMA || (kind == TOKEN_COLON && i < 2))
         return true;
     slice->parts[i] = parse_expression(p);
     return slice->parts[i] != NULL;

@@ -120,13 +120,14 @@ void added_tokens_split(const struct added_matcher *m, const char *text, size_t 
         at = end;
         if (token->single_word && touches_word(text, n_bytes, begin, end))
             continue;
-        if (token->lstrip)
-            begin = spaces_before(text, begin, done);
+        if (token->lstrip) /* the token before may have taken more than these spaces */
+            begin = begin < done ? done : spaces_before(text, begin, done);
         if (token->rstrip)
             end = spaces_behind(text, end, n_bytes);
         if (done < begin)
             add_piece(out, done, begin, -1);
-        add_piece(out, begin, end, token->id);
+        if (begin < end)
+            add_piece(out, begin, end, token->id);
         done = end;
     }
     if (done < n_bytes)

@@ -45,7 +45,8 @@ struct added_tokens {           /* all zero has none */
     struct arena arena;
 };
 
-/* Reads the array "added_tokens", and names the tokens in the vocabulary for decoding. Release also
+/* Reads the array "added_tokens", and names the tokens in the vocabulary for decoding: as they are
+ * spelled, or as their pattern. Release also
  * after a failure. ERROR_INPUT for ids out of range, ids and texts that come twice or contradict
  * the vocabulary. */
 bool added_tokens_parse(struct added_tokens *added, struct vocabulary *vocabulary,

@@ -55,7 +55,6 @@ static bool check_id(struct vocabulary *v, struct added_token *token, struct err
                          token->text, (int)(n_other < 40 ? n_other : 40), other);
     if (known < 0)
         vocabulary_name(v, token->id, token->text, token->n_bytes);
-    v->tokens[token->id].special = token->special;
     return true;
 }
 
@@ -118,6 +117,21 @@ static bool parse_all(struct added_tokens *added, struct vocabulary *vocabulary,
     return ok;
 }
 
+/* A token that is found in normalized text is shown so too, as the reference does it; and as a
+ * special token it is left out only if some special token is spelled like that. */
+static void name_tokens(const struct added_tokens *added, struct vocabulary *v)
+{
+    for (size_t i = 0; i < added->n; i++) {
+        const struct added_token *token = &added->tokens[i];
+        const struct added_token *spelled =
+            added_tokens_find(added, token->pattern, token->n_pattern);
+        if (token->pattern != token->text)
+            vocabulary_name(v, token->id, token->pattern, token->n_pattern);
+        v->tokens[token->id].special = token->special;
+        v->tokens[token->id].skipped = spelled != NULL && spelled->special;
+    }
+}
+
 bool added_tokens_parse(struct added_tokens *added, struct vocabulary *vocabulary,
                         const struct normalizer *normalizer, const json_t *list, struct error *err)
 {
@@ -142,6 +156,7 @@ bool added_tokens_parse(struct added_tokens *added, struct vocabulary *vocabular
         if (by_text(&added->by_text[i - 1], &added->by_text[i]) == 0)
             return error_set(err, ERROR_INPUT, "\"added_tokens\" has \"%.40s\" twice",
                              added->by_text[i]->text);
+    name_tokens(added, vocabulary);
     matcher_init(&added->as_is, added, false);
     matcher_init(&added->normalized, added, true);
     return true;

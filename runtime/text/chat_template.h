@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "runtime/jinja/jinja.h"
+#include "runtime/text/chat_messages.h" /* enum content_format */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -27,6 +28,12 @@ bool chat_template_open(struct chat_template **out, const char *model_folder, co
                         struct error *err);
 void chat_template_close(struct chat_template *t); /* NULL is fine */
 bool chat_template_exists(const struct chat_template *t);
+/* The form of contents that the template for such a request takes. Found out by rendering one of
+ * two parts, and one that is a text. */
+enum content_format chat_template_format(const struct chat_template *t, bool has_tools);
+/* "auto" (or NULL): as above; "string", "openai": what vLLM calls the forms. */
+enum content_format chat_template_format_named(const struct chat_template *t, bool has_tools,
+                                               const char *name);
 
 struct chat_request {        /* JSON is borrowed; NULL is absent */
     const json_t *messages;  /* array of objects */
@@ -39,8 +46,8 @@ struct chat_request {        /* JSON is borrowed; NULL is absent */
 };
 
 /* The text has begin-of-text where the template writes it: encode it without special tokens added,
- * and with out->users as plain text. ERROR_INPUT: what jinja_render() refuses, both flags at once,
- * a last message that the template changed, no template. Release `out` with
+ * and with out->users as plain text. ERROR_INPUT: what jinja_render() refuses (also its budgets),
+ * both flags at once, a last message that the template changed, no template. Release `out` with
  * jinja_output_release() also after a failure. */
 bool chat_template_render(const struct chat_template *t, const struct chat_request *request,
                           struct jinja_output *out, struct error *err);

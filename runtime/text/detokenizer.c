@@ -14,7 +14,7 @@ bool detokenizer_add(struct detokenizer *d, int32_t id, struct bytes *out)
 {
     size_t n_bytes;
     const char *token = tokenizer_token(d->tokenizer, id, &n_bytes);
-    if (token == NULL || (d->skip_special_tokens && tokenizer_is_special(d->tokenizer, id)))
+    if (token == NULL || (d->skip_special_tokens && tokenizer_is_skipped(d->tokenizer, id)))
         return true;
     return decode_stream_add(&d->stream, token, n_bytes, out);
 }

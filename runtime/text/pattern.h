@@ -4,6 +4,9 @@
  * same way is taken as it is, what has another spelling is translated, and anything else is
  * ERROR_UNSUPPORTED: a pattern that means something slightly different gives wrong ids in silence.
  *
+ * Exact for every character: \w, \d, \s, \p{L} and the other categories, \p{Han}, [:punct:]. Not
+ * for the newest ones (after Unicode 14): other scripts, [:alpha:], [:alnum:], [:lower:].
+ *
  * Source: Oniguruma doc/RE (6.9), pcre2pattern(3).
  */
 #pragma once

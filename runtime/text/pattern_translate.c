@@ -6,11 +6,14 @@
 
 #include <string.h>
 
-/* \w: UTS 18 annex C. PCRE2 means letters, numbers and '_', and its newer versions something else
- * again. */
-static const char word_class[] =
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
-    "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}\\x{200c}\\x{200d}";
+/* \w as Oniguruma's tables have it: what UTS 18 says without the two joiners, and outside of a
+ * class six numbers of Latin-1 too. PCRE2 means letters, numbers and '_', and its newer versions
+ * something else again. */
+#define WORD_IN_CLASS                                      \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}" \
+    "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define WORD     "[" WORD_IN_CLASS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}]"
+#define NOT_WORD "[^" WORD_IN_CLASS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}]"
 
 struct translation {
     const char *regex;
@@ -41,10 +44,30 @@ static bool translate_unicode_escape(struct translation *t, struct error *err)
     return true;
 }
 
+/* \p{L}, \p{Lu} and so on are the same. A longer name is a script, which in PCRE2 would be all
+ * characters that are used with it, unless one says "sc:". */
+static bool translate_property(struct translation *t, struct error *err)
+{
+    const char *name = t->regex + t->at + 2;
+    const size_t negated = *name == '{' && name[1] == '^';
+    const size_t n_name = *name == '{' ? strcspn(name + 1 + negated, "}") : 0;
+    if (n_name == 0 || name[1 + negated + n_name] != '}')
+        return refuse(t, "a property without {}", err);
+    name += 1 + negated;
+    for (size_t i = 0; i < n_name; i++)
+        if ((name[i] < 'a' || name[i] > 'z') && (name[i] < 'A' || name[i] > 'Z') && name[i] != '_')
+            return refuse(t, "a property that is not supported", err);
+    const bool script = n_name > 2 && !(n_name == 3 && memcmp(name, "Any", n_name) == 0);
+    bytes_printf(t->out, "\\%c{%s%s%.*s}", t->regex[t->at + 1], negated ? "^" : "",
+                 script ? "sc:" : "", (int)n_name, name);
+    t->at += 2 + 1 + negated + n_name + 1;
+    return true;
+}
+
 static bool translate_escape(struct translation *t, struct error *err)
 {
-    static const char same[] = "dDsSpPxntrfae0"; /* and, outside of classes: */
-    static const char same_outside[] = "bBAzZ123456789";
+    static const char same[] = "dDsSxntrfae0"; /* and, outside of classes: */
+    static const char same_outside[] = "AzZ123456789";
     const char kind = t->regex[t->at + 1];
     const bool letter = (kind >= 'a' && kind <= 'z') || (kind >= 'A' && kind <= 'Z') ||
                         (kind >= '0' && kind <= '9');
@@ -56,13 +79,24 @@ static bool translate_escape(struct translation *t, struct error *err)
     }
     switch (kind) {
     case 'w':
-        bytes_printf(t->out, t->in_class ? "%s" : "[%s]", word_class);
+        bytes_add_text(t->out, t->in_class ? WORD_IN_CLASS : WORD);
         break;
     case 'W':
         if (t->in_class)
             return refuse(t, "\\W in a class is not supported", err);
-        bytes_printf(t->out, "[^%s]", word_class);
+        bytes_add_text(t->out, NOT_WORD);
         break;
+    case 'b':
+    case 'B':
+        if (t->in_class)
+            return refuse(t, "\\b in a class is not supported", err);
+        bytes_add_text(t->out, kind == 'b'
+                                   ? "(?:(?<=" WORD ")(?!" WORD ")|(?<!" WORD ")(?=" WORD "))"
+                                   : "(?:(?<=" WORD ")(?=" WORD ")|(?<!" WORD ")(?!" WORD "))");
+        break;
+    case 'p':
+    case 'P':
+        return translate_property(t, err);
     case 'h': /* a hexadecimal digit in Ruby */
         bytes_add_text(t->out, t->in_class ? "0-9a-fA-F" : "[0-9a-fA-F]");
         break;
@@ -99,16 +133,42 @@ static bool translate_group(struct translation *t, struct error *err)
     return true;
 }
 
+/* With the marks that are letters since Unicode 16. */
+#define ALPHABETIC                                                                          \
+    "\\p{Alphabetic}\\x{363}-\\x{36f}\\x{c04}\\x{f82}\\x{f83}\\x{1dd3}-\\x{1de6}\\x{11080}" \
+    "\\x{11081}"
+
+/* [:alpha:] within a class, by its properties in Oniguruma. */
+static bool translate_posix_class(struct translation *t, struct error *err)
+{
+    static const char *const classes[][2] = {
+        {"[:alnum:]", ALPHABETIC "\\p{Nd}"},
+        {"[:alpha:]", ALPHABETIC},
+        {"[:blank:]", "\\t\\p{Zs}"},
+        {"[:cntrl:]", "\\p{Cc}"},
+        {"[:digit:]", "\\p{Nd}"},
+        {"[:lower:]", "\\p{Lowercase}\\x{10fc}\\x{a7f2}-\\x{a7f4}\\x{ab69}"},
+        {"[:punct:]", "\\p{P}\\p{S}"},
+        {"[:space:]", "\\s"},
+        {"[:upper:]", "\\p{Uppercase}"},
+        {"[:word:]", WORD_IN_CLASS},
+        {"[:xdigit:]", "0-9a-fA-F"},
+    };
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strncmp(t->regex + t->at, classes[i][0], strlen(classes[i][0])) == 0) {
+            bytes_add_text(t->out, classes[i][1]);
+            t->at += strlen(classes[i][0]);
+            return true;
+        }
+    }
+    return refuse(t, "a named class that is not supported", err);
+}
+
 static bool translate_in_class(struct translation *t, struct error *err)
 {
     const char *here = t->regex + t->at;
-    if (*here == '[' && here[1] == ':') {
-        const char *end = strstr(here, ":]");
-        if (end == NULL)
-            return refuse(t, "a class that does not end", err);
-        copy(t, (size_t)(end + 2 - here));
-        return true;
-    }
+    if (*here == '[' && here[1] == ':')
+        return translate_posix_class(t, err);
     if (*here == '[')
         return refuse(t, "a class in a class is not supported", err);
     if (*here == '&' && here[1] == '&')

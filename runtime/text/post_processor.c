@@ -9,7 +9,16 @@
 struct reader {
     struct post_processor *out;
     int32_t vocab;
+    bool in_pieces; /* a template has put tokens around the text */
 };
+
+/* To the reference each token of a template is a text of its own, and what comes behind puts its
+ * tokens around every one of them. No file in use does so. */
+static bool check_whole(const struct reader *r, struct error *err)
+{
+    return !r->in_pieces ||
+           error_set(err, ERROR_UNSUPPORTED, "not supported behind a TemplateProcessing");
+}
 
 /* The ids of a special token of the template, to the end of `to`. */
 static bool add_special(struct reader *r, const json_t *special_tokens, const char *name,
@@ -49,6 +58,8 @@ static bool parse_template(void *context, const json_t *value, struct error *err
     struct reader *r = context;
     const json_t *single = json_object_get(value, "single");
     const json_t *special_tokens = json_object_get(value, "special_tokens");
+    if (!check_whole(r, err))
+        return false;
     if (!json_is_array(single))
         return error_set(err, ERROR_INPUT, "\"single\" is no array");
     struct ids before = {0}, after = {0};
@@ -67,6 +78,7 @@ static bool parse_template(void *context, const json_t *value, struct error *err
     }
     if (ok && n_texts != 1)
         ok = error_set(err, ERROR_INPUT, "\"single\" has the text %d times, want once", n_texts);
+    r->in_pieces = before.n + after.n > 0;
     if (ok)
         put_around(r->out, &before, &after);
     ids_release(&before);
@@ -92,8 +104,8 @@ static bool parse_pair(void *context, const json_t *value, struct error *err)
 {
     struct reader *r = context;
     struct ids before = {0}, after = {0};
-    const bool ok =
-        get_token(r, value, "cls", &before, err) && get_token(r, value, "sep", &after, err);
+    const bool ok = check_whole(r, err) && get_token(r, value, "cls", &before, err) &&
+                    get_token(r, value, "sep", &after, err);
     if (ok)
         put_around(r->out, &before, &after);
     ids_release(&before);
@@ -118,7 +130,7 @@ bool post_processor_parse(struct post_processor *p, const json_t *value, int32_t
         {NULL, NULL},
     };
     *p = (struct post_processor){0};
-    struct reader reader = {p, vocab};
+    struct reader reader = {.out = p, .vocab = vocab};
     return stage_parse(&reader, value, types, "processors", err);
 }
 

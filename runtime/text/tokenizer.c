@@ -101,6 +101,11 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
     return id >= 0 && id < t->vocabulary.n_ids && t->vocabulary.tokens[id].special;
 }
 
+bool tokenizer_is_skipped(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocabulary.n_ids && t->vocabulary.tokens[id].skipped;
+}
+
 bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out)
 {
     size_t n_bytes;

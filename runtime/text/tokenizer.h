@@ -29,12 +29,16 @@ int32_t tokenizer_vocab(const struct tokenizer *t);
 /* The id of a token as the file spells it, added tokens first; -1 when there is none. */
 int32_t tokenizer_find(const struct tokenizer *t, const char *token, size_t n_bytes);
 
-/* As the file spells it (in the byte alphabet for byte-level models), with its length in *n_bytes.
+/* As the file spells it (in the byte alphabet for byte-level models; an added token with the flag
+ * "normalized" in its normalized form), with its length in *n_bytes.
  * Not NUL-terminated; lives as long as the tokenizer. NULL for an unused id. */
 const char *tokenizer_token(const struct tokenizer *t, int32_t id, size_t *n_bytes);
 
 /* Special tokens steer the model; detokenizers may leave them out. False for unknown ids. */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
+
+/* What a detokenizer leaves out then: special tokens, but for some whose name is normalized. */
+bool tokenizer_is_skipped(const struct tokenizer *t, int32_t id);
 
 /* Appends the bytes that a token stands for in running text: they may be part of a character.
  * Nothing for an unused id. False: over the maximum of `out`. */

@@ -26,10 +26,10 @@ struct vocabulary { /* all zero is empty */
     } * slots;
     size_t n_slots; /* a power of two, at most two thirds of them used */
     struct vocabulary_token {
-        uint32_t record; /* 0: unused */
-        bool special;
-    } * tokens;    /* [n_ids] */
-    int32_t n_ids; /* one more than the largest */
+        uint32_t record;       /* 0: unused */
+        bool special, skipped; /* skipped: not shown when special tokens are not */
+    } * tokens;                /* [n_ids] */
+    int32_t n_ids;             /* one more than the largest */
     /* A record is its id, the length of its text, and the text: what a look needs lies together.
      * It is named by where it begins; the first byte is no record's. */
     char *records;
@@ -63,6 +63,6 @@ bool vocabulary_is(const struct vocabulary *v, int32_t id, const char *text, siz
 const char *vocabulary_text(const struct vocabulary *v, int32_t id, size_t *n_bytes);
 /* The ids of "<0x00>" to "<0xFF>", which stand for bytes without a token; -1: none. */
 void vocabulary_byte_ids(const struct vocabulary *v, int32_t ids[256]);
-/* Gives a free id in [0, VOCABULARY_MAX_IDS) a text for decoding, without putting it in the table.
- */
+/* Gives an id in [0, VOCABULARY_MAX_IDS) a text for decoding, another one if it had one, without
+ * putting it in the table. */
 void vocabulary_name(struct vocabulary *v, int32_t id, const char *text, size_t n_bytes);

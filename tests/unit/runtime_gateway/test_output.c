@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "runtime/gateway/intake.h"
 #include "runtime/gateway/output.h"
+#include "runtime/jinja/jinja.h"
 #include "runtime/text/encoder.h"
 #include "tests/files.h"
 #include "tests/test.h"
@@ -186,11 +187,15 @@ static bool ends_with_special(struct intake *intake, const struct text_range *us
 {
     struct ids ids = {0};
     struct error err = {0};
-    CHECK(intake_text(intake, "d<end>", 6, users, &ids, &err));
+    struct jinja_output prompt = {.users = (struct text_range *)users, .n_users = users != NULL};
+    bytes_add_text(&prompt.text, "d<end>");
+    CHECK(users != NULL ? intake_chat(intake, &prompt, &ids, &err)
+                        : intake_text(intake, "d<end>", 6, &ids, &err));
     const bool special = ids.n == 2 && ids.data[0] == D && ids.data[1] == END;
     for (size_t i = 0; !special && i < ids.n; i++)
         CHECK(ids.data[i] != END);
     ids_release(&ids);
+    bytes_release(&prompt.text);
     return special;
 }
 

@@ -55,6 +55,24 @@ TEST(a_large_dict_finds_every_key_and_no_other)
     arena_release(&r.arena);
 }
 
+TEST(keys_that_collide_cost_steps)
+{
+    struct run r = start_run();
+    struct dict *dict = dict_make(&r);
+    for (int64_t i = 0; dict->n < 200; i++) { /* keys that all begin at the first slot */
+        uint64_t hash;
+        CHECK(value_hash(&r, value_int(i), &hash));
+        if (hash % 4096 == 0)
+            CHECK(dict_set(&r, dict, value_int(i), value_none()));
+    }
+    CHECK(r.n_steps > 200 * 180 / 2);
+    const struct value *found;
+    r.n_steps = 0;
+    CHECK(dict_find(&r, dict, dict->items[199].key, &found) && found != NULL);
+    CHECK(r.n_steps > 180);
+    arena_release(&r.arena);
+}
+
 TEST(texts_are_found_by_their_bytes_in_small_and_large_dicts)
 {
     struct run r = start_run();

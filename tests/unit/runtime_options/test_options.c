@@ -128,7 +128,10 @@ TEST(a_file_gives_what_the_command_line_does_not)
 
 TEST(mistakes_in_a_file_are_named_with_their_line)
 {
-    file_says("model: dir\nmax_tokns: 7\n", "", ":2: unknown key max_tokns");
+    file_says("model: dir\nmax_tokns: 7\n", "",
+              ":2: unknown key max_tokns (did you mean max_tokens?)");
+    file_says("zzz: 7\n", "", ":1: unknown key zzz; see --help=all");
+    file_says("infer_backnd: vllm\n", "", "did you mean infer_backend?");
     file_says("model: dir\n\nmax_tokens: many\n", "", ":3: max-tokens: 'many' is no whole number");
     file_says("model: dir\nseed: [1, 2]\n", "", ":2: seed: want one value");
     file_says("- a\n- b\n", "", "want `key: value` lines");
@@ -143,6 +146,90 @@ TEST(mistakes_in_a_file_are_named_with_their_line)
     file_says("stop: &a [b]\nprompt: *a\n", "", ":2: prompt: want one value");
     file_says("help: true\n", "", "unknown key help");
     file_says("config: f.yaml\n", "", "unknown key config");
+}
+
+TEST(the_first_word_can_be_the_file_and_pairs_are_lines_of_it)
+{
+    const struct folder folder = folder_make();
+    static const char text[] = "model_name_or_path: x\nmax_new_tokens: 7\nseed: 5\ntop_k: 3\n"
+                               "stop: ~\ntop_p: \"0.5\"\n";
+    const struct file_path path = folder_write(&folder, "f.yml", text, sizeof text - 1);
+    char line[512];
+    struct options options;
+    struct error err;
+    snprintf(line, sizeof line, "%s model_name_or_path=a=b temperature=0.5 top-k=9 seed=null",
+             path.text);
+    CHECK(parse(&options, COMMAND_CHAT, line, &err));
+    CHECK_STR(options.config, path.text);
+    CHECK_STR(options.model, "a=b");
+    CHECK_EQ(options.max_tokens, 7);
+    CHECK_EQ(options.top_k, 9);
+    CHECK_EQ(options.seed, -1); /* null on the command line: the file does not count */
+    CHECK(options.temperature == 0.5 && options.top_p == 0.5);
+    CHECK(options_is_given(&options, "--max-tokens") && !options_is_given(&options, "--stop"));
+    options_release(&options);
+
+    CHECK(parse(&options, COMMAND_CHAT, "./a=b", &err)); /* a path is no pair */
+    CHECK_STR(options.model, "./a=b");
+    options_release(&options);
+    refuses(COMMAND_CHAT, "dir f.yaml", "does not know what to do with 'f.yaml'");
+    refuses(COMMAND_CHAT, "dir tempertaure=1", "did you mean temperature?");
+    refuses(COMMAND_CHAT, "dir config=f", "unknown key config");
+    refuses(COMMAND_TOKENIZE, "dir seed=1", "does not know what to do with 'seed=1'");
+    folder_remove(&folder);
+}
+
+TEST(the_keys_of_llama_factory_mean_what_they_can_mean)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_CHAT,
+                "dir do_sample=false temperature=0.9 infer_backend=vllm trust_remote_code=true "
+                "template=llama3 infer_dtype=float16 vllm_maxlen=4096 num_beams=1",
+                &err));
+    CHECK(options.temperature == 0 && options_is_given(&options, "--temperature"));
+    CHECK_STR(options.dtype, "float16");
+    CHECK_EQ(options.max_model_len, 4096);
+    CHECK_STR(options.factory.template, "llama3");
+    CHECK_EQ(options.notes.n, 2);
+    options_release(&options);
+    CHECK(parse(&options, COMMAND_CHAT, "dir do_sample=true temperature=0.9", &err));
+    CHECK(options.temperature == 0.9);
+    CHECK_EQ(options.notes.n, 0);
+    options_release(&options);
+    refuses(COMMAND_CHAT, "dir adapter_name_or_path=a,b", "there is no LoRA yet");
+    refuses(COMMAND_CHAT, "dir num_beams=2", "there is no beam search");
+    refuses(COMMAND_CHAT, "dir infer_backend=mlx", "none of huggingface|vllm");
+}
+
+TEST(sampling_can_change_later_and_nothing_else)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_CHAT, "dir", &err));
+    CHECK(options_change(&options, "temperature", "0.25", &err));
+    CHECK(options_change(&options, "max_new_tokens", "8", &err));
+    CHECK(options.temperature == 0.25 && options_is_given(&options, "--temperature"));
+    CHECK_EQ(options.max_tokens, 8);
+    static const char *const wrong[][3] = {{"temperature", "3", "outside"},
+                                           {"threads", "1", "only what is about sampling"},
+                                           {"tempereture", "1", "did you mean temperature?"},
+                                           {"config", "f", "unknown key config"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        err = (struct error){0};
+        CHECK(!options_change(&options, wrong[i][0], wrong[i][1], &err));
+        CHECK(strstr(err.text, wrong[i][2]) != NULL);
+    }
+    char *text;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    options_print_sampling(out, &options);
+    fclose(out);
+    CHECK(strstr(text, "temperature = 0.25\n") != NULL);
+    CHECK(strstr(text, "top-p = 1 (default)\n") != NULL);
+    CHECK(strstr(text, "threads") == NULL);
+    free(text);
+    options_release(&options);
 }
 
 /* Each would take minutes or gigabytes if it were read as a tree, or copied for each item. */

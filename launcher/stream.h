@@ -1,0 +1,20 @@
+/* launcher/stream.h: an answer on standard output as it comes, and how fast it came. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct output;
+
+struct stream {          /* of one answer; all zero, but for begin_ns where the speed is wanted */
+    bool for_a_terminal; /* control characters of the answer do nothing there */
+    size_t written;
+    int64_t begin_ns, first_ns, last_ns; /* of clock_now_ns(): asked, first token, last token */
+};
+
+/* A generation_progress_fn over a struct stream: writes what was released since the last call;
+ * false when nobody reads any more. */
+bool stream_show(void *context, int index, const struct output *output);
+
+/* "12 tokens, first after 31 ms, then 480 tokens/s" */
+void stream_describe(char *out, size_t n_bytes, const struct stream *stream, size_t n_tokens);
