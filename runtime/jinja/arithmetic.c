@@ -257,9 +257,16 @@ static bool repeat_text(struct run *r, const struct string *s, size_t times, str
     struct builder b;
     builder_init(&b, r);
     b.safe = s->safe;
-    bool ok = builder_reserve(&b, n_bytes) && run_step(r, times / TEXT_BYTES_PER_STEP);
-    for (size_t i = 0; ok && i < times; i++)
-        ok = builder_add_string(&b, s);
+    bool ok = builder_reserve(&b, n_bytes);
+    if (s->n_marks > 0) { /* copy by copy, since every one has its marks */
+        ok = ok && run_step(r, times);
+        for (size_t i = 0; ok && i < times; i++)
+            ok = builder_add_string(&b, s);
+        return ok && builder_end(&b, out);
+    }
+    ok = ok && (n_bytes == 0 || builder_add_string(&b, s));
+    while (ok && b.n < n_bytes) /* twice as much each time; the room is there, nothing moves */
+        ok = builder_add(&b, b.data, b.n < n_bytes - b.n ? b.n : n_bytes - b.n, false);
     return ok && builder_end(&b, out);
 }
 

@@ -13,7 +13,7 @@
 /* What a rendering may use beyond what it was given. A conversation of a thousand messages takes
  * about a hundred steps a message. Ten million steps would take a second. */
 enum {
-    BASE_STEPS = 1 << 20,
+    BASE_STEPS = 1 << 19,
     STEPS_PER_BYTE = 4, /* of the variables: a filter may look at every character */
     BASE_MEMORY_BYTES = 64 << 20,
     MEMORY_PER_BYTE = 32,

@@ -3,7 +3,7 @@
 #include "runtime/jinja/value.h"
 
 /* What looks at long texts without making one takes a step of the budget for so many bytes. */
-enum { TEXT_BYTES_PER_STEP = 256 };
+enum { TEXT_BYTES_PER_STEP = 32 };
 
 /* A string that grows. The bytes are in the arena of the rendering. All functions: false after
  * the budget was used up. */
