@@ -218,7 +218,9 @@ struct node *parser_finish(struct parser *p, struct node *node)
     if (node->height <= AST_MAX_HEIGHT)
         return node;
     const struct token at = {.line = node->line, .column = node->column};
-    parser_fail(p, &at, "nested more than %d deep", AST_MAX_HEIGHT);
+    parser_fail(p, &at,
+                "nested more than %d deep, where chains of operators, filters and elif count",
+                AST_MAX_HEIGHT);
     return NULL;
 }
 

@@ -93,10 +93,19 @@ bool parse_body_until(struct parser *p, const char *word, struct node_list *out)
 
 /* ---- parse_statement.c, parse_macro.c ----------------------------------------------------------
  * One function for each tag. `at` is its name, and the current token is behind it. */
-typedef struct node *parse_tag(struct parser *p, const struct token *at);
-parse_tag parse_autoescape, parse_block, parse_break, parse_call_block, parse_filter_block,
-    parse_for, parse_from, parse_generation, parse_if, parse_include, parse_macro, parse_set,
-    parse_with;
+struct node *parse_autoescape(struct parser *p, const struct token *at);
+struct node *parse_block(struct parser *p, const struct token *at);
+struct node *parse_break(struct parser *p, const struct token *at);
+struct node *parse_call_block(struct parser *p, const struct token *at);
+struct node *parse_filter_block(struct parser *p, const struct token *at);
+struct node *parse_for(struct parser *p, const struct token *at);
+struct node *parse_from(struct parser *p, const struct token *at);
+struct node *parse_generation(struct parser *p, const struct token *at);
+struct node *parse_if(struct parser *p, const struct token *at);
+struct node *parse_include(struct parser *p, const struct token *at);
+struct node *parse_macro(struct parser *p, const struct token *at);
+struct node *parse_set(struct parser *p, const struct token *at);
+struct node *parse_with(struct parser *p, const struct token *at);
 bool parse_name(struct parser *p, struct token *out); /* one that can be assigned to */
 
 /* ---- parse_check.c

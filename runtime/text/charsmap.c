@@ -120,13 +120,14 @@ void charsmap_release(struct charsmap *map)
     *map = (struct charsmap){0};
 }
 
-/* The reference moves its place in the old text by what it believes to have replaced, and a text of
- * more or fewer characters moves it too little. Nothing but "the begin of the text" depends on it,
- * and that only until the place has left the begin. */
+/* Where the new text stands in the old one, as the reference counts: in characters, one for one as
+ * far as both go. What was left out before there is any new text is not counted, so all that
+ * follows seems to begin earlier. Only "the begin of the text" depends on it, and that only until
+ * the place has left the begin. */
 struct begin {
     size_t place, n_chars; /* in characters of the old text */
     size_t n_bytes;        /* of the new one */
-    bool open;
+    bool open, has_text;
 };
 
 static size_t count_chars(const char *text, size_t n_bytes)
@@ -137,30 +138,24 @@ static size_t count_chars(const char *text, size_t n_bytes)
     return n;
 }
 
-/* One new character of n_bytes; `change` is the reference's. */
-static void begin_move(struct begin *b, size_t n_bytes, long change)
+static void begin_replace(struct begin *b, const char *old, size_t n_old_bytes, const char *new,
+                          size_t n_new_bytes)
 {
     if (!b->open)
         return;
-    const size_t from = change > 0 && b->place > 0 ? b->place - 1 : b->place;
-    b->open = from < b->n_chars;
-    b->n_bytes += b->open ? n_bytes : 0;
-    if (change <= 0)
-        b->place += 1 + (size_t)-change;
-}
-
-static void begin_replace(struct begin *b, const char *old, size_t n_old, const char *new)
-{
-    if (!b->open)
-        return;
-    const size_t n_new = strlen(new);
-    const long change = (long)count_chars(new, n_new) - (long)count_chars(old, n_old);
-    for (size_t at = 0; at < n_new;) {
+    const size_t n_old = count_chars(old, n_old_bytes);
+    size_t i = 0;
+    for (size_t at = 0; b->open && at < n_new_bytes; i++) {
         const size_t from = at;
-        const long i = (long)count_chars(new, from);
         utf8_read(new, &at);
-        begin_move(b, at - from, from == 0 ? change : i);
+        const bool added = i >= n_old; /* counts as the one before */
+        b->open = (added && b->place > 0 ? b->place - 1 : b->place) < b->n_chars;
+        b->n_bytes += b->open ? at - from : 0;
+        b->place += !added;
+        b->has_text = true;
     }
+    if (i < n_old && b->has_text)
+        b->place += n_old - i;
 }
 
 /* One cluster; false: it stays as it is. */
@@ -169,7 +164,7 @@ static bool map_cluster(const struct charsmap *map, const char *text, size_t n_b
 {
     int32_t found = n_bytes <= MAX_CLUSTER_BYTES ? find(map, text, n_bytes) : -1;
     if (found >= 0) {
-        begin_replace(begin, text, n_bytes, map->texts + found);
+        begin_replace(begin, text, n_bytes, map->texts + found, strlen(map->texts + found));
         bytes_add_text(out, map->texts + found);
         return true;
     }
@@ -180,10 +175,11 @@ static bool map_cluster(const struct charsmap *map, const char *text, size_t n_b
         found = find(map, text + from, at - from);
         changed = changed || found >= 0;
         if (found >= 0) {
-            begin_replace(begin, text + from, at - from, map->texts + found);
+            begin_replace(begin, text + from, at - from, map->texts + found,
+                          strlen(map->texts + found));
             bytes_add_text(out, map->texts + found);
         } else {
-            begin_move(begin, at - from, 0);
+            begin_replace(begin, text + from, at - from, text + from, at - from);
             bytes_add(out, text + from, at - from);
         }
     }
@@ -201,7 +197,7 @@ bool charsmap_run(const struct charsmap *map, const char *text, size_t n_bytes, 
         const bool alone = c < 0x80 && c != '\r' && at + 1 < n_bytes &&
                            (unsigned char)text[at + 1] < 0x80; /* nothing joins it */
         if (alone && map->ascii[c] < 0) {
-            begin_move(&begin, 1, 0);
+            begin_replace(&begin, text + at, 1, text + at, 1);
             bytes_add_char(out, (char)c);
             at++;
             continue;

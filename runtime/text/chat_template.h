@@ -46,8 +46,8 @@ struct chat_request {        /* JSON is borrowed; NULL is absent */
 };
 
 /* The text has begin-of-text where the template writes it: encode it without special tokens added,
- * and with out->users as plain text. ERROR_INPUT: what jinja_render() refuses (also its budgets),
- * both flags at once, a last message that the template changed, no template. Release `out` with
- * jinja_output_release() also after a failure. */
+ * and with out->users as plain text. ERROR_INPUT: what jinja_render() refuses (also when a budget
+ * is used up), both flags at once, a last message that the template changed, no template. Release
+ * `out` with jinja_output_release() also after a failure. */
 bool chat_template_render(const struct chat_template *t, const struct chat_request *request,
                           struct jinja_output *out, struct error *err);

@@ -7,6 +7,7 @@ SPECIAL = ["<s>", "</s>", "<unk>", "[CLS]", "[SEP]", "<|x|>", "<|x|><|y|>", "<pa
 ADDED = ["ab", "é", "e\u0301", " a", "the ", "Straße", "日本", "\n", "don't", MARK, MARK + MARK, "ABC", "a b", "ﬁ", "12"]
 REGEXES = [r"\s+", r"\d{1,3}", r"\p{L}+", r"[^\s\p{L}\p{N}]+", r" ?\p{L}+| ?\p{N}+|\s+(?!\S)|\s+", r"a|b", r"(?=[A-Z])",
            r"\p{P}", r"[0-9]", r"b*", r"(?i:'s|'t|'re)", r" {2,}", r"^ +", r" +$", r"\w+", r"[^\w\s]", r".", r"\n", r"\s"]
+EMPTY = [r"(?=[A-Z])", r"b*"]
 STRINGS = [" ", "a", "  ", MARK, "ab", "'", "é", "\n", "the", "."]
 BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
 
@@ -17,6 +18,12 @@ def flag(random):
 
 def pattern(random):
     return {"Regex": random.choice(REGEXES)} if flag(random) else {"String": random.choice(STRINGS)}
+
+
+def solid_pattern(random):
+    """One that matches no empty text: when a normalizer replaces that, the library loses count, and panics later."""
+    return {"Regex": random.choice([regex for regex in REGEXES if regex not in EMPTY])} if flag(random) else {
+        "String": random.choice(STRINGS)}
 
 
 def random_charsmap(random):
@@ -33,7 +40,7 @@ NORMALIZERS = {
     "StripAccents": lambda r: {}, "Nmt": lambda r: {}, "ByteLevel": lambda r: {},
     "Strip": lambda r: {"strip_left": flag(r), "strip_right": flag(r)},
     "Prepend": lambda r: {"prepend": r.choice([MARK, " ", "x", "ab"])},
-    "Replace": lambda r: {"pattern": pattern(r), "content": r.choice(["", " ", MARK, "b", "xyz"])},
+    "Replace": lambda r: {"pattern": solid_pattern(r), "content": r.choice(["", " ", MARK, "b", "xyz"])},
     "BertNormalizer": lambda r: {"clean_text": flag(r), "handle_chinese_chars": flag(r), "lowercase": flag(r),
                                  "strip_accents": r.choice([None, True, False])},
     "Precompiled": lambda r: {"precompiled_charsmap": random_charsmap(r)},
