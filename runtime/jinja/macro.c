@@ -57,7 +57,8 @@ struct binding { /* of one call */
     bool has_caller; /* a parameter of this name was filled by keyword */
 };
 
-/* A parameter that nothing was given for. Defaults see the parameters before them. */
+/* A parameter that nothing was given for. Defaults see what was given, and the parameters before
+ * them. */
 static bool set_default(struct binding *b, uint32_t i)
 {
     struct value v;
@@ -77,19 +78,27 @@ static bool bind_parameters(struct binding *b)
         const struct string *name = b->macro->parameter_names[i];
         const bool by_place = (int)i < b->args->n_positional;
         const int keyword = by_place ? -1 : find_keyword(b->args, name);
-        bool good;
+        struct value v = {.kind = VALUE_UNDEFINED}; /* hides what has this name outside */
         b->has_caller = b->has_caller || string_is(name, "caller");
         if (by_place)
-            good = scope_set(&b->r->run, b->scope, b->macro->parameters[i], b->args->positional[i]);
+            v = b->args->positional[i];
         else if (keyword >= 0) {
             b->used[keyword] = true;
-            good = scope_set(&b->r->run, b->scope, b->macro->parameters[i],
-                             b->args->keywords[keyword].value);
-        } else
-            good = set_default(b, i);
-        if (!good)
+            v = b->args->keywords[keyword].value;
+        }
+        if (!scope_set(&b->r->run, b->scope, b->macro->parameters[i], v))
             return false;
     }
+    return true;
+}
+
+/* Last, when the arguments are known to fit. */
+static bool bind_defaults(struct binding *b)
+{
+    for (uint32_t i = 0; i < b->macro->n_parameters; i++)
+        if ((int)i >= b->args->n_positional &&
+            find_keyword(b->args, b->macro->parameter_names[i]) < 0 && !set_default(b, i))
+            return false;
     return true;
 }
 
@@ -169,7 +178,7 @@ static bool macro_call(struct run *run, struct object *self, const struct argume
     r->scope = b.scope;
     r->run.autoescape = m->autoescape;
     const bool good = scope_hide(run, b.scope, m->macro->hides) && bind_parameters(&b) &&
-                      bind_caller(&b) && bind_keywords(&b) && bind_rest(&b) &&
+                      bind_caller(&b) && bind_keywords(&b) && bind_rest(&b) && bind_defaults(&b) &&
                       render_to_text(r, &m->macro->body, b.scope, out) == FLOW_NEXT;
     r->scope = before;
     r->run.autoescape = autoescape;
