@@ -16,7 +16,8 @@ Not compared, because the reference's own result is an accident:
   - texts with addresses of objects, and the names of Python's types of functions;
   - what has no counterpart by design: whole numbers beyond 64 bits (ours says NotSupported), work
     beyond the budgets (LimitExceeded) or deeper than 200 (RecursionError), bytes, `lipsum`,
-    `random`, surrogates, pop() and clear() of lists (refused here, as in jinja2 3.1.5);
+    `random`, `self`, surrogates, format_map() in loops and blocks (the reference counts an argument
+    of its own), `super`, filters that give a block no text, {% autoescape %} by a variable, pop() and clear() of lists (refused here, as in jinja2 3.1.5);
   - two recorded unit tests whose variables were recorded after the template had changed them.
 Each of these is counted.
 """
