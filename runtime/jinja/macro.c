@@ -54,51 +54,56 @@ struct binding { /* of one call */
     const struct arguments *args;
     struct scope *scope;
     bool *used;      /* [n_keywords] */
+    bool *missing;   /* [n_parameters] nothing was given for it */
     bool has_caller; /* a parameter of this name was filled by keyword */
 };
 
-/* A parameter that nothing was given for. Defaults see what was given, and the parameters before
- * them. */
-static bool set_default(struct binding *b, uint32_t i)
+static bool set_parameter(struct binding *b, uint32_t i, struct value v)
 {
-    struct value v;
-    if (b->macro->defaults[i] != NULL) {
-        if (!eval(b->r, b->macro->defaults[i], &v))
-            return false;
-    } else if (!eval_undefined(b->r, &v, "parameter '%.*s' was not provided",
-                               (int)b->macro->parameter_names[i]->n_bytes,
-                               b->macro->parameter_names[i]->data))
-        return false;
     return scope_set(&b->r->run, b->scope, b->macro->parameters[i], v);
 }
 
+/* What was given. A parameter without a value hides what its name means around the macro. */
 static bool bind_parameters(struct binding *b)
 {
     for (uint32_t i = 0; i < b->macro->n_parameters; i++) {
         const struct string *name = b->macro->parameter_names[i];
-        const bool by_place = (int)i < b->args->n_positional;
-        const int keyword = by_place ? -1 : find_keyword(b->args, name);
-        struct value v = {.kind = VALUE_UNDEFINED}; /* hides what has this name outside */
+        struct value v;
         b->has_caller = b->has_caller || string_is(name, "caller");
-        if (by_place)
+        if ((int)i < b->args->n_positional)
             v = b->args->positional[i];
-        else if (keyword >= 0) {
-            b->used[keyword] = true;
-            v = b->args->keywords[keyword].value;
+        else {
+            const int keyword = find_keyword(b->args, name);
+            b->missing[i] = keyword < 0;
+            if (keyword >= 0) {
+                b->used[keyword] = true;
+                v = b->args->keywords[keyword].value;
+            } else if (!value_make_undefined(&b->r->run, (struct value){.kind = VALUE_UNDEFINED},
+                                             value_string(name), &v))
+                return false;
         }
-        if (!scope_set(&b->r->run, b->scope, b->macro->parameters[i], v))
+        if (!set_parameter(b, i, v))
             return false;
     }
     return true;
 }
 
-/* Last, when the arguments are known to fit. */
-static bool bind_defaults(struct binding *b)
+/* After all arguments found their places. Defaults see the parameters before them. */
+static bool set_defaults(struct binding *b)
 {
-    for (uint32_t i = 0; i < b->macro->n_parameters; i++)
-        if ((int)i >= b->args->n_positional &&
-            find_keyword(b->args, b->macro->parameter_names[i]) < 0 && !set_default(b, i))
+    for (uint32_t i = 0; i < b->macro->n_parameters; i++) {
+        const struct string *name = b->macro->parameter_names[i];
+        const struct node *value = b->macro->defaults[i];
+        struct value v;
+        if (!b->missing[i])
+            continue;
+        if (value != NULL ? !eval(b->r, value, &v)
+                          : !eval_undefined(b->r, &v, "parameter '%.*s' was not provided",
+                                            (int)name->n_bytes, name->data))
             return false;
+        if (!set_parameter(b, i, v))
+            return false;
+    }
     return true;
 }
 
@@ -172,13 +177,14 @@ static bool macro_call(struct run *run, struct object *self, const struct argume
                         .macro = m->macro,
                         .args = args,
                         .scope = scope_make(run, m->around),
-                        .used = run_alloc(run, (size_t)args->n_keywords + 1, sizeof(bool))};
-    if (b.scope == NULL || b.used == NULL)
+                        .used = run_alloc(run, (size_t)args->n_keywords + 1, sizeof(bool)),
+                        .missing = run_alloc(run, m->macro->n_parameters + 1, sizeof(bool))};
+    if (b.scope == NULL || b.used == NULL || b.missing == NULL)
         return false;
     r->scope = b.scope;
     r->run.autoescape = m->autoescape;
     const bool good = scope_hide(run, b.scope, m->macro->hides) && bind_parameters(&b) &&
-                      bind_caller(&b) && bind_keywords(&b) && bind_rest(&b) && bind_defaults(&b) &&
+                      bind_caller(&b) && bind_keywords(&b) && bind_rest(&b) && set_defaults(&b) &&
                       render_to_text(r, &m->macro->body, b.scope, out) == FLOW_NEXT;
     r->scope = before;
     r->run.autoescape = autoescape;

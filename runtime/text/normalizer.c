@@ -26,16 +26,33 @@ static size_t chars_of_bytes(const char *text, size_t n_bytes)
     return n;
 }
 
+/* The begin is as many characters as it has when it is normalized alone; but a mark that follows
+ * may have moved between them. */
+static size_t first_of_form(enum normal_form form, const char *alone, size_t n_alone,
+                            const char *all, size_t n_all)
+{
+    if (form == NORMAL_FORM_C || form == NORMAL_FORM_KC)
+        return bytes_of_chars(all, n_all, chars_of_bytes(alone, n_alone));
+    size_t n = 0;
+    for (size_t at = 0; at < n_alone && at < n_all; n = at) {
+        utf8_read(alone, &at);
+        if (at > n_all || memcmp(alone + n, all + n, at - n) != 0)
+            break;
+    }
+    return n;
+}
+
 static bool run_form(enum normal_form form, struct normal_form_work *work, const char *text,
                      size_t n_bytes, size_t *n_first, struct bytes *out)
 {
-    if (*n_first > 0) { /* as many characters as the begin has when it is normalized alone */
-        const bool changed = normal_form_run(form, work, text, *n_first, out);
-        *n_first = changed ? chars_of_bytes(out->data, out->len) : chars_of_bytes(text, *n_first);
-        bytes_clear(out);
-    }
+    struct bytes alone = {0};
+    if (*n_first > 0 && !normal_form_run(form, work, text, *n_first, &alone))
+        bytes_add(&alone, text, *n_first);
     const bool changed = normal_form_run(form, work, text, n_bytes, out);
-    *n_first = bytes_of_chars(changed ? out->data : text, changed ? out->len : n_bytes, *n_first);
+    if (*n_first > 0)
+        *n_first = first_of_form(form, alone.data, alone.len, changed ? out->data : text,
+                                 changed ? out->len : n_bytes);
+    bytes_release(&alone);
     return changed;
 }
 

@@ -216,3 +216,36 @@ def tokenizer(random, number):
             "post_processor": post_processor(random, model),
             "decoder": chain(random, DECODERS, "decoders", 5, random.choice([None, musts[2], musts[2]])),
             "model": model}
+
+
+def single_stages():
+    """(key of the file, a stage, what stands around a character) for all that look at characters one by one."""
+    names = ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel"]
+    bert = {"clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False}
+    normalizers = [{"type": name} for name in names] + [{"type": "Strip", "strip_left": True, "strip_right": True}]
+    normalizers += [{"type": "BertNormalizer", **bert, flag: True} for flag in bert]
+    # one character for all that begin with the same byte: shows where clusters end
+    lead_bytes = {bytes([byte]): "Y" for byte in range(0xC2, 0xF5)}
+    clusters = {"type": "Precompiled", "precompiled_charsmap": charsmap({**lead_bytes, b"a": "X"})}
+    splits = [{"type": "Whitespace"}, {"type": "BertPreTokenizer"}, {"type": "UnicodeScripts"},
+              {"type": "Digits", "individual_digits": True}]
+    splits += [{"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+               for regex in (r"\w", r"[^\w\s]", r"\p{L}", r"\p{N}", r"\p{P}", r"\p{S}", r"\p{M}", r"\p{Han}", r"\s", r"\b")]
+    for stage in normalizers:
+        yield "normalizer", stage, "*"
+    for around in ("a*b", "*\u0300", "\u0915\u094d*\u0300", "\u0915*\u0924\u0300"):
+        yield "normalizer", clusters, around
+    for stage in splits:
+        yield "pre_tokenizer", stage, "a*b"
+
+
+def byte_tokenizer(normalizer=None, pre_tokenizer=None):
+    visible = [byte for byte in range(256) if 0x20 < byte < 0x7F or byte > 0xA0 and byte != 0xAD]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    vocab = {chr(byte): byte for byte in visible} | {chr(0x100 + i): byte for i, byte in enumerate(hidden)}
+    words = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}
+    stages = [words] if pre_tokenizer is None else [pre_tokenizer, words]
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": normalizer,
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": stages}, "post_processor": None, "decoder": None,
+            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                      "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "vocab": vocab, "merges": []}}

@@ -2,12 +2,12 @@
 """Compares `phalanx tokenize` and `phalanx detokenize` with Hugging Face's library on nasty texts.
 
 Usage: tokenizer.py [--phalanx PROGRAM] [--real FOLDER] [--texts N] [--synthetic N] [--texts-each N] [--seed N]
-                    [--only NUMBER] [--keep FOLDER] [--code-points]
+                    [--only NUMBER] [--keep FOLDER] [--stages]
 
 Needs the package `tokenizers` (0.23.2 was used), so it is no part of CI. Two parts:
   real       every folder of --real that has a tokenizer.json: --texts random texts, and as many lists of ids
   synthetic  --synthetic small tokenizers with random settings (synthetic.py), --texts-each of both for each
---code-points adds every character of Unicode alone to the texts of each tokenizer. --only runs one synthetic
+--stages asks every normalizer and pre-tokenizer alone for every character of Unicode. --only runs one synthetic
 tokenizer, --keep writes those that differ into a folder. Texts on which the library fails (a word without a token, a
 panic) are left out and counted. Prints exact/total for each, and the first differences; exits 1 on any difference.
 """
@@ -120,18 +120,14 @@ def make_ids(rng, library, n):
     return [[one for one in ids if library.id_to_token(one) is not None] for ids in lists]
 
 
-def make_texts(rng, library, n, code_points):
+def make_texts(rng, library, n):
     tokens = [token.content for token in library.get_added_tokens_decoder().values()]
     tokens += rng.sample(sorted(library.get_vocab()), min(50, library.get_vocab_size()))
-    made = [texts.text(rng, tokens) for _ in range(n)]
-    if code_points:
-        made += [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-    return made
+    return [texts.text(rng, tokens) for _ in range(n)]
 
 
 def run_one(options, rng, name, folder, library, n):
-    counts = compare(options.phalanx, folder, library, make_texts(rng, library, n, options.code_points),
-                     make_ids(rng, library, n))
+    counts = compare(options.phalanx, folder, library, make_texts(rng, library, n), make_ids(rng, library, n))
     exact = all(count.exact == count.total for count in counts)
     if not exact or not name.startswith("synthetic"):
         print(f"{name}: ids {counts[0]}, without special tokens {counts[1]}, decoded {counts[2]}", flush=True)
@@ -192,6 +188,25 @@ def run_synthetic(options):
     return n_exact == n_run
 
 
+def run_stages(options):
+    """The ids are the bytes of the words, and each word begins with a space: so all of the work of a stage shows."""
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    all_exact = True
+    with tempfile.TemporaryDirectory() as temporary:
+        for key, stage, around in synthetic.single_stages():
+            made = synthetic.byte_tokenizer(**{key: stage})
+            written = json.dumps(made)
+            library = tokenizers.Tokenizer.from_str(written)
+            (pathlib.Path(temporary) / "tokenizer.json").write_text(written)
+            counts = compare(options.phalanx, temporary, library, [around.replace("*", one) for one in every], [])
+            exact = counts[0].exact == counts[0].total
+            print(f"{json.dumps(stage)} in {around!r}: {counts[0]}", flush=True)
+            for difference in counts[0].shown:
+                print(difference)
+            all_exact = all_exact and exact
+    return all_exact
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phalanx", default=str(ROOT / "build/release/phalanx"))
@@ -202,10 +217,12 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int)
     parser.add_argument("--keep", type=pathlib.Path)
-    parser.add_argument("--code-points", action="store_true")
+    parser.add_argument("--stages", action="store_true")
     options = parser.parse_args()
     print(f"tokenizers {tokenizers.__version__}, seed {options.seed}")
     exact = options.synthetic == 0 or run_synthetic(options)
+    if options.stages:
+        exact = run_stages(options) and exact
     if options.texts > 0 and options.only is None:
         exact = run_real(options) and exact
     return 0 if exact else 1

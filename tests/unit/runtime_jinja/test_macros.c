@@ -26,6 +26,14 @@ TEST(what_a_macro_does_not_take_is_refused)
                 "This is most likely a bug.");
 }
 
+TEST(defaults_come_after_all_arguments_found_their_places)
+{
+    check_fails("{% macro m(a=1 % (1, 2)) %}{% endmacro %}{{ m(x=2) }}", NULL,
+                "TypeError: macro 'm' takes no keyword argument 'x'");
+    check_text("{% set b = 9 %}{% macro m(a=b, b=2) %}[{{ a }}{{ b }}]{% endmacro %}{{ m() }}",
+               NULL, "[2]");
+}
+
 TEST(varargs_and_kwargs_take_the_rest)
 {
     check_text("{% macro m(a) %}{{ a }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, x=3) }}",

@@ -118,7 +118,7 @@ TEST(sources_are_taken_in_their_order)
     refuses(t, HI, "no chat template");
     chat_template_close(t);
     for (int i = 0; i < 3; i++) {
-        char text[64], want[8];
+        char text[64], want[16];
         snprintf(text, sizeof text, i < 2 ? "{\"chat_template\": \"T%d\"}" : "T%d", i);
         snprintf(want, sizeof want, "T%d", i);
         write(&folder, names[i], text);
