@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <utf8proc.h>
 
 bool failure_set(struct failure *f, enum exception kind, uint32_t line, uint32_t column,
                  const char *fmt, ...)
@@ -295,49 +294,6 @@ static bool read_raw(struct lexer *l, struct token *out)
 
 /* ---- inside of tags ------------------------------------------------------------------------- */
 
-/* Python's \w, and what else its identifiers may have. */
-static bool is_name_char(uint32_t c)
-{
-    if (c < 0x80)
-        return c == '_' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-    const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-           category == UTF8PROC_CATEGORY_PC || c == 0xB7 || c == 0x387 || c == 0x2118 ||
-           c == 0x212E || char_is_alpha(c) || char_is_numeric(c);
-}
-
-/* str.isidentifier() of a text of such characters: those that are digits and such only in their
- * looks are none, and the first is no mark. */
-static bool is_identifier(const char *text, size_t n_bytes)
-{
-    for (size_t at = 0, first = 1; at < n_bytes; first = 0) {
-        const uint32_t c = utf8_read(text, &at);
-        if (c < 0x80 || c == 0x2118 || c == 0x212E)
-            continue;
-        const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-        const bool letter =
-            (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
-            category == UTF8PROC_CATEGORY_NL;
-        const bool mark = category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-                          category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_PC ||
-                          c == 0xB7 || c == 0x387 || (c >= 0x1369 && c <= 0x1371) || c == 0x19DA;
-        if (!letter && (first || !mark))
-            return false;
-    }
-    return true;
-}
-
-static size_t name_end(const struct lexer *l, size_t at)
-{
-    while (at < l->n) {
-        size_t next = at;
-        if (!is_name_char(utf8_read(l->source, &next)))
-            break;
-        at = next;
-    }
-    return at;
-}
-
 /* Behind the quote that closes the string at `at`; `at` if it stays open or there is none. */
 static size_t string_end(const struct lexer *l, size_t at)
 {
@@ -444,9 +400,9 @@ static struct token read_in_tag(struct lexer *l)
         token.number = literal_float(token.text, token.n_bytes, l->arena);
     } else if ((end = literal_integer_end(l->source, l->n, begin)) > begin)
         token = read_integer(l, begin, end);
-    else if ((end = name_end(l, begin)) > begin) {
+    else if ((end = literal_name_end(l->source, l->n, begin)) > begin) {
         token = token_at(l, TOKEN_NAME, begin, end);
-        if (!is_identifier(token.text, token.n_bytes))
+        if (!literal_is_name(token.text, token.n_bytes))
             return fail_at(l, begin, "Invalid character in identifier");
     } else if ((end = string_end(l, begin)) > begin)
         token = read_string(l, begin, end);

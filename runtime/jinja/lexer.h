@@ -105,9 +105,11 @@ struct token lexer_next(struct lexer *l);
 const char *token_describe(enum token_kind kind);
 
 /* ---- literals (literal.c) -----------------------------------------------------------------------
- * Of a number that begins at `at`: its end, or `at` if none of this kind begins there. */
+ * Of a number or name that begins at `at`: its end, or `at` if none of this kind begins there. */
 size_t literal_float_end(const char *source, size_t n, size_t at);
 size_t literal_integer_end(const char *source, size_t n, size_t at);
+size_t literal_name_end(const char *source, size_t n, size_t at);
+bool literal_is_name(const char *text, size_t n_bytes); /* str.isidentifier(), of such a name */
 double literal_float(const char *text, size_t n_bytes, struct arena *arena);
 bool literal_integer(const char *text, size_t n_bytes, int64_t *out); /* false: beyond 64 bits */
 /* What stands between the quotes, with its escapes resolved. NULL: that is good; else why it is

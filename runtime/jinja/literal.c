@@ -1,10 +1,12 @@
-/* Numbers and texts as templates write them: those of Python, without its prefixes. */
+/* Numbers, names and texts as templates write them: those of Python, without its prefixes. */
 #include "base/utf8.h"
 #include "runtime/jinja/lexer.h"
+#include "runtime/jinja/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -57,21 +59,22 @@ static int base_of(const char *text, size_t n)
 
 size_t literal_integer_end(const char *source, size_t n, size_t at)
 {
+    const bool is_zero = source[at] == '0';
     int base = base_of(source + at, n - at);
-    size_t end = at + (base == 10 ? 0 : 2);
-    if (base == 10 && source[at] == '0')
+    const size_t begin = at + (base == 10 ? 0 : 2);
+    size_t end = begin;
+    if (base == 10 && is_zero)
         base = 1; /* zeros only: 01 is two numbers */
-    const size_t begin = end;
     while (end < n) {
-        /* An underscore may stand behind a prefix and between digits. */
-        const size_t digit = end + (source[end] == '_' && (end > begin || base > 1));
+        /* An underscore may stand between digits, and behind a prefix. */
+        const size_t digit = end + (source[end] == '_' && end > at);
         if (digit >= n || digit_value(source[digit]) >= base)
             break;
         end = digit + 1;
     }
-    if (end > begin)
-        return base == 10 && source[at] == '_' ? at : end;
-    return at + (source[at] == '0'); /* "0x" with no digits: the number 0, then a name */
+    if (end == begin) /* "0x" without digits is the number 0, then a name */
+        return at + is_zero;
+    return end;
 }
 
 bool literal_integer(const char *text, size_t n_bytes, int64_t *out)
@@ -93,6 +96,51 @@ double literal_float(const char *text, size_t n_bytes, struct arena *arena)
         if (text[i] != '_')
             plain[n++] = text[i];
     return strtod(plain, NULL);
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+/* Python's \w, and what else its identifiers may have. */
+static bool is_name_char(uint32_t c)
+{
+    if (c < 0x80)
+        return c == '_' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+    const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+           category == UTF8PROC_CATEGORY_PC || c == 0xB7 || c == 0x387 || c == 0x2118 ||
+           c == 0x212E || char_is_alpha(c) || char_is_numeric(c);
+}
+
+/* str.isidentifier() of a text of such characters: those that are digits and such only in their
+ * looks are none, and the first is no mark. */
+bool literal_is_name(const char *text, size_t n_bytes)
+{
+    for (size_t at = 0, first = 1; at < n_bytes; first = 0) {
+        const uint32_t c = utf8_read(text, &at);
+        if (c < 0x80 || c == 0x2118 || c == 0x212E)
+            continue;
+        const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+        const bool letter =
+            (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
+            category == UTF8PROC_CATEGORY_NL;
+        const bool mark = category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+                          category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_PC ||
+                          c == 0xB7 || c == 0x387 || (c >= 0x1369 && c <= 0x1371) || c == 0x19DA;
+        if (!letter && (first || !mark))
+            return false;
+    }
+    return true;
+}
+
+size_t literal_name_end(const char *source, size_t n, size_t at)
+{
+    while (at < n) {
+        size_t next = at;
+        if (!is_name_char(utf8_read(source, &next)))
+            break;
+        at = next;
+    }
+    return at;
 }
 
 /* ---- texts ---------------------------------------------------------------------------------- */

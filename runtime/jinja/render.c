@@ -226,6 +226,28 @@ static bool render_macro(struct render *r, const struct node *node)
            scope_set(&r->run, r->scope, node->as.macro->name, macro);
 }
 
+/* A block that is scoped sees the scope around it. One that is required is a hole for a template
+ * that extends this one, and there are none. */
+static enum flow render_block(struct render *r, const struct node *node)
+{
+    const struct string *name = r->ast->names[node->name];
+    if (node->required) {
+        run_raise(&r->run, TEMPLATE_RUNTIME_ERROR, "Required block '%.*s' not found",
+                  (int)name->n_bytes, name->data);
+        return FLOW_FAILED;
+    }
+    return render_inside(r, &node->body,
+                         scope_inside(r, node->flag ? r->scope : r->context, node->hides));
+}
+
+/* What names the other template is computed first, and may fail in its own way. */
+static bool render_include(struct render *r, const struct node *node)
+{
+    struct value v;
+    return eval(r, node->parts[0], &v) &&
+           run_raise(&r->run, TYPE_ERROR, "no loader for this environment specified");
+}
+
 static bool render_print(struct render *r, const struct node *node)
 {
     struct value v;
@@ -278,7 +300,7 @@ static enum flow render_kind(struct render *r, const struct node *node)
     case NODE_CONTINUE:
         return FLOW_CONTINUE;
     case NODE_NO_LOADER:
-        good = run_raise(&r->run, TYPE_ERROR, "no loader for this environment specified");
+        good = render_include(r, node);
         break;
     default:
         check(false); /* the parser puts no expression here */

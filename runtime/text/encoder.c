@@ -63,8 +63,9 @@ static bool encode_word(struct encoder *e, const char *word, size_t n_bytes, str
     const size_t before = out->n;
     if (!model_encode(&e->tokenizer->model, &e->model, word, n_bytes, out, err))
         return false;
+    const int32_t *made = out->n > before ? out->data + before : NULL;
     if (slot != NULL)
-        word_cache_keep(slot, word, n_bytes, out->data + before, out->n - before);
+        word_cache_keep(slot, word, n_bytes, made, out->n - before);
     return true;
 }
 

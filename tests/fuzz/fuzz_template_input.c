@@ -20,11 +20,12 @@ static const struct {
            "  {{- '<|begin|>' ~ m.role ~ '\\n' ~ text.split('</think>')[-1].lstrip('\\n') -}}\n"
            "  {{- text[:5] + text[-5:] + '<|end|>' -}}\n"
            "{%- endfor -%}<|begin|>{{ messages|length }}"},
-    {false, "{% macro show(v, depth=0) %}{% if v is mapping %}{% for k, x in v|items %}"
-            "{{ '  ' * depth }}{{ k }}:{{ show(x, depth + 1) }}{% endfor %}"
-            "{% elif v is iterable and v is not string %}{% for x in v %}{{ show(x, depth + 1) }}"
-            "{{ ', ' if not loop.last }}{% endfor %}{% else %}{{ v|tojson }}{% endif %}{% endmacro %}"
-            "{{ show(messages) }}{{ show(tools) }}{{ messages|tojson(indent=2) }}"},
+    {false,
+     "{% macro show(v, depth=0) %}{% if v is mapping %}{% for k, x in v|items %}"
+     "{{ '  ' * depth }}{{ k }}:{{ show(x, depth + 1) }}{% endfor %}"
+     "{% elif v is iterable and v is not string %}{% for x in v %}{{ show(x, depth + 1) }}"
+     "{{ ', ' if not loop.last }}{% endfor %}{% else %}{{ v|tojson }}{% endif %}{% endmacro %}"
+     "{{ show(messages) }}{{ show(tools) }}{{ messages|tojson(indent=2) }}"},
     {false, "{% set ns = namespace(system='', last=-1) %}{% for m in messages %}"
             "{% if m.role == 'system' %}{% set ns.system = ns.system + m.content %}"
             "{% elif (m.role == 'user') != (loop.index0 % 2 == 0) %}"

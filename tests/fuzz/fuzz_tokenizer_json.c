@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 static const char *const texts[] = {
-    "", "a", "Hello, world! 123 it's", "  a\n\n b\t<s></s> <|x|>ab",
+    "",
+    "a",
+    "Hello, world! 123 it's",
+    "  a\n\n b\t<s></s> <|x|>ab",
     "\xC3\xA9\xE4\xBD\xA0\xF0\x9F\x98\x80\xCC\x81 ABC \xEF\xBC\xA1\xE2\x96\x81",
 };
 
@@ -70,8 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         encode(t, e, texts[i], NULL);
         encode(t, e, texts[i], &(struct encode_options){.add_special_tokens = true});
         encode(t, e, texts[i], &(struct encode_options){.special_as_text = true});
-        encode(t, e, texts[i],
-               &(struct encode_options){.plain = &half, .n_plain = half.end > 0});
+        encode(t, e, texts[i], &(struct encode_options){.plain = &half, .n_plain = half.end > 0});
     }
     const int32_t ids[] = {0, 1, 2, 3, -1, tokenizer_vocab(t) - 1, tokenizer_vocab(t), 4, 5};
     decode(t, ids, sizeof ids / sizeof *ids);

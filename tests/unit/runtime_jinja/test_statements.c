@@ -118,6 +118,7 @@ TEST(there_is_nothing_to_include)
         "{% if false %}{% include 'x' ignore missing %}{% import 'a' as b with context %}{% from "
         "'a' import b as c, d with context %}{% from 'a' import b without context %}{% endif %}ok",
         NULL, "ok");
+    check_fails("{% include x.y %}", NULL, "UndefinedError: 'x' is undefined");
     check_fails("{% extends 'x' %}", NULL, "TypeError: no loader for this environment specified");
     check_fails("{% import 'x' %}", NULL,
                 "TemplateSyntaxError: expected token 'as', got 'end of statement block'");
@@ -233,6 +234,9 @@ TEST(blocks_and_macros_are_checked)
                 "TemplateAssertionError: block 'a' defined twice");
     check_fails("{% block a %}{% block a %}{% endblock %}{% endblock %}", NULL,
                 "TemplateAssertionError: block 'a' defined twice");
+    check_fails("{% block a required %} {# c #} {% endblock %}", NULL,
+                "TemplateRuntimeError: Required block 'a' not found");
+    check_text("{% if false %}{% block a required %}{% endblock %}{% endif %}b", NULL, "b");
     check_fails("{% block a required %} x {% endblock %}", NULL,
                 "TemplateSyntaxError: Required blocks can only contain comments or whitespace");
     check_fails("{% block a required %}{{ 1 }}{% endblock %}", NULL,
