@@ -23,7 +23,8 @@ const struct test *test_find(const char *name, size_t n_bytes); /* NULL: none */
 bool method_find(struct run *r, struct value self, const struct string *name, struct value *out,
                  bool *found);
 
-/* range, dict, namespace, cycler, joiner, raise_exception, strftime_now; *found false: none. */
+/* range, dict, namespace, cycler, joiner, raise_exception, strftime_now; `self` and lipsum, which
+ * refuse to be used; *found false: none. */
 bool global_find(struct run *r, const char *name, size_t n_bytes, struct value *out, bool *found);
 
 /* For {% set ns.name = v %}: TemplateRuntimeError "cannot assign attribute on non-namespace

@@ -5,6 +5,8 @@
  * compare them over and over without making anything.
  */
 #include "runtime/jinja/access.h"
+#include "runtime/jinja/filters.h"
+#include "runtime/jinja/methods.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 #include "runtime/jinja/value.h"
@@ -162,6 +164,8 @@ bool value_equal(struct run *r, struct value a, struct value b, bool *out)
         return true;
     }
     *out = false;
+    a = group_as_tuple(a);
+    b = group_as_tuple(b);
     if (a.kind != b.kind)
         return true;
     if (a.kind == VALUE_STRING) {
@@ -235,10 +239,11 @@ bool value_less(struct run *r, struct value a, struct value b, const char *op, b
         const uint32_t n_a = a.as.string->n_bytes, n_b = b.as.string->n_bytes;
         return run_step(r, (n_a < n_b ? n_a : n_b) / TEXT_BYTES_PER_STEP);
     }
-    if (a.kind == b.kind && (a.kind == VALUE_LIST || a.kind == VALUE_TUPLE)) {
+    const struct value x = group_as_tuple(a), y = group_as_tuple(b);
+    if (x.kind == y.kind && (x.kind == VALUE_LIST || x.kind == VALUE_TUPLE)) {
         if (!run_enter(r))
             return false;
-        const bool ok = order_lists(r, a.as.list, b.as.list, op, out);
+        const bool ok = order_lists(r, x.as.list, y.as.list, op, out);
         run_leave(r);
         return ok;
     }
@@ -270,6 +275,7 @@ static bool contains_item(struct run *r, struct value container, struct value it
 
 bool value_contains(struct run *r, struct value container, struct value item, bool *out)
 {
+    bool known;
     *out = false;
     switch (container.kind) {
     case VALUE_UNDEFINED:
@@ -290,6 +296,10 @@ bool value_contains(struct run *r, struct value container, struct value item, bo
     case VALUE_TUPLE:
         return contains_item(r, container, item, out);
     case VALUE_OBJECT:
+        if (!dict_view_contains(r, container, item, out, &known))
+            return false;
+        if (known)
+            return true;
         if (container.as.object->type->is_iterable)
             return contains_item(r, container, item, out);
         break;

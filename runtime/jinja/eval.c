@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "runtime/jinja/access.h"
 #include "runtime/jinja/builtins.h"
+#include "runtime/jinja/filters.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -168,6 +169,9 @@ static bool eval_compare(struct render *r, const struct node *node, struct value
     return true;
 }
 
+/* Who calls everything in the reference, and is named where the call itself is wrong. */
+static const char caller[] = "jinja2.sandbox.SandboxedEnvironment.call()";
+
 static bool add_keyword(struct render *r, struct keyword *keywords, int *n,
                         const struct string *name, struct value value)
 {
@@ -175,7 +179,8 @@ static bool add_keyword(struct render *r, struct keyword *keywords, int *n,
         return false;
     for (int i = 0; i < *n; i++)
         if (string_equal(keywords[i].name, name))
-            return run_raise(&r->run, TYPE_ERROR, "got multiple values for keyword argument '%.*s'",
+            return run_raise(&r->run, TYPE_ERROR,
+                             "%s got multiple values for keyword argument '%.*s'", caller,
                              (int)name->n_bytes, name->data);
     keywords[(*n)++] = (struct keyword){name, value};
     return true;
@@ -202,7 +207,12 @@ static bool eval_positional(struct render *r, const struct call *call, struct ar
     if (call->star != NULL) {
         struct value star;
         struct list *more;
-        if (!eval(r, call->star, &star) || !value_items(&r->run, star, &more))
+        if (!eval(r, call->star, &star))
+            return false;
+        if (!value_is_iterable(star))
+            return run_raise(&r->run, TYPE_ERROR, "Value after * must be an iterable, not %s",
+                             value_type_name(star));
+        if (!value_items(&r->run, star, &more))
             return false;
         for (uint32_t i = 0; i < more->n; i++)
             if (!list_add(&r->run, list, more->items[i]))
@@ -234,9 +244,11 @@ bool eval_arguments(struct render *r, const struct call *call, const struct keyw
     if (call->star_star != NULL) {
         if (!eval(r, call->star_star, &star_star))
             return false;
+        if (star_star.kind == VALUE_UNDEFINED)
+            return run_raise_undefined(&r->run, star_star);
         if (star_star.kind != VALUE_DICT)
-            return run_raise(&r->run, TYPE_ERROR, "argument after ** must be a mapping, not %s",
-                             value_type_name(star_star));
+            return run_raise(&r->run, TYPE_ERROR, "%s argument after ** must be a mapping, not %s",
+                             caller, value_type_name(star_star));
         n_most += star_star.as.dict->n;
     }
     struct keyword *keywords = run_alloc(&r->run, n_most, sizeof *keywords);

@@ -71,7 +71,6 @@ static bool min_or_max(struct run *r, const char *function, struct value v,
     path.ignore_case = !case_sensitive;
     if (!attribute_path_get(r, &path, *out, &best_key))
         return false;
-    best_key = group_as_tuple(best_key);
     for (;;) {
         struct value item;
         if (!iterator_next(r, it, &item, &done))

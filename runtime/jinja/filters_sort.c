@@ -222,19 +222,15 @@ struct key_paths {
 static bool key_of(struct run *r, const struct key_paths *keys, struct value item,
                    struct value *out)
 {
-    if (!keys->as_list) {
-        const bool good = attribute_path_get(r, &keys->paths[0], item, out);
-        *out = good ? group_as_tuple(*out) : value_none();
-        return good;
-    }
+    if (!keys->as_list)
+        return attribute_path_get(r, &keys->paths[0], item, out);
     struct list *list = list_make(r, (size_t)keys->n);
     if (list == NULL)
         return false;
     *out = value_list(list);
     for (int i = 0; i < keys->n; i++) {
         struct value key;
-        if (!attribute_path_get(r, &keys->paths[i], item, &key) ||
-            !list_add(r, list, group_as_tuple(key)))
+        if (!attribute_path_get(r, &keys->paths[i], item, &key) || !list_add(r, list, key))
             return false;
     }
     return true;

@@ -334,6 +334,43 @@ static bool call_lipsum(struct run *r, struct value self, const struct arguments
     return run_raise(r, NOT_SUPPORTED, "lipsum: its text is random");
 }
 
+/* `self`, whose attributes are the blocks of the template. They are not values here. */
+static bool self_attribute(struct run *r, struct object *self, const struct string *name,
+                           struct value *out, bool *found)
+{
+    (void)self, (void)out, (void)found;
+    return run_raise(r, NOT_SUPPORTED, "self.%.*s: blocks cannot be called", (int)name->n_bytes,
+                     name->data);
+}
+
+static bool self_repr(struct run *r, struct object *self, struct value *out)
+{
+    (void)self;
+    return value_make_static(r, "<TemplateReference None>", out);
+}
+
+static const struct object_type self_type = {
+    .name = "TemplateReference",
+    .module = "jinja2.runtime",
+    .attribute = self_attribute,
+    .item = object_no_item,
+    .call = object_not_callable,
+    .iterate = object_not_iterable,
+    .length = object_no_length,
+    .repr = self_repr,
+    .equal = object_is_same,
+};
+
+static bool make_self(struct run *r, struct value *out)
+{
+    struct object *self = run_alloc(r, 1, sizeof *self);
+    if (self == NULL)
+        return false;
+    self->type = &self_type;
+    *out = value_object(self);
+    return true;
+}
+
 bool global_find(struct run *r, const char *name, size_t n_bytes, struct value *out, bool *found)
 {
     static const struct {
@@ -350,5 +387,6 @@ bool global_find(struct run *r, const char *name, size_t n_bytes, struct value *
         if (*found)
             return native_make(r, globals[i].name, globals[i].call, value_none(), out);
     }
-    return true;
+    *found = n_bytes == 4 && memcmp(name, "self", 4) == 0;
+    return !*found || make_self(r, out);
 }

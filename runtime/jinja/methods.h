@@ -55,3 +55,5 @@ bool dict_walk(struct run *r, const struct dict *dict, enum dict_part part, bool
                struct iterator **out);
 /* Its dict when this is such a view; NULL: another object. */
 const struct dict *dict_view_of(struct value v, enum dict_part *part);
+/* item in v; *known false: v is no view that can look it up. */
+bool dict_view_contains(struct run *r, struct value v, struct value item, bool *out, bool *known);

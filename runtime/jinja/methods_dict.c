@@ -138,6 +138,28 @@ const struct dict *dict_view_of(struct value v, enum dict_part *part)
     return ((const struct dict_view *)v.as.object)->dict;
 }
 
+/* Keys and pairs are looked up; values are looked through. */
+bool dict_view_contains(struct run *r, struct value v, struct value item, bool *out, bool *known)
+{
+    enum dict_part part;
+    const struct dict *dict = dict_view_of(v, &part);
+    const struct value *found = NULL;
+    *known = dict != NULL && part != DICT_VALUES;
+    *out = false;
+    if (!*known)
+        return true;
+    if (part == DICT_KEYS) {
+        const bool good = dict_find(r, dict, item, &found);
+        *out = found != NULL;
+        return good;
+    }
+    if (item.kind != VALUE_TUPLE || item.as.list->n != 2)
+        return true;
+    if (!dict_find(r, dict, item.as.list->items[0], &found))
+        return false;
+    return found == NULL || value_same_or_equal(r, *found, item.as.list->items[1], out);
+}
+
 /* ---- methods ----------------------------------------------------------------------------------*/
 
 static bool dict_get(struct run *r, struct value self, const struct value *slots, struct value *out)

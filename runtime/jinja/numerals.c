@@ -31,10 +31,13 @@ static char *to_ascii(struct run *r, const struct string *s)
     char *text = run_alloc(r, (size_t)s->n_chars + 1, 1);
     if (text == NULL || !run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP))
         return NULL;
+    const bool ascii = s->n_bytes == s->n_chars;
     size_t n = 0;
     for (size_t at = 0; at < s->n_bytes;) {
         const uint32_t c = utf8_read(s->data, &at);
-        if (char_is_space(c))
+        const bool separator =
+            c >= 0x1C && c <= 0x1F; /* space to Python beside other scripts only */
+        if (char_is_space(c) && !(ascii && separator))
             text[n++] = ' ';
         else if (c < 0x80)
             text[n++] = c == 0 ? '?' : (char)c;

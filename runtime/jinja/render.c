@@ -197,6 +197,18 @@ static enum flow render_call_block(struct render *r, const struct node *node)
     return FLOW_NEXT;
 }
 
+/* A function of its own to the reference: no autoescape around it counts, and it sees the scope
+ * around it only when it is `scoped` (flag). */
+static enum flow render_block(struct render *r, const struct node *node)
+{
+    const bool before = r->run.autoescape;
+    r->run.autoescape = false;
+    const enum flow flow = render_inside(
+        r, &node->body, scope_inside(r, node->flag ? r->scope : r->context, node->hides));
+    r->run.autoescape = before;
+    return flow;
+}
+
 static enum flow render_autoescape(struct render *r, const struct node *node)
 {
     const bool before = r->run.autoescape;

@@ -1,6 +1,7 @@
 /* json.dumps() of Python's library. */
 #include "base/utf8.h"
 #include "runtime/jinja/access.h"
+#include "runtime/jinja/filters.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 
@@ -200,6 +201,7 @@ static bool add_dict(struct dump *d, const struct dict *dict)
 static bool add_value(struct dump *d, struct value v)
 {
     bool ok;
+    v = group_as_tuple(v);
     switch (v.kind) {
     case VALUE_STRING:
         return add_text(d, v.as.string);

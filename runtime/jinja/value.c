@@ -6,6 +6,7 @@
  */
 #include "runtime/jinja/value.h"
 
+#include "runtime/jinja/filters.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 
@@ -156,6 +157,8 @@ bool value_hash(struct run *r, struct value v, uint64_t *out)
     case VALUE_TUPLE:
         return hash_tuple(r, v.as.list, out);
     case VALUE_OBJECT: /* by identity, as Python where a class does not say otherwise */
+        if (group_as_tuple(v).kind == VALUE_TUPLE)
+            return hash_tuple(r, group_as_tuple(v).as.list, out);
         *out = mix((uint64_t)(uintptr_t)v.as.object, VALUE_OBJECT);
         return true;
     case VALUE_LIST:

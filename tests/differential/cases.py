@@ -389,7 +389,90 @@ class Cases:
             lambda: ["dict(a=", self.expr("any", d), ", b=", self.expr("int", d), ")"],
             lambda: self.method("dict", d), lambda: self.conditional("dict", d))
 
+    def bare(self, d):
+        """Operators without brackets, so that their precedence decides."""
+        r = self.r
+        parts = [self.atom()]
+        for _ in range(r.randint(1, 4)):
+            parts += [r.choice([" + ", " - ", " * ", " / ", " // ", " % ", " ** ", " ~ ", " == ", " != ", " < ",
+                                " >= ", " in ", " not in ", " and ", " or ", "|string ~ ", "|abs + ", " is defined and ",
+                                " is not none or ", " if b else ", " + -", " and not ", "|default(1) * "]), self.atom()]
+        return ["(", r.choice(["", "", "not ", "-", "+"]), *parts, r.choice(["", "", "|string", " is string", " if b"]), ")"]
+
+    def atom(self):
+        return self.r.choice(["i", "j", "f", "1", "2", "2.5", "ints|length", "s", "'a'", "b", "nothing", "missing",
+                              "i is odd", "words[0]", "d.n", "ints[-1]", "(1, 2)", "[i]", "nest.a.b.0", "t.upper()",
+                              "s|length", "1 if b else 2", "nest['n']", "{'a': 1}"])
+
+    def odd(self, d):
+        """One of the things that a grammar of types does not reach."""
+        r = self.r
+        a, b = self.expr("any", d), self.expr("any", d)
+        return r.choice([
+            lambda: ["[", a, ", ", b, "]|tojson(", r.choice(["sort_keys=true", "separators=(',', ':')", "indent=2",
+                                                           "ensure_ascii=true, indent=1", "true", "false, 3"]), ")"],
+            lambda: ["{1: ", a, ", 1.0: ", b, ", true: 3, none: 4, (1, 2): 5, 'k': ", a, "}"],
+            lambda: ["{1: 'one', 'x': 2}[", self.simple("small"), "]"],
+            lambda: ["nest.a.b", r.choice([".0", "[1].c", "[-1]['c']", "[5]", "[1.5]", "['x']", "[none]", "[0, 1]",
+                                           "['a':]", "[0:'x']", ".1.c", "[true]"])],
+            lambda: ["(", a, ", ", b, ")[0]"], lambda: ["'inf'|float", r.choice(["", "|int", " * 0", "|round", "|string"])],
+            lambda: ["'nan'|float", r.choice(["", "|int", " == 1", "|round(2)", "|tojson"])],
+            lambda: ["(", a, " is sameas ", r.choice(["none", "true", "1", "'a'", "missing"]), ")"],
+            lambda: ["(", a, " is in ", r.choice(["[1, 'a']", "'abc'", "d", "ints", "5"]), ")"],
+            lambda: ["(", a, " is divisibleby ", r.choice(["2", "0", "'a'", "1.5"]), ")"],
+            lambda: ["[", a, ", ", b, "] ", r.choice(["<", ">", "==", "<=", "!="]), " [", b, ", ", a, "]"],
+            lambda: ["(1, ", a, ") in [(1, ", b, ")]"],
+            lambda: ["range(", self.simple("width"), ")", r.choice(["|length", ".index(3)", "[2]", "[1:3]", "|sum", "|last",
+                                                                   "|reverse|list", ".count(1)", " == range(3)", "|join"])],
+            lambda: ["3 in range(", self.simple("width"), ")"],
+            lambda: ["joiner('|')", r.choice(["()", ".sep", ".used", "(1)", "|string|length > 0"])],
+            lambda: ["cycler(", a, ", ", b, ")", r.choice([".next()", ".current", ".reset()", ".pos", ".items", ".next(1)"])],
+            lambda: ["namespace(", r.choice(["a=1", "{'a': 2}", "{'a': 2}, b=3", "[['a', 5]]", "1", ""]), ")",
+                     r.choice(["", ".a", ".b", "['a']", "|string", " is mapping", "|list"])],
+            lambda: ["dict(", r.choice(["[['a', 1]]", "[(1, 2), (3, 4)]", "ab=1", "[1]", "['ab']", "d, n=5", "*[d]",
+                                        "**d", "*[]"]), ")"],
+            lambda: ["s.", r.choice(["replace(*['a', 'b'])", "split(*[none, 1])", "split(sep='a', maxsplit=1)", "join(*[words])",
+                                     "upper(1)", "find()", "replace('a')", "split(1)", "startswith(1)", "startswith((1,))",
+                                     "center('a')", "zfill(none)", "nosuch()", "count('')", "replace('', '-')", "strip(1)",
+                                     "encode", "partition('')", "split('')", "join(1)", "join([1])", "splitlines(keepends=true)",
+                                     "expandtabs(tabsize=2)", "split(x=1)", "title().swapcase()", "index('zz')",
+                                     "format(*ints)", "format(**d)", "removeprefix(1)", "endswith('a', none, -1)"])],
+            lambda: ["words|", r.choice(["map('nosuch')|list", "map(attribute='x', y=1)|list", "map()|list", "select('nosuch')|list",
+                                         "selectattr()|list", "map(1)|list", "map(missing)|list", "map('replace', 'a', 'b')|join",
+                                         "map('default', 'x', true)|list", "select('in', 'abc')|list", "map('center', width=9)|list",
+                                         "map('upper')|map('lower')|unique|sort|join('+')", "reject('equalto', '')|first",
+                                         "map('length')|sum", "join(d='-', attribute=0)", "sort(attribute=0)|list", "batch(2)|list",
+                                         "batch(2, '-')|map('join')|list", "slice(3)|list", "slice(0)|list", "slice('a')|list",
+                                         "batch(none)|list", "groupby(0)|list", "max(attribute=0)", "join(1)", "random is defined",
+                                         "length()", "length(1)", "first(1)", "sum", "sum(start='')", "tojson(1, 2)", "last|upper"])],
+            lambda: ["rows|", r.choice(["groupby('name')|map(attribute='list')|list", "groupby('nosuch')|list", "groupby('id')|list|last",
+                                        "sort(attribute='name,id')", "sort(attribute='sub.k', reverse=true)|map(attribute='id')|list",
+                                        "groupby('name', case_sensitive=true)|map('first')|list", "map(attribute='name')|unique|list",
+                                        "selectattr('n', 'gt', 3)|map(attribute='n')|sum", "sum('n')", "sum(attribute='nosuch')",
+                                        "max(attribute='n')", "min(attribute='name')|tojson", "map('items')|map('list')|list",
+                                        "map('attr', 'n')|list", "dictsort", "sort", "unique|list", "map('dictsort')|first",
+                                        "map(attribute='nosuch', default=[])|list", "sort(attribute='nosuch')"])],
+            lambda: [quoted(r, r.choice(WORDS)), "|", r.choice(["indent('> ')", "truncate(5, true, '')", "truncate(3, end='..', leeway=0)",
+                                                                "wordwrap(4, false)", "wordwrap(5, wrapstring='|')", "center(-1)",
+                                                                "replace('l', '', 1)", "trim('h ')", "int('x')", "float('x')",
+                                                                "urlize(5, true, '_blank')", "list|pprint", "tojson|safe", "round",
+                                                                "filesizeformat", "default(boolean=true)", "int(base=16)", "abs",
+                                                                "striptags|upper", "forceescape|length", "e|e", "wordcount + 1"])],
+            lambda: [r.choice(["1000", "999.9", "1e6", "1234567", "-5", "0", "1", "1024", "'12'", "1e30"]), "|filesizeformat",
+                     r.choice(["", "(true)", "(binary=true)"])],
+            lambda: [r.choice(["2.5", "-2.5", "1234.5678", "0.5", "15", "25", "1e20", "-0.4", "2.675", "1e-9"]), "|round(",
+                     r.choice(["", "1", "2", "-1", "-2", "0, 'ceil'", "1, 'floor'", "2, 'ceil'", "-1, 'floor'", "none"]), ")"],
+            lambda: ["\"", r.choice(["\\x41", "\\u00e9", "\\101", "\\n\\t", "\\q", "\\\\", "\\'", "\\0", "\\N{BULLET}", "\\x4"]), "\""],
+            lambda: ["'{:", r.choice(["d", "05d", ">8", "^8s", "*<6", "+.2f", "e", "g", "%", "#x", "b", "c", ",.1f", "_", " d", "n", "=+7",
+                                      ".3", "s", "q", "10.4f", "08.3e", "X", "o", "<5", "!s"]), "}'.format(", self.expr("num", d), ")"],
+            lambda: ["'%", r.choice(["d", "5d", "-5d|", "05d", "+d", "x", "o", "e", "g", "f", ".2f", "s", "r", "5s|", "c", "%", "i", "#x",
+                                     "*d", "(a)s", "q", ".0f", " d", "a", "X"]), "' % ", self.expr("num", d)]])()
+
     def make_any(self, d):
+        if self.r.random() < 0.2:
+            return self.odd(d)
+        if self.r.random() < 0.1:
+            return self.bare(d)
         kind = self.r.choice(["str", "int", "num", "bool", "list", "dict", "item", "filter", "method", "lazy"])
         if kind == "item":
             return self.item_of(d)
@@ -434,8 +517,9 @@ class Cases:
              lambda: self.with_(depth), lambda: self.filter_block(depth), lambda: self.set_block(depth),
              lambda: self.namespace(), lambda: self.comment(), lambda: self.raw(),
              lambda: self.generation(depth), lambda: self.block(depth), lambda: self.flow(),
-             lambda: self.error(), lambda: self.autoescape(depth), lambda: self.recursive(depth)],
-            [20, 25, 10, 8, 10, 4, 4, 3, 3, 3, 5, 2, 1, 1, 1, 2, 0.3, 1, 1])[0]()
+             lambda: self.error(), lambda: self.autoescape(depth), lambda: self.recursive(depth),
+             lambda: self.special()],
+            [20, 25, 10, 8, 10, 4, 4, 3, 3, 3, 5, 2, 1, 1, 1, 2, 0.3, 1, 1, 3])[0]()
 
     def declare(self, kind, name):
         self.names.setdefault(kind, []).append(name)
@@ -619,6 +703,37 @@ class Cases:
     def autoescape(self, depth):
         return T("stmt", *self.tag("autoescape ", self.r.choice(["true", "false"])),
                  self.scoped(lambda: self.body(depth)), *self.tag("endautoescape"))
+
+    def special(self):
+        r = self.r
+        return T("stmt", r.choice([
+            "{{ 1, 2 }}", "{% set x1, x2 = j, i %}{{ x1 }}{{ x2 }}", "{% set x3 = 1, 2 %}{{ x3 }}",
+            "{% for p, (q, z) in [(1, (2, 3))] %}{{ p }}{{ q }}{{ z }}{% endfor %}",
+            "{% for k in d %}{{ k }}{% else %}none{% endfor %}", "{% for c in missing %}{{ c }}{% else %}empty{% endfor %}",
+            "{% for c in nothing %}{% endfor %}", "{% for c in 5 %}{% endfor %}", "{% for k, v in d %}{{ k }}{% endfor %}",
+            "{% set loop = 1 %}{{ loop }}", "{% for c in 'ab' %}{{ loop.nosuch }}{{ loop.index }}{% endfor %}",
+            "{% set range = 3 %}{{ range }}", "{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as y %}",
+            "{% do 1 %}", "{% nosuch %}", "{{ loop }}", "{{ caller }}", "{{ varargs }}",
+            "{% set c1 = cycler('a', 'b', 'c') %}{{ c1.next() }}{{ c1.next() }}{{ c1.current }}{{ c1.reset() }}{{ c1.next() }}",
+            "{% set j1 = joiner() %}{{ j1() }}a{{ j1() }}b{{ j1() }}", "line\r\nnext\r\n", "\r", "{#-#}", "{{ '' }}\n",
+            "{% for c in ints %}{% for e in words %}{{ loop.index }}{% endfor %}{{ loop.index }}{% endfor %}",
+            "{% for c in ints %}{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}",
+            "{% for c in ints|sort(reverse=true) if c > 2 %}{{ loop.length }}{% endfor %}",
+            "{% for m in messages %}{{ m.role }}: {{ m['content']|trim }}{% if m.tool_calls %}{{ m.tool_calls|tojson }}{% endif %}\n{% endfor %}",
+            "{% macro f1(a, b=a) %}{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f1(1) }}{{ f1(1, 2, 3, x=4) }}{{ f1() }}",
+            "{% macro f2() %}{{ caller(1) }}{{ caller() }}{% endmacro %}{% call(z) f2() %}[{{ z }}]{% endcall %}",
+            "{% macro f3(n) %}{{ n }}{% if n > 0 %}{{ f3(n - 1) }}{% endif %}{% endmacro %}{{ f3(3) }}",
+            "{{ f4(1) }}{% macro f4(a) %}{{ a }}{% endmacro %}", "{% macro f5(a) %}{% endmacro %}{{ f5.name }}{{ f5.arguments }}{{ f5 }}",
+            "{% macro f6(a, b) %}{{ a }}-{{ b }}{% endmacro %}{{ f6(*ints) }}{{ f6(**{'b': 1}) }}",
+            "{% set n1 = namespace(k=0) %}{% for c in ints %}{% set n1.k = n1.k + c %}{% endfor %}{{ n1.k }}{{ n1 }}",
+            "{% with %}{% set w1 = 1 %}{{ w1 }}{% endwith %}{{ w1 }}", "{% with a1 = 1, a2 = a1 %}{{ a1 }}{{ a2 }}{% endwith %}",
+            "{% if messages and messages[0].role == 'system' %}{{ messages[0].content }}{% set messages = messages[1:] %}{% endif %}",
+            "{% block title %}{{ s }}{% endblock %}", "{% set v %}{{ s }}{% endset %}{{ v }}{{ v is string }}",
+            "{%- set q -%} x {%- endset -%}{{ q }}", "{{ {}.items() }}{{ d.keys()|list }}{{ d.values()|list|length }}",
+            "{{ d.items() }}{{ d.keys() }}{{ d.values() }}", "{% if 'role' in d.keys() %}y{% endif %}{{ ('n', 1) in {'n': 1}.items() }}",
+            "{{- '' -}}  \n  {{ s }}", "  {%- if true %} a {% endif -%}  b", "  {% if true %}\n a\n  {% endif %}\n b\n",
+            "{% raw %}{% endraw %}{{ '{{' }}", "{{ '%}' }}{{ \"}}\" }}", "{{ '\\n' }}|", "{{ 'a' 'b' }}", "{{ [1, 2,] }}{{ (1,) }}{{ {'a': 1,} }}",
+        ]))
 
     def error(self):
         return T("stmt", "{{ ", T("expr", self.r.choice([
