@@ -197,18 +197,6 @@ static enum flow render_call_block(struct render *r, const struct node *node)
     return FLOW_NEXT;
 }
 
-/* A function of its own to the reference: no autoescape around it counts, and it sees the scope
- * around it only when it is `scoped` (flag). */
-static enum flow render_block(struct render *r, const struct node *node)
-{
-    const bool before = r->run.autoescape;
-    r->run.autoescape = false;
-    const enum flow flow = render_inside(
-        r, &node->body, scope_inside(r, node->flag ? r->scope : r->context, node->hides));
-    r->run.autoescape = before;
-    return flow;
-}
-
 static enum flow render_autoescape(struct render *r, const struct node *node)
 {
     const bool before = r->run.autoescape;
@@ -226,8 +214,9 @@ static bool render_macro(struct render *r, const struct node *node)
            scope_set(&r->run, r->scope, node->as.macro->name, macro);
 }
 
-/* A block that is scoped sees the scope around it. One that is required is a hole for a template
- * that extends this one, and there are none. */
+/* A function of its own to the reference: no autoescape around it counts, and it sees the scope
+ * around it only when it is scoped (flag). One that is required is a hole for a template that
+ * extends this one, and there are none. */
 static enum flow render_block(struct render *r, const struct node *node)
 {
     const struct string *name = r->ast->names[node->name];
@@ -236,8 +225,12 @@ static enum flow render_block(struct render *r, const struct node *node)
                   (int)name->n_bytes, name->data);
         return FLOW_FAILED;
     }
-    return render_inside(r, &node->body,
-                         scope_inside(r, node->flag ? r->scope : r->context, node->hides));
+    const bool before = r->run.autoescape;
+    r->run.autoescape = false;
+    const enum flow flow = render_inside(
+        r, &node->body, scope_inside(r, node->flag ? r->scope : r->context, node->hides));
+    r->run.autoescape = before;
+    return flow;
 }
 
 /* What names the other template is computed first, and may fail in its own way. */
