@@ -197,6 +197,22 @@ static enum flow render_call_block(struct render *r, const struct node *node)
     return FLOW_NEXT;
 }
 
+/* A call block to the reference: it has arguments, though none are given. */
+static enum flow render_generation(struct render *r, const struct node *node)
+{
+    struct scope *scope = scope_inside(r, r->scope, node->hides);
+    struct list *varargs = list_make(&r->run, 0);
+    struct dict *kwargs = dict_make(&r->run);
+    struct value caller;
+    if (scope == NULL || varargs == NULL || kwargs == NULL ||
+        !eval_undefined(r, &caller, "No caller defined") ||
+        !scope_set(&r->run, scope, AST_NAME_CALLER, caller) ||
+        !scope_set(&r->run, scope, AST_NAME_VARARGS, value_tuple(varargs)) ||
+        !scope_set(&r->run, scope, AST_NAME_KWARGS, value_dict(kwargs)))
+        return FLOW_FAILED;
+    return render_inside(r, &node->body, scope);
+}
+
 static enum flow render_autoescape(struct render *r, const struct node *node)
 {
     const bool before = r->run.autoescape;
@@ -285,7 +301,7 @@ static enum flow render_kind(struct render *r, const struct node *node)
     case NODE_BLOCK:
         return render_block(r, node);
     case NODE_GENERATION:
-        return render_inside(r, &node->body, scope_inside(r, r->scope, node->hides));
+        return render_generation(r, node);
     case NODE_AUTOESCAPE:
         return render_autoescape(r, node);
     case NODE_BREAK:

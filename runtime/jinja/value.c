@@ -348,7 +348,8 @@ bool value_iterate(struct run *r, struct value v, struct iterator **out)
     if (steps[v.kind] == NULL)
         return run_raise(r, TYPE_ERROR, "'%s' object is not iterable", value_type_name(v));
     struct walk *walk = run_alloc(r, 1, sizeof *walk);
-    if (walk == NULL)
+    /* the characters of Markup are none */
+    if (walk == NULL || (v.kind == VALUE_STRING && !value_plain_text(r, v, &v)))
         return false;
     *walk = (struct walk){.base.next = steps[v.kind], .over = v};
     *out = &walk->base;
