@@ -5,6 +5,7 @@
 #include "runtime/jinja/entities.h"
 #include "runtime/jinja/filters.h"
 #include "runtime/jinja/letter_case.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 #include "runtime/jinja/text_walk.h"

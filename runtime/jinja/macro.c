@@ -5,7 +5,7 @@
  * `varargs` or `kwargs`. Source: jinja2.runtime.Macro.__call__. */
 #include "runtime/jinja/builtins.h"
 #include "runtime/jinja/eval.h"
-#include "runtime/jinja/filters.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/object.h"
 
 #include <stdio.h>

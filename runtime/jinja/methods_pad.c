@@ -1,7 +1,7 @@
 /* Methods of texts that put something in: padding, replacements, separators. What they put in keeps
  * its own marks; padding is ours. */
 #include "runtime/jinja/access.h"
-#include "runtime/jinja/filters.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/methods.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"

@@ -1,38 +1,16 @@
 /* Statements. */
 #include "runtime/jinja/builtins.h"
 #include "runtime/jinja/eval.h"
+#include "runtime/jinja/markup.h"
 
 #include "base/check.h"
 
 static bool assign_tuple(struct render *r, const struct node *target, struct value value)
 {
-    struct run *run = &r->run;
-    const struct object_type *type = value.kind == VALUE_OBJECT ? value.as.object->type : NULL;
-    if (value.kind == VALUE_NONE || value.kind == VALUE_BOOL || value.kind == VALUE_INT ||
-        value.kind == VALUE_FLOAT || (type != NULL && !type->is_iterable))
-        return run_raise(run, TYPE_ERROR, "cannot unpack non-iterable %s object",
-                         value_type_name(value));
-    struct iterator *it;
     const uint32_t n = target->list.n;
-    if (!value_iterate(run, value, &it))
+    struct value *items = run_alloc(&r->run, n, sizeof *items);
+    if (items == NULL || !value_unpack(&r->run, value, n, items))
         return false;
-    struct value *items = run_alloc(run, n + 1, sizeof *items);
-    if (items == NULL)
-        return false;
-    bool done = false;
-    uint32_t n_got = 0;
-    while (n_got <= n) { /* one more than wanted is too many */
-        if (!iterator_next(run, it, &items[n_got], &done))
-            return false;
-        if (done)
-            break;
-        n_got++;
-    }
-    if (n_got > n)
-        return run_raise(run, VALUE_ERROR, "too many values to unpack (expected %u)", n);
-    if (n_got < n)
-        return run_raise(run, VALUE_ERROR, "not enough values to unpack (expected %u, got %u)", n,
-                         n_got);
     for (uint32_t i = 0; i < n; i++)
         if (!render_assign(r, target->list.items[i], items[i]))
             return false;
@@ -75,12 +53,8 @@ static bool write_text(struct render *r, const struct string *s)
 static bool write_value(struct render *r, struct value v)
 {
     struct value text;
-    if (r->run.autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
-        static const struct arguments none = {0};
-        if (!filter_find("escape", 6)->apply(&r->run, v, &none, &v))
-            return false;
-    }
-    return value_text(&r->run, v, &text) && write_text(r, text.as.string);
+    return (r->run.autoescape ? value_escape : value_text)(&r->run, v, &text) &&
+           write_text(r, text.as.string);
 }
 
 static struct scope *scope_inside(struct render *r, struct scope *around,
