@@ -5,7 +5,7 @@
  * compare them over and over without making anything.
  */
 #include "runtime/jinja/access.h"
-#include "runtime/jinja/filters.h"
+#include "runtime/jinja/group.h"
 #include "runtime/jinja/methods.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"

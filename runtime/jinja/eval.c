@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "runtime/jinja/access.h"
 #include "runtime/jinja/builtins.h"
-#include "runtime/jinja/filters.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -16,14 +16,6 @@ extern const struct filter_table html_filters;   /* filters_html.c */
 extern const struct filter_table url_filters;    /* filters_url.c */
 extern const struct filter_table show_filters;   /* filters_show.c */
 
-/* markupsafe.escape(): Markup, with & < > ' " replaced; Markup stays as it is. */
-bool value_escape(struct run *r, struct value v, struct value *out);
-/* Markup(v), or with false str(v), which is no Markup. */
-bool value_mark_safe(struct run *r, struct value v, bool safe, struct value *out);
-/* str(v): no Markup. */
-bool value_plain_text(struct run *r, struct value v, struct value *out);
-/* Whether value_iterate() would do it, without raising. */
-bool value_is_iterable(struct value v);
 /* reversed(v); *found false: Python says it is not reversible. */
 bool value_reversed(struct run *r, struct value v, struct iterator **out, const char **type_name,
                     bool *found);
@@ -39,5 +31,3 @@ struct attribute_path {
 bool attribute_path_init(struct run *r, struct attribute_path *path, struct value attribute);
 bool attribute_path_get(struct run *r, const struct attribute_path *path, struct value item,
                         struct value *out);
-/* What groupby gives is compared as the tuple that it is; anything else stays itself. */
-struct value group_as_tuple(struct value v);

@@ -5,6 +5,7 @@
 #include "runtime/jinja/entities.h"
 #include "runtime/jinja/filters.h"
 #include "runtime/jinja/letter_case.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 #include "runtime/jinja/text_walk.h"
@@ -48,8 +49,10 @@ static bool remove_tags(struct run *r, const struct string *s, struct value *out
     struct builder b;
     builder_init(&b, r);
     size_t done = 0, start;
+    if (!run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP))
+        return false;
     while ((start = find_text(s, "<", done)) != SIZE_MAX) {
-        const bool comment = find_text(s, "<!--", start) == start;
+        const bool comment = s->n_bytes - start >= 4 && memcmp(s->data + start, "<!--", 4) == 0;
         const size_t end = find_text(s, comment ? "-->" : ">", comment ? start + 4 : start);
         if (end == SIZE_MAX)
             break;

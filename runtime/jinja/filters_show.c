@@ -21,24 +21,17 @@ enum { WIDTH = 80 };
 
 static bool read_separators(struct run *r, struct value v, struct json_style *style)
 {
-    struct list *items;
+    struct value items[2];
     if (v.kind == VALUE_NONE)
         return true;
-    if (!value_is_iterable(v))
-        return run_raise(r, TYPE_ERROR, "cannot unpack non-iterable %s object", value_type_name(v));
-    if (!value_items(r, v, &items))
+    if (!value_unpack(r, v, 2, items))
         return false;
-    if (items->n < 2)
-        return run_raise(r, VALUE_ERROR, "not enough values to unpack (expected 2, got %u)",
-                         items->n);
-    if (items->n > 2)
-        return run_raise(r, VALUE_ERROR, "too many values to unpack (expected 2)");
     for (int i = 0; i < 2; i++)
-        if (items->items[i].kind != VALUE_STRING)
+        if (items[i].kind != VALUE_STRING)
             return run_raise(r, TYPE_ERROR, "make_encoder() argument %d must be str, not %s",
-                             i == 0 ? 6 : 5, value_type_name(items->items[i]));
-    style->item_separator = items->items[0].as.string;
-    style->key_separator = items->items[1].as.string;
+                             i == 0 ? 6 : 5, value_type_name(items[i]));
+    style->item_separator = items[0].as.string;
+    style->key_separator = items[1].as.string;
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include "runtime/jinja/arguments.h"
 #include "runtime/jinja/filters.h"
 #include "runtime/jinja/letter_case.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/methods.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"

@@ -3,6 +3,7 @@
 #include "runtime/jinja/access.h"
 #include "runtime/jinja/arguments.h"
 #include "runtime/jinja/filters.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/methods.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
@@ -40,33 +41,6 @@ static bool add_encoded(struct builder *b, struct value v, bool query)
     return ok;
 }
 
-/* key, value = pair */
-static bool unpack_pair(struct run *r, struct value pair, struct value *key, struct value *item)
-{
-    struct iterator *it;
-    struct value got[3];
-    int n = 0;
-    bool done = false;
-    if (!value_is_iterable(pair))
-        return run_raise(r, TYPE_ERROR, "cannot unpack non-iterable %s object",
-                         value_type_name(pair));
-    if (!value_iterate(r, pair, &it))
-        return false;
-    for (; n < 3; n++) {
-        if (!iterator_next(r, it, &got[n], &done))
-            return false;
-        if (done)
-            break;
-    }
-    if (n < 2)
-        return run_raise(r, VALUE_ERROR, "not enough values to unpack (expected 2, got %d)", n);
-    if (n > 2)
-        return run_raise(r, VALUE_ERROR, "too many values to unpack (expected 2)");
-    *key = got[0];
-    *item = got[1];
-    return true;
-}
-
 static bool do_urlencode(struct run *r, struct value v, const struct arguments *args,
                          struct value *out)
 {
@@ -82,15 +56,15 @@ static bool do_urlencode(struct run *r, struct value v, const struct arguments *
     if (!value_iterate(r, v, &it))
         return false;
     for (bool any = false;; any = true) {
-        struct value pair, key, item;
+        struct value pair, items[2];
         bool done = false;
         if (!iterator_next(r, it, &pair, &done))
             return false;
         if (done)
             return builder_end(&b, out);
-        if (!unpack_pair(r, pair, &key, &item) || (any && !builder_add_text(&b, "&")) ||
-            !add_encoded(&b, key, true) || !builder_add_text(&b, "=") ||
-            !add_encoded(&b, item, true))
+        if (!value_unpack(r, pair, 2, items) || (any && !builder_add_text(&b, "&")) ||
+            !add_encoded(&b, items[0], true) || !builder_add_text(&b, "=") ||
+            !add_encoded(&b, items[1], true))
             return false;
     }
 }

@@ -47,11 +47,11 @@ static bool is_word_or_punctuation(uint32_t c)
 static size_t dash_end(const struct wrapping *w, size_t at)
 {
     size_t end = at;
+    if (at == 0 || !is_word_or_punctuation(w->chars[at - 1]))
+        return 0;
     while (end < w->n && w->chars[end] == '-')
         end++;
-    const bool between_words = at > 0 && is_word_or_punctuation(w->chars[at - 1]) && end < w->n &&
-                               char_is_word(w->chars[end]);
-    return end - at >= 2 && between_words ? end : 0;
+    return end - at >= 2 && end < w->n && char_is_word(w->chars[end]) ? end : 0;
 }
 
 /* Whether a word may be cut behind the hyphen at `at`: letters around, not just one. */

@@ -5,6 +5,7 @@
  * `varargs` or `kwargs`. Source: jinja2.runtime.Macro.__call__. */
 #include "runtime/jinja/builtins.h"
 #include "runtime/jinja/eval.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/object.h"
 
 #include <stdio.h>
@@ -188,7 +189,7 @@ static bool macro_call(struct run *run, struct object *self, const struct argume
                       render_to_text(r, &m->macro->body, b.scope, out) == FLOW_NEXT;
     r->scope = before;
     r->run.autoescape = autoescape;
-    return good;
+    return good && value_mark_safe(run, *out, autoescape, out); /* as where it is called */
 }
 
 static bool macro_attribute(struct run *run, struct object *self, const struct string *name,

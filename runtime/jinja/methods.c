@@ -6,12 +6,29 @@
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 
+#include <stdio.h>
+
 struct bound_method {
     struct object object;
     const struct method *method;
     const char *owner;
     struct value self;
 };
+
+/* Methods of Markup are functions of Python around those of str. */
+static bool bind_markup(struct run *r, const struct method *method, const struct arguments *args,
+                        struct value slots[CALL_MAX_SLOTS])
+{
+    char name[40], parameters[80];
+    int n = *method->markup != '\0';
+    for (const char *c = method->markup; *c != '\0'; c++)
+        n += *c == ',';
+    for (int i = 0; i < CALL_MAX_SLOTS; i++)
+        slots[i] = value_absent();
+    snprintf(name, sizeof name, "Markup.%s", method->signature.name);
+    snprintf(parameters, sizeof parameters, "self | %s", method->markup);
+    return arguments_bind(r, name, parameters, args, slots, n);
+}
 
 static bool bound_call(struct run *r, struct object *self, const struct arguments *args,
                        struct value *out)
@@ -21,8 +38,11 @@ static bool bound_call(struct run *r, struct object *self, const struct argument
     if (method->signature.style == CALL_ANY)
         return method->call_any(r, bound->self, args, out);
     struct value slots[CALL_MAX_SLOTS];
-    return arguments_bind_builtin(r, &method->signature, bound->owner, args, 0, slots) &&
-           method->call(r, bound->self, slots, out);
+    const bool good =
+        method->markup != NULL && bound->self.as.string->safe
+            ? bind_markup(r, method, args, slots)
+            : arguments_bind_builtin(r, &method->signature, bound->owner, args, 0, slots);
+    return good && method->call(r, bound->self, slots, out);
 }
 
 static bool bound_repr(struct run *r, struct object *self, struct value *out)

@@ -14,6 +14,7 @@ struct method {
     struct signature signature;
     method_fn *call;
     native_fn *call_any; /* instead, when the style is CALL_ANY */
+    const char *markup;  /* parameters where Markup has a function of its own; NULL: it has not */
 };
 struct method_table {
     const struct method *methods;

@@ -90,16 +90,18 @@ static bool text_no_translate(struct run *r, struct value self, const struct arg
 }
 
 static const struct method case_list[] = {
-    {.signature = {.name = "capitalize", .style = CALL_NONE}, .call = text_capitalize},
-    {.signature = {.name = "casefold", .style = CALL_NONE}, .call = text_casefold},
+    {.signature = {.name = "capitalize", .style = CALL_NONE},
+     .call = text_capitalize,
+     .markup = ""},
+    {.signature = {.name = "casefold", .style = CALL_NONE}, .call = text_casefold, .markup = ""},
     {.signature = {.name = "encode", .style = CALL_ANY}, .call_any = text_no_bytes},
     {.signature = {.name = "format", .style = CALL_ANY}, .call_any = text_format},
     {.signature = {.name = "format_map", .style = CALL_ANY}, .call_any = text_format_map},
-    {.signature = {.name = "lower", .style = CALL_NONE}, .call = text_lower},
+    {.signature = {.name = "lower", .style = CALL_NONE}, .call = text_lower, .markup = ""},
     {.signature = {.name = "maketrans", .style = CALL_ANY}, .call_any = text_no_translate},
-    {.signature = {.name = "swapcase", .style = CALL_NONE}, .call = text_swapcase},
-    {.signature = {.name = "title", .style = CALL_NONE}, .call = text_title},
+    {.signature = {.name = "swapcase", .style = CALL_NONE}, .call = text_swapcase, .markup = ""},
+    {.signature = {.name = "title", .style = CALL_NONE}, .call = text_title, .markup = ""},
     {.signature = {.name = "translate", .style = CALL_ANY}, .call_any = text_no_translate},
-    {.signature = {.name = "upper", .style = CALL_NONE}, .call = text_upper},
+    {.signature = {.name = "upper", .style = CALL_NONE}, .call = text_upper, .markup = ""},
 };
 const struct method_table text_case_methods = {case_list, sizeof case_list / sizeof *case_list};

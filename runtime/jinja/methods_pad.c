@@ -1,7 +1,7 @@
 /* Methods of texts that put something in: padding, replacements, separators. What they put in keeps
  * its own marks; padding is ours. */
 #include "runtime/jinja/access.h"
-#include "runtime/jinja/filters.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/methods.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
@@ -208,14 +208,21 @@ bool text_join(struct run *r, struct value self, const struct value *slots, stru
 
 static const struct method pad_list[] = {
     {.signature = {.name = "center", .style = CALL_PLACES, .min = 1, .max = 2},
-     .call = text_center},
+     .call = text_center,
+     .markup = "width, fillchar="},
     {.signature = {.name = "expandtabs", .style = CALL_NAMES, .names = {"tabsize"}},
-     .call = text_expandtabs},
-    {.signature = {.name = "join", .style = CALL_ONE}, .call = text_join},
-    {.signature = {.name = "ljust", .style = CALL_PLACES, .min = 1, .max = 2}, .call = text_ljust},
+     .call = text_expandtabs,
+     .markup = "tabsize="},
+    {.signature = {.name = "join", .style = CALL_ONE}, .call = text_join, .markup = "iterable"},
+    {.signature = {.name = "ljust", .style = CALL_PLACES, .min = 1, .max = 2},
+     .call = text_ljust,
+     .markup = "width, fillchar="},
     {.signature = {.name = "replace", .style = CALL_PLACES, .min = 2, .max = 3},
-     .call = text_replace},
-    {.signature = {.name = "rjust", .style = CALL_PLACES, .min = 1, .max = 2}, .call = text_rjust},
-    {.signature = {.name = "zfill", .style = CALL_ONE}, .call = text_zfill},
+     .call = text_replace,
+     .markup = "old, new, count="},
+    {.signature = {.name = "rjust", .style = CALL_PLACES, .min = 1, .max = 2},
+     .call = text_rjust,
+     .markup = "width, fillchar="},
+    {.signature = {.name = "zfill", .style = CALL_ONE}, .call = text_zfill, .markup = "width"},
 };
 const struct method_table text_pad_methods = {pad_list, sizeof pad_list / sizeof *pad_list};

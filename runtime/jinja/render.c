@@ -1,38 +1,16 @@
 /* Statements. */
 #include "runtime/jinja/builtins.h"
 #include "runtime/jinja/eval.h"
+#include "runtime/jinja/markup.h"
 
 #include "base/check.h"
 
 static bool assign_tuple(struct render *r, const struct node *target, struct value value)
 {
-    struct run *run = &r->run;
-    const struct object_type *type = value.kind == VALUE_OBJECT ? value.as.object->type : NULL;
-    if (value.kind == VALUE_NONE || value.kind == VALUE_BOOL || value.kind == VALUE_INT ||
-        value.kind == VALUE_FLOAT || (type != NULL && !type->is_iterable))
-        return run_raise(run, TYPE_ERROR, "cannot unpack non-iterable %s object",
-                         value_type_name(value));
-    struct iterator *it;
     const uint32_t n = target->list.n;
-    if (!value_iterate(run, value, &it))
+    struct value *items = run_alloc(&r->run, n, sizeof *items);
+    if (items == NULL || !value_unpack(&r->run, value, n, items))
         return false;
-    struct value *items = run_alloc(run, n + 1, sizeof *items);
-    if (items == NULL)
-        return false;
-    bool done = false;
-    uint32_t n_got = 0;
-    while (n_got <= n) { /* one more than wanted is too many */
-        if (!iterator_next(run, it, &items[n_got], &done))
-            return false;
-        if (done)
-            break;
-        n_got++;
-    }
-    if (n_got > n)
-        return run_raise(run, VALUE_ERROR, "too many values to unpack (expected %u)", n);
-    if (n_got < n)
-        return run_raise(run, VALUE_ERROR, "not enough values to unpack (expected %u, got %u)", n,
-                         n_got);
     for (uint32_t i = 0; i < n; i++)
         if (!render_assign(r, target->list.items[i], items[i]))
             return false;
@@ -75,12 +53,8 @@ static bool write_text(struct render *r, const struct string *s)
 static bool write_value(struct render *r, struct value v)
 {
     struct value text;
-    if (r->run.autoescape && !(v.kind == VALUE_STRING && v.as.string->safe)) {
-        static const struct arguments none = {0};
-        if (!filter_find("escape", 6)->apply(&r->run, v, &none, &v))
-            return false;
-    }
-    return value_text(&r->run, v, &text) && write_text(r, text.as.string);
+    return (r->run.autoescape ? value_escape : value_text)(&r->run, v, &text) &&
+           write_text(r, text.as.string);
 }
 
 static struct scope *scope_inside(struct render *r, struct scope *around,
@@ -197,16 +171,20 @@ static enum flow render_call_block(struct render *r, const struct node *node)
     return FLOW_NEXT;
 }
 
-/* A function of its own to the reference: no autoescape around it counts, and it sees the scope
- * around it only when it is `scoped` (flag). */
-static enum flow render_block(struct render *r, const struct node *node)
+/* A call block to the reference: it has arguments, though none are given. */
+static enum flow render_generation(struct render *r, const struct node *node)
 {
-    const bool before = r->run.autoescape;
-    r->run.autoescape = false;
-    const enum flow flow = render_inside(
-        r, &node->body, scope_inside(r, node->flag ? r->scope : r->context, node->hides));
-    r->run.autoescape = before;
-    return flow;
+    struct scope *scope = scope_inside(r, r->scope, node->hides);
+    struct list *varargs = list_make(&r->run, 0);
+    struct dict *kwargs = dict_make(&r->run);
+    struct value caller;
+    if (scope == NULL || varargs == NULL || kwargs == NULL ||
+        !eval_undefined(r, &caller, "No caller defined") ||
+        !scope_set(&r->run, scope, AST_NAME_CALLER, caller) ||
+        !scope_set(&r->run, scope, AST_NAME_VARARGS, value_tuple(varargs)) ||
+        !scope_set(&r->run, scope, AST_NAME_KWARGS, value_dict(kwargs)))
+        return FLOW_FAILED;
+    return render_inside(r, &node->body, scope);
 }
 
 static enum flow render_autoescape(struct render *r, const struct node *node)
@@ -226,8 +204,9 @@ static bool render_macro(struct render *r, const struct node *node)
            scope_set(&r->run, r->scope, node->as.macro->name, macro);
 }
 
-/* A block that is scoped sees the scope around it. One that is required is a hole for a template
- * that extends this one, and there are none. */
+/* A function of its own to the reference: no autoescape around it counts, and it sees the scope
+ * around it only when it is scoped (flag). One that is required is a hole for a template that
+ * extends this one, and there are none. */
 static enum flow render_block(struct render *r, const struct node *node)
 {
     const struct string *name = r->ast->names[node->name];
@@ -236,8 +215,12 @@ static enum flow render_block(struct render *r, const struct node *node)
                   (int)name->n_bytes, name->data);
         return FLOW_FAILED;
     }
-    return render_inside(r, &node->body,
-                         scope_inside(r, node->flag ? r->scope : r->context, node->hides));
+    const bool before = r->run.autoescape;
+    r->run.autoescape = false;
+    const enum flow flow = render_inside(
+        r, &node->body, scope_inside(r, node->flag ? r->scope : r->context, node->hides));
+    r->run.autoescape = before;
+    return flow;
 }
 
 /* What names the other template is computed first, and may fail in its own way. */
@@ -292,7 +275,7 @@ static enum flow render_kind(struct render *r, const struct node *node)
     case NODE_BLOCK:
         return render_block(r, node);
     case NODE_GENERATION:
-        return render_inside(r, &node->body, scope_inside(r, r->scope, node->hides));
+        return render_generation(r, node);
     case NODE_AUTOESCAPE:
         return render_autoescape(r, node);
     case NODE_BREAK:

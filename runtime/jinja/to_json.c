@@ -1,7 +1,7 @@
 /* json.dumps() of Python's library. */
 #include "base/utf8.h"
 #include "runtime/jinja/access.h"
-#include "runtime/jinja/filters.h"
+#include "runtime/jinja/group.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 

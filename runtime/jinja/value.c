@@ -6,7 +6,8 @@
  */
 #include "runtime/jinja/value.h"
 
-#include "runtime/jinja/filters.h"
+#include "runtime/jinja/group.h"
+#include "runtime/jinja/markup.h"
 #include "runtime/jinja/run.h"
 #include "runtime/jinja/text.h"
 
@@ -348,11 +349,28 @@ bool value_iterate(struct run *r, struct value v, struct iterator **out)
     if (steps[v.kind] == NULL)
         return run_raise(r, TYPE_ERROR, "'%s' object is not iterable", value_type_name(v));
     struct walk *walk = run_alloc(r, 1, sizeof *walk);
-    if (walk == NULL)
+    /* the characters of Markup are none */
+    if (walk == NULL || (v.kind == VALUE_STRING && !value_plain_text(r, v, &v)))
         return false;
     *walk = (struct walk){.base.next = steps[v.kind], .over = v};
     *out = &walk->base;
     return true;
+}
+
+bool value_is_iterable(struct value v)
+{
+    switch (v.kind) {
+    case VALUE_UNDEFINED:
+    case VALUE_STRING:
+    case VALUE_LIST:
+    case VALUE_TUPLE:
+    case VALUE_DICT:
+        return true;
+    case VALUE_OBJECT:
+        return v.as.object->type->is_iterable;
+    default:
+        return false;
+    }
 }
 
 bool iterator_next(struct run *r, struct iterator *it, struct value *out, bool *done)
@@ -389,4 +407,25 @@ bool value_items(struct run *r, struct value v, struct list **out)
         if (!list_add(r, list, item))
             return false;
     }
+}
+
+bool value_unpack(struct run *r, struct value v, uint32_t n, struct value *items)
+{
+    struct iterator *it;
+    bool done = false;
+    if (!value_is_iterable(v))
+        return run_raise(r, TYPE_ERROR, "cannot unpack non-iterable %s object", value_type_name(v));
+    if (!value_iterate(r, v, &it))
+        return false;
+    for (uint32_t i = 0; i <= n; i++) { /* one more than wanted is too many */
+        struct value item;
+        if (!iterator_next(r, it, &item, &done))
+            return false;
+        if (done && i < n)
+            return run_raise(r, VALUE_ERROR, "not enough values to unpack (expected %u, got %u)", n,
+                             i);
+        if (i < n)
+            items[i] = item;
+    }
+    return done || run_raise(r, VALUE_ERROR, "too many values to unpack (expected %u)", n);
 }

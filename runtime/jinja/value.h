@@ -194,7 +194,10 @@ bool value_contains(struct run *r, struct value container, struct value item, bo
 /* iter(v): TypeError "'int' object is not iterable"; an undefined value is empty. Strings give
  * their characters, dicts their keys. */
 bool value_iterate(struct run *r, struct value v, struct iterator **out);
+bool value_is_iterable(struct value v); /* whether it would do it */
 /* One step of an iterator that counts as a step of the budget. */
 bool iterator_next(struct run *r, struct iterator *it, struct value *out, bool *done);
+/* a, b, … = v: exactly n items, or Python's TypeError and ValueErrors. */
+bool value_unpack(struct run *r, struct value v, uint32_t n, struct value *items);
 /* list(v): a new list of all items. */
 bool value_items(struct run *r, struct value v, struct list **out);
