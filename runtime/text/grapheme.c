@@ -78,10 +78,10 @@ size_t grapheme_end(const char *text, size_t n_bytes, size_t at)
             break;
         if (IN(consonants, before))
             conjunct = CONSONANT;
+        else if (conjunct != NONE && IN(linkers, before)) /* some are spacing marks to utf8proc */
+            conjunct = LINKED;
         else if (!is_extending(before))
             conjunct = NONE;
-        else if (conjunct == CONSONANT && IN(linkers, before))
-            conjunct = LINKED;
         const bool joined = conjunct == LINKED && IN(consonants, c);
         if (utf8proc_grapheme_break_stateful(class_of(before), class_of(c), &state) && !joined)
             break;
