@@ -10,7 +10,8 @@
  * every slice, filter and concatenation, so that they can be encoded as text and spell no token.
  *
  * Differences from jinja2, all refused with an error: whole numbers beyond 64 bits, characters
- * that are no Unicode scalar values, and `lipsum`, whose text is random.
+ * that are no Unicode scalar values or that are written by name (\N{…}), `lipsum`, whose text is
+ * random, and what nests more than 190 deep (ast.h), where Python itself ends between 20 and 200.
  *
  * Source: https://jinja.palletsprojects.com/en/3.1.x/templates/, the behaviour of release 3.1.2.
  */
