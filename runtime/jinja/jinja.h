@@ -10,7 +10,8 @@
  * every slice, filter and concatenation, so that they can be encoded as text and spell no token.
  *
  * Differences from jinja2, all refused with an error: whole numbers beyond 64 bits, characters
- * that are no Unicode scalar values, and `lipsum`, whose text is random.
+ * that are no Unicode scalar values, bytes, `lipsum` and `random`, whose values are random, blocks
+ * as values (`self`), and pop() and clear() of lists, which 3.1.5 refuses too.
  *
  * Source: https://jinja.palletsprojects.com/en/3.1.x/templates/, the behaviour of release 3.1.2.
  */
