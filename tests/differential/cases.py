@@ -9,7 +9,7 @@ WORDS = ["a", "Hello", "hello world", "x y  z", "", " pad ", "user", "ß", "ΣΑ
          "<b>bold</b>", "a&b", "it's", 'say "hi"', "line1\nline2", "tab\there", "UPPER", "MiXed",
          "foo-bar baz", "1,2,3", "42", "-7", "3.5", "0x1f", "1e3", "%s and %d", "{} {0}", "a.b.c",
          "www.example.com", "me@example.org", "<|im_start|>", "😀!", "\u00a0nbsp\u00a0", "ǆ", "İ", "ﬁ"]
-KEYS = ["role", "content", "name", "id", "value", "items", "n"]
+KEYS = ["role", "content", "name", "id", "value", "type", "n"]
 
 
 class T:

@@ -17,7 +17,8 @@ Not compared, because the reference's own result is an accident:
   - what has no counterpart by design: whole numbers beyond 64 bits (ours says NotSupported), work
     beyond the budgets (LimitExceeded) or deeper than 200 (RecursionError), bytes, `lipsum`,
     `random`, `self`, surrogates, format_map() in loops and blocks (the reference counts an argument
-    of its own), `super`, filters that give a block no text, {% autoescape %} by a variable, pop() and clear() of lists (refused here, as in jinja2 3.1.5);
+    of its own), `super`, filters that give a block no text, {% autoescape %} by a variable, pop()
+    and clear() of lists (refused here, as in jinja2 3.1.5);
   - two recorded unit tests whose variables were recorded after the template had changed them.
 Each of these is counted.
 """
@@ -38,7 +39,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOW = [2024, 7, 26, 12, 34, 56]
 NOT_COMPARABLE = re.compile(
     r"0x[0-9a-f]{6,}|<built-in |<function |<bound method |<class |<generator |coroutine|"
-    r"builtin_function_or_method|'method'|'function'|'type'|method_descriptor")
+    r"builtin_function_or_method|'method'|'function'|'type'|method_descriptor", re.I)
 SPACE = re.compile(r"[\x00-\x1f\x7f]")
 REFUSED = re.compile(r"(NotSupported|LimitExceeded|RecursionError): ")
 CHANGED = re.compile(r"\.(pop|clear)\(")
