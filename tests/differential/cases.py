@@ -1,15 +1,20 @@
 """Random templates and contexts from a grammar, as trees that can be made smaller.
 
-A tree is T(kind, parts): parts are texts and trees, and str() is the template. Expressions know which
-type they should have, so that most templates render; a few are wrong on purpose.
+A tree is T(kind, parts): parts are texts and trees, and str() is the template. Expressions know
+which type they should have, so that most templates render; a few are wrong on purpose.
 """
 import random
 
-WORDS = ["a", "Hello", "hello world", "x y  z", "", " pad ", "user", "ß", "ΣΑΣ", "naïve café", "日本語",
+import snippets
+from snippets import DICT_METHODS, FILTERS, LIST_METHODS, NUMERIC, TESTS, TEXT_METHODS
+
+WORDS = ["a", "Hello", "hello world", "x y  z", "", " pad ", "user", "ß", "ΣΑΣ", "naïve café",
+         "日本語",
          "<b>bold</b>", "a&b", "it's", 'say "hi"', "line1\nline2", "tab\there", "UPPER", "MiXed",
          "foo-bar baz", "1,2,3", "42", "-7", "3.5", "0x1f", "1e3", "%s and %d", "{} {0}", "a.b.c",
-         "www.example.com", "me@example.org", "<|im_start|>", "😀!", "\u00a0nbsp\u00a0", "ǆ", "İ", "ﬁ"]
-KEYS = ["role", "content", "name", "id", "value", "items", "n"]
+         "www.example.com", "me@example.org", "<|im_start|>", "😀!", "\u00a0nbsp\u00a0", "ǆ", "İ",
+         "ﬁ"]
+KEYS = ["role", "content", "name", "id", "value", "type", "n"]
 
 
 class T:
@@ -53,7 +58,8 @@ def random_context(r):
         return m
 
     return {
-        "s": r.choice(WORDS), "t": r.choice(WORDS), "i": r.randrange(-5, 12), "j": r.randrange(1, 5),
+        "s": r.choice(WORDS), "t": r.choice(WORDS), "i": r.randrange(-5, 12),
+        "j": r.randrange(1, 5),
         "f": r.choice([0.5, 1.5, 2.5, -3.75, 100.0, 1e-5, 1e16]), "b": r.random() < 0.5,
         "nothing": None, "ints": [r.randrange(-9, 30) for _ in range(r.randrange(6))],
         "words": words(), "floats": [r.randrange(-20, 20) / 4 for _ in range(r.randrange(5))],
@@ -68,80 +74,6 @@ def random_context(r):
     }
 
 
-# name: (type of the value, type of the result, types of arguments in order, names of the last ones)
-FILTERS = {
-    "abs": ("num", "num", []), "attr": ("any", "any", ["key"]),
-    "batch": ("list", "list", ["small", "any"], ["linecount", "fill_with"]),
-    "capitalize": ("str", "str", []), "center": ("str", "str", ["width"], ["width"]),
-    "count": ("list", "int", []), "d": ("any", "any", ["any", "bool"], ["default_value", "boolean"]),
-    "default": ("any", "any", ["any", "bool"], ["default_value", "boolean"]),
-    "dictsort": ("dict", "list", ["bool", "by", "bool"], ["case_sensitive", "by", "reverse"]),
-    "e": ("str", "str", []), "escape": ("any", "str", []),
-    "filesizeformat": ("num", "str", ["bool"], ["binary"]), "first": ("list", "any", []),
-    "float": ("any", "num", ["num"], ["default"]), "forceescape": ("any", "str", []),
-    "format": ("fmt", "str", ["any", "any"]),
-    "groupby": ("rows", "list", ["path", "any", "bool"], ["attribute", "default", "case_sensitive"]),
-    "indent": ("str", "str", ["small", "bool", "bool"], ["width", "first", "blank"]),
-    "int": ("any", "int", ["int", "base"], ["default", "base"]), "items": ("dict", "list", []),
-    "join": ("list", "str", ["str", "path"], ["d", "attribute"]), "last": ("seq", "any", []),
-    "length": ("seq", "int", []), "list": ("list", "list", []), "lower": ("str", "str", []),
-    "max": ("ints", "any", ["bool", "path"], ["case_sensitive", "attribute"]),
-    "min": ("ints", "any", ["bool", "path"], ["case_sensitive", "attribute"]),
-    "pprint": ("any", "str", []), "replace": ("str", "str", ["str", "str", "small"], ["count"]),
-    "reverse": ("seq", "list", []),
-    "round": ("num", "num", ["small", "method"], ["precision", "method"]),
-    "safe": ("str", "str", []), "slice": ("list", "list", ["small", "any"], ["slices", "fill_with"]),
-    "sort": ("list", "list", ["bool", "bool", "path"], ["reverse", "case_sensitive", "attribute"]),
-    "string": ("any", "str", []), "striptags": ("str", "str", []),
-    "sum": ("ints", "num", ["path", "num"], ["attribute", "start"]), "title": ("str", "str", []),
-    "tojson": ("any", "str", ["bool", "indent"], ["ensure_ascii", "indent"]),
-    "trim": ("str", "str", ["str"], ["chars"]),
-    "truncate": ("str", "str", ["width", "bool", "str", "small"],
-                 ["length", "killwords", "end", "leeway"]),
-    "unique": ("list", "list", ["bool", "path"], ["case_sensitive", "attribute"]),
-    "upper": ("str", "str", []), "urlencode": ("any", "str", []),
-    "urlize": ("str", "str", ["width", "bool", "str", "str"],
-               ["trim_url_limit", "nofollow", "target", "rel"]),
-    "wordcount": ("str", "int", []),
-    "wordwrap": ("str", "str", ["width", "bool", "str", "bool"],
-                 ["width", "break_long_words", "wrapstring", "break_on_hyphens"]),
-    "xmlattr": ("dict", "str", ["bool"], ["autospace"]),
-}
-TESTS = {
-    "boolean": [], "callable": [], "defined": [], "divisibleby": ["small"], "==": ["any"], "eq": ["any"],
-    "equalto": ["any"], "escaped": [], "even": [], "false": [], "filter": [], "float": [], "ge": ["int"],
-    "gt": ["int"], "greaterthan": ["int"], ">": ["int"], ">=": ["int"], "in": ["list"], "integer": [],
-    "iterable": [], "le": ["int"], "lessthan": ["int"], "lt": ["int"], "<": ["int"], "<=": ["int"],
-    "lower": [], "mapping": [], "ne": ["any"], "!=": ["any"], "none": [], "number": [], "odd": [],
-    "sequence": [], "string": [], "test": [], "true": [], "undefined": [], "upper": [],
-}
-NUMERIC = {"divisibleby", "even", "odd", "ge", "gt", "greaterthan", "le", "lessthan", "lt"}
-# name: (type of the result, types of arguments in order, how many must be there)
-TEXT_METHODS = {
-    "capitalize": ("str", [], 0), "casefold": ("str", [], 0), "center": ("str", ["width", "char"], 1),
-    "count": ("int", ["str", "int", "int"], 1), "endswith": ("bool", ["affix", "int", "int"], 1),
-    "expandtabs": ("str", ["small"], 0), "find": ("int", ["str", "int", "int"], 1),
-    "format": ("str", ["any", "any"], 0), "index": ("int", ["str", "int"], 1),
-    "isalnum": ("bool", [], 0), "isalpha": ("bool", [], 0), "isascii": ("bool", [], 0),
-    "isdecimal": ("bool", [], 0), "isdigit": ("bool", [], 0), "isidentifier": ("bool", [], 0),
-    "islower": ("bool", [], 0), "isnumeric": ("bool", [], 0), "isprintable": ("bool", [], 0),
-    "isspace": ("bool", [], 0), "istitle": ("bool", [], 0), "isupper": ("bool", [], 0),
-    "join": ("str", ["words"], 1), "ljust": ("str", ["width", "char"], 1), "lower": ("str", [], 0),
-    "lstrip": ("str", ["str"], 0), "partition": ("list", ["str"], 1), "removeprefix": ("str", ["str"], 1),
-    "removesuffix": ("str", ["str"], 1), "replace": ("str", ["str", "str", "small"], 2),
-    "rfind": ("int", ["str", "int", "int"], 1), "rindex": ("int", ["str"], 1),
-    "rjust": ("str", ["width", "char"], 1), "rpartition": ("list", ["str"], 1),
-    "rsplit": ("list", ["sep", "small"], 0), "rstrip": ("str", ["str"], 0),
-    "split": ("list", ["sep", "small"], 0), "splitlines": ("list", ["bool"], 0),
-    "startswith": ("bool", ["affix", "int", "int"], 1), "strip": ("str", ["str"], 0),
-    "swapcase": ("str", [], 0), "title": ("str", [], 0), "upper": ("str", [], 0),
-    "zfill": ("str", ["width"], 1),
-}
-LIST_METHODS = {"count": ("int", ["any"], 1), "index": ("int", ["any", "int", "int"], 1),
-                "copy": ("list", [], 0), "append": ("any", ["any"], 1), "sort": ("any", [], 0)}
-DICT_METHODS = {"get": ("any", ["key", "any"], 1), "items": ("list", [], 0), "keys": ("list", [], 0),
-                "values": ("list", [], 0), "copy": ("dict", [], 0), "update": ("any", ["dict"], 1),
-                "fromkeys": ("dict", ["words", "any"], 1), "setdefault": ("any", ["key", "any"], 2)}
 TYPES = ["str", "int", "num", "bool", "list", "dict", "any", "ints", "words", "rows", "seq"]
 
 
@@ -156,7 +88,8 @@ class Cases:
 
     def __init__(self, r, wrong=0.02):
         self.r, self.wrong, self.loops, self.macros, self.spaces = r, wrong, 0, [], []
-        self.names = {"str": ["s", "t"], "int": ["i", "j"], "num": ["f", "i"], "bool": ["b", "flag"],
+        self.names = {"str": ["s", "t"], "int": ["i", "j"], "num": ["f", "i"],
+                      "bool": ["b", "flag"],
                       "list": ["ints", "words", "rows", "messages", "mixed"], "dict": ["d", "nest"],
                       "any": ["any", "nothing", "missing", "nest.a.b", "tools"], "ints": ["ints"],
                       "words": ["words"], "rows": ["rows"], "seq": ["words", "s", "ints"]}
@@ -187,15 +120,20 @@ class Cases:
     def simple(self, kind):
         r = self.r
         return {
-            "small": lambda: r.choice([0, 1, 2, 3, 4, -1, 5]), "width": lambda: r.choice([1, 3, 5, 10, 20]),
-            "base": lambda: r.choice([10, 16, 2, 8, 0, 36]), "by": lambda: r.choice(["'key'", "'value'"]),
+            "small": lambda: r.choice([0, 1, 2, 3, 4, -1, 5]),
+            "width": lambda: r.choice([1, 3, 5, 10, 20]),
+            "base": lambda: r.choice([10, 16, 2, 8, 0, 36]),
+            "by": lambda: r.choice(["'key'", "'value'"]),
             "method": lambda: r.choice(["'common'", "'ceil'", "'floor'"]),
             "indent": lambda: r.choice(["none", "2", "4", "0", "'\\t'", "1"]),
-            "path": lambda: r.choice(["'n'", "'name'", "'id'", "'sub.k'", "none", "0", "'content'"]),
-            "key": lambda: quoted(r, r.choice(KEYS)), "char": lambda: r.choice(["'*'", "'é'", "'ab'", "'-'"]),
+            "path": lambda: r.choice(["'n'", "'name'", "'id'", "'sub.k'", "none", "0",
+                                      "'content'"]),
+            "key": lambda: quoted(r, r.choice(KEYS)),
+            "char": lambda: r.choice(["'*'", "'é'", "'ab'", "'-'"]),
             "sep": lambda: r.choice(["none", "' '", "','", "'a'", "'\\n'", "''", "'l'"]),
             "affix": lambda: r.choice(["'a'", "'h'", "('a', 'H')", "s", "''"]),
-            "fmt": lambda: r.choice(["'%s'", "'%s-%s'", "'%5s|%-5s'", "'%d %s'", "'%05.1f %r'", "'%%%s'",
+            "fmt": lambda: r.choice(["'%s'", "'%s-%s'", "'%5s|%-5s'", "'%d %s'", "'%05.1f %r'",
+                                     "'%%%s'",
                                      "'%x %s'", "'%s %(a)s'", "'plain'", "'%+d %i'", "'%.3s|%c'"]),
         }[kind]()
 
@@ -218,7 +156,8 @@ class Cases:
         if kind == "dict":
             keys = r.sample(KEYS, r.randrange(4))
             return "{" + ", ".join(f"{quoted(r, k)}: {self.expr('any', depth + 2)}" for k in keys) + "}"
-        return r.choice(["none", "None", "'x'", "1", "1.5", "true", "missing", "missing_too.x", "[]", "{}"])
+        return r.choice(["none", "None", "'x'", "1", "1.5", "true", "missing", "missing_too.x",
+                         "[]", "{}"])
 
     def filtered(self, wanted, depth):
         """value|filter(…) whose result has this type; None when there is none."""
@@ -260,7 +199,8 @@ class Cases:
         kind = r.choice(["map_attr", "map", "select", "reject", "selectattr", "rejectattr"])
         if kind == "map_attr":
             extra = r.choice(["", ", default='?'", ", default=0"])
-            return ["(", self.expr("rows", depth), ")|map(attribute=", self.simple("path"), extra, ")"]
+            return ["(", self.expr("rows", depth), ")|map(attribute=", self.simple("path"), extra,
+                    ")"]
         if kind == "map":
             name = r.choice(["upper", "lower", "length", "string", "tojson", "trim", "int", "first",
                              "nosuch"] if r.random() < 0.1 else ["upper", "string", "trim", "int"])
@@ -271,7 +211,8 @@ class Cases:
         if kind in ("select", "reject"):
             if r.random() < 0.2:
                 return ["mixed|", kind]
-            return ["(", self.expr("ints" if value == "ints" else "words", depth), f")|{kind}('{test}'{args})"]
+            return ["(", self.expr("ints" if value == "ints" else "words", depth),
+                    f")|{kind}('{test}'{args})"]
         path = r.choice(["n", "id", "name", "sub.k", "nosuch"])
         if r.random() < 0.2:
             return ["rows|", kind, f"('{path}')"]
@@ -279,7 +220,8 @@ class Cases:
 
     def method(self, wanted, depth):
         r = self.r
-        table, value = r.choice([(TEXT_METHODS, "str"), (TEXT_METHODS, "str"), (LIST_METHODS, "list"),
+        table, value = r.choice([(TEXT_METHODS, "str"), (TEXT_METHODS, "str"),
+                                 (LIST_METHODS, "list"),
                                  (DICT_METHODS, "dict")])
         names = [n for n, m in table.items() if m[0] == wanted or wanted == "any"]
         if not names:
@@ -308,8 +250,10 @@ class Cases:
         return r.choice([
             lambda: ["(", self.expr("list", depth), ")[", self.expr("int", depth + 1), "]"],
             lambda: ["(", self.expr("dict", depth), ")[", self.simple("key"), "]"],
-            lambda: [r.choice(["d", "nest", "nest.a", "messages[0]", "rows[0]", "any"]), ".", r.choice(KEYS)],
-            lambda: ["(", self.expr("rows", depth), ")[0].", r.choice(["n", "name", "sub.k", "nosuch"])],
+            lambda: [r.choice(["d", "nest", "nest.a", "messages[0]", "rows[0]", "any"]), ".",
+                     r.choice(KEYS)],
+            lambda: ["(", self.expr("rows", depth), ")[0].",
+                     r.choice(["n", "name", "sub.k", "nosuch"])],
         ])()
 
     def make_str(self, d):
@@ -318,15 +262,20 @@ class Cases:
             lambda: ["(", self.expr("str", d), " ~ ", self.expr("any", d), ")"],
             lambda: ["(", self.expr("str", d), " + ", self.expr("str", d), ")"],
             lambda: ["(", self.expr("str", d), " * ", self.simple("small"), ")"],
-            lambda: ["(", self.expr("fmt", d), " % (", self.expr("any", d), ", ", self.expr("any", d), "))"],
+            lambda: ["(", self.expr("fmt", d), " % (", self.expr("any", d), ", ",
+                     self.expr("any", d), "))"],
             lambda: ["(", self.expr("str", d), ")[", *self.slice_(d), "]"],
             lambda: self.filtered("str", d), lambda: self.filtered("str", d),
             lambda: self.method("str", d), lambda: self.conditional("str", d),
-            lambda: [quoted(r, r.choice(["{}", "{0:>5}", "{:05.2f}", "{!r}", "{a}", "{0[0]}", "{:,}", "{:x}"])),
+            lambda: [quoted(r, r.choice(["{}", "{0:>5}", "{:05.2f}", "{!r}", "{a}", "{0[0]}",
+                                         "{:,}", "{:x}"])),
                      ".format(", self.expr("any", d), ")"],
             lambda: [quoted(r, r.choice(WORDS)), " ", quoted(r, r.choice(WORDS))],
-            lambda: ["strftime_now(", quoted(r, r.choice(["%Y-%m-%d", "%d %b %Y", "%H:%M:%S", "%A %B %-d",
-                                                          "%j %U %W %y %p", "%x %X", "%%", "%e|%I"])), ")"])
+            lambda: ["strftime_now(", quoted(r,
+                                             r.choice(["%Y-%m-%d", "%d %b %Y", "%H:%M:%S",
+                                                       "%A %B %-d",
+                                                          "%j %U %W %y %p", "%x %X", "%%",
+                                                          "%e|%I"])), ")"])
 
     def slice_(self, d):
         r = self.r
@@ -347,7 +296,8 @@ class Cases:
 
     def make_num(self, d):
         return self.some(
-            lambda: ["(", self.expr("num", d), self.r.choice([" + ", " - ", " * ", " / ", " // ", " % "]),
+            lambda: ["(", self.expr("num", d),
+                     self.r.choice([" + ", " - ", " * ", " / ", " // ", " % "]),
                      self.expr("num", d), ")"],
             lambda: self.filtered("num", d), lambda: self.make_int(d))
 
@@ -356,15 +306,21 @@ class Cases:
         test = r.choice(list(TESTS))
         word = test if test[0].isalpha() else "eq"
         return self.some(
-            lambda: ["(", self.expr("any", d), r.choice([" and ", " or "]), self.expr("any", d), ")"],
+            lambda: ["(", self.expr("any", d), r.choice([" and ", " or "]), self.expr("any", d),
+                     ")"],
             lambda: ["(not ", self.expr("any", d), ")"],
-            lambda: ["(", self.expr("int", d), r.choice([" < ", " <= ", " == ", " != ", " > ", " >= "]),
+            lambda: ["(", self.expr("int", d),
+                     r.choice([" < ", " <= ", " == ", " != ", " > ", " >= "]),
                      self.expr("int", d), ")"],
-            lambda: ["(", self.expr("any", d), r.choice([" == ", " != "]), self.expr("any", d), ")"],
-            lambda: ["(", self.expr("any", d), r.choice([" in ", " not in "]), self.expr("list", d), ")"],
+            lambda: ["(", self.expr("any", d), r.choice([" == ", " != "]), self.expr("any", d),
+                     ")"],
+            lambda: ["(", self.expr("any", d), r.choice([" in ", " not in "]), self.expr("list", d),
+                     ")"],
             lambda: ["(", self.expr("str", d), " in ", self.expr("str", d), ")"],
-            lambda: ["(", self.expr("int", d), " < ", self.expr("int", d), " <= ", self.expr("int", d), ")"],
-            lambda: ["(", self.expr("int" if word in NUMERIC else "any", d), r.choice([" is ", " is not "]),
+            lambda: ["(", self.expr("int", d), " < ", self.expr("int", d), " <= ",
+                     self.expr("int", d), ")"],
+            lambda: ["(", self.expr("int" if word in NUMERIC else "any", d),
+                     r.choice([" is ", " is not "]),
                      word, *(["(", self.expr(TESTS[word][0], d), ")"] if TESTS.get(word) else
                              [" ", "1"] if word == "eq" else []), ")"],
             lambda: self.method("bool", d),
@@ -394,14 +350,20 @@ class Cases:
         r = self.r
         parts = [self.atom()]
         for _ in range(r.randint(1, 4)):
-            parts += [r.choice([" + ", " - ", " * ", " / ", " // ", " % ", " ** ", " ~ ", " == ", " != ", " < ",
-                                " >= ", " in ", " not in ", " and ", " or ", "|string ~ ", "|abs + ", " is defined and ",
-                                " is not none or ", " if b else ", " + -", " and not ", "|default(1) * "]), self.atom()]
-        return ["(", r.choice(["", "", "not ", "-", "+"]), *parts, r.choice(["", "", "|string", " is string", " if b"]), ")"]
+            parts += [r.choice([" + ", " - ", " * ", " / ", " // ", " % ", " ** ", " ~ ", " == ",
+                                " != ", " < ",
+                                " >= ", " in ", " not in ", " and ", " or ", "|string ~ ",
+                                "|abs + ", " is defined and ",
+                                " is not none or ", " if b else ", " + -", " and not ",
+                                "|default(1) * "]), self.atom()]
+        return ["(", r.choice(["", "", "not ", "-", "+"]), *parts,
+                r.choice(["", "", "|string", " is string", " if b"]), ")"]
 
     def atom(self):
-        return self.r.choice(["i", "j", "f", "1", "2", "2.5", "ints|length", "s", "'a'", "b", "nothing", "missing",
-                              "i is odd", "words[0]", "d.n", "ints[-1]", "(1, 2)", "[i]", "nest.a.b.0", "t.upper()",
+        return self.r.choice(["i", "j", "f", "1", "2", "2.5", "ints|length", "s", "'a'", "b",
+                              "nothing", "missing",
+                              "i is odd", "words[0]", "d.n", "ints[-1]", "(1, 2)", "[i]",
+                              "nest.a.b.0", "t.upper()",
                               "s|length", "1 if b else 2", "nest['n']", "{'a': 1}"])
 
     def odd(self, d):
@@ -409,71 +371,122 @@ class Cases:
         r = self.r
         a, b = self.expr("any", d), self.expr("any", d)
         return r.choice([
-            lambda: ["[", a, ", ", b, "]|tojson(", r.choice(["sort_keys=true", "separators=(',', ':')", "indent=2",
-                                                           "ensure_ascii=true, indent=1", "true", "false, 3"]), ")"],
+            lambda: ["[", a, ", ", b, "]|tojson(",
+                     r.choice(["sort_keys=true", "separators=(',', ':')", "indent=2",
+                                                           "ensure_ascii=true, indent=1", "true",
+                                                           "false, 3"]), ")"],
             lambda: ["{1: ", a, ", 1.0: ", b, ", true: 3, none: 4, (1, 2): 5, 'k': ", a, "}"],
             lambda: ["{1: 'one', 'x': 2}[", self.simple("small"), "]"],
-            lambda: ["nest.a.b", r.choice([".0", "[1].c", "[-1]['c']", "[5]", "[1.5]", "['x']", "[none]", "[0, 1]",
+            lambda: ["nest.a.b", r.choice([".0", "[1].c", "[-1]['c']", "[5]", "[1.5]", "['x']",
+                                           "[none]", "[0, 1]",
                                            "['a':]", "[0:'x']", ".1.c", "[true]"])],
-            lambda: ["(", a, ", ", b, ")[0]"], lambda: ["'inf'|float", r.choice(["", "|int", " * 0", "|round", "|string"])],
+            lambda: ["(", a, ", ", b, ")[0]"],
+            lambda: ["'inf'|float", r.choice(["", "|int", " * 0", "|round", "|string"])],
             lambda: ["'nan'|float", r.choice(["", "|int", " == 1", "|round(2)", "|tojson"])],
             lambda: ["(", a, " is sameas ", r.choice(["none", "true", "1", "'a'", "missing"]), ")"],
             lambda: ["(", a, " is in ", r.choice(["[1, 'a']", "'abc'", "d", "ints", "5"]), ")"],
             lambda: ["(", a, " is divisibleby ", r.choice(["2", "0", "'a'", "1.5"]), ")"],
-            lambda: ["[", a, ", ", b, "] ", r.choice(["<", ">", "==", "<=", "!="]), " [", b, ", ", a, "]"],
+            lambda: ["[", a, ", ", b, "] ", r.choice(["<", ">", "==", "<=", "!="]), " [", b, ", ",
+                     a, "]"],
             lambda: ["(1, ", a, ") in [(1, ", b, ")]"],
-            lambda: ["range(", self.simple("width"), ")", r.choice(["|length", ".index(3)", "[2]", "[1:3]", "|sum", "|last",
-                                                                   "|reverse|list", ".count(1)", " == range(3)", "|join"])],
+            lambda: ["range(", self.simple("width"), ")",
+                     r.choice(["|length", ".index(3)", "[2]", "[1:3]", "|sum", "|last",
+                                                                   "|reverse|list", ".count(1)",
+                                                                       " == range(3)", "|join"])],
             lambda: ["3 in range(", self.simple("width"), ")"],
             lambda: ["joiner('|')", r.choice(["()", ".sep", ".used", "(1)", "|string|length > 0"])],
-            lambda: ["cycler(", a, ", ", b, ")", r.choice([".next()", ".current", ".reset()", ".pos", ".items", ".next(1)"])],
-            lambda: ["namespace(", r.choice(["a=1", "{'a': 2}", "{'a': 2}, b=3", "[['a', 5]]", "1", ""]), ")",
+            lambda: ["cycler(", a, ", ", b, ")",
+                     r.choice([".next()", ".current", ".reset()", ".pos", ".items", ".next(1)"])],
+            lambda: ["namespace(", r.choice(["a=1", "{'a': 2}", "{'a': 2}, b=3", "[['a', 5]]", "1",
+                                             ""]), ")",
                      r.choice(["", ".a", ".b", "['a']", "|string", " is mapping", "|list"])],
-            lambda: ["dict(", r.choice(["[['a', 1]]", "[(1, 2), (3, 4)]", "ab=1", "[1]", "['ab']", "d, n=5", "*[d]",
+            lambda: ["dict(", r.choice(["[['a', 1]]", "[(1, 2), (3, 4)]", "ab=1", "[1]", "['ab']",
+                                        "d, n=5", "*[d]",
                                         "**d", "*[]"]), ")"],
-            lambda: ["s.", r.choice(["replace(*['a', 'b'])", "split(*[none, 1])", "split(sep='a', maxsplit=1)", "join(*[words])",
-                                     "upper(1)", "find()", "replace('a')", "split(1)", "startswith(1)", "startswith((1,))",
-                                     "center('a')", "zfill(none)", "nosuch()", "count('')", "replace('', '-')", "strip(1)",
-                                     "encode", "partition('')", "split('')", "join(1)", "join([1])", "splitlines(keepends=true)",
-                                     "expandtabs(tabsize=2)", "split(x=1)", "title().swapcase()", "index('zz')",
-                                     "format(*ints)", "format(**d)", "removeprefix(1)", "endswith('a', none, -1)"])],
-            lambda: ["words|", r.choice(["map('nosuch')|list", "map(attribute='x', y=1)|list", "map()|list", "select('nosuch')|list",
-                                         "selectattr()|list", "map(1)|list", "map(missing)|list", "map('replace', 'a', 'b')|join",
-                                         "map('default', 'x', true)|list", "select('in', 'abc')|list", "map('center', width=9)|list",
-                                         "map('upper')|map('lower')|unique|sort|join('+')", "reject('equalto', '')|first",
-                                         "map('length')|sum", "join(d='-', attribute=0)", "sort(attribute=0)|list", "batch(2)|list",
-                                         "batch(2, '-')|map('join')|list", "slice(3)|list", "slice(0)|list", "slice('a')|list",
-                                         "batch(none)|list", "groupby(0)|list", "max(attribute=0)", "join(1)", "random is defined",
-                                         "length()", "length(1)", "first(1)", "sum", "sum(start='')", "tojson(1, 2)", "last|upper"])],
-            lambda: ["rows|", r.choice(["groupby('name')|map(attribute='list')|list", "groupby('nosuch')|list", "groupby('id')|list|last",
-                                        "sort(attribute='name,id')", "sort(attribute='sub.k', reverse=true)|map(attribute='id')|list",
-                                        "groupby('name', case_sensitive=true)|map('first')|list", "map(attribute='name')|unique|list",
-                                        "selectattr('n', 'gt', 3)|map(attribute='n')|sum", "sum('n')", "sum(attribute='nosuch')",
-                                        "max(attribute='n')", "min(attribute='name')|tojson", "map('items')|map('list')|list",
-                                        "map('attr', 'n')|list", "dictsort", "sort", "unique|list", "map('dictsort')|first",
-                                        "map(attribute='nosuch', default=[])|list", "sort(attribute='nosuch')"])],
-            lambda: [quoted(r, r.choice(WORDS)), "|", r.choice(["indent('> ')", "truncate(5, true, '')", "truncate(3, end='..', leeway=0)",
-                                                                "wordwrap(4, false)", "wordwrap(5, wrapstring='|')", "center(-1)",
-                                                                "replace('l', '', 1)", "trim('h ')", "int('x')", "float('x')",
-                                                                "urlize(5, true, '_blank')", "list|pprint", "tojson|safe", "round",
-                                                                "filesizeformat", "default(boolean=true)", "int(base=16)", "abs",
-                                                                "striptags|upper", "forceescape|length", "e|e", "wordcount + 1"])],
-            lambda: [r.choice(["1000", "999.9", "1e6", "1234567", "-5", "0", "1", "1024", "'12'", "1e30"]), "|filesizeformat",
+            lambda: ["s.", r.choice(["replace(*['a', 'b'])", "split(*[none, 1])",
+                                     "split(sep='a', maxsplit=1)", "join(*[words])",
+                                     "upper(1)", "find()", "replace('a')", "split(1)",
+                                     "startswith(1)", "startswith((1,))",
+                                     "center('a')", "zfill(none)", "nosuch()", "count('')",
+                                     "replace('', '-')", "strip(1)",
+                                     "encode", "partition('')", "split('')", "join(1)", "join([1])",
+                                     "splitlines(keepends=true)",
+                                     "expandtabs(tabsize=2)", "split(x=1)", "title().swapcase()",
+                                     "index('zz')",
+                                     "format(*ints)", "format(**d)", "removeprefix(1)",
+                                     "endswith('a', none, -1)"])],
+            lambda: ["words|", r.choice(["map('nosuch')|list", "map(attribute='x', y=1)|list",
+                                         "map()|list", "select('nosuch')|list",
+                                         "selectattr()|list", "map(1)|list", "map(missing)|list",
+                                         "map('replace', 'a', 'b')|join",
+                                         "map('default', 'x', true)|list",
+                                         "select('in', 'abc')|list", "map('center', width=9)|list",
+                                         "map('upper')|map('lower')|unique|sort|join('+')",
+                                         "reject('equalto', '')|first",
+                                         "map('length')|sum", "join(d='-', attribute=0)",
+                                         "sort(attribute=0)|list", "batch(2)|list",
+                                         "batch(2, '-')|map('join')|list", "slice(3)|list",
+                                         "slice(0)|list", "slice('a')|list",
+                                         "batch(none)|list", "groupby(0)|list", "max(attribute=0)",
+                                         "join(1)", "random is defined",
+                                         "length()", "length(1)", "first(1)", "sum",
+                                         "sum(start='')", "tojson(1, 2)", "last|upper"])],
+            lambda: ["rows|", r.choice(["groupby('name')|map(attribute='list')|list",
+                                        "groupby('nosuch')|list", "groupby('id')|list|last",
+                                        "sort(attribute='name,id')",
+                                        "sort(attribute='sub.k', reverse=true)|map(attribute='id')|list",
+                                        "groupby('name', case_sensitive=true)|map('first')|list",
+                                        "map(attribute='name')|unique|list",
+                                        "selectattr('n', 'gt', 3)|map(attribute='n')|sum",
+                                        "sum('n')", "sum(attribute='nosuch')",
+                                        "max(attribute='n')", "min(attribute='name')|tojson",
+                                        "map('items')|map('list')|list",
+                                        "map('attr', 'n')|list", "dictsort", "sort", "unique|list",
+                                        "map('dictsort')|first",
+                                        "map(attribute='nosuch', default=[])|list",
+                                        "sort(attribute='nosuch')"])],
+            lambda: [quoted(r, r.choice(WORDS)), "|",
+                     r.choice(["indent('> ')", "truncate(5, true, '')",
+                               "truncate(3, end='..', leeway=0)",
+                                                                "wordwrap(4, false)",
+                                                                    "wordwrap(5, wrapstring='|')",
+                                                                        "center(-1)",
+                                                                "replace('l', '', 1)", "trim('h ')",
+                                                                    "int('x')", "float('x')",
+                                                                "urlize(5, true, '_blank')",
+                                                                    "list|pprint", "tojson|safe",
+                                                                        "round",
+                                                                "filesizeformat",
+                                                                    "default(boolean=true)",
+                                                                        "int(base=16)", "abs",
+                                                                "striptags|upper",
+                                                                    "forceescape|length", "e|e",
+                                                                        "wordcount + 1"])],
+            lambda: [r.choice(["1000", "999.9", "1e6", "1234567", "-5", "0", "1", "1024", "'12'",
+                               "1e30"]), "|filesizeformat",
                      r.choice(["", "(true)", "(binary=true)"])],
-            lambda: [r.choice(["2.5", "-2.5", "1234.5678", "0.5", "15", "25", "1e20", "-0.4", "2.675", "1e-9"]), "|round(",
-                     r.choice(["", "1", "2", "-1", "-2", "0, 'ceil'", "1, 'floor'", "2, 'ceil'", "-1, 'floor'", "none"]), ")"],
-            lambda: ["\"", r.choice(["\\x41", "\\u00e9", "\\101", "\\n\\t", "\\q", "\\\\", "\\'", "\\0", "\\N{BULLET}", "\\x4"]), "\""],
-            lambda: ["'{:", r.choice(["d", "05d", ">8", "^8s", "*<6", "+.2f", "e", "g", "%", "#x", "b", "c", ",.1f", "_", " d", "n", "=+7",
-                                      ".3", "s", "q", "10.4f", "08.3e", "X", "o", "<5", "!s"]), "}'.format(", self.expr("num", d), ")"],
-            lambda: ["'%", r.choice(["d", "5d", "-5d|", "05d", "+d", "x", "o", "e", "g", "f", ".2f", "s", "r", "5s|", "c", "%", "i", "#x",
-                                     "*d", "(a)s", "q", ".0f", " d", "a", "X"]), "' % ", self.expr("num", d)]])()
+            lambda: [r.choice(["2.5", "-2.5", "1234.5678", "0.5", "15", "25", "1e20", "-0.4",
+                               "2.675", "1e-9"]), "|round(",
+                     r.choice(["", "1", "2", "-1", "-2", "0, 'ceil'", "1, 'floor'", "2, 'ceil'",
+                               "-1, 'floor'", "none"]), ")"],
+            lambda: ["\"", r.choice(["\\x41", "\\u00e9", "\\101", "\\n\\t", "\\q", "\\\\", "\\'",
+                                     "\\0", "\\N{BULLET}", "\\x4"]), "\""],
+            lambda: ["'{:", r.choice(["d", "05d", ">8", "^8s", "*<6", "+.2f", "e", "g", "%", "#x",
+                                      "b", "c", ",.1f", "_", " d", "n", "=+7",
+                                      ".3", "s", "q", "10.4f", "08.3e", "X", "o", "<5", "!s"]),
+                                      "}'.format(", self.expr("num", d), ")"],
+            lambda: ["'%", r.choice(["d", "5d", "-5d|", "05d", "+d", "x", "o", "e", "g", "f", ".2f",
+                                     "s", "r", "5s|", "c", "%", "i", "#x",
+                                     "*d", "(a)s", "q", ".0f", " d", "a", "X"]), "' % ",
+                                     self.expr("num", d)]])()
 
     def make_any(self, d):
         if self.r.random() < 0.2:
             return self.odd(d)
         if self.r.random() < 0.1:
             return self.bare(d)
-        kind = self.r.choice(["str", "int", "num", "bool", "list", "dict", "item", "filter", "method", "lazy"])
+        kind = self.r.choice(["str", "int", "num", "bool", "list", "dict", "item", "filter",
+                              "method", "lazy"])
         if kind == "item":
             return self.item_of(d)
         if kind == "filter":
@@ -481,7 +494,8 @@ class Cases:
         if kind == "method":
             return self.method("any", d) or ["none"]
         if kind == "lazy":
-            return ["(", *self.lazy(d), ")|", self.r.choice(["list", "join(',')", "first", "list|length"])]
+            return ["(", *self.lazy(d), ")|",
+                    self.r.choice(["list", "join(',')", "first", "list|length"])]
         return [self.expr(kind, d)]
 
     # ---- statements ----------------------------------------------------------------------------
@@ -496,13 +510,15 @@ class Cases:
 
     def text(self):
         r = self.r
-        return T("text", r.choice(["text", "\n", "  ", " \n  ", "\n\n", "a b", "<|x|>", "é", "  line\n", "\t",
+        return T("text", r.choice(["text", "\n", "  ", " \n  ", "\n\n", "a b", "<|x|>", "é",
+                                   "  line\n", "\t",
                                    "{ ", "}", "%", "#", "{ { ", "'", '"', "\\n", "-", "x\n  y\n"]))
 
     def print_(self, depth):
         r = self.r
         kind = r.choice(TYPES)
-        return T("stmt", r.choice(["{{ ", "{{ ", "{{- ", "{{+ "]), self.expr(kind), r.choice([" }}", " }}", " -}}"]))
+        return T("stmt", r.choice(["{{ ", "{{ ", "{{- ", "{{+ "]), self.expr(kind),
+                 r.choice([" }}", " }}", " -}}"]))
 
     def body(self, depth):
         return T("body", *[self.statement(depth + 1) for _ in range(self.r.randint(1, 4))])
@@ -514,7 +530,8 @@ class Cases:
         return r.choices(
             [self.text, lambda: self.print_(depth), lambda: self.set_(), lambda: self.if_(depth),
              lambda: self.for_(depth), lambda: self.macro(depth), lambda: self.call(depth),
-             lambda: self.with_(depth), lambda: self.filter_block(depth), lambda: self.set_block(depth),
+             lambda: self.with_(depth), lambda: self.filter_block(depth),
+             lambda: self.set_block(depth),
              lambda: self.namespace(), lambda: self.comment(), lambda: self.raw(),
              lambda: self.generation(depth), lambda: self.block(depth), lambda: self.flow(),
              lambda: self.error(), lambda: self.autoescape(depth), lambda: self.recursive(depth),
@@ -529,7 +546,8 @@ class Cases:
         kind = r.choice(TYPES)
         if r.random() < 0.15:
             a, b = self.fresh(), self.fresh()
-            tree = T("stmt", *self.tag("set ", a, ", ", b, " = ", self.expr(kind), ", ", self.expr("any")))
+            tree = T("stmt", *self.tag("set ", a, ", ", b, " = ", self.expr(kind), ", ",
+                                       self.expr("any")))
             self.declare(kind, a)
             self.declare("any", b)
             return tree
@@ -561,12 +579,14 @@ class Cases:
 
     def for_inside(self, depth):
         r = self.r
-        form = r.choice(["list", "ints", "words", "rows", "items", "str", "range", "lazy", "messages"])
+        form = r.choice(["list", "ints", "words", "rows", "items", "str", "range", "lazy",
+                         "messages"])
         name = self.fresh()
         target = name
         if form == "items":
             other = self.fresh()
-            target, over = f"{name}, {other}", T("expr", self.expr("dict"), r.choice([".items()", "|items", "|dictsort"]))
+            target, over = f"{name}, {other}", T("expr", self.expr("dict"),
+                                                 r.choice([".items()", "|items", "|dictsort"]))
             over = T("expr", "(", over, ")") if False else over
         elif form == "range":
             over = T("expr", "range(", self.expr("int"), ")")
@@ -585,8 +605,10 @@ class Cases:
         self.loops += 1
         if r.random() < 0.3:
             parts.append(T("stmt", "{{ ", T("expr", r.choice([
-                "loop.cycle('a', 'b')", "loop.changed(" + name + ")", "loop.previtem", "loop.nextitem",
-                "loop.index ~ '/' ~ loop.length", "loop.last", "loop.revindex0", "loop.depth0", "loop"])),
+                "loop.cycle('a', 'b')", "loop.changed(" + name + ")", "loop.previtem",
+                "loop.nextitem",
+                "loop.index ~ '/' ~ loop.length", "loop.last", "loop.revindex0", "loop.depth0",
+                "loop"])),
                 " }}"))
         parts.append(self.body(depth))
         self.loops -= 1
@@ -597,7 +619,8 @@ class Cases:
     def recursive(self, depth):
         name = self.fresh()
         return T("stmt", *self.tag("for ", name, " in [1, [2, [3, 4]], [], [[5]]] recursive"),
-                 "{{ loop.depth }}:{% if ", name, " is iterable %}[{{ loop(", name, ") }}]{% else %}{{ ", name,
+                 "{{ loop.depth }}:{% if ", name, " is iterable %}[{{ loop(", name,
+                 ") }}]{% else %}{{ ", name,
                  " }}{% endif %}", T("stmt", "{{ loop.index }}"), *self.tag("endfor"))
 
     def flow(self):
@@ -612,7 +635,8 @@ class Cases:
         n = r.randrange(4)
         params = [self.fresh() for _ in range(n)]
         n_defaults = r.randint(0, n)
-        shown = [p if k < n - n_defaults else T("", p, "=", self.expr("any", 2)) for k, p in enumerate(params)]
+        shown = [p if k < n - n_defaults else T("", p, "=", self.expr("any", 2)) for k,
+                 p in enumerate(params)]
 
         def inside():
             loops, self.loops = self.loops, 0
@@ -620,7 +644,9 @@ class Cases:
                 self.declare("any", p)
             parts = [T("stmt", "{{ ", T("expr", p), " }}") for p in params]
             if r.random() < 0.2:
-                parts.append(T("stmt", "{{ ", r.choice(["varargs", "kwargs", "caller()", "varargs|length"]), " }}"))
+                parts.append(T("stmt", "{{ ",
+                               r.choice(["varargs", "kwargs", "caller()", "varargs|length"]),
+                               " }}"))
             parts.append(self.body(depth))
             self.loops = loops
             return parts
@@ -650,7 +676,8 @@ class Cases:
         if r.random() < 0.6:
             return T("stmt", "{{ ", T("expr", *self.macro_call()), " }}")
         params = r.choice(["", "", "(cx)", "(cx, cy=1)"])
-        return T("stmt", *self.tag("call", params, " ", *self.macro_call()), self.scoped(lambda: self.body(depth)),
+        return T("stmt", *self.tag("call", params, " ", *self.macro_call()),
+                 self.scoped(lambda: self.body(depth)),
                  *self.tag("endcall"))
 
     def with_(self, depth):
@@ -663,13 +690,16 @@ class Cases:
         return self.body(depth)
 
     def filter_block(self, depth):
-        name = self.r.choice(["upper", "trim", "indent", "replace('a', 'b')", "title", "escape", "center(20)",
+        name = self.r.choice(["upper", "trim", "indent", "replace('a', 'b')", "title", "escape",
+                              "center(20)",
                               "upper|lower", "reverse", "indent(2, true)"])
-        return T("stmt", *self.tag("filter ", name), self.scoped(lambda: self.body(depth)), *self.tag("endfilter"))
+        return T("stmt", *self.tag("filter ", name), self.scoped(lambda: self.body(depth)),
+                 *self.tag("endfilter"))
 
     def set_block(self, depth):
         name = self.fresh()
-        tree = T("stmt", *self.tag("set ", name, self.r.choice(["", "", " | upper", " | trim", "|indent"])),
+        tree = T("stmt", *self.tag("set ", name,
+                                   self.r.choice(["", "", " | upper", " | trim", "|indent"])),
                  self.scoped(lambda: self.body(depth)), *self.tag("endset"))
         self.declare("str", name)
         return tree
@@ -681,22 +711,26 @@ class Cases:
             self.spaces.append(name)
             return T("stmt", *self.tag("set ", name, " = namespace(x=", self.expr("any"), ")"))
         name = r.choice(self.spaces)
-        return T("stmt", *self.tag("set ", name, ".", r.choice("xyz"), " = ", self.expr("any")), "{{ ", name, ".",
+        return T("stmt", *self.tag("set ", name, ".", r.choice("xyz"), " = ", self.expr("any")),
+                 "{{ ", name, ".",
                  r.choice("xyz"), " }}")
 
     def comment(self):
         return T("stmt", self.r.choice(["{# note #}", "{#- note -#}", "{# a\nb #}", "{#+ x +#}"]))
 
     def raw(self):
-        return T("stmt", self.r.choice(["{% raw %}{{ x }}{% endraw %}", "{%- raw -%} {% if %} {%- endraw -%}",
+        return T("stmt", self.r.choice(["{% raw %}{{ x }}{% endraw %}",
+                                        "{%- raw -%} {% if %} {%- endraw -%}",
                                         "{% raw %}\n{{\n{% endraw %}\n"]))
 
     def generation(self, depth):
-        return T("stmt", *self.tag("generation"), self.scoped(lambda: self.body(depth)), *self.tag("endgeneration"))
+        return T("stmt", *self.tag("generation"), self.scoped(lambda: self.body(depth)),
+                 *self.tag("endgeneration"))
 
     def block(self, depth):
         loops, self.loops = self.loops, 0
-        tree = T("stmt", *self.tag("block b", self.fresh()), self.scoped(lambda: self.body(depth)), *self.tag("endblock"))
+        tree = T("stmt", *self.tag("block b", self.fresh()), self.scoped(lambda: self.body(depth)),
+                 *self.tag("endblock"))
         self.loops = loops
         return tree
 
@@ -706,49 +740,29 @@ class Cases:
 
     def special(self):
         r = self.r
-        return T("stmt", r.choice([
-            "{{ 1, 2 }}", "{% set x1, x2 = j, i %}{{ x1 }}{{ x2 }}", "{% set x3 = 1, 2 %}{{ x3 }}",
-            "{% for p, (q, z) in [(1, (2, 3))] %}{{ p }}{{ q }}{{ z }}{% endfor %}",
-            "{% for k in d %}{{ k }}{% else %}none{% endfor %}", "{% for c in missing %}{{ c }}{% else %}empty{% endfor %}",
-            "{% for c in nothing %}{% endfor %}", "{% for c in 5 %}{% endfor %}", "{% for k, v in d %}{{ k }}{% endfor %}",
-            "{% set loop = 1 %}{{ loop }}", "{% for c in 'ab' %}{{ loop.nosuch }}{{ loop.index }}{% endfor %}",
-            "{% set range = 3 %}{{ range }}", "{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as y %}",
-            "{% do 1 %}", "{% nosuch %}", "{{ loop }}", "{{ caller }}", "{{ varargs }}",
-            "{% set c1 = cycler('a', 'b', 'c') %}{{ c1.next() }}{{ c1.next() }}{{ c1.current }}{{ c1.reset() }}{{ c1.next() }}",
-            "{% set j1 = joiner() %}{{ j1() }}a{{ j1() }}b{{ j1() }}", "line\r\nnext\r\n", "\r", "{#-#}", "{{ '' }}\n",
-            "{% for c in ints %}{% for e in words %}{{ loop.index }}{% endfor %}{{ loop.index }}{% endfor %}",
-            "{% for c in ints %}{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}",
-            "{% for c in ints|sort(reverse=true) if c > 2 %}{{ loop.length }}{% endfor %}",
-            "{% for m in messages %}{{ m.role }}: {{ m['content']|trim }}{% if m.tool_calls %}{{ m.tool_calls|tojson }}{% endif %}\n{% endfor %}",
-            "{% macro f1(a, b=a) %}{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f1(1) }}{{ f1(1, 2, 3, x=4) }}{{ f1() }}",
-            "{% macro f2() %}{{ caller(1) }}{{ caller() }}{% endmacro %}{% call(z) f2() %}[{{ z }}]{% endcall %}",
-            "{% macro f3(n) %}{{ n }}{% if n > 0 %}{{ f3(n - 1) }}{% endif %}{% endmacro %}{{ f3(3) }}",
-            "{{ f4(1) }}{% macro f4(a) %}{{ a }}{% endmacro %}", "{% macro f5(a) %}{% endmacro %}{{ f5.name }}{{ f5.arguments }}{{ f5 }}",
-            "{% macro f6(a, b) %}{{ a }}-{{ b }}{% endmacro %}{{ f6(*ints) }}{{ f6(**{'b': 1}) }}",
-            "{% set n1 = namespace(k=0) %}{% for c in ints %}{% set n1.k = n1.k + c %}{% endfor %}{{ n1.k }}{{ n1 }}",
-            "{% with %}{% set w1 = 1 %}{{ w1 }}{% endwith %}{{ w1 }}", "{% with a1 = 1, a2 = a1 %}{{ a1 }}{{ a2 }}{% endwith %}",
-            "{% if messages and messages[0].role == 'system' %}{{ messages[0].content }}{% set messages = messages[1:] %}{% endif %}",
-            "{% block title %}{{ s }}{% endblock %}", "{% set v %}{{ s }}{% endset %}{{ v }}{{ v is string }}",
-            "{%- set q -%} x {%- endset -%}{{ q }}", "{{ {}.items() }}{{ d.keys()|list }}{{ d.values()|list|length }}",
-            "{{ d.items() }}{{ d.keys() }}{{ d.values() }}", "{% if 'role' in d.keys() %}y{% endif %}{{ ('n', 1) in {'n': 1}.items() }}",
-            "{{- '' -}}  \n  {{ s }}", "  {%- if true %} a {% endif -%}  b", "  {% if true %}\n a\n  {% endif %}\n b\n",
-            "{% raw %}{% endraw %}{{ '{{' }}", "{{ '%}' }}{{ \"}}\" }}", "{{ '\\n' }}|", "{{ 'a' 'b' }}", "{{ [1, 2,] }}{{ (1,) }}{{ {'a': 1,} }}",
-        ]))
+        return T("stmt", r.choice(snippets.STATEMENTS))
 
     def error(self):
         return T("stmt", "{{ ", T("expr", self.r.choice([
-            "raise_exception('oops')", "missing.x", "missing()", "1 // 0", "'a' + 1", "[1] + (2,)", "{}['a'].b",
-            "ints.append(1)", "''.__class__", "s.__class__.mro()", "dict(1)", "range(1, 2, 0)", "range(1000000)",
-            "1 < 'a'", "nosuch|nofilter", "1 is notest", "none.x.y", "s.nosuch()", "1()", "ints()", "d.x.y.z",
-            "-s", "{[]: 1}", "{}|dictsort(by='x')", "s|round", "'a'|int(base=99)", "[1,'a']|sort", "[1,'a']|max"])),
+            "raise_exception('oops')", "missing.x", "missing()", "1 // 0", "'a' + 1", "[1] + (2,)",
+            "{}['a'].b",
+            "ints.append(1)", "''.__class__", "s.__class__.mro()", "dict(1)", "range(1, 2, 0)",
+            "range(1000000)",
+            "1 < 'a'", "nosuch|nofilter", "1 is notest", "none.x.y", "s.nosuch()", "1()", "ints()",
+            "d.x.y.z",
+            "-s", "{[]: 1}", "{}|dictsort(by='x')", "s|round", "'a'|int(base=99)", "[1,'a']|sort",
+            "[1,'a']|max"])),
             " }}")
 
 
 def mutated(r, text):
     """A template with a mistake somewhere: what parsers must refuse in the same words."""
-    tokens = ["{%", "%}", "{{", "}}", "(", ")", "[", "]", "|", ".", ",", "if", "endif", "for", "in", "endfor", "=",
-              "'", "else", "is", "not", "~", "{#", "#}", ":", "{", "}", "+", "set", "endset", "macro", "raw", "$", "!",
-              "endmacro", "recursive", "block", "1", "x", "and", "elif", "loop", "-", "**", "call", "\\", "do"]
+    tokens = ["{%", "%}", "{{", "}}", "(", ")", "[", "]", "|", ".", ",", "if", "endif", "for", "in",
+              "endfor", "=",
+              "'", "else", "is", "not", "~", "{#", "#}", ":", "{", "}", "+", "set", "endset",
+              "macro", "raw", "$", "!",
+              "endmacro", "recursive", "block", "1", "x", "and", "elif", "loop", "-", "**", "call",
+              "\\", "do"]
     for _ in range(r.randint(1, 2)):
         at = r.randrange(len(text) + 1)
         kind = r.randrange(3)

@@ -17,7 +17,8 @@ Not compared, because the reference's own result is an accident:
   - what has no counterpart by design: whole numbers beyond 64 bits (ours says NotSupported), work
     beyond the budgets (LimitExceeded) or deeper than 200 (RecursionError), bytes, `lipsum`,
     `random`, `self`, surrogates, format_map() in loops and blocks (the reference counts an argument
-    of its own), `super`, filters that give a block no text, {% autoescape %} by a variable, pop() and clear() of lists (refused here, as in jinja2 3.1.5);
+    of its own), `super`, filters that give a block no text, {% autoescape %} by a variable, pop()
+    and clear() of lists (refused here, as in jinja2 3.1.5);
   - two recorded unit tests whose variables were recorded after the template had changed them.
 Each of these is counted.
 """
@@ -38,7 +39,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOW = [2024, 7, 26, 12, 34, 56]
 NOT_COMPARABLE = re.compile(
     r"0x[0-9a-f]{6,}|<built-in |<function |<bound method |<class |<generator |coroutine|"
-    r"builtin_function_or_method|'method'|'function'|'type'|method_descriptor")
+    r"builtin_function_or_method|'method'|'function'|'type'|method_descriptor", re.I)
 SPACE = re.compile(r"[\x00-\x1f\x7f]")
 REFUSED = re.compile(r"(NotSupported|LimitExceeded|RecursionError): ")
 CHANGED = re.compile(r"\.(pop|clear)\(")
@@ -244,7 +245,8 @@ def run_recorded(ours, folder):
 
 
 CHARACTER_METHODS = [
-    "upper", "lower", "title", "capitalize", "swapcase", "casefold", "isalnum", "isalpha", "isascii",
+    "upper", "lower", "title", "capitalize", "swapcase", "casefold", "isalnum", "isalpha",
+    "isascii",
     "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable", "isspace",
     "istitle", "isupper", "strip", "split", "splitlines"]
 
@@ -266,15 +268,19 @@ def run_characters(ours):
                 print(f"  {what} of {c!r}: want {a!r}, got {b!r}")
 
     # what Unicode 14 does not have, other versions may; ideographs and syllables are all alike
-    known = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Co", "Cs")
+    known = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Co",
+        "Cs")
              and not (0x3500 < c < 0x9F00 or 0xAC80 < c < 0xD700 or 0x20100 < c < 0x2A600)]
     for begin in range(0, len(known), 4000):
         for name in CHARACTER_METHODS:
-            check(name, "{% for c in s %}{{ ('a' ~ c if '" + name + "' == 'isidentifier' else c)." + name
+            check(name,
+                  "{% for c in s %}{{ ('a' ~ c if '" + name + "' == 'isidentifier' else c)." + name
                   + "() }}|{% endfor %}", {"s": known[begin:begin + 4000]})
-        for use in ("c|wordcount", "('1' ~ c)|int(-1)", "(c ~ 'x')|title", "('a' ~ c ~ 'b')|wordwrap(1)",
+        for use in ("c|wordcount", "('1' ~ c)|int(-1)", "(c ~ 'x')|title",
+                    "('a' ~ c ~ 'b')|wordwrap(1)",
                     "(' ' ~ c)|urlize", "c|urlencode", "c|tojson(true)", "c|pprint"):
-            check(use, "{% for c in s %}{{ " + use + " }}|{% endfor %}", {"s": known[begin:begin + 4000]})
+            check(use, "{% for c in s %}{{ " + use + " }}|{% endfor %}",
+                  {"s": known[begin:begin + 4000]})
     r = random.Random(1)
     for name in ("lower", "title", "capitalize", "swapcase"):
         texts = ["".join(r.choice("\u03a3\u03c3Aa1 .':\u0345\u00ad\u02b0\u01c5") for _ in range(r.randrange(8)))
@@ -307,7 +313,8 @@ def run_moments(ours, n):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", default=ROOT / "build/release/tests/differential/render_cases")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared/data/chat-templates")
+    parser.add_argument("--data", type=pathlib.Path,
+                        default=ROOT.parent / "shared/data/chat-templates")
     parser.add_argument("--templates", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=10)
