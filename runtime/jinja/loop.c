@@ -3,9 +3,9 @@
  * The items are asked for one by one, and one ahead only when the template asks for the last or
  * the next one, because the items of a filter may be computed as they come. */
 #include "base/check.h"
-#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/builtins/builtins.h"
 #include "runtime/jinja/eval.h"
-#include "runtime/jinja/object.h"
+#include "runtime/jinja/values/object.h"
 
 struct loop {
     struct object object;

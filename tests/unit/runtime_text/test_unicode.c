@@ -1,12 +1,12 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/utf8.h"
-#include "runtime/text/grapheme.h"
-#include "runtime/text/normal_form.h"
-#include "runtime/text/pattern.h"
+#include "runtime/text/normalize/grapheme.h"
+#include "runtime/text/normalize/normal_form.h"
+#include "runtime/text/normalize/unicode_old.h"
+#include "runtime/text/split/pattern.h"
+#include "runtime/text/split/unicode_script.h"
 #include "runtime/text/unicode.h"
-#include "runtime/text/unicode_old.h"
-#include "runtime/text/unicode_script.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
