@@ -2,7 +2,6 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "runtime/text/decode/decoder.h"
 #include "runtime/text/file/stage.h"
 #include "runtime/text/split/pattern.h"
@@ -67,18 +66,6 @@ static bool get_wanted(const json_t *value, const char *key, const char **text, 
            error_set(err, ERROR_UNSUPPORTED, "\"%s\" is empty, which is not supported", key);
 }
 
-static bool get_character(uint32_t *out, const json_t *value, const char *key, struct error *err)
-{
-    const char *text;
-    size_t end = 0;
-    if (!json_get_text(value, key, true, &text, err))
-        return false;
-    if (*text != '\0')
-        *out = utf8_read(text, &end);
-    return (*text != '\0' && text[end] == '\0') ||
-           error_set(err, ERROR_INPUT, "\"%s\" is \"%.20s\", want one character", key, text);
-}
-
 static bool parse_byte_level(void *context, const json_t *value, struct error *err)
 {
     (void)value; /* its settings are for encoding */
@@ -116,7 +103,7 @@ static bool parse_strip(void *context, const json_t *value, struct error *err)
 {
     enum { MAX_CHARS = 1 << 10 };
     struct decoder_step *step = new_step(context, DECODE_STRIP, err);
-    return step != NULL && get_character(&step->character, value, "content", err) &&
+    return step != NULL && stage_get_character(&step->character, value, "content", err) &&
            json_get_int(value, "start", true, 0, MAX_CHARS, &step->start, err) &&
            json_get_int(value, "stop", true, 0, MAX_CHARS, &step->stop, err);
 }
@@ -126,7 +113,7 @@ static bool parse_metaspace(void *context, const json_t *value, struct error *er
     const char *scheme = NULL;
     bool add_prefix_space = true;
     struct decoder_step *step = new_step(context, DECODE_METASPACE, err);
-    if (step == NULL || !get_character(&step->character, value, "replacement", err) ||
+    if (step == NULL || !stage_get_character(&step->character, value, "replacement", err) ||
         !json_get_text(value, "prepend_scheme", false, &scheme, err) ||
         !json_get_bool(value, "add_prefix_space", false, &add_prefix_space, err))
         return false;

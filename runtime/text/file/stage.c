@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,4 +48,16 @@ bool stage_parse(void *context, const json_t *value, const struct stage_type *ty
     if (value == NULL || json_is_null(value))
         return true;
     return parse_at(context, value, types, list_key, 0, err);
+}
+
+bool stage_get_character(uint32_t *out, const json_t *stage, const char *key, struct error *err)
+{
+    const char *text;
+    size_t end = 0;
+    if (!json_get_text(stage, key, true, &text, err))
+        return false;
+    if (*text != '\0')
+        *out = utf8_read(text, &end);
+    return (*text != '\0' && text[end] == '\0') ||
+           error_set(err, ERROR_INPUT, "\"%s\" is \"%.20s\", want one character", key, text);
 }

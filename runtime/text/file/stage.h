@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 
@@ -24,3 +25,6 @@ struct stage_type {
  * ERROR_UNSUPPORTED names a type that is not in the list, and those that are. */
 bool stage_parse(void *context, const json_t *value, const struct stage_type *types,
                  const char *list_key, struct error *err);
+
+/* A setting that is one character, whatever its length. ERROR_INPUT for anything else. */
+bool stage_get_character(uint32_t *out, const json_t *stage, const char *key, struct error *err);

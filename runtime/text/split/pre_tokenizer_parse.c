@@ -55,19 +55,6 @@ static bool parse_behavior(enum split_behavior *out, const json_t *value, bool r
            error_set(err, ERROR_UNSUPPORTED, "\"behavior\" \"%.40s\" is not supported", name);
 }
 
-/* One character, whatever its length. */
-static bool parse_character(uint32_t *out, const json_t *value, const char *key, struct error *err)
-{
-    const char *text;
-    size_t end = 0;
-    if (!json_get_text(value, key, true, &text, err))
-        return false;
-    if (*text != '\0')
-        *out = utf8_read(text, &end);
-    return (*text != '\0' && text[end] == '\0') ||
-           error_set(err, ERROR_INPUT, "\"%s\" is \"%.20s\", want one character", key, text);
-}
-
 static bool parse_split(void *context, const json_t *value, struct error *err)
 {
     struct pre_tokenizer_stage stage = {.kind = STAGE_SPLIT};
@@ -138,7 +125,7 @@ static bool parse_unicode_scripts(void *context, const json_t *value, struct err
 static bool parse_char_delimiter(void *context, const json_t *value, struct error *err)
 {
     struct pre_tokenizer_stage stage = {.kind = STAGE_SPLIT_CHARS, .behavior = SPLIT_REMOVED};
-    return parse_character(&stage.character, value, "delimiter", err) &&
+    return stage_get_character(&stage.character, value, "delimiter", err) &&
            add_stage(context, stage, err);
 }
 
@@ -180,7 +167,7 @@ static bool parse_metaspace(void *context, const json_t *value, struct error *er
 {
     struct pre_tokenizer_stage mark = {.kind = STAGE_METASPACE};
     bool split = true;
-    if (!parse_character(&mark.character, value, "replacement", err) ||
+    if (!stage_get_character(&mark.character, value, "replacement", err) ||
         !parse_scheme(&mark.scheme, value, err) ||
         !json_get_bool(value, "split", false, &split, err) || !add_stage(context, mark, err))
         return false;
