@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wctype.h>
 
 enum {
     POLL_MS = 200,
@@ -38,9 +39,9 @@ struct line_editor {
     const char *prompt;
     unsigned char input[4096]; /* bytes from the terminal: [begin, end) are not yet given */
     size_t begin, end;
-    int columns;
-    bool can_paste; /* the terminal knows bracketed paste */
-    bool dropped;   /* Ctrl-C ended the line */
+    struct winsize size; /* that libedit knows */
+    bool can_paste;      /* the terminal knows bracketed paste */
+    bool dropped;        /* Ctrl-C ended the line */
 };
 
 static struct line_editor *of(EditLine *edit)
@@ -52,13 +53,24 @@ static struct line_editor *of(EditLine *edit)
 
 /* ---- characters -------------------------------------------------------------------------------*/
 
+static struct winsize terminal_size(void)
+{
+    struct winsize size = {0};
+    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    return size;
+}
+
+/* After a change libedit still believes in the old place of the cursor, which may lie outside the
+ * new screen, and writes there. A refresh begins with a new place. */
 static void follow_size(struct line_editor *e)
 {
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == e->columns)
+    const struct winsize size = terminal_size();
+    if (size.ws_col == e->size.ws_col && size.ws_row == e->size.ws_row)
         return;
-    e->columns = size.ws_col;
+    e->size = size;
     el_resize(e->edit);
+    fputs("\r", stdout);
+    el_set(e->edit, EL_REFRESH);
 }
 
 /* False at the end of the input, and when the flag is set. */
@@ -160,6 +172,43 @@ static unsigned char take_paste(EditLine *edit, int key)
     return good ? CC_REFRESH : CC_ERROR;
 }
 
+/* Where libedit moves the cursor alone, it loses its place in a text of more lines than the screen
+ * has, and what is then typed at the end goes beyond its memory. So what can reach the end shows
+ * all of it again. */
+static unsigned char move_to(EditLine *edit, const LineInfoW *line, const wchar_t *place)
+{
+    if (line->cursor == line->lastchar)
+        return CC_ERROR;
+    el_cursor(edit, (int)(place - line->cursor));
+    return CC_REFRESH;
+}
+
+static unsigned char next_character(EditLine *edit, int key)
+{
+    const LineInfoW *line = el_wline(edit);
+    (void)key;
+    return move_to(edit, line, line->cursor + 1);
+}
+
+static unsigned char next_word(EditLine *edit, int key)
+{
+    const LineInfoW *line = el_wline(edit);
+    const wchar_t *at = line->cursor;
+    (void)key;
+    while (at < line->lastchar && !iswalnum((wint_t)*at))
+        at++;
+    while (at < line->lastchar && iswalnum((wint_t)*at))
+        at++;
+    return move_to(edit, line, at);
+}
+
+static unsigned char end_of_text(EditLine *edit, int key)
+{
+    const LineInfoW *line = el_wline(edit);
+    (void)key;
+    return move_to(edit, line, line->lastchar);
+}
+
 static void bind_keys(EditLine *edit)
 {
     static const char *const keys[][2] = {
@@ -171,17 +220,28 @@ static void bind_keys(EditLine *edit)
         {"^W", "ed-delete-prev-word"},
         {"\\e[3~", "ed-delete-next-char"},
         {"\\e[H", "ed-move-to-beg"},
-        {"\\e[F", "ed-move-to-end"},
         {"\\e[1~", "ed-move-to-beg"},
-        {"\\e[4~", "ed-move-to-end"},
         {"\\e[1;5D", "ed-prev-word"},
-        {"\\e[1;5C", "em-next-word"},
+        {"^F", "phalanx-right"},
+        {"\\e[C", "phalanx-right"},
+        {"\\eOC", "phalanx-right"},
+        {"\\ef", "phalanx-next-word"},
+        {"\\eF", "phalanx-next-word"},
+        {"\\e[1;5C", "phalanx-next-word"},
+        {"^E", "phalanx-end"},
+        {"\\e[F", "phalanx-end"},
+        {"\\eOF", "phalanx-end"},
+        {"\\e[4~", "phalanx-end"},
+        {"^X^X", "ed-unassigned"}, /* it changes places with a mark, which may be the end */
         {"^I", "ed-insert"},
     };
     el_set(edit, EL_EDITOR, "emacs");
     el_set(edit, EL_ADDFN, "phalanx-drop", "Take the line back", drop_line);
     el_set(edit, EL_ADDFN, "phalanx-paste", "Insert pasted text", take_paste);
     el_set(edit, EL_ADDFN, "phalanx-newline", "Insert a newline", add_newline);
+    el_set(edit, EL_ADDFN, "phalanx-right", "Go right", next_character);
+    el_set(edit, EL_ADDFN, "phalanx-next-word", "Go to the end of the word", next_word);
+    el_set(edit, EL_ADDFN, "phalanx-end", "Go to the end", end_of_text);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         el_set(edit, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
@@ -295,7 +355,7 @@ static enum line_result read_part(struct line_editor *e, const char *prompt, str
     el_set(e->edit, EL_PREP_TERM, 1); /* before the prompt: what is typed on seeing it is keys */
     fputs(e->can_paste ? paste_on : "", stdout);
     fflush(stdout);
-    follow_size(e);
+    e->size = terminal_size(); /* el_wgets() looks too */
     const wchar_t *text = el_wgets(e->edit, &n);
     fputs(e->can_paste ? paste_off : "", stdout);
     fputs(e->dropped ? "^C\n" : "", stdout);
