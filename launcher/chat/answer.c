@@ -37,7 +37,8 @@ static size_t most_tokens(const struct chat *chat, const struct generation *g)
     return (size_t)(context - (room > 0 ? room : 1));
 }
 
-/* The prompt for what of the history fits the context. */
+/* The prompt for what of the history fits the context. Half of what is too much is forgotten at
+ * once, so that a long history takes a few looks and not one for each of its turns. */
 static bool make_prompt(struct chat *chat, const struct generation *g, struct ids *out,
                         struct error *err)
 {
@@ -50,7 +51,8 @@ static bool make_prompt(struct chat *chat, const struct generation *g, struct id
         json_decref(messages);
         if (!good || out->n <= most)
             break;
-        const size_t n = chat_history_drop_oldest(&chat->history);
+        const double too_much = (double)(out->n - most) / (double)out->n;
+        const size_t n = chat_history_drop_oldest(&chat->history, too_much / 2);
         if (n == 0)
             break; /* the last message alone: intake_fit() decides */
         n_dropped += n;

@@ -60,17 +60,34 @@ static bool is_role(const json_t *message, const char *role)
     return text != NULL && strcmp(text, role) == 0;
 }
 
-size_t chat_history_drop_oldest(struct chat_history *h)
+/* Bytes of text in messages [begin, end). */
+static size_t text_bytes(const struct chat_history *h, size_t begin, size_t end)
+{
+    size_t n = 0;
+    for (size_t i = begin; i < end; i++)
+        n += json_string_length(json_object_get(json_array_get(h->messages, i), "content"));
+    return n;
+}
+
+size_t chat_history_drop_oldest(struct chat_history *h, double share)
 {
     const size_t n = json_array_size(h->messages);
-    size_t end = 1;
-    while (end < n && !is_role(json_array_get(h->messages, end), "user"))
-        end++;
-    if (end >= n)
-        return 0;
-    for (size_t i = 0; i < end; i++)
-        json_array_remove(h->messages, 0);
-    return end;
+    double left = share * (double)text_bytes(h, 0, n); /* may be forgotten */
+    size_t dropped = 0;
+    for (size_t end = 1; end < n; end++) {
+        if (!is_role(json_array_get(h->messages, end), "user"))
+            continue;
+        left -= (double)text_bytes(h, dropped, end);
+        if (dropped > 0 && left < 0)
+            break;
+        dropped = end;
+    }
+    json_t *kept = json_array();
+    for (size_t i = dropped; i < n; i++)
+        json_array_append(kept, json_array_get(h->messages, i));
+    json_decref(h->messages);
+    h->messages = kept;
+    return dropped;
 }
 
 json_t *chat_history_messages(const struct chat_history *h)

@@ -275,6 +275,18 @@ class ThroughPipes(ChatCase):
         self.assertEqual(len(answers(result)), 1)
         self.assertEqual(piped(lines=[]).out, f"{WELCOME}\n\nUser: \n")
 
+    def test_of_a_long_history_the_end_is_kept(self):
+        # Half of what is too much goes at once: turn by turn this would take minutes.
+        turns = [{"role": role, "content": f"Word number {i} of a long story about ranks."}
+                 for i in range(6000) for role in ("user", "assistant")]
+        path = self.home / "long.json"
+        path.write_text(json.dumps(turns))
+        result = piped(*GREEDY, "--max-tokens", 4, lines=[f"/load {path}", "Hello", "exit"])
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("12000 messages from", result.out)
+        self.assertRegex(result.out + result.err, r"its oldest 1\d{4} messages are forgotten")
+        self.assertEqual(len(answers(result)), 1)
+
     def test_a_line_that_is_not_utf8_is_told_and_passed_over(self):
         result = phalanx("chat", DEMO, *GREEDY, stdin=b"\xff\xfe\nHello\n")
         self.assertEqual(result.code, 0, result.err)
