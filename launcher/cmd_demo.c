@@ -1,7 +1,7 @@
 /* phalanx demo: the model that ships, on two ranks, one streamed answer. */
 #include "base/error.h"
 #include "base/system.h"
-#include "launcher/chat_prompt.h"
+#include "launcher/chat/prompt.h"
 #include "launcher/commands.h"
 #include "launcher/generation.h"
 #include "launcher/model_path.h"

@@ -6,8 +6,8 @@
 #include "launcher/text_lines.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/encoder.h"
+#include "runtime/text/file/json_cursor.h"
 #include "runtime/text/ids.h"
-#include "runtime/text/json_cursor.h"
 #include "runtime/text/tokenizer.h"
 
 #include <stdio.h>

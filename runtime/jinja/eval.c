@@ -2,8 +2,8 @@
 #include "runtime/jinja/eval.h"
 
 #include "base/check.h"
-#include "runtime/jinja/access.h"
-#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/builtins/builtins.h"
+#include "runtime/jinja/values/access.h"
 
 #include <stdarg.h>
 #include <stdio.h>

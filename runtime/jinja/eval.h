@@ -1,9 +1,9 @@
 /* runtime/jinja/eval.h: a template at work: expressions to values, statements to text. */
 #pragma once
-#include "runtime/jinja/ast.h"
-#include "runtime/jinja/run.h"
 #include "runtime/jinja/scope.h"
-#include "runtime/jinja/text.h"
+#include "runtime/jinja/syntax/ast.h"
+#include "runtime/jinja/values/run.h"
+#include "runtime/jinja/values/text.h"
 
 struct render {
     struct run run; /* the first member: macros and loops get back from a run to its render */

@@ -4,9 +4,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/utf8.h"
-#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/builtins/builtins.h"
 #include "runtime/jinja/eval.h"
-#include "runtime/jinja/from_json.h"
+#include "runtime/jinja/values/from_json.h"
 
 #include <string.h>
 

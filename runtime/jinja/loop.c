@@ -3,9 +3,9 @@
  * The items are asked for one by one, and one ahead only when the template asks for the last or
  * the next one, because the items of a filter may be computed as they come. */
 #include "base/check.h"
-#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/builtins/builtins.h"
 #include "runtime/jinja/eval.h"
-#include "runtime/jinja/object.h"
+#include "runtime/jinja/values/object.h"
 
 struct loop {
     struct object object;
@@ -17,7 +17,7 @@ struct loop {
     int64_t index0, depth0;
     int64_t length; /* -1: not asked for yet */
     struct value previous, current, next;
-    bool has_previous, has_next, is_first_change;
+    bool has_previous, has_next;
     struct list *changed; /* what changed() saw last, or NULL */
 };
 
@@ -101,23 +101,6 @@ static bool advance(struct loop *l, bool *done)
     return true;
 }
 
-/* A walk over items that are in a list already. */
-struct listed {
-    struct iterator iterator;
-    const struct list *list;
-    uint32_t at;
-};
-
-static bool listed_next(struct run *run, struct iterator *self, struct value *out, bool *done)
-{
-    struct listed *l = (struct listed *)self;
-    (void)run;
-    *done = l->at == l->list->n;
-    if (!*done)
-        *out = l->list->items[l->at++];
-    return true;
-}
-
 /* Where the values have no length, all that is left is fetched and counted. */
 static bool find_length(struct loop *l)
 {
@@ -129,9 +112,8 @@ static bool find_length(struct loop *l)
     if (object_has || v.kind == VALUE_STRING || v.kind == VALUE_LIST || v.kind == VALUE_TUPLE ||
         v.kind == VALUE_DICT || v.kind == VALUE_UNDEFINED)
         return value_length(run, v, &l->length);
-    struct listed *rest = run_alloc(run, 1, sizeof *rest);
     struct list *list = list_make(run, 0);
-    if (rest == NULL || list == NULL)
+    if (list == NULL)
         return false;
     bool done = l->items == NULL;
     while (!done) {
@@ -139,10 +121,8 @@ static bool find_length(struct loop *l)
         if (!iterator_next(run, l->items, &item, &done) || (!done && !list_add(run, list, item)))
             return false;
     }
-    *rest = (struct listed){{listed_next}, list, 0};
-    l->items = &rest->iterator;
     l->length = list->n + l->index0 + 1 + l->has_next;
-    return true;
+    return value_iterate(run, value_list(list), &l->items);
 }
 
 /* ---- the variable `loop` -------------------------------------------------------------------- */
@@ -264,8 +244,10 @@ struct rest {
 static bool rest_next(struct run *run, struct iterator *self, struct value *out, bool *done)
 {
     struct loop *l = ((struct rest *)self)->loop;
-    if (!advance(l, done) || *done)
-        return *done;
+    if (!advance(l, done))
+        return false;
+    if (*done)
+        return true;
     struct list *pair = list_make(run, 2);
     if (pair == NULL || !list_add(run, pair, l->current) ||
         !list_add(run, pair, value_object(&l->object)))

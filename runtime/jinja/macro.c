@@ -3,10 +3,10 @@
  * How arguments find their places is that of the reference, which differs from Python's functions:
  * an argument that is missing is undefined, and one too many is an error unless the body looks at
  * `varargs` or `kwargs`. Source: jinja2.runtime.Macro.__call__. */
-#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/builtins/builtins.h"
 #include "runtime/jinja/eval.h"
-#include "runtime/jinja/markup.h"
-#include "runtime/jinja/object.h"
+#include "runtime/jinja/values/markup.h"
+#include "runtime/jinja/values/object.h"
 
 #include <stdio.h>
 

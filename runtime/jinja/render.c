@@ -1,7 +1,7 @@
 /* Statements. */
-#include "runtime/jinja/builtins.h"
+#include "runtime/jinja/builtins/builtins.h"
 #include "runtime/jinja/eval.h"
-#include "runtime/jinja/markup.h"
+#include "runtime/jinja/values/markup.h"
 
 #include "base/check.h"
 

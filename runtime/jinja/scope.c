@@ -1,7 +1,7 @@
 #include "runtime/jinja/scope.h"
 
-#include "runtime/jinja/ast.h"
-#include "runtime/jinja/run.h"
+#include "runtime/jinja/syntax/ast.h"
+#include "runtime/jinja/values/run.h"
 
 #include <string.h>
 

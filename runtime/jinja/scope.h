@@ -8,7 +8,7 @@
  * Source: jinja2.idtracking and the scoping rules of the template documentation ("Assignments").
  */
 #pragma once
-#include "runtime/jinja/value.h"
+#include "runtime/jinja/values/value.h"
 
 struct scope {
     struct scope *parent; /* NULL: the outermost, which holds all variables by number */

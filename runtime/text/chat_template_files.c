@@ -5,7 +5,7 @@
 #include "base/system.h"
 #include "base/utf8.h"
 #include "runtime/jinja/jinja.h"
-#include "runtime/text/json_cursor.h"
+#include "runtime/text/file/json_cursor.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "base/bytes.h"
-#include "runtime/text/decode_stream.h"
+#include "runtime/text/decode/decode_stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "runtime/text/model/word_cache.h"
 #include "runtime/text/tokenizer_parts.h"
-#include "runtime/text/word_cache.h"
 
 /* Scratch memory grows to some twenty times the text. What a longer text needed is given back, so
  * that one large request does not stay in memory. */

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "runtime/text/stage.h"
+#include "runtime/text/file/stage.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/system.h"
-#include "runtime/text/json_skim.h"
+#include "runtime/text/file/json_skim.h"
 #include "runtime/text/tokenizer_parts.h"
 
 enum {

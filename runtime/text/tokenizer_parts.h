@@ -1,13 +1,13 @@
 /* runtime/text/tokenizer_parts.h: the inside of a tokenizer, for the files that run it. */
 #pragma once
-#include "runtime/text/added_tokens.h"
-#include "runtime/text/decoder.h"
-#include "runtime/text/model.h"
-#include "runtime/text/normalizer.h"
+#include "runtime/text/decode/decoder.h"
+#include "runtime/text/model/model.h"
+#include "runtime/text/model/vocabulary.h"
+#include "runtime/text/normalize/normalizer.h"
 #include "runtime/text/post_processor.h"
-#include "runtime/text/pre_tokenizer.h"
+#include "runtime/text/split/added_tokens.h"
+#include "runtime/text/split/pre_tokenizer.h"
 #include "runtime/text/tokenizer.h"
-#include "runtime/text/vocabulary.h"
 
 struct tokenizer { /* in the order in which a text goes through it */
     struct added_tokens added;

@@ -19,7 +19,8 @@ class Terminal:
         self.seen = b""
         self.code = None
         master, slave = os.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self.fd = master
+        self.resize(40, columns)
         self.pid = os.fork()
         if self.pid == 0:
             os.close(master)
@@ -27,7 +28,9 @@ class Terminal:
             os.execve(str(words[0]), [str(word) for word in words],
                       dict(os.environ, TERM="xterm", **(env or {})))
         os.close(slave)
-        self.fd = master
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @staticmethod
     def _login(slave):

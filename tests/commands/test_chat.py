@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 from common import DEMO, HAS_MPI, PHALANX, ModelCase, phalanx
@@ -38,9 +39,9 @@ class ChatCase(unittest.TestCase):
     def nothing_is_left(self):
         self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
 
-    def terminal(self, *words):
+    def terminal(self, *words, columns=200):
         env = {"HOME": str(self.home), "XDG_STATE_HOME": ""}
-        screen = Terminal([PHALANX, "chat", DEMO, *words], env)
+        screen = Terminal([PHALANX, "chat", DEMO, *words], env, columns)
         self.addCleanup(screen.close)
         self.assertIn(WELCOME, screen.expect("User: "))
         return screen
@@ -119,6 +120,31 @@ class InATerminal(ChatCase):
         screen.expect("three")
         self.ask(screen, "!")
         self.assertEqual(self.saved(screen)[0]["content"], "one\ntwo\nthree!")
+        self.leave(screen)
+
+    def test_a_text_taller_than_the_screen_can_be_edited(self):
+        end, right, word = "\x05", "\x1b[C", "\x1bf"
+        for to_end in end, right, word:
+            screen = self.terminal(*GREEDY)
+            lines = "ab\r" * 60
+            screen.type("\x1b[200~" + lines + "\x1b[201~\x01" + to_end * len(lines))
+            screen.type("\u4f60" * 300)
+            screen.type("\x03")
+            screen.expect("^C")
+            screen.expect("User: ")
+            self.leave(screen)
+
+    def test_the_terminal_may_get_smaller_below_a_long_line(self):
+        screen = self.terminal(*GREEDY, columns=80)
+        screen.type("ab\u4f60" * 300)
+        for rows, columns in (3, 80), (40, 9), (1, 1), (24, 80):
+            screen.resize(rows, columns)
+            time.sleep(0.5)  # it looks a few times a second
+            screen.read(0)
+            screen.type("ab\u4f60" * 30)
+        screen.type("\x03")
+        screen.expect("^C")
+        screen.expect("User: ")
         self.leave(screen)
 
     def test_a_backslash_at_the_end_goes_on(self):

@@ -16,8 +16,8 @@ def lines(values):
     return "".join(json.dumps(value) + "\n" for value in values).encode()
 
 
-def answers(command, model, values):
-    result = phalanx(command, model, stdin=lines(values))
+def answers(command, model, values, *options):
+    result = phalanx(command, model, *options, stdin=lines(values))
     if result.code != 0:
         raise AssertionError(f"exit {result.code}: {result.err}")
     return [json.loads(line) for line in result.out.split("\n")[:-1]]
@@ -93,6 +93,8 @@ class RealVocabularies(unittest.TestCase):
                         for text, one in zip(texts, want)]
                 self.assertEqual(answers("tokenize", DATA / name, texts), ids)
                 self.assertEqual(answers("detokenize", DATA / name, ids), back)
+                without = [one["ids"] if one["ids_nospecial"] is None else one["ids_nospecial"] for one in want]
+                self.assertEqual(answers("tokenize", DATA / name, texts, "--add-special-tokens=false"), without)
 
 
 if __name__ == "__main__":

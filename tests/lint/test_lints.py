@@ -45,7 +45,7 @@ PLANTED = [
     ("includes", "runtime/x.c", '#include "runtime/text/t.h"\n', "does not exist"),
     ("includes", "runtime/gateway/x.c", "#include <mpi.h>\n", "<mpi.h> belongs to parallel/"),
     ("includes", "runtime/x.c", "#include <cuda_runtime.h>\n", "belongs to kernels/cuda/"),
-    ("includes", "launcher/x.c", "#include <histedit.h>\n", "belongs to launcher/line_editor.c"),
+    ("includes", "launcher/x.c", "#include <histedit.h>\n", "belongs to launcher/chat/line_editor.c"),
     ("includes", "base/CMakeLists.txt", "layer(base SOURCES a.c USES kernels)\n", "may not use kernels"),
     ("includes", "proto/CMakeLists.txt", "layer(wire SOURCES w.c)\n", "in no row"),
     ("headers", "base/x.h", "size_t n;\n", "base/x.h: does not compile alone"),

@@ -1,5 +1,5 @@
 /* Trees and what bounds them: places, heights, sizes. */
-#include "runtime/jinja/ast.h"
+#include "runtime/jinja/syntax/ast.h"
 
 #include "base/bytes.h"
 #include "base/error.h"

@@ -1,4 +1,4 @@
-#include "runtime/jinja/access.h"
+#include "runtime/jinja/values/access.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_jinja/values.h"
 

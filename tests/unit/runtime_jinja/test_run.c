@@ -1,4 +1,4 @@
-#include "runtime/jinja/run.h"
+#include "runtime/jinja/values/run.h"
 #include "tests/test.h"
 
 TEST(memory_and_steps_end_at_their_budgets)

@@ -63,14 +63,14 @@ static bool is_error(const struct bytes *got, const char *kind, const char *mess
     return got->data != NULL && strncmp(got->data, want, strlen(want)) == 0;
 }
 
-/* Whether one line of the file is as it should be; -1: it does not count. */
+/* Whether one line of the file is as it should be; -1: it is refused, as jinja.h says. */
 typedef int check_line_fn(const json_t *line, const void *context, struct bytes *got);
 
 static void check_file(const char *name, check_line_fn *check_line, const void *context)
 {
     static char line[LINE_BYTES];
     char path[512];
-    int exact = 0, total = 0;
+    int exact = 0, total = 0, refused = 0;
     snprintf(path, sizeof path, "%s%s", DATA, name);
     FILE *file = fopen(path, "r");
     if (file == NULL)
@@ -80,17 +80,18 @@ static void check_file(const char *name, check_line_fn *check_line, const void *
         json_t *object = json_loads(line, JSON_ALLOW_NUL, NULL);
         CHECK(object != NULL);
         const int same = check_line(object, context, &got);
-        total += same >= 0;
+        total++;
         exact += same > 0;
-        if (same == 0 && total - exact <= MAX_SHOWN)
+        refused += same < 0;
+        if (same == 0 && total - exact - refused <= MAX_SHOWN)
             printf("  differs: %.300s\n  got: %.300s\n", line, got.data ? got.data : "");
         json_decref(object);
     }
     fclose(file);
     bytes_release(&got);
-    printf("  %s: %d/%d exact\n", name, exact, total);
+    printf("  %s: %d/%d exact, %d refused as said\n", name, exact, total, refused);
     CHECK(total > 0);
-    CHECK_EQ(exact, total);
+    CHECK_EQ(exact + refused, total);
 }
 
 struct recorded {
@@ -126,9 +127,10 @@ static int check_unit_test(const json_t *line, const void *context, struct bytes
     (void)context;
     const json_t *source = json_object_get(line, "template");
     const char *error = json_string_value(json_object_get(line, "jinja2_error"));
-    if (strstr(json_string_value(source), ".pop(") != NULL)
-        return -1;
     const bool good = render(source, json_object_get(line, "vars"), got);
+    if (strstr(json_string_value(source), ".pop(") != NULL)
+        return good || strstr(got->data, "SecurityError: access to attribute 'pop'") == NULL ? 0
+                                                                                             : -1;
     if (error == NULL)
         return good && is_text(got, json_object_get(line, "jinja2_3_1_2"));
     return !good && is_error(got, "", error);

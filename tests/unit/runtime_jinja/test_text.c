@@ -1,5 +1,5 @@
-#include "runtime/jinja/access.h"
-#include "runtime/jinja/text.h"
+#include "runtime/jinja/values/access.h"
+#include "runtime/jinja/values/text.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_jinja/values.h"
 

@@ -1,6 +1,6 @@
 #include "tests/unit/runtime_jinja/values.h"
 
-#include "runtime/jinja/access.h"
+#include "runtime/jinja/values/access.h"
 #include "tests/test.h"
 
 #include <math.h>

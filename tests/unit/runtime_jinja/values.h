@@ -3,9 +3,9 @@
  *     check_outcome(&r, value_binary(&r, OP_ADD, V("1"), V("'a'"), &v), v, "TypeError: …");
  */
 #pragma once
-#include "runtime/jinja/run.h"
-#include "runtime/jinja/text.h"
-#include "runtime/jinja/value.h"
+#include "runtime/jinja/values/run.h"
+#include "runtime/jinja/values/text.h"
+#include "runtime/jinja/values/value.h"
 
 struct run start_run(void); /* with budgets that a test does not meet by chance */
 

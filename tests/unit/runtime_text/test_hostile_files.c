@@ -1,6 +1,9 @@
 /* Files that are damaged or made to harm: each is refused with the key, in bounded memory. */
 #include "base/bytes.h"
 #include "base/system.h"
+#include "runtime/text/detokenizer.h"
+#include "runtime/text/encoder.h"
+#include "runtime/text/ids.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/files.h"
 #include "tests/test.h"
@@ -48,6 +51,63 @@ TEST(a_file_with_any_byte_changed_is_read_or_refused)
             CHECK(err.kind == ERROR_NONE || err.kind == ERROR_INPUT ||
                   err.kind == ERROR_UNSUPPORTED);
         }
+    }
+}
+
+static const char every_stage[] =
+    "{\"added_tokens\":[{\"id\":2,\"content\":\"<x>\",\"normalized\":true}],\"normalizer\":{"
+    "\"type\":"
+    "\"Sequence\",\"normalizers\":[{\"type\":\"Precompiled\",\"precompiled_charsmap\":"
+    "\"CAAAAAABAAABAACAYQA=\"},{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" +\"},\"content\":\" "
+    "\"}]},"
+    "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"split\":false},\"decoder\":{"
+    "\"type\":"
+    "\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" "
+    "\",\"start\":1,"
+    "\"stop\":0}]},\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",1],\"sep\":["
+    "\"a\",1]},"
+    "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"?\",0],[\"a\",-1.5e0]]}}";
+
+TEST(a_file_of_every_stage_with_any_byte_changed_is_read_or_refused_and_then_works)
+{
+    static const char bytes[] = "\0\"{}[],:\\0-9eA\xFF";
+    char copy[sizeof every_stage];
+    for (size_t i = 0; i < sizeof every_stage - 1; i++) {
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            struct error err = {0};
+            memcpy(copy, every_stage, sizeof every_stage);
+            copy[i] = bytes[k];
+            struct tokenizer *t = open_bytes(copy, sizeof every_stage - 1, &err);
+            CHECK(err.kind == ERROR_NONE || err.kind == ERROR_INPUT ||
+                  err.kind == ERROR_UNSUPPORTED);
+            if (t == NULL)
+                continue;
+            struct encoder *e = encoder_create(t);
+            struct ids ids = {0};
+            struct bytes back = {0};
+            const struct encode_options options = {.add_special_tokens = true};
+            err = (struct error){0};
+            const char *const text = "a  <x>\xC3\xA9\n";
+            CHECK(encoder_encode(e, text, strlen(text), &options, &ids, &err) ||
+                  err.kind == ERROR_INPUT);
+            CHECK(detokenizer_decode(t, ids.data, ids.n, false, &back));
+            bytes_release(&back);
+            ids_release(&ids);
+            encoder_destroy(e);
+            tokenizer_close(t);
+        }
+    }
+}
+
+TEST(a_file_of_every_stage_cut_anywhere_is_refused)
+{
+    struct error err = {0};
+    tokenizer_close(open_bytes(every_stage, sizeof every_stage - 1, &err));
+    CHECK_STR(err.text, "");
+    for (size_t n = 0; n < sizeof every_stage - 1; n++) {
+        err = (struct error){0};
+        CHECK(open_bytes(every_stage, n, &err) == NULL);
+        CHECK_EQ(err.kind, ERROR_INPUT);
     }
 }
 
@@ -207,6 +267,28 @@ TEST(the_largest_file_that_is_read_at_all_stays_within_100_mb_and_a_second)
     write_largest(&file);
     struct file_path path = folder_write(&folder, "tokenizer.json", file.data, file.len);
     bytes_release(&file); /* before the fork: the child's memory counts from here */
+    CHECK_EQ(outcome_of(open_largest, &path), 0);
+    folder_remove(&folder);
+}
+
+/* Half a million tokens that share long beginnings, which makes the largest tree. */
+static void write_largest_unigram(struct bytes *file)
+{
+    enum { N_TOKENS = 1 << 19 };
+    bytes_add_text(file, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0]");
+    for (int i = 1; i < N_TOKENS; i++) /* the digits in reverse: in no order at all */
+        bytes_printf(file, ",[\"tok%d%d%d%d%d%d\",-%d.12345678901234567]", i % 10, i / 10 % 10,
+                     i / 100 % 10, i / 1000 % 10, i / 10000 % 10, i / 100000 % 10, i % 17);
+    bytes_add_text(file, "]}}");
+}
+
+TEST(the_largest_unigram_file_stays_within_100_mb_and_a_second)
+{
+    const struct folder folder = folder_make();
+    struct bytes file = {0};
+    write_largest_unigram(&file);
+    struct file_path path = folder_write(&folder, "tokenizer.json", file.data, file.len);
+    bytes_release(&file);
     CHECK_EQ(outcome_of(open_largest, &path), 0);
     folder_remove(&folder);
 }

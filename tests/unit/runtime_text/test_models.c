@@ -5,9 +5,9 @@
 #include "base/memory.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/ids.h"
-#include "runtime/text/token_trie.h"
+#include "runtime/text/model/token_trie.h"
+#include "runtime/text/model/vocabulary.h"
 #include "runtime/text/tokenizer.h"
-#include "runtime/text/vocabulary.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_text/small_tokenizer.h"
 

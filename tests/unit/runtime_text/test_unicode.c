@@ -1,8 +1,11 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/utf8.h"
-#include "runtime/text/normal_form.h"
-#include "runtime/text/pattern.h"
+#include "runtime/text/normalize/grapheme.h"
+#include "runtime/text/normalize/normal_form.h"
+#include "runtime/text/normalize/unicode_old.h"
+#include "runtime/text/split/pattern.h"
+#include "runtime/text/split/unicode_script.h"
 #include "runtime/text/unicode.h"
 #include "tests/test.h"
 
@@ -136,14 +139,26 @@ TEST(patterns_mean_what_they_mean_in_ruby)
     CHECK_EQ(matches("\\u0041", "A"), 1);
     CHECK_EQ(matches("[]a]+", "]a"), 2);
     CHECK_EQ(matches("[[:alpha:]]+", "ab1"), 2);
+    CHECK_EQ(matches("[[:punct:]]+", "$-a"), 2);  /* signs too */
+    CHECK_EQ(matches("\\w+", "\xC2\xBD"), 2);     /* a half is a word, */
+    CHECK_EQ(matches("[\\w]+", "\xC2\xBD"), -1);  /* but not in a class */
+    CHECK_EQ(matches("\\w", "\xE2\x80\x8D"), -1); /* a joiner is none */
+    CHECK_EQ(matches("\\bb\\b", "a\xCC\x81"
+                                "b"),
+             -1); /* a mark is part of a word */
+    CHECK_EQ(matches("a\\B", "ab"), 1);
+    CHECK_EQ(matches("\\p{Han}", "\xE3\x80\x81"), -1);     /* U+3001 is used with Han, not Han */
+    CHECK_EQ(matches("\\p{Han}", "\xF0\xB1\x8D\x90"), 4);  /* an ideograph since Unicode 15 */
+    CHECK_EQ(matches("\\p{Han}", "\xF0\x9E\x93\x90"), -1); /* another new letter */
+    CHECK_EQ(matches("\\p{^L}", "a1"), 1);
     CHECK_EQ(matches("(?i:'s)", "'\xC5\xBF"), 3); /* the long s */
 }
 
 TEST(patterns_that_would_mean_something_else_are_refused)
 {
     static const char *const patterns[] = {
-        "[a&&[b]]", "[a[b]]",  "a{1,2}+", "(?~a)", "\\Ra",
-        "[\\W]",    "(*UTF)a", "a\\",     "\\K",   "(?<name>a)\\k<name>"};
+        "[a&&[b]]", "[a[b]]", "a{1,2}+", "(?~a)",   "\\Ra", "[[:graph:]]", "\\pL",
+        "\\p{L&}",  "[\\b]",  "[\\W]",   "(*UTF)a", "a\\",  "\\K",         "(?<name>a)\\k<name>"};
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         struct pattern *p;
         struct error err = {0};
@@ -151,4 +166,60 @@ TEST(patterns_that_would_mean_something_else_are_refused)
             test_fail(__FILE__, __LINE__, "%s is taken", patterns[i]);
         CHECK_EQ(err.kind, ERROR_UNSUPPORTED);
     }
+}
+
+/* The numbers are those of the reference library, asked for each character. */
+TEST(old_categories_have_as_many_characters_as_in_the_library)
+{
+    int n_marks = 0, n_nonspacing = 0, n_punctuation = 0, n_upper = 0;
+    for (uint32_t c = 0; c < 0x110000; c++) {
+        uint32_t lower[2];
+        if (c >= 0xD800 && c < 0xE000)
+            continue;
+        n_marks += unicode_old_is_mark(c);
+        n_nonspacing += unicode_old_is_nonspacing(c);
+        n_punctuation += unicode_old_is_punctuation(c);
+        n_upper += unicode_lower(c, lower) == 2 || lower[0] != c;
+    }
+    CHECK_EQ(n_marks, 2097);
+    CHECK_EQ(n_nonspacing, 1567);
+    CHECK_EQ(n_punctuation, 726);
+    CHECK_EQ(n_upper, 1488);
+}
+
+TEST(scripts_are_equal_or_not)
+{
+    CHECK_EQ(unicode_script('a'), unicode_script(0xE9));
+    CHECK(unicode_script('a') != unicode_script('1'));
+    CHECK_EQ(unicode_script(0x3042), unicode_script(0x4E00)); /* Hiragana goes as Han */
+    CHECK_EQ(unicode_script(0x30FC), unicode_script(0x4E00));
+    CHECK_EQ(unicode_script(' '), UNICODE_SCRIPT_ANY);
+    CHECK_EQ(unicode_script(0x0378), UNICODE_SCRIPT_ANY); /* not assigned */
+}
+
+static void check_clusters(const char *text, const char *want)
+{
+    struct bytes got = {0};
+    for (size_t at = 0, n = strlen(text); at < n;) {
+        const size_t end = grapheme_end(text, n, at);
+        bytes_printf(&got, "%s%zu", at ? " " : "", end - at);
+        at = end;
+    }
+    CHECK_STR(got.data, want);
+    bytes_release(&got);
+}
+
+TEST(clusters_end_where_a_reader_sees_an_end)
+{
+    check_clusters("ab", "1 1");
+    check_clusters("a\xCC\x81\xCC\x81"
+                   "b",
+                   "5 1");
+    check_clusters("\r\n\n\r", "2 1 1");
+    check_clusters("\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7!", "11 1");   /* joined */
+    check_clusters("\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA\xF0\x9F\x87\xAB", "8 4"); /* flags */
+    check_clusters("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "9");               /* jamo */
+    /* KA, virama, TA: one conjunct (GB9c), but not without the virama */
+    check_clusters("\xE0\xA4\x95\xE0\xA5\x8D\xE0\xA4\xA4", "9");
+    check_clusters("\xE0\xA4\x95\xE0\xA4\xA4", "3 3");
 }

@@ -1,0 +1,127 @@
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/chat/chat.h"
+#include "launcher/generation.h"
+#include "launcher/interrupt.h"
+#include "launcher/stream.h"
+#include "runtime/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LEAST_ROOM = 4 }; /* an answer has at least one part in four of the context */
+
+void chat_note(const struct chat *chat, const char *fmt, ...)
+{
+    const char *terminal = getenv("TERM");
+    const bool dim = chat->has_editor && isatty(STDERR_FILENO) && terminal != NULL &&
+                     strcmp(terminal, "dumb") != 0 && getenv("NO_COLOR") == NULL;
+    va_list args;
+    fflush(stdout);
+    fputs(dim ? "\033[2m[" : "[", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputs(dim ? "]\033[0m\n" : "]\n", stderr);
+}
+
+/* Tokens that a prompt may have, so that an answer has room. */
+static size_t most_tokens(const struct chat *chat, const struct generation *g)
+{
+    const int context = chat->session.max_model_len, share = context / LEAST_ROOM;
+    const int room = g->params.max_tokens < share ? g->params.max_tokens : share;
+    return (size_t)(context - (room > 0 ? room : 1));
+}
+
+/* The prompt for what of the history fits the context. */
+static bool make_prompt(struct chat *chat, const struct generation *g, struct ids *out,
+                        struct error *err)
+{
+    const size_t most = most_tokens(chat, g);
+    size_t n_dropped = 0;
+    bool good;
+    for (;;) {
+        json_t *messages = chat_history_messages(&chat->history);
+        good = chat_prompt_make(&chat->prompt, &chat->session.intake, messages, out, err);
+        json_decref(messages);
+        if (!good || out->n <= most)
+            break;
+        const size_t n = chat_history_drop_oldest(&chat->history);
+        if (n == 0)
+            break; /* the last message alone: intake_fit() decides */
+        n_dropped += n;
+    }
+    if (n_dropped > 0)
+        chat_note(chat,
+                  "the conversation no longer fits the context of %d tokens: its oldest %zu "
+                  "messages are forgotten",
+                  chat->session.max_model_len, n_dropped);
+    return good;
+}
+
+static void print_stats(const struct chat *chat, const struct stream *stream, size_t n_prompt,
+                        const struct output *output)
+{
+    char text[160];
+    stream_describe(text, sizeof text, stream, output->tokens.n);
+    chat_note(chat, "prompt %zu tokens; %s", n_prompt, text);
+}
+
+/* Runs it; what came until the user stopped it is an answer too. */
+static bool run(struct chat *chat, struct generation *g, struct stream *stream, struct error *err)
+{
+    stream->begin_ns = clock_now_ns();
+    if (generation_run(g, &chat->session, stream_show, stream, err))
+        return true;
+    if (err->kind != ERROR_LIMIT || !chat->interactive || !interrupt_take_sigint())
+        return false;
+    *err = (struct error){0};
+    output_end(&g->output[0], FINISH_ABORT);
+    stream_show(stream, 0, &g->output[0]); /* what was held back */
+    return true;
+}
+
+static bool finish(struct chat *chat, const struct generation *g, const struct stream *stream,
+                   struct error *err)
+{
+    const struct output *output = &g->output[0];
+    if (g->failure[0].kind != ERROR_NONE) {
+        *err = g->failure[0];
+        return false;
+    }
+    const bool stopped = output->finish == FINISH_ABORT;
+    printf("\n");
+    fflush(stdout);
+    if (stopped)
+        chat_note(chat, "stopped");
+    if (chat->stats && output->tokens.n > 0)
+        print_stats(chat, stream, g->prompt[0].ids.n, output);
+    if (stopped && stream->written == 0)
+        chat_history_remove_last(&chat->history);
+    else
+        chat_history_add(&chat->history, "assistant", output->text.len > 0 ? output->text.data : "",
+                         output->text.len);
+    return true;
+}
+
+bool chat_answer(struct chat *chat, struct error *err)
+{
+    struct generation g = {0};
+    struct ids ids = {0};
+    struct stream stream = {.for_a_terminal = chat->has_editor};
+    bool good = generation_init(&g, chat->options, &chat->session, err);
+    if (good && !make_prompt(chat, &g, &ids, err)) {
+        ids_release(&ids);
+        good = false;
+    }
+    good = good && generation_add_prompt(&g, &chat->session, NULL, &ids, false, err) &&
+           run(chat, &g, &stream, err) && finish(chat, &g, &stream, err);
+    generation_release(&g);
+    if (!good)
+        chat_history_remove_last(&chat->history);
+    return good;
+}

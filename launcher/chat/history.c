@@ -1,0 +1,120 @@
+#include "launcher/chat/history.h"
+
+#include "base/error.h"
+#include "base/json.h"
+#include "runtime/text/chat_messages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A conversation of a context of a million tokens has some megabytes. */
+static const struct json_limits file_limits = {
+    .max_bytes = 64 << 20, .max_depth = 64, .max_values = 1 << 20};
+
+void chat_history_init(struct chat_history *out)
+{
+    *out = (struct chat_history){.messages = json_array()};
+}
+
+void chat_history_release(struct chat_history *h)
+{
+    json_decref(h->messages);
+    json_decref(h->system);
+    *h = (struct chat_history){0};
+}
+
+void chat_history_set_system(struct chat_history *h, const char *text)
+{
+    json_decref(h->system);
+    h->system = *text != '\0' ? json_string(text) : NULL;
+}
+
+static json_t *make_message(const char *role, json_t *take_content)
+{
+    json_t *message = json_object();
+    json_object_set_new(message, "role", json_string(role));
+    json_object_set_new(message, "content", take_content);
+    return message;
+}
+
+void chat_history_add(struct chat_history *h, const char *role, const char *text, size_t n_bytes)
+{
+    json_array_append_new(h->messages, make_message(role, json_stringn(text, n_bytes)));
+}
+
+void chat_history_remove_last(struct chat_history *h)
+{
+    const size_t n = json_array_size(h->messages);
+    if (n > 0)
+        json_array_remove(h->messages, n - 1);
+}
+
+void chat_history_clear(struct chat_history *h) { json_array_clear(h->messages); }
+
+static bool is_role(const json_t *message, const char *role)
+{
+    const char *text = json_string_value(json_object_get(message, "role"));
+    return text != NULL && strcmp(text, role) == 0;
+}
+
+size_t chat_history_drop_oldest(struct chat_history *h)
+{
+    const size_t n = json_array_size(h->messages);
+    size_t end = 1;
+    while (end < n && !is_role(json_array_get(h->messages, end), "user"))
+        end++;
+    if (end >= n)
+        return 0;
+    for (size_t i = 0; i < end; i++)
+        json_array_remove(h->messages, 0);
+    return end;
+}
+
+json_t *chat_history_messages(const struct chat_history *h)
+{
+    json_t *all = json_array();
+    if (h->system != NULL)
+        json_array_append_new(all, make_message("system", json_incref(h->system)));
+    json_array_extend(all, h->messages);
+    return all;
+}
+
+bool chat_history_save(const struct chat_history *h, const char *path, struct error *err)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (file == NULL)
+        return error_errno(err, "%s", path);
+    json_t *all = chat_history_messages(h);
+    const bool written = json_dumpf(all, file, JSON_INDENT(2)) == 0 && fputc('\n', file) != EOF;
+    json_decref(all);
+    const bool closed = fclose(file) == 0;
+    return (written && closed) || error_errno(err, "%s could not be written", path);
+}
+
+bool chat_history_load(struct chat_history *h, const char *path, size_t *n, struct error *err)
+{
+    json_t *list, *read;
+    if (!json_read_file(&list, path, &file_limits, err))
+        return false;
+    const bool good = chat_messages_read(&read, list, CONTENT_AS_EITHER, err);
+    if (!good) {
+        json_decref(list);
+        return error_in(err, "%s", path);
+    }
+    json_decref(read); /* it can be read; what is kept is the file's own form */
+    *n = json_array_size(list);
+    const json_t *first = json_array_get(list, 0);
+    const json_t *content = json_object_get(first, "content");
+    const bool has_system = is_role(first, "system") && json_is_string(content);
+    json_decref(h->system);
+    h->system = has_system ? json_incref((json_t *)content) : NULL;
+    if (has_system)
+        json_array_remove(list, 0);
+    json_decref(h->messages);
+    h->messages = list;
+    return true;
+}

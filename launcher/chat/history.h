@@ -1,0 +1,36 @@
+/* launcher/chat/history.h: the messages of a conversation, on disk as a JSON list.
+ *
+ * A turn is what a user said and all up to what the user says next. The system message stands
+ * apart: forgetting leaves it.
+ */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+
+struct chat_history { /* release it */
+    json_t *messages; /* without the system message */
+    json_t *system;   /* a text, or NULL */
+};
+
+void chat_history_init(struct chat_history *out);
+void chat_history_release(struct chat_history *h);
+
+/* UTF-8. An empty system message is none. */
+void chat_history_set_system(struct chat_history *h, const char *text);
+void chat_history_add(struct chat_history *h, const char *role, const char *text, size_t n_bytes);
+void chat_history_remove_last(struct chat_history *h);
+void chat_history_clear(struct chat_history *h);
+/* Forgets the oldest turn; the number of its messages, or 0 when only the last turn is left. */
+size_t chat_history_drop_oldest(struct chat_history *h);
+
+/* All of it as a template takes it. A new reference. */
+json_t *chat_history_messages(const struct chat_history *h);
+
+/* Writes a file that only this user can read. */
+bool chat_history_save(const struct chat_history *h, const char *path, struct error *err);
+/* Puts the file in place of what was there. ERROR_INPUT names the file and the message; then
+ * nothing has changed. *n: how many it has. */
+bool chat_history_load(struct chat_history *h, const char *path, size_t *n, struct error *err);

@@ -1,0 +1,147 @@
+#include "runtime/text/decode/decoder.h"
+
+#include "base/bytes.h"
+#include "base/utf8.h"
+#include "runtime/text/byte_alphabet.h"
+#include "runtime/text/decode/decoder_text.h"
+#include "runtime/text/split/pattern.h"
+
+#include <string.h>
+
+bool decoder_byte_level(const char *token, size_t n_bytes, struct bytes *out)
+{
+    const size_t before = out->len;
+    if (!bytes_reserve(out, n_bytes))
+        return false;
+    for (size_t at = 0; at < n_bytes;) {
+        const int byte = byte_alphabet_byte(utf8_read(token, &at));
+        if (byte < 0) {
+            out->len = before;
+            return bytes_add(out, token, n_bytes);
+        }
+        bytes_add_char(out, (char)byte);
+    }
+    return true;
+}
+
+bool decoder_is_byte_level(const char *token, size_t n_bytes)
+{
+    for (size_t at = 0; at < n_bytes;)
+        if (byte_alphabet_byte(utf8_read(token, &at)) < 0)
+            return false;
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    const char lower = (char)(c | 0x20);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* "<0x+4>" is a byte too: the reference reads a number there, and a number may have a sign. */
+int decoder_fallback_byte(const char *token, size_t n_bytes)
+{
+    if (n_bytes != 6 || memcmp(token, "<0x", 3) != 0 || token[5] != '>')
+        return -1;
+    const int high = token[3] == '+' ? 0 : hex_digit(token[3]), low = hex_digit(token[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+bool decoder_strip(const struct decoder_step *step, const char *token, size_t n_bytes,
+                   struct bytes *out)
+{
+    size_t begin = 0, end = n_bytes;
+    for (int64_t n = 0; n < step->start && begin < n_bytes; n++) {
+        size_t behind = begin;
+        if (utf8_read(token, &behind) != step->character)
+            break;
+        begin = behind;
+    }
+    for (int64_t n = 0; n < step->stop && end > begin; n++) {
+        const size_t before = utf8_before(token, end);
+        size_t at = before;
+        if (utf8_read(token, &at) != step->character)
+            break;
+        end = before;
+    }
+    return bytes_add(out, token + begin, end - begin);
+}
+
+bool decoder_metaspace(const struct decoder_step *step, const char *token, size_t n_bytes,
+                       bool drop, struct bytes *out)
+{
+    bool ok = true;
+    for (size_t at = 0; ok && at < n_bytes;) {
+        const size_t begin = at;
+        if (utf8_read(token, &at) != step->character)
+            ok = bytes_add(out, token + begin, at - begin);
+        else if (!drop)
+            ok = bytes_add_char(out, ' ');
+    }
+    return ok;
+}
+
+bool decoder_word_piece(const struct decoder_step *step, const char *token, size_t n_bytes,
+                        struct bytes *out)
+{
+    const size_t n_prefix = strlen(step->text);
+    if (n_bytes >= n_prefix && memcmp(token, step->text, n_prefix) == 0)
+        return bytes_add(out, token + n_prefix, n_bytes - n_prefix);
+    return bytes_add_char(out, ' ') && bytes_add(out, token, n_bytes);
+}
+
+/* What one step makes of a token between others. *ends: it is bytes now, and no more text. */
+static bool run_step(const struct decoder_step *step, const char *token, size_t n_bytes, bool *ends,
+                     struct bytes *out)
+{
+    switch (step->kind) {
+    case DECODE_BYTE_LEVEL:
+        *ends = true;
+        return decoder_byte_level(token, n_bytes, out);
+    case DECODE_BYTE_FALLBACK:
+        if (decoder_fallback_byte(token, n_bytes) < 0)
+            break;
+        *ends = true;
+        return bytes_add_char(out, (char)decoder_fallback_byte(token, n_bytes));
+    case DECODE_STRIP:
+        if (step->fused) /* at the ends of the whole text only */
+            break;
+        return decoder_strip(step, token, n_bytes, out);
+    case DECODE_REPLACE_TEXT:
+        return replace_all(token, n_bytes, pattern_text(step->replacement.pattern),
+                           step->replacement.to, out);
+    case DECODE_METASPACE:
+        return decoder_metaspace(step, token, n_bytes, false, out);
+    case DECODE_WORD_PIECE:
+        return decoder_word_piece(step, token, n_bytes, out);
+    case DECODE_WORD_END:
+        return replace_all(token, n_bytes, step->text, " ", out);
+    case DECODE_JOIN_BY_SPACES:
+    case DECODE_FUSE:
+    case DECODE_REPLACE_REGEX: /* needs what this one does not have: scratch memory for patterns */
+    case DECODE_DEDUPLICATE:
+    case DECODE_DROP_EMPTY:
+    case N_DECODER_STEP_KINDS:
+        break;
+    }
+    return bytes_add(out, token, n_bytes);
+}
+
+bool decoder_token(const struct decoder *d, const char *token, size_t n_bytes, struct bytes *out)
+{
+    struct bytes room[2] = {{.max = DECODER_MAX_TOKEN_BYTES}, {.max = DECODER_MAX_TOKEN_BYTES}};
+    bool ok = true, ends = false;
+    for (int i = 0; ok && !ends && i < d->n_steps; i++) {
+        struct bytes *to = &room[i % 2];
+        bytes_clear(to);
+        ok = run_step(&d->steps[i], token, n_bytes, &ends, to);
+        token = to->data ? to->data : "";
+        n_bytes = to->len;
+    }
+    ok = ok && bytes_add(out, token, n_bytes);
+    bytes_release(&room[0]);
+    bytes_release(&room[1]);
+    return ok;
+}

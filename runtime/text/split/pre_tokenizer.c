@@ -1,0 +1,232 @@
+/* Stages that cut replace the list of spans; those that rewrite also replace the text under them
+ * (pre_tokenizer_rewrite.c). */
+#include "runtime/text/split/pre_tokenizer.h"
+
+#include "base/utf8.h"
+#include "runtime/text/split/pre_tokenizer_rewrite.h"
+#include "runtime/text/split/unicode_script.h"
+#include "runtime/text/unicode.h"
+
+/* Collects the parts of one span, in order, into words. Zero all but `behavior` and `out` first. */
+struct joiner {
+    enum split_behavior behavior;
+    struct spans *out;
+    bool has_word, previous_matched;
+    struct span word; /* may still grow */
+};
+
+static void join_end(struct joiner *j)
+{
+    if (j->has_word && j->word.begin < j->word.end)
+        spans_add(j->out, j->word.begin, j->word.end);
+    j->has_word = false;
+}
+
+static void join_add(struct joiner *j, size_t begin, size_t end, bool matches)
+{
+    bool grows = false;
+    switch (j->behavior) {
+    case SPLIT_REMOVED:
+    case SPLIT_ISOLATED:
+        break;
+    case SPLIT_MERGED_WITH_PREVIOUS:
+        grows = matches && !j->previous_matched;
+        break;
+    case SPLIT_MERGED_WITH_NEXT:
+        grows = !matches && j->previous_matched;
+        break;
+    case SPLIT_CONTIGUOUS:
+        grows = matches == j->previous_matched;
+        break;
+    }
+    j->previous_matched = matches;
+    if (grows && j->has_word) {
+        j->word.end = (uint32_t)end;
+        return;
+    }
+    join_end(j);
+    j->word = (struct span){(uint32_t)begin, (uint32_t)end};
+    j->has_word = !(matches && j->behavior == SPLIT_REMOVED);
+}
+
+static bool split_span(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
+                       const char *view, struct span span, struct error *err)
+{
+    struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
+    struct pattern_scan scan = {0};
+    const size_t n_bytes = span.end - span.begin;
+    size_t done = 0; /* all before was joined */
+    for (bool found = true; found;) {
+        struct span match;
+        if (!pattern_next(stage->pattern, work->patterns, view + span.begin, n_bytes, &scan, &match,
+                          &found, err))
+            return false;
+        if (done < match.begin)
+            join_add(&joiner, span.begin + done, span.begin + match.begin, stage->invert);
+        if (found)
+            join_add(&joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
+        done = match.end;
+    }
+    join_end(&joiner);
+    return true;
+}
+
+static bool run_split(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
+                      struct error *err)
+{
+    const char *view = pattern_is_regex(stage->pattern)
+                           ? unicode_settle(work->text, work->n_bytes, &work->settled)
+                           : work->text;
+    for (size_t i = 0; i < work->spans.n; i++)
+        if (!split_span(stage, work, view, work->spans.data[i], err))
+            return false;
+    return true;
+}
+
+static void run_split_chars(const struct pre_tokenizer_stage *stage,
+                            struct pre_tokenizer_work *work)
+{
+    for (size_t i = 0; i < work->spans.n; i++) {
+        const struct span span = work->spans.data[i];
+        struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
+        size_t done = span.begin;
+        for (size_t at = span.begin; at < span.end;) {
+            const size_t begin = at;
+            const uint32_t c = utf8_read(work->text, &at);
+            if (stage->matches ? !stage->matches(c) : c != stage->character)
+                continue;
+            if (done < begin)
+                join_add(&joiner, done, begin, false);
+            join_add(&joiner, begin, at, true);
+            done = at;
+        }
+        if (done < span.end)
+            join_add(&joiner, done, span.end, false);
+        join_end(&joiner);
+    }
+}
+
+/* Runs of one kind become words, and white space none. */
+static void run_words(struct pre_tokenizer_work *work)
+{
+    enum kind { SPACE, WORD, OTHER };
+    for (size_t i = 0; i < work->spans.n; i++) {
+        const struct span span = work->spans.data[i];
+        enum kind before = SPACE;
+        size_t begin = span.begin;
+        for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
+            const uint32_t c = utf8_read(work->text, &behind);
+            const enum kind kind = unicode_is_word(c) ? WORD : unicode_is_space(c) ? SPACE : OTHER;
+            if (kind == before)
+                continue;
+            if (before != SPACE)
+                spans_add(&work->next, begin, at);
+            before = kind;
+            begin = at;
+        }
+        if (before != SPACE)
+            spans_add(&work->next, begin, span.end);
+    }
+}
+
+/* What has no script goes with what stands before it; at the begin of a part it is left out, as
+ * the reference does. */
+static void run_scripts(struct pre_tokenizer_work *work)
+{
+    for (size_t i = 0; i < work->spans.n; i++) {
+        const struct span span = work->spans.data[i];
+        int before = UNICODE_SCRIPT_ANY;
+        size_t begin = span.begin;
+        for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
+            const int script = unicode_script(utf8_read(work->text, &behind));
+            if (script == UNICODE_SCRIPT_ANY || script == before)
+                continue;
+            if (before != UNICODE_SCRIPT_ANY)
+                spans_add(&work->next, begin, at);
+            before = script;
+            begin = at;
+        }
+        if (before != UNICODE_SCRIPT_ANY)
+            spans_add(&work->next, begin, span.end);
+    }
+}
+
+static void run_fixed_length(const struct pre_tokenizer_stage *stage,
+                             struct pre_tokenizer_work *work)
+{
+    for (size_t i = 0; i < work->spans.n; i++) {
+        const struct span span = work->spans.data[i];
+        for (size_t at = span.begin; at < span.end;) {
+            const size_t begin = at;
+            for (int64_t n = 0; n < stage->length && at < span.end; n++)
+                utf8_read(work->text, &at);
+            spans_add(&work->next, begin, at);
+        }
+    }
+}
+
+static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
+                      struct error *err)
+{
+    work->next.n = 0;
+    switch (stage->kind) {
+    case STAGE_SPLIT:
+        if (!run_split(stage, work, err))
+            return false;
+        break;
+    case STAGE_SPLIT_CHARS:
+        run_split_chars(stage, work);
+        break;
+    case STAGE_WORDS:
+        run_words(work);
+        break;
+    case STAGE_SCRIPTS:
+        run_scripts(work);
+        break;
+    case STAGE_FIXED_LENGTH:
+        run_fixed_length(stage, work);
+        break;
+    case STAGE_PREFIX_SPACE:
+    case STAGE_METASPACE:
+    case STAGE_BYTE_ALPHABET:
+        if (!pre_tokenizer_rewrite(stage, work, err))
+            return false;
+        break;
+    }
+    const struct spans before = work->spans;
+    work->spans = work->next;
+    work->next = before;
+    return true;
+}
+
+bool pre_tokenizer_run(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
+                       const char *text, size_t n_bytes, size_t n_first, struct error *err)
+{
+    work->text = text;
+    work->n_bytes = n_bytes;
+    work->n_first = n_first;
+    work->spans.n = 0;
+    if (n_bytes == 0)
+        return true;
+    spans_add(&work->spans, 0, n_bytes);
+    for (int i = 0; i < p->n_stages; i++)
+        if (!run_stage(&p->stages[i], work, err))
+            return false;
+    return true;
+}
+
+void pre_tokenizer_release(struct pre_tokenizer *p)
+{
+    for (int i = 0; i < p->n_stages; i++)
+        pattern_destroy(p->stages[i].pattern);
+    p->n_stages = 0;
+}
+
+void pre_tokenizer_work_release(struct pre_tokenizer_work *work)
+{
+    spans_release(&work->spans);
+    spans_release(&work->next);
+    bytes_release(&work->room[0]);
+    bytes_release(&work->room[1]);
+    bytes_release(&work->settled);
+}
