@@ -29,9 +29,12 @@ static bool group_item(struct run *r, struct object *self, struct value key, str
                        bool *found)
 {
     (void)r;
+    *found = key.kind == VALUE_INT || key.kind == VALUE_BOOL;
+    if (!*found)
+        return true;
     int64_t i = key.kind == VALUE_INT ? key.as.integer : key.as.boolean;
     i = i < 0 ? i + 2 : i;
-    *found = (key.kind == VALUE_INT || key.kind == VALUE_BOOL) && i >= 0 && i < 2;
+    *found = i >= 0 && i < 2;
     if (*found)
         *out = ((struct group *)self)->items[i];
     return true;

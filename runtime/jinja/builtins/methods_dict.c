@@ -107,16 +107,17 @@ static bool view_equal(struct run *r, struct object *self, struct object *other,
     return true;
 }
 
-#define VIEW_TYPE(type_name)                                                             \
+#define VIEW_TYPE(type_name, is_set)                                                     \
     {                                                                                    \
         .name = type_name, .attribute = object_no_attribute, .item = object_no_item,     \
         .call = object_not_callable, .iterate = view_iterate, .length = view_length,     \
         .repr = view_repr, .equal = view_equal, .is_iterable = true, .has_length = true, \
+        .is_unhashable = is_set,                                                         \
     }
 static const struct object_type view_types[N_VIEWS] = {
-    [DICT_KEYS] = VIEW_TYPE("dict_keys"),
-    [DICT_VALUES] = VIEW_TYPE("dict_values"),
-    [DICT_ITEMS] = VIEW_TYPE("dict_items"),
+    [DICT_KEYS] = VIEW_TYPE("dict_keys", true),
+    [DICT_VALUES] = VIEW_TYPE("dict_values", false),
+    [DICT_ITEMS] = VIEW_TYPE("dict_items", true),
 };
 
 bool dict_view_make(struct run *r, const struct dict *dict, enum dict_part part, struct value *out)

@@ -161,7 +161,9 @@ bool value_hash(struct run *r, struct value v, uint64_t *out)
         if (group_as_tuple(v).kind == VALUE_TUPLE)
             return hash_tuple(r, group_as_tuple(v).as.list, out);
         *out = mix((uint64_t)(uintptr_t)v.as.object, VALUE_OBJECT);
-        return true;
+        if (!v.as.object->type->is_unhashable)
+            return true;
+        break;
     case VALUE_LIST:
     case VALUE_DICT:
         break;

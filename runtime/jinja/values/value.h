@@ -100,7 +100,8 @@ struct object_type {
     bool (*repr)(struct run *r, struct object *self, struct value *out); /* str() too */
     bool (*equal)(struct run *r, struct object *self, struct object *other, bool *out);
     bool is_callable, is_iterable, is_sequence, is_mapping; /* for the tests of these names */
-    bool has_length; /* then it is false when its length is 0 */
+    bool has_length;    /* then it is false when its length is 0 */
+    bool is_unhashable; /* no key of dicts */
 };
 struct object { /* the first member of every object */
     const struct object_type *type;

@@ -107,6 +107,8 @@ TEST(groups_have_names_and_lists)
         "(1, [{'id': 1, 'name': 'X', 'sub': {'k': 3}}, {'id': 1, 'name': 'a', 'sub': {'k': 2}}])");
     check_fails("{{ rows|groupby('nosuch') }}", v,
                 "UndefinedError: 'dict object' has no attribute 'nosuch'");
+    check_text("{{ (rows|groupby('id'))[0]['x'] is undefined }}{{ (rows|groupby('id'))[0][-2] }}",
+               v, "True1");
 }
 
 TEST(attributes_are_paths)
