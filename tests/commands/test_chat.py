@@ -254,7 +254,35 @@ class InATerminal(ChatCase):
         self.assertIn("the conversation no longer fits the context of 96 tokens", shown)
         screen.type("word " * 100 + "\r")
         screen.expect("this model takes 96 with the answer")
+        # that message cost nothing of what was said before
+        self.assertGreater(len(self.saved(screen)), 1)
         self.ask(screen, "Hello")
+        self.leave(screen)
+
+    def test_thousands_of_turns_are_forgotten_at_once(self):
+        path = self.home / "long.json"
+        path.write_text(json.dumps([{"role": "user", "content": "Hello"},
+                                    {"role": "assistant", "content": "Hi."}] * 5000))
+        screen = self.terminal(*GREEDY)
+        screen.type(f"/load {path}\r")
+        screen.expect("10000 messages from")
+        screen.type("Hello\r")
+        screen.expect("the conversation no longer fits", seconds=15)
+        # as many stay as fit
+        few = len(self.saved(screen))
+        self.assertEqual(few % 2, 0)
+        self.assertGreater(few, 100)
+        self.leave(screen)
+
+    def test_ctrl_c_while_a_prompt_is_made_does_not_leave(self):
+        path = self.home / "slow.jinja"
+        path.write_text("{% for i in range(99999) %}{{ '' }}{% endfor %}" * 4 + "{{ x.y.z }}")
+        screen = self.terminal(*GREEDY, "--chat-template", path)
+        for _ in range(3):
+            screen.type("Hello\r")
+            screen.expect("Assistant: ")
+            screen.type("\x03")  # then the template fails
+            screen.expect("User: ")
         self.leave(screen)
 
 
