@@ -68,6 +68,8 @@ static bool take_line(struct chat *chat, const struct bytes *line, bool *leave, 
     fflush(stdout);
     if (say(chat, line->data, line->len, err))
         return true;
+    if (chat->interactive)
+        interrupt_take_sigint(); /* it asked for the end of this answer, which has come */
     if (err->kind == ERROR_PEER || err->kind == ERROR_SYSTEM || !chat->interactive ||
         *chat->session.interrupt)
         return false;
