@@ -231,6 +231,10 @@ class InATerminal(ChatCase):
         self.assertIn("temperature = 0\r\n", shown)
         for line, what in (("/set top_p=7", "outside"), ("/set topp=1", "did you mean top_p?"),
                            ("/set threads=2", "only what is about sampling"),
+                           ("/set stop_token_ids=999999", "stop_token_ids is 999999"),
+                           ("Hello", "no token of this model"),
+                           ("/set stop_token_ids=", "stop_token_ids is not set"),
+                           ("Hello", "Assistant: "), ("/set top_k", "or NAME= for the default"),
                            ("/nonsense", "no command /nonsense"), ("/stats on", "takes nothing")):
             screen.type(line + "\r")
             screen.expect(what)
