@@ -207,6 +207,15 @@ class InATerminal(ChatCase):
         screen.type("\x03")
         self.assertEqual(screen.wait(), 0)
 
+    def test_a_sigint_at_the_prompt_is_a_ctrl_c(self):
+        screen = self.terminal(*GREEDY)
+        for _ in range(3):
+            os.kill(screen.pid, 2)
+            screen.expect("Ctrl-C again leaves")
+            self.ask(screen, "Hello")
+            screen.expect("User: ")
+        self.leave(screen)
+
     def test_ctrl_d_leaves(self):
         screen = self.terminal(*GREEDY)
         screen.type("\x04")
@@ -312,6 +321,18 @@ class ThroughPipes(ChatCase):
         self.assertEqual(result.code, 0, result.err)
         self.assertIn("Detected decoding error at the inputs", result.out)
         self.assertEqual(len(answers(result)), 1)
+
+    def test_a_line_with_a_nul_is_passed_over_too(self):
+        result = phalanx("chat", DEMO, *GREEDY, stdin=b"a\0b\n\0\nHello\n")
+        self.assertEqual(result.out.count("Detected decoding error at the inputs"), 2)
+        self.assertEqual(len(answers(result)), 1)
+
+    def test_a_slash_is_text(self):
+        path = self.home / "f.json"
+        result = piped(*GREEDY, lines=[f"/save {path}", "/nonsense", "/exit"])
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(len(answers(result)), 3)
+        self.assertFalse(path.exists())
 
     def test_quick_gives_one_answer_and_nothing_else(self):
         result = phalanx("chat", DEMO, *GREEDY, "-q", "Hello")
