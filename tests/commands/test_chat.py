@@ -175,6 +175,25 @@ class InATerminal(ChatCase):
         again.expect("User: ")
         self.leave(again)
 
+    def test_a_history_is_not_lost_to_long_lines_nor_another_file_to_it(self):
+        history = self.home / ".phalanx_history"
+        old = "_HiStOrY_V2_\n" + ("x" * 9000 + "\n") * 2 + ("y" * 9000 + "\nz\n") * 500
+        history.write_text(old)  # more than 4 MB, as messages of some pages make it
+        screen = self.terminal(*GREEDY)
+        self.ask(screen, "\x1b[200~" + "long " * 4000 + "\x1b[201~")
+        screen.expect("User: ")
+        self.ask(screen, "Hello")
+        screen.expect("User: ")
+        self.leave(screen)
+        said = history.read_text().splitlines()
+        self.assertIn("y" * 9000, said)
+        self.assertEqual(said[-2:], ["Hello", "exit"])
+        self.assertLess(max(map(len, said)), 16000)
+        history.write_text("something else\n")
+        screen = self.terminal(*GREEDY)
+        self.leave(screen)
+        self.assertEqual(history.read_text(), "something else\n")
+
     def test_ctrl_c_stops_the_answer_and_not_the_program(self):
         screen = self.terminal(*ENDLESS)
         screen.type("Hello\r")
@@ -355,6 +374,16 @@ class ThroughPipes(ChatCase):
                                        stdin=prompt.encode()).out)
         # two tokens of the trick became the texts that spell them
         self.assertGreater(as_text, len(as_tokens) + 4)
+
+    def test_nohup_outlives_its_terminal(self):
+        words = [str(PHALANX), "chat", str(DEMO), *map(str, GREEDY)]
+        child = subprocess.Popen(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdout.readline()
+        child.send_signal(1)
+        out, _ = child.communicate(b"Hello\n", timeout=30)
+        self.assertEqual(child.returncode, 0)
+        self.assertIn(b"Assistant: ", out)
 
     def test_an_interrupt_ends_it(self):
         child = subprocess.Popen([str(PHALANX), "chat", str(DEMO), *map(str, ENDLESS)],
