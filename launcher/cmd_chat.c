@@ -32,8 +32,7 @@ static bool is_word(const struct bytes *line, const char *word)
 {
     const char *begin = line->data + strspn(line->data, " \t\r\n");
     const size_t n = strlen(word);
-    return strncmp(begin, word, n) == 0 && begin[n + strspn(begin + n, " \t\r\n")] == '\0' &&
-           strlen(line->data) == line->len;
+    return strncmp(begin, word, n) == 0 && begin[n + strspn(begin + n, " \t\r\n")] == '\0';
 }
 
 static bool is_blank(const struct bytes *line)
@@ -52,22 +51,27 @@ static bool take_line(struct chat *chat, const struct bytes *line, bool *leave, 
 {
     if (is_blank(line))
         return true;
-    if (utf8_valid_bytes(line->data, line->len) < line->len) {
+    if (utf8_valid_bytes(line->data, line->len) < line->len || strlen(line->data) < line->len) {
         printf("%s\n", no_utf8);
         return true;
     }
-    if (is_word(line, "exit") || is_word(line, "/exit")) {
+    /* lines of a pipe may be anybody's: of them only LLaMA-Factory's two words are more than text
+     */
+    const bool is_command = chat->interactive && line->data[0] == '/';
+    if (is_word(line, "exit") || (is_command && is_word(line, "/exit"))) {
         *leave = true;
         return true;
     }
-    if (is_word(line, "clear") || line->data[0] == '/') {
-        chat_command(chat, is_word(line, "clear") ? "/clear" : line->data);
+    if (is_command || is_word(line, "clear")) {
+        chat_command(chat, is_command ? line->data : "/clear");
         return true;
     }
     printf("%s", assistant_prompt);
     fflush(stdout);
     if (say(chat, line->data, line->len, err))
         return true;
+    if (chat->interactive)
+        interrupt_take_sigint(); /* it asked for the end of this answer, which has come */
     if (err->kind == ERROR_PEER || err->kind == ERROR_SYSTEM || !chat->interactive ||
         *chat->session.interrupt)
         return false;
@@ -81,8 +85,14 @@ static bool take_line(struct chat *chat, const struct bytes *line, bool *leave, 
 static enum line_result read_line(struct source *source, struct bytes *line, struct error *err)
 {
     printf("\n");
-    if (source->editor != NULL)
-        return line_editor_read(source->editor, user_prompt, line);
+    if (source->editor != NULL) {
+        const enum line_result result = line_editor_read(source->editor, user_prompt, line);
+        /* Ctrl-C is a signal until the terminal gives keys, and `kill -INT` always */
+        if (result != LINE_STOPPED || !interrupt_take_sigint())
+            return result;
+        printf("\n");
+        return LINE_DROPPED;
+    }
     printf("%s", user_prompt);
     fflush(stdout);
     return line_input_read(&source->input, line, err);

@@ -1,7 +1,7 @@
 /* launcher/interrupt.h: what signals ask of a command that has ranks to end.
  *
  * The first SIGINT, SIGTERM or SIGHUP sets a flag to its number: the command ends its ranks and
- * returns. The second ends this process at once, and the ranks with it. A command that talks with
+ * returns (under nohup a SIGHUP does nothing). The second ends this process at once, and the ranks with it. A command that talks with
  * its user takes SIGINT differently: it stops what goes on, any number of times.
  */
 #pragma once

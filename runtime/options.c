@@ -39,15 +39,6 @@ static bool takes_model(enum command command)
     return command != COMMAND_DEMO && command != COMMAND_DOCTOR;
 }
 
-static void set_defaults(struct options *out)
-{
-    struct error err = {0};
-    for (int i = 0; i < n_options; i++)
-        if (option_table[i].default_text != NULL)
-            check(option_set(out, &option_table[i], option_table[i].name,
-                             option_table[i].default_text, &err));
-}
-
 static bool unknown_option(const char *name, enum command command, struct error *err)
 {
     const struct option *near = option_nearest(name, command);
@@ -124,14 +115,19 @@ static bool parse_pair(struct options *out, const char *word, size_t n_key, stru
 {
     const char *key = arena_copy_text(&out->arena, word, n_key), *text = word + n_key + 1;
     if (option_is_model_key(key)) {
-        out->model = arena_copy_text(&out->arena, text, strlen(text));
+        if (!option_is_null(text))
+            out->model = arena_copy_text(&out->arena, text, strlen(text));
         return true;
     }
     const struct option *option = option_find_key(key, out->command);
     if (option == NULL)
         return option_unknown_key(command_name(out->command), key, out->command, err);
-    option_mark_given(out, option); /* also by null: then the file does not count */
-    return option_is_null(text) || option_set(out, option, key, text, err);
+    if (option_is_null(text)) {
+        option_mark_null(out, option);
+        return true;
+    }
+    option_mark_given(out, option);
+    return option_set(out, option, key, text, err);
 }
 
 static bool parse_word(struct options *out, const char *word, bool is_first, struct error *err)
@@ -156,7 +152,8 @@ bool options_parse(struct options *out, enum command command, int argc, char **a
 {
     check(n_options <= OPTIONS_MAX);
     *out = (struct options){.command = command};
-    set_defaults(out);
+    for (int i = 0; i < n_options; i++)
+        option_reset(out, &option_table[i]);
     bool is_first = true;
     for (int i = 0; i < argc; i++) {
         const bool is_option = argv[i][0] == '-' && argv[i][1] != '\0';
@@ -187,6 +184,12 @@ bool options_change(struct options *options, const char *name, const char *text,
         return option_unknown_key("/set", name, options->command, err);
     if (!is_sampling(option))
         return error_set(err, ERROR_INPUT, "%s: only what is about sampling can change now", name);
+    if (option_is_null(text)) {
+        option_reset(options, option);
+        return true;
+    }
+    if (option->kind == OPTION_LIST)
+        option_clear(options, option);
     if (!option_set(options, option, name, text, err))
         return false;
     option_mark_given(options, option);
@@ -200,9 +203,11 @@ void options_print_sampling(FILE *out, const struct options *options)
         const struct option *option = &option_table[i];
         if (!is_sampling(option) || !option_belongs(option, options->command))
             continue;
-        option_print(&text, options, option);
-        fprintf(out, "%s = %s%s\n", option->name + 2, text.len > 0 ? text.data : "",
-                option_is_given(options, option) ? "" : " (default)");
+        if (option_is_given(options, option))
+            option_print(&text, options, option);
+        else
+            bytes_add_text(&text, "(not set)"); /* it may be the checkpoint's, so no number */
+        fprintf(out, "%s = %s\n", option->name + 2, text.data);
         bytes_release(&text);
     }
 }

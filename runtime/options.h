@@ -79,6 +79,7 @@ struct options {
     bool help, help_all;
     struct option_list notes;         /* what a user should know about what was given */
     uint64_t given[OPTIONS_MAX / 64]; /* bit i: option i of the table was set by the user */
+    uint64_t nulls[OPTIONS_MAX / 64]; /* bit i: key=null on the command line: no file sets it */
     struct arena arena;
 };
 
@@ -90,9 +91,10 @@ struct options {
  */
 bool options_parse(struct options *out, enum command command, int argc, char **argv,
                    struct error *err);
-/* "name" or "--name" of the section Sampling gets another value, as if it had been given. */
+/* "name" of the section Sampling gets another value, as if it had been given, and a list this one
+ * item; "" and "null" make it as if it had not been given. */
 bool options_change(struct options *options, const char *name, const char *text, struct error *err);
-/* Prints the options of that section with their values, one a line. */
+/* Prints the options of that section with the values that were given, one a line. */
 void options_print_sampling(FILE *out, const struct options *options);
 void options_release(struct options *options);
 /* The words `--name=value` that give phalanx-rank the same values: at most `max`; their number. */

@@ -55,6 +55,13 @@ static bool read_text(const struct reader *r, const char **text, const char *oth
     return strlen(*text) == r->event.data.scalar.length || refuse(r, "a NUL character", err);
 }
 
+/* Of the last event, a text. */
+static bool is_null(const struct reader *r)
+{
+    return r->event.data.scalar.plain_implicit &&
+           option_is_null((const char *)r->event.data.scalar.value);
+}
+
 static bool read_value(const struct reader *r, const struct option *option, bool wanted,
                        struct error *err)
 {
@@ -65,7 +72,7 @@ static bool read_value(const struct reader *r, const struct option *option, bool
         return false;
     snprintf(where, sizeof where, "%s:%zu: %s", r->path, r->event.start_mark.line + 1,
              option->name + 2);
-    if (!wanted || (r->event.data.scalar.plain_implicit && option_is_null(text)))
+    if (!wanted || is_null(r))
         return true;
     option_mark_given(r->out, option);
     return option_set(r->out, option, where, text, err);
@@ -76,7 +83,7 @@ static bool read_option(struct reader *r, const struct option *option, struct er
     bool *was_here = &r->from_file[option - option_table];
     if (*was_here)
         return refuse(r, "this option is in the file twice", err);
-    const bool wanted = !option_is_given(r->out, option); /* else the command line wins */
+    const bool wanted = !option_is_settled(r->out, option); /* else the command line wins */
     *was_here = true;
     if (!next_event(r, err))
         return false;
@@ -96,7 +103,7 @@ static bool read_model(struct reader *r, struct error *err)
     r->model_was_here = true;
     if (!next_event(r, err) || !read_text(r, &path, "the model wants a path", err))
         return false;
-    if (r->out->model == NULL)
+    if (r->out->model == NULL && !is_null(r))
         r->out->model = arena_copy_text(&r->out->arena, path, strlen(path));
     return true;
 }

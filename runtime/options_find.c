@@ -1,4 +1,5 @@
 /* Which row a name means, and which it may have meant. */
+#include "base/check.h"
 #include "base/error.h"
 #include "runtime/options_table.h"
 
@@ -6,16 +7,47 @@
 
 enum { LONGEST = 64 }; /* no name is longer */
 
-bool option_is_given(const struct options *options, const struct option *option)
+static bool has_bit(const uint64_t *bits, const struct option *option)
 {
     const ptrdiff_t i = option - option_table;
-    return (options->given[i / 64] >> (i % 64) & 1) != 0;
+    return (bits[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static void set_bit(uint64_t *bits, const struct option *option, bool to)
+{
+    const ptrdiff_t i = option - option_table;
+    const uint64_t bit = (uint64_t)1 << (i % 64);
+    bits[i / 64] = to ? bits[i / 64] | bit : bits[i / 64] & ~bit;
+}
+
+bool option_is_given(const struct options *options, const struct option *option)
+{
+    return has_bit(options->given, option);
 }
 
 void option_mark_given(struct options *options, const struct option *option)
 {
-    const ptrdiff_t i = option - option_table;
-    options->given[i / 64] |= (uint64_t)1 << (i % 64);
+    set_bit(options->given, option, true);
+}
+
+void option_mark_null(struct options *options, const struct option *option)
+{
+    option_reset(options, option);
+    set_bit(options->nulls, option, true);
+}
+
+bool option_is_settled(const struct options *options, const struct option *option)
+{
+    return option_is_given(options, option) || has_bit(options->nulls, option);
+}
+
+void option_reset(struct options *options, const struct option *option)
+{
+    struct error err = {0};
+    set_bit(options->given, option, false);
+    option_clear(options, option);
+    if (option->default_text != NULL)
+        check(option_set(options, option, option->name, option->default_text, &err));
 }
 
 bool option_belongs(const struct option *option, enum command command)

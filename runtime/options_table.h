@@ -33,10 +33,13 @@ extern const int n_options;
 
 bool option_is_given(const struct options *options, const struct option *option);
 void option_mark_given(struct options *options, const struct option *option);
+/* Its default, and nobody has given it. */
+void option_reset(struct options *options, const struct option *option);
 
 /* Sets one value from text. `where` names the option for messages: "--seed", "f.yaml:3: seed". */
 bool option_set(struct options *out, const struct option *option, const char *where,
                 const char *text, struct error *err);
+void option_clear(struct options *out, const struct option *option); /* zero, no items */
 /* `text` lives as long as the options. */
 void option_list_add(struct options *out, struct option_list *list, const char *text);
 /* The value as a text that option_set() takes; items of a list with commas between. */
@@ -52,6 +55,9 @@ bool option_unknown_key(const char *where, const char *key, enum command command
                         struct error *err);
 /* Whether a plain YAML value is null, and so leaves an option alone. */
 bool option_is_null(const char *text);
+/* Whether the command line gave it, or said null: then the file does not count. */
+bool option_is_settled(const struct options *options, const struct option *option);
+void option_mark_null(struct options *options, const struct option *option);
 /* "model" and LLaMA-Factory's "model_name_or_path": MODEL, which is no row of the table. */
 bool option_is_model_key(const char *key);
 

@@ -46,7 +46,9 @@ static bool parse_number(const struct option *option, const char *where, const c
 
 static bool is_choice(const char *choices, const char *text)
 {
-    const size_t n = strlen(text);
+    const size_t n = strcspn(text, "|");
+    if (text[n] != '\0')
+        return false; /* several of them, as the help writes them */
     for (const char *c = choices; c != NULL; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
         if (strncmp(c, text, n) == 0 && (c[n] == '|' || c[n] == '\0'))
             return n > 0;
@@ -76,6 +78,16 @@ void option_list_add(struct options *out, struct option_list *list, const char *
         list->item = items;
     }
     list->item[list->n++] = text;
+}
+
+void option_clear(struct options *out, const struct option *option)
+{
+    static const size_t n_bytes[] = {[OPTION_FLAG] = sizeof(bool),
+                                     [OPTION_INT] = sizeof(int64_t),
+                                     [OPTION_NUMBER] = sizeof(double),
+                                     [OPTION_TEXT] = sizeof(const char *),
+                                     [OPTION_LIST] = sizeof(struct option_list)};
+    memset((char *)out + option->offset, 0, n_bytes[option->kind]);
 }
 
 bool option_set(struct options *out, const struct option *option, const char *where,

@@ -37,32 +37,56 @@ static size_t most_tokens(const struct chat *chat, const struct generation *g)
     return (size_t)(context - (room > 0 ? room : 1));
 }
 
-/* The prompt for what of the history fits the context. Half of what is too much is forgotten at
- * once, so that a long history takes a few looks and not one for each of its turns. */
-static bool make_prompt(struct chat *chat, const struct generation *g, struct ids *out,
-                        struct error *err)
+/* The prompt without the oldest turns. */
+static bool make_prompt(struct chat *chat, size_t n_forgotten, struct ids *out, struct error *err)
 {
-    const size_t most = most_tokens(chat, g);
-    size_t n_dropped = 0;
-    bool good;
-    for (;;) {
-        json_t *messages = chat_history_messages(&chat->history);
-        good = chat_prompt_make(&chat->prompt, &chat->session.intake, messages, out, err);
-        json_decref(messages);
-        if (!good || out->n <= most)
-            break;
-        const double too_much = (double)(out->n - most) / (double)out->n;
-        const size_t n = chat_history_drop_oldest(&chat->history, too_much / 2);
-        if (n == 0)
-            break; /* the last message alone: intake_fit() decides */
-        n_dropped += n;
+    if (*chat->session.interrupt)
+        return error_set(err, ERROR_LIMIT, "interrupted");
+    json_t *messages = chat_history_messages(&chat->history, n_forgotten);
+    const bool good = chat_prompt_make(&chat->prompt, &chat->session.intake, messages, out, err);
+    json_decref(messages);
+    return good;
+}
+
+/* The prompt for what of the history fits: by halves, as a conversation that was loaded may have
+ * thousands of turns too many. The last turn stays: intake_fit() says whether it fits. */
+static bool fit_prompt(struct chat *chat, size_t most, size_t *n_forgotten, struct ids *out,
+                       struct error *err)
+{
+    const size_t n_turns = chat_history_turns(&chat->history);
+    size_t too_few = 0, enough = n_turns > 0 ? n_turns - 1 : 0;
+    *n_forgotten = 0;
+    if (!make_prompt(chat, 0, out, err))
+        return false;
+    if (out->n <= most || enough == 0)
+        return true;
+    while (enough - too_few > 1) {
+        const size_t middle = too_few + (enough - too_few) / 2;
+        if (!make_prompt(chat, middle, out, err))
+            return false;
+        *(out->n <= most ? &enough : &too_few) = middle;
     }
-    if (n_dropped > 0)
+    *n_forgotten = enough;
+    return make_prompt(chat, enough, out, err);
+}
+
+/* Only a prompt that is taken costs old turns. */
+static bool add_prompt(struct chat *chat, struct generation *g, struct error *err)
+{
+    struct ids ids = {0};
+    size_t n_forgotten;
+    if (!fit_prompt(chat, most_tokens(chat, g), &n_forgotten, &ids, err)) {
+        ids_release(&ids);
+        return false;
+    }
+    if (!generation_add_prompt(g, &chat->session, NULL, &ids, false, err))
+        return false;
+    if (n_forgotten > 0)
         chat_note(chat,
                   "the conversation no longer fits the context of %d tokens: its oldest %zu "
                   "messages are forgotten",
-                  chat->session.max_model_len, n_dropped);
-    return good;
+                  chat->session.max_model_len, chat_history_forget(&chat->history, n_forgotten));
+    return true;
 }
 
 static void print_stats(const struct chat *chat, const struct stream *stream, size_t n_prompt,
@@ -113,15 +137,10 @@ static bool finish(struct chat *chat, const struct generation *g, const struct s
 bool chat_answer(struct chat *chat, struct error *err)
 {
     struct generation g = {0};
-    struct ids ids = {0};
     struct stream stream = {.for_a_terminal = chat->has_editor};
-    bool good = generation_init(&g, chat->options, &chat->session, err);
-    if (good && !make_prompt(chat, &g, &ids, err)) {
-        ids_release(&ids);
-        good = false;
-    }
-    good = good && generation_add_prompt(&g, &chat->session, NULL, &ids, false, err) &&
-           run(chat, &g, &stream, err) && finish(chat, &g, &stream, err);
+    const bool good = generation_init(&g, chat->options, &chat->session, err) &&
+                      add_prompt(chat, &g, err) && run(chat, &g, &stream, err) &&
+                      finish(chat, &g, &stream, err);
     generation_release(&g);
     if (!good)
         chat_history_remove_last(&chat->history);

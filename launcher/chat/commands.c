@@ -59,7 +59,7 @@ static bool set_system(struct chat *chat, const char *argument, struct error *er
     return true;
 }
 
-/* NAME=VALUE, or NAME VALUE. */
+/* NAME=VALUE, or NAME VALUE; NAME= is the default again. */
 static bool set(struct chat *chat, const char *argument, struct error *err)
 {
     char name[64];
@@ -70,14 +70,16 @@ static bool set(struct chat *chat, const char *argument, struct error *err)
     }
     const char *value = argument + n_name;
     value += strspn(value, " ");
-    value += *value == '=';
+    const bool has_equals = *value == '=';
+    value += has_equals;
     value += strspn(value, " ");
-    if (n_name >= sizeof name || *value == '\0')
-        return error_set(err, ERROR_INPUT, "/set wants NAME=VALUE, as temperature=0.7");
+    if (n_name >= sizeof name || (*value == '\0' && !has_equals))
+        return error_set(err, ERROR_INPUT,
+                         "/set wants NAME=VALUE, as temperature=0.7, or NAME= for the default");
     snprintf(name, sizeof name, "%.*s", (int)n_name, argument);
     if (!options_change(chat->options, name, value, err))
         return false;
-    printf("%s is %s\n", name, value);
+    printf("%s is %s\n", name, *value != '\0' ? value : "not set");
     return true;
 }
 

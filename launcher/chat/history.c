@@ -60,42 +60,54 @@ static bool is_role(const json_t *message, const char *role)
     return text != NULL && strcmp(text, role) == 0;
 }
 
-/* Bytes of text in messages [begin, end). */
-static size_t text_bytes(const struct chat_history *h, size_t begin, size_t end)
+/* Where a turn ends: before the next message of the user. */
+static size_t end_of_turn(const struct chat_history *h, size_t begin)
+{
+    size_t end = begin + 1;
+    while (end < json_array_size(h->messages) && !is_role(json_array_get(h->messages, end), "user"))
+        end++;
+    return end;
+}
+
+/* How many messages the first turns have. */
+static size_t end_of_turns(const struct chat_history *h, size_t n_turns)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < n_turns && end < json_array_size(h->messages); i++)
+        end = end_of_turn(h, end);
+    return end;
+}
+
+size_t chat_history_turns(const struct chat_history *h)
 {
     size_t n = 0;
-    for (size_t i = begin; i < end; i++)
-        n += json_string_length(json_object_get(json_array_get(h->messages, i), "content"));
+    for (size_t end = 0; end < json_array_size(h->messages); n++)
+        end = end_of_turn(h, end);
     return n;
 }
 
-size_t chat_history_drop_oldest(struct chat_history *h, double share)
+static json_t *messages_from(const struct chat_history *h, size_t begin)
 {
-    const size_t n = json_array_size(h->messages);
-    double left = share * (double)text_bytes(h, 0, n); /* may be forgotten */
-    size_t dropped = 0;
-    for (size_t end = 1; end < n; end++) {
-        if (!is_role(json_array_get(h->messages, end), "user"))
-            continue;
-        left -= (double)text_bytes(h, dropped, end);
-        if (dropped > 0 && left < 0)
-            break;
-        dropped = end;
-    }
-    json_t *kept = json_array();
-    for (size_t i = dropped; i < n; i++)
-        json_array_append(kept, json_array_get(h->messages, i));
-    json_decref(h->messages);
-    h->messages = kept;
-    return dropped;
+    json_t *rest = json_array();
+    for (size_t i = begin; i < json_array_size(h->messages); i++)
+        json_array_append(rest, json_array_get(h->messages, i));
+    return rest;
 }
 
-json_t *chat_history_messages(const struct chat_history *h)
+size_t chat_history_forget(struct chat_history *h, size_t n_turns)
 {
-    json_t *all = json_array();
+    const size_t n = end_of_turns(h, n_turns);
+    json_t *rest = messages_from(h, n);
+    json_decref(h->messages);
+    h->messages = rest;
+    return n;
+}
+
+json_t *chat_history_messages(const struct chat_history *h, size_t n_forgotten)
+{
+    json_t *all = messages_from(h, end_of_turns(h, n_forgotten));
     if (h->system != NULL)
-        json_array_append_new(all, make_message("system", json_incref(h->system)));
-    json_array_extend(all, h->messages);
+        json_array_insert_new(all, 0, make_message("system", json_incref(h->system)));
     return all;
 }
 
@@ -105,7 +117,7 @@ bool chat_history_save(const struct chat_history *h, const char *path, struct er
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (file == NULL)
         return error_errno(err, "%s", path);
-    json_t *all = chat_history_messages(h);
+    json_t *all = chat_history_messages(h, 0);
     const bool written = json_dumpf(all, file, JSON_INDENT(2)) == 0 && fputc('\n', file) != EOF;
     json_decref(all);
     const bool closed = fclose(file) == 0;

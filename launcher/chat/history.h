@@ -23,12 +23,12 @@ void chat_history_set_system(struct chat_history *h, const char *text);
 void chat_history_add(struct chat_history *h, const char *role, const char *text, size_t n_bytes);
 void chat_history_remove_last(struct chat_history *h);
 void chat_history_clear(struct chat_history *h);
-/* Forgets the oldest turn, and more of them up to this share of all text; the number of their
- * messages, or 0 when only the last turn is left. */
-size_t chat_history_drop_oldest(struct chat_history *h, double share);
+size_t chat_history_turns(const struct chat_history *h);
+/* Forgets the oldest turns; the number of their messages. */
+size_t chat_history_forget(struct chat_history *h, size_t n_turns);
 
-/* All of it as a template takes it. A new reference. */
-json_t *chat_history_messages(const struct chat_history *h);
+/* As a template takes it, without the oldest turns. A new reference. */
+json_t *chat_history_messages(const struct chat_history *h, size_t n_forgotten);
 
 /* Writes a file that only this user can read. */
 bool chat_history_save(const struct chat_history *h, const char *path, struct error *err);

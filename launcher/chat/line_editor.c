@@ -23,7 +23,9 @@
 enum {
     POLL_MS = 200,
     MAX_HISTORY_LINES = 1000,
-    MAX_HISTORY_BYTES = 4 << 20, /* of a file; larger ones were written by something else */
+    MAX_HISTORY_LINE_BYTES = 16 << 10, /* longer ones are pasted documents */
+    /* of a file, which has up to four bytes for one; larger ones were written by something else */
+    MAX_HISTORY_BYTES = 4 * MAX_HISTORY_LINES * MAX_HISTORY_LINE_BYTES,
     MAX_PASTE_CHARACTERS = 1 << 20,
     MAX_PATH_BYTES = 4096,
 };
@@ -275,9 +277,11 @@ static void open_history(struct line_editor *e)
     history(e->history, &event, H_SETUNIQUE, 1);
     el_set(e->edit, EL_HIST, history, e->history);
     find_history_file(e->history_file);
-    if (stat(e->history_file, &info) == 0 && S_ISREG(info.st_mode) &&
-        info.st_size <= MAX_HISTORY_BYTES)
-        history(e->history, &event, H_LOAD, e->history_file);
+    if (stat(e->history_file, &info) != 0 || info.st_size == 0)
+        return;
+    if (!S_ISREG(info.st_mode) || info.st_size > MAX_HISTORY_BYTES ||
+        history(e->history, &event, H_LOAD, e->history_file) < 0)
+        e->history_file[0] = '\0'; /* not one of ours: it stays as it is */
 }
 
 /* A history that cannot be written is not worth a complaint at every start. */
@@ -378,7 +382,7 @@ enum line_result line_editor_read(struct line_editor *editor, const char *prompt
         line->data[line->len - 1] = '\n';
         result = read_part(editor, "... ", line);
     }
-    if (result == LINE_READ && line->len > 0)
+    if (result == LINE_READ && line->len > 0 && line->len <= MAX_HISTORY_LINE_BYTES)
         history(editor->history, &event, H_ENTER, line->data);
     return result;
 }

@@ -3,7 +3,7 @@
  * Arrow keys, history, emacs keys, in UTF-8. Pasted text stays one line with newlines inside
  * (bracketed paste), and so does what follows a backslash at the end of a line. Ctrl-C takes a line
  * back, Ctrl-D on an empty one is the end of the input. The history is kept in a file that only
- * this user can read, of at most 1,000 lines.
+ * this user can read, of at most 1,000 lines of at most 16 KB.
  */
 #pragma once
 #include "launcher/chat/line_input.h" /* enum line_result */

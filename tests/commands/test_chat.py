@@ -175,6 +175,25 @@ class InATerminal(ChatCase):
         again.expect("User: ")
         self.leave(again)
 
+    def test_a_history_is_not_lost_to_long_lines_nor_another_file_to_it(self):
+        history = self.home / ".phalanx_history"
+        old = "_HiStOrY_V2_\n" + ("x" * 9000 + "\n") * 2 + ("y" * 9000 + "\nz\n") * 500
+        history.write_text(old)  # more than 4 MB, as messages of some pages make it
+        screen = self.terminal(*GREEDY)
+        self.ask(screen, "\x1b[200~" + "long " * 4000 + "\x1b[201~")
+        screen.expect("User: ")
+        self.ask(screen, "Hello")
+        screen.expect("User: ")
+        self.leave(screen)
+        said = history.read_text().splitlines()
+        self.assertIn("y" * 9000, said)
+        self.assertEqual(said[-2:], ["Hello", "exit"])
+        self.assertLess(max(map(len, said)), 16000)
+        history.write_text("something else\n")
+        screen = self.terminal(*GREEDY)
+        self.leave(screen)
+        self.assertEqual(history.read_text(), "something else\n")
+
     def test_ctrl_c_stops_the_answer_and_not_the_program(self):
         screen = self.terminal(*ENDLESS)
         screen.type("Hello\r")
@@ -207,6 +226,15 @@ class InATerminal(ChatCase):
         screen.type("\x03")
         self.assertEqual(screen.wait(), 0)
 
+    def test_a_sigint_at_the_prompt_is_a_ctrl_c(self):
+        screen = self.terminal(*GREEDY)
+        for _ in range(3):
+            os.kill(screen.pid, 2)
+            screen.expect("Ctrl-C again leaves")
+            self.ask(screen, "Hello")
+            screen.expect("User: ")
+        self.leave(screen)
+
     def test_ctrl_d_leaves(self):
         screen = self.terminal(*GREEDY)
         screen.type("\x04")
@@ -231,6 +259,10 @@ class InATerminal(ChatCase):
         self.assertIn("temperature = 0\r\n", shown)
         for line, what in (("/set top_p=7", "outside"), ("/set topp=1", "did you mean top_p?"),
                            ("/set threads=2", "only what is about sampling"),
+                           ("/set stop_token_ids=999999", "stop_token_ids is 999999"),
+                           ("Hello", "no token of this model"),
+                           ("/set stop_token_ids=", "stop_token_ids is not set"),
+                           ("Hello", "Assistant: "), ("/set top_k", "or NAME= for the default"),
                            ("/nonsense", "no command /nonsense"), ("/stats on", "takes nothing")):
             screen.type(line + "\r")
             screen.expect(what)
@@ -254,7 +286,35 @@ class InATerminal(ChatCase):
         self.assertIn("the conversation no longer fits the context of 96 tokens", shown)
         screen.type("word " * 100 + "\r")
         screen.expect("this model takes 96 with the answer")
+        # that message cost nothing of what was said before
+        self.assertGreater(len(self.saved(screen)), 1)
         self.ask(screen, "Hello")
+        self.leave(screen)
+
+    def test_thousands_of_turns_are_forgotten_at_once(self):
+        path = self.home / "long.json"
+        path.write_text(json.dumps([{"role": "user", "content": "Hello"},
+                                    {"role": "assistant", "content": "Hi."}] * 5000))
+        screen = self.terminal(*GREEDY)
+        screen.type(f"/load {path}\r")
+        screen.expect("10000 messages from")
+        screen.type("Hello\r")
+        screen.expect("the conversation no longer fits", seconds=15)
+        # as many stay as fit
+        few = len(self.saved(screen))
+        self.assertEqual(few % 2, 0)
+        self.assertGreater(few, 100)
+        self.leave(screen)
+
+    def test_ctrl_c_while_a_prompt_is_made_does_not_leave(self):
+        path = self.home / "slow.jinja"
+        path.write_text("{% for i in range(99999) %}{{ '' }}{% endfor %}" * 4 + "{{ x.y.z }}")
+        screen = self.terminal(*GREEDY, "--chat-template", path)
+        for _ in range(3):
+            screen.type("Hello\r")
+            screen.expect("Assistant: ")
+            screen.type("\x03")  # then the template fails
+            screen.expect("User: ")
         self.leave(screen)
 
 
@@ -275,23 +335,23 @@ class ThroughPipes(ChatCase):
         self.assertEqual(len(answers(result)), 1)
         self.assertEqual(piped(lines=[]).out, f"{WELCOME}\n\nUser: \n")
 
-    def test_of_a_long_history_the_end_is_kept(self):
-        # Half of what is too much goes at once: turn by turn this would take minutes.
-        turns = [{"role": role, "content": f"Word number {i} of a long story about ranks."}
-                 for i in range(6000) for role in ("user", "assistant")]
-        path = self.home / "long.json"
-        path.write_text(json.dumps(turns))
-        result = piped(*GREEDY, "--max-tokens", 4, lines=[f"/load {path}", "Hello", "exit"])
-        self.assertEqual(result.code, 0, result.err)
-        self.assertIn("12000 messages from", result.out)
-        self.assertRegex(result.out + result.err, r"its oldest 1\d{4} messages are forgotten")
-        self.assertEqual(len(answers(result)), 1)
-
     def test_a_line_that_is_not_utf8_is_told_and_passed_over(self):
         result = phalanx("chat", DEMO, *GREEDY, stdin=b"\xff\xfe\nHello\n")
         self.assertEqual(result.code, 0, result.err)
         self.assertIn("Detected decoding error at the inputs", result.out)
         self.assertEqual(len(answers(result)), 1)
+
+    def test_a_line_with_a_nul_is_passed_over_too(self):
+        result = phalanx("chat", DEMO, *GREEDY, stdin=b"a\0b\n\0\nHello\n")
+        self.assertEqual(result.out.count("Detected decoding error at the inputs"), 2)
+        self.assertEqual(len(answers(result)), 1)
+
+    def test_a_slash_is_text(self):
+        path = self.home / "f.json"
+        result = piped(*GREEDY, lines=[f"/save {path}", "/nonsense", "/exit"])
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(len(answers(result)), 3)
+        self.assertFalse(path.exists())
 
     def test_quick_gives_one_answer_and_nothing_else(self):
         result = phalanx("chat", DEMO, *GREEDY, "-q", "Hello")
@@ -314,6 +374,16 @@ class ThroughPipes(ChatCase):
                                        stdin=prompt.encode()).out)
         # two tokens of the trick became the texts that spell them
         self.assertGreater(as_text, len(as_tokens) + 4)
+
+    def test_nohup_outlives_its_terminal(self):
+        words = [str(PHALANX), "chat", str(DEMO), *map(str, GREEDY)]
+        child = subprocess.Popen(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdout.readline()
+        child.send_signal(1)
+        out, _ = child.communicate(b"Hello\n", timeout=30)
+        self.assertEqual(child.returncode, 0)
+        self.assertIn(b"Assistant: ", out)
 
     def test_an_interrupt_ends_it(self):
         child = subprocess.Popen([str(PHALANX), "chat", str(DEMO), *map(str, ENDLESS)],

@@ -88,6 +88,8 @@ TEST(mistakes_are_named_with_a_remedy)
     refuses(COMMAND_GENERATE, "m --top-p 1.01", "outside");
     refuses(COMMAND_GENERATE, "m --kernels sse", "none of auto|scalar");
     refuses(COMMAND_GENERATE, "m --kernels au", "none of auto|scalar");
+    refuses(COMMAND_GENERATE, "m --kernels scalar|avx2", "none of auto|scalar");
+    refuses(COMMAND_GENERATE, "m --comm |", "none of");
     refuses(COMMAND_GENERATE, "m --seed", "wants a value (N)");
     refuses(COMMAND_GENERATE, "m --no-seed", "unknown option --no-seed");
     refuses(COMMAND_GENERATE, "-p hello", "wants a MODEL");
@@ -140,6 +142,7 @@ TEST(mistakes_in_a_file_are_named_with_their_line)
     file_says("seed: 1\nmodel: dir\nseed: 2\n", "", ":3: this option is in the file twice");
     file_says("max_tokens: 1\nmax_new_tokens: 2\n", "", ":2: this option is in the file twice");
     file_says("model: a\nmodel: b\n", "", ":2: the model is in the file twice");
+    file_says("model:\nseed: 1\n", "", "wants a MODEL");
     file_says("model: dir\n---\nseed: 1\n", "", "a second document");
     file_says("stop: \"a\\0b\"\n", "", ":1: a NUL character");
     file_says("stop: [[a]]\n", "", ":1: stop: want one value");
@@ -167,7 +170,13 @@ TEST(the_first_word_can_be_the_file_and_pairs_are_lines_of_it)
     CHECK_EQ(options.seed, -1); /* null on the command line: the file does not count */
     CHECK(options.temperature == 0.5 && options.top_p == 0.5);
     CHECK(options_is_given(&options, "--max-tokens") && !options_is_given(&options, "--stop"));
+    /* as if neither had it: a null is nothing that was given */
+    CHECK(!options_is_given(&options, "--seed"));
     options_release(&options);
+    CHECK(parse(&options, COMMAND_CHAT, "dir --max-tokens 5 max_tokens=null", &err));
+    CHECK(!options_is_given(&options, "--max-tokens") && options.max_tokens == 256);
+    options_release(&options);
+    refuses(COMMAND_CHAT, "model=null", "wants a MODEL");
 
     CHECK(parse(&options, COMMAND_CHAT, "./a=b", &err)); /* a path is no pair */
     CHECK_STR(options.model, "./a=b");
@@ -220,13 +229,21 @@ TEST(sampling_can_change_later_and_nothing_else)
         CHECK(!options_change(&options, wrong[i][0], wrong[i][1], &err));
         CHECK(strstr(err.text, wrong[i][2]) != NULL);
     }
+    /* what was wrong can be put right: a list is the last text, and "" is none */
+    CHECK(options_change(&options, "stop", "a", &err));
+    CHECK(options_change(&options, "stop", "b", &err));
+    CHECK(options.stop.n == 1 && strcmp(options.stop.item[0], "b") == 0);
+    CHECK(options_change(&options, "stop", "", &err));
+    CHECK(options.stop.n == 0 && !options_is_given(&options, "--stop"));
+    CHECK(options_change(&options, "max_tokens", "null", &err));
+    CHECK(options.max_tokens == 256 && !options_is_given(&options, "--max-tokens"));
     char *text;
     size_t n;
     FILE *out = open_memstream(&text, &n);
     options_print_sampling(out, &options);
     fclose(out);
     CHECK(strstr(text, "temperature = 0.25\n") != NULL);
-    CHECK(strstr(text, "top-p = 1 (default)\n") != NULL);
+    CHECK(strstr(text, "top-p = (not set)\n") != NULL);
     CHECK(strstr(text, "threads") == NULL);
     free(text);
     options_release(&options);
