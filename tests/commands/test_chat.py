@@ -193,6 +193,10 @@ class InATerminal(ChatCase):
         screen = self.terminal(*GREEDY)
         self.leave(screen)
         self.assertEqual(history.read_text(), "something else\n")
+        history.unlink()
+        os.mkfifo(history)
+        screen = self.terminal(*GREEDY)
+        self.leave(screen)
 
     def test_ctrl_c_stops_the_answer_and_not_the_program(self):
         screen = self.terminal(*ENDLESS)
