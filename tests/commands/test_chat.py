@@ -494,6 +494,12 @@ class LlamaFactoryFiles(ModelCase):
         self.assertIn("infer_config.yaml:2: unknown key temprature (did you mean temperature?)",
                       result.err)
 
+    def test_a_folder_may_be_called_like_an_option(self):
+        (self.folder / "--help").symlink_to(DEMO)
+        done = subprocess.run([str(PHALANX), "chat", "model=--help", "-q", "Hi", "max_tokens=2"],
+                              cwd=self.folder, capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
     def test_generate_takes_such_files_too(self):
         result = self.run_config(self.config(), "-p", "Hello", "max_new_tokens=4",
                                  command="generate")
