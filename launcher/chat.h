@@ -21,8 +21,9 @@ struct chat {
 };
 
 /* Answers the last message of the history and puts the answer there. The oldest turns are
- * forgotten where they leave no room in the context, and that is said. When it fails, or is stopped before
- * anything came, the last message is taken back. ERROR_INPUT, ERROR_LIMIT: the chat can go on. */
+ * forgotten where they leave no room in the context, and that is said. When it fails, or is stopped
+ * before anything came, the last message is taken back. ERROR_INPUT, ERROR_LIMIT: the chat can go
+ * on. */
 bool chat_answer(struct chat *chat, struct error *err);
 
 /* A line that begins with '/'. It prints what came of it. */

@@ -1,8 +1,9 @@
 /* launcher/interrupt.h: what signals ask of a command that has ranks to end.
  *
  * The first SIGINT, SIGTERM or SIGHUP sets a flag to its number: the command ends its ranks and
- * returns (under nohup a SIGHUP does nothing). The second ends this process at once, and the ranks with it. A command that talks with
- * its user takes SIGINT differently: it stops what goes on, any number of times.
+ * returns (under nohup a SIGHUP does nothing). The second ends this process at once, and the ranks
+ * with it. A command that talks with its user takes SIGINT differently: it stops what goes on, any
+ * number of times.
  */
 #pragma once
 #include <signal.h>
