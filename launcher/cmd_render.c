@@ -80,11 +80,6 @@ static bool parse_time(struct calendar_time *out, const char *text, struct error
 
 /* ---- one line ---------------------------------------------------------------------------------*/
 
-static bool read_flag(const json_t *object, const char *key, bool *out, struct error *err)
-{
-    return json_get_bool(object, key, false, out, err);
-}
-
 /* All keys but those that are arguments of their own, and then chat_template_kwargs. */
 static bool read_variables(json_t **out, const json_t *object, struct error *err)
 {
@@ -132,8 +127,9 @@ static bool render_for_model(const struct render *r, const json_t *object, struc
         .documents = json_object_get(object, "documents"),
         .now = r->now,
     };
-    bool good = read_flag(object, "add_generation_prompt", &request.add_generation_prompt, err) &&
-                read_flag(object, "continue_final_message", &request.continue_final_message, err) &&
+    bool *generate = &request.add_generation_prompt, *go_on = &request.continue_final_message;
+    bool good = json_get_bool(object, "add_generation_prompt", false, generate, err) &&
+                json_get_bool(object, "continue_final_message", false, go_on, err) &&
                 read_variables(&variables, object, err) &&
                 read_messages(r, &request, object, &converted, err);
     request.variables = variables;

@@ -44,7 +44,8 @@ static bool find_folder(char *out, const char *model, struct error *err)
     if (*model == '\0')
         return error_set(err, ERROR_INPUT, "MODEL is empty: give the folder of a checkpoint");
     if (is_folder(model)) {
-        if (snprintf(out, MODEL_PATH_BYTES, "%s", model) >= MODEL_PATH_BYTES)
+        const char *here = *model == '-' ? "./" : ""; /* or the ranks would take it for an option */
+        if (snprintf(out, MODEL_PATH_BYTES, "%s%s", here, model) >= MODEL_PATH_BYTES)
             return error_set(err, ERROR_INPUT, "the path of the model is too long");
         return true;
     }

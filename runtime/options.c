@@ -41,6 +41,10 @@ static bool takes_model(enum command command)
 
 static bool unknown_option(const char *name, enum command command, struct error *err)
 {
+    if (strcmp(name, "--model") == 0 || strcmp(name, "--model-name-or-path") == 0)
+        return error_set(err, ERROR_INPUT,
+                         "%s: the model is a word without a name: phalanx %s MODEL", name,
+                         command_name(command));
     const struct option *near = option_nearest(name, command);
     return error_set(err, ERROR_INPUT, "unknown option %s%s%s%s; see --help=all", name,
                      near ? " (did you mean " : "", near ? near->name : "", near ? "?)" : "");

@@ -277,7 +277,7 @@ static void open_history(struct line_editor *e)
     history(e->history, &event, H_SETUNIQUE, 1);
     el_set(e->edit, EL_HIST, history, e->history);
     find_history_file(e->history_file);
-    if (stat(e->history_file, &info) != 0 || info.st_size == 0)
+    if (stat(e->history_file, &info) != 0 || (S_ISREG(info.st_mode) && info.st_size == 0))
         return;
     if (!S_ISREG(info.st_mode) || info.st_size > MAX_HISTORY_BYTES ||
         history(e->history, &event, H_LOAD, e->history_file) < 0)
@@ -290,7 +290,8 @@ static void save_history(struct line_editor *e)
     HistEvent event;
     if (e->history_file[0] == '\0')
         return;
-    const int fd = open(e->history_file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int fd =
+        open(e->history_file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return;
     close(fd); /* it is there with its mode before libedit writes it */

@@ -325,9 +325,8 @@ static bool cut_at_mark(struct jinja_output *out, const json_t *text, struct err
     const size_t end = end_without_space(message, json_string_length(text));
     const size_t begin = begin_without_space(message, end);
     const size_t at = find_last(&out->text, mark, WORD_BYTES);
-    const bool has_message =
-        end == begin || memmem(out->text.data, out->text.len, message + begin, end - begin) != NULL;
-    if (at == SIZE_MAX || !has_message)
+    if (at == SIZE_MAX ||
+        memmem(out->text.data, out->text.len, message + begin, end - begin) == NULL)
         return error_set(err, ERROR_INPUT,
                          "continue_final_message: the template changes the last message, so no "
                          "prompt can end inside it");

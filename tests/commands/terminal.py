@@ -23,10 +23,13 @@ class Terminal:
         self.resize(40, columns)
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(master)
-            os.login_tty(slave) if hasattr(os, "login_tty") else self._login(slave)
-            os.execve(str(words[0]), [str(word) for word in words],
-                      dict(os.environ, TERM="xterm", **(env or {})))
+            try:
+                os.close(master)
+                os.login_tty(slave) if hasattr(os, "login_tty") else self._login(slave)
+                os.execve(str(words[0]), [str(word) for word in words],
+                          {**os.environ, "TERM": "xterm", **(env or {})})
+            finally:
+                os._exit(127)  # not a second run of the tests
         os.close(slave)
 
     def resize(self, rows, columns):

@@ -193,6 +193,10 @@ class InATerminal(ChatCase):
         screen = self.terminal(*GREEDY)
         self.leave(screen)
         self.assertEqual(history.read_text(), "something else\n")
+        history.unlink()
+        os.mkfifo(history)
+        screen = self.terminal(*GREEDY)
+        self.leave(screen)
 
     def test_ctrl_c_stops_the_answer_and_not_the_program(self):
         screen = self.terminal(*ENDLESS)
@@ -489,6 +493,12 @@ class LlamaFactoryFiles(ModelCase):
         self.assertEqual(result.code, 2)
         self.assertIn("infer_config.yaml:2: unknown key temprature (did you mean temperature?)",
                       result.err)
+
+    def test_a_folder_may_be_called_like_an_option(self):
+        (self.folder / "--help").symlink_to(DEMO)
+        done = subprocess.run([str(PHALANX), "chat", "model=--help", "-q", "Hi", "max_tokens=2"],
+                              cwd=self.folder, capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
 
     def test_generate_takes_such_files_too(self):
         result = self.run_config(self.config(), "-p", "Hello", "max_new_tokens=4",

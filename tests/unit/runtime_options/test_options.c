@@ -80,6 +80,7 @@ TEST(mistakes_are_named_with_a_remedy)
 {
     refuses(COMMAND_GENERATE, "m --tensor-paralel-size 2", "did you mean --tensor-parallel-size?");
     refuses(COMMAND_GENERATE, "m --zzz", "unknown option --zzz; see --help=all");
+    refuses(COMMAND_CHAT, "--model_name_or_path m", "a word without a name: phalanx chat MODEL");
     refuses(COMMAND_GENERATE, "m -tp two", "'two' is no whole number");
     refuses(COMMAND_GENERATE, "m -tp 1.5", "'1.5' is no whole number");
     refuses(COMMAND_GENERATE, "m -tp 0", "0 is outside 1 .. 4096");

@@ -182,6 +182,8 @@ TEST(files_that_are_wrong_are_named)
         {"tokenizer_config.json", "[]", "tokenizer_config.json: line 1"},
         {"tokenizer_config.json", "{\"a\": ", "tokenizer_config.json: line 1"},
         {"tokenizer_config.json", "", "tokenizer_config.json: line 1"},
+        {"tokenizer_config.json", "{\"a\": 1", "tokenizer_config.json: line 1"},
+        {"tokenizer_config.json", "{\"chat_template\": \"a\"} {", "more behind the object"},
         {"special_tokens_map.json", "{\"bos_token\" 1}", "special_tokens_map.json: line 1"},
         {"chat_template.json", "{\"chat_template\": {}}", "chat_template.json"},
     };
@@ -400,6 +402,13 @@ TEST(a_template_that_changes_the_last_message_is_found_out)
 TEST(a_template_that_leaves_the_last_message_out_is_found_out)
 {
     MODEL("{{ messages[0].content }}");
+    refuses(t, GO_ON("\"q\""), "changes the last message");
+    END();
+}
+
+TEST(a_template_that_writes_nothing_is_found_out)
+{
+    MODEL("");
     refuses(t, GO_ON("\"q\""), "changes the last message");
     END();
 }
