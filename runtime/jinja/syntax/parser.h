@@ -33,11 +33,17 @@ struct parser {
     size_t block_left;
     uint32_t *slots; /* [n_slots]: number of a name plus one, 0 is free */
     uint32_t n_slots, names_capacity;
+    size_t n_looks, n_probes; /* for names, and beyond the first slot of each */
 };
 
 struct node_vector { /* a list that grows */
     struct node_list list;
     uint32_t capacity;
+};
+
+struct text_vector { /* the same of bytes; begins as a text that is not copied */
+    const char *text;
+    size_t n, capacity; /* capacity 0: not ours */
 };
 
 /* ---- parse.c ----------------------------------------------------------------------------------*/
@@ -63,6 +69,7 @@ const struct string *parser_string(struct parser *p, const char *text, size_t n_
 uint32_t parser_name(struct parser *p, const char *text, size_t n_bytes); /* its number */
 struct node *parser_node(struct parser *p, enum node_kind kind, const struct token *at);
 void parser_add(struct parser *p, struct node_vector *v, struct node *node);
+void parser_add_text(struct parser *p, struct text_vector *v, const char *text, size_t n_bytes);
 /* To be called when a node has all its children: measures its height. NULL: too high, failed. */
 struct node *parser_finish(struct parser *p, struct node *node);
 
