@@ -36,7 +36,9 @@ bool eval_truth(struct render *r, const struct node *node, bool *out)
 
 static bool eval_name(struct render *r, const struct node *node, struct value *out)
 {
-    const struct value *found = scope_find(r->scope, node->name);
+    const struct value *found;
+    if (!scope_find(&r->run, r->scope, node->name, &found))
+        return false;
     if (found != NULL) {
         *out = *found;
         return true;

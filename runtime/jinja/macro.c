@@ -70,6 +70,8 @@ static bool bind_parameters(struct binding *b)
     for (uint32_t i = 0; i < b->macro->n_parameters; i++) {
         const struct string *name = b->macro->parameter_names[i];
         struct value v;
+        if (!run_step(&b->r->run, 1 + (size_t)b->args->n_keywords))
+            return false;
         b->has_caller = b->has_caller || string_is(name, "caller");
         if ((int)i < b->args->n_positional)
             v = b->args->positional[i];

@@ -39,18 +39,18 @@ static bool strip_side(struct run *r, struct value self, struct value chars, enu
     const size_t looks = set != NULL ? set->n_bytes : 1; /* for each character, at most */
     size_t begin = 0, end = s->n_bytes;
     for (size_t next = 0; (side & LEFT) && begin < end; begin = next) {
-        if (!is_stripped(utf8_read(s->data, &next), set))
-            break;
         if (!run_step(r, looks / TEXT_BYTES_PER_STEP))
             return false;
+        if (!is_stripped(utf8_read(s->data, &next), set))
+            break;
     }
     while ((side & RIGHT) && begin < end) {
         const size_t before = utf8_before(s->data, end);
         size_t at = before;
-        if (!is_stripped(utf8_read(s->data, &at), set))
-            break;
         if (!run_step(r, looks / TEXT_BYTES_PER_STEP))
             return false;
+        if (!is_stripped(utf8_read(s->data, &at), set))
+            break;
         end = before;
     }
     return run_step(r, (s->n_bytes - (end - begin)) / TEXT_BYTES_PER_STEP) &&

@@ -202,7 +202,7 @@ static bool test_sameas(struct run *r, struct value v, const struct arguments *a
     if (!arguments_bind(r, "test_sameas", "value | other", args, &other, 1))
         return false;
     *out = is_same(v, other);
-    return true;
+    return v.kind != VALUE_STRING || run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
 }
 
 const struct test *test_find(const char *name, size_t n_bytes)

@@ -107,7 +107,8 @@ static bool find_argument(struct formatter *f, const struct string *s, size_t be
         *out = f->args->positional[place];
         return true;
     }
-    if (!string_part(f->run, s, begin, end, &name))
+    if (!run_step(f->run, (size_t)f->args->n_keywords) ||
+        !string_part(f->run, s, begin, end, &name))
         return false;
     for (int i = 0; i < f->args->n_keywords; i++) {
         if (string_equal(f->args->keywords[i].name, name.as.string)) {
@@ -263,6 +264,6 @@ bool string_format(struct run *r, const struct string *format, const struct argu
 {
     struct formatter f = {.run = r, .args = args, .escapes = format->safe};
     struct value plain = value_string(format); /* names of fields are no Markup */
-    return text_unsafe(r, &plain) && format_all(&f, plain.as.string, 0, out) &&
-           (!format->safe || text_safe(r, out));
+    return run_step(r, format->n_bytes / TEXT_BYTES_PER_STEP) && text_unsafe(r, &plain) &&
+           format_all(&f, plain.as.string, 0, out) && (!format->safe || text_safe(r, out));
 }

@@ -375,6 +375,8 @@ bool string_percent(struct run *r, const struct string *format, struct value val
                   (values.as.object->type->is_mapping || values.as.object->type->is_sequence));
     builder_init(&p.out, r);
     p.out.safe = format->safe;
+    if (!run_step(r, format->n_bytes / TEXT_BYTES_PER_STEP)) /* flags and widths leave no text */
+        return false;
     while (!is_end(&p)) {
         const char *found = memchr(format->data + p.at, '%', format->n_bytes - p.at);
         const size_t sign = found != NULL ? (size_t)(found - format->data) : format->n_bytes;

@@ -189,8 +189,11 @@ bool string_part(struct run *r, const struct string *s, size_t begin, size_t end
         return true;
     }
     size_t first = first_mark(s, begin), last = first;
+    const bool ascii = s->n_bytes == s->n_chars;
     while (begin < end && last < s->n_marks && s->marks[last].begin < end)
         last++;
+    if (!ascii && !run_step(r, (end - begin) / TEXT_BYTES_PER_STEP))
+        return false;
     struct string *part = run_alloc(r, 1, sizeof *part + (last - first) * sizeof *part->marks);
     if (part == NULL)
         return false;
@@ -200,7 +203,6 @@ bool string_part(struct run *r, const struct string *s, size_t begin, size_t end
         const size_t to = s->marks[i].end < end ? s->marks[i].end - begin : end - begin;
         marks[i - first] = (struct mark){(uint32_t)from, (uint32_t)to};
     }
-    const bool ascii = s->n_bytes == s->n_chars;
     const size_t n_chars = ascii ? end - begin : text_count_chars(s->data + begin, end - begin);
     *part = (struct string){.data = s->data + begin,
                             .n_bytes = (uint32_t)(end - begin),

@@ -32,7 +32,8 @@ bool builder_end(struct builder *b, struct value *out); /* the builder is empty 
 
 size_t text_count_chars(const char *data, size_t n_bytes); /* of well-formed UTF-8 */
 
-/* A cut of a string, sharing its bytes: byte positions at borders of characters. */
+/* A cut of a string, sharing its bytes: byte positions at borders of characters. Counts the
+ * characters beyond ASCII, which costs steps. */
 bool string_part(struct run *r, const struct string *s, size_t begin, size_t end,
                  struct value *out);
 /* The text as Markup, or as no Markup, sharing its bytes. */

@@ -173,7 +173,6 @@ bool dict_set(struct run *r, struct dict *dict, struct value key, struct value i
 /* *found NULL: not there. Raises TypeError as above. */
 bool dict_find(struct run *r, const struct dict *dict, struct value key,
                const struct value **found);
-const struct value *dict_find_text(const struct dict *dict, const char *key, size_t n_bytes);
 
 /* ---- asking values (value.c, compare.c) -------------------------------------------------------*/
 bool value_is_text(struct value v, const char *text); /* a string with just these bytes */
