@@ -41,6 +41,8 @@ bool text_strip(struct run *r, struct value self, const struct value *slots, str
 bool text_replace(struct run *r, struct value self, const struct value *slots, struct value *out);
 bool text_splitlines(struct run *r, struct value self, const struct value *slots,
                      struct value *out);
+/* Whether users wrote what ends a line of such a list, which was cut from `s`. */
+bool line_end_is_users(const struct string *s, const struct string *line);
 bool text_split(struct run *r, struct value self, const struct value *slots, struct value *out);
 bool text_join(struct run *r, struct value self, const struct value *slots, struct value *out);
 /* str.islower(), str.isupper() */

@@ -230,6 +230,12 @@ bool text_splitlines(struct run *r, struct value self, const struct value *slots
     return true;
 }
 
+bool line_end_is_users(const struct string *s, const struct string *line)
+{
+    const size_t end = (size_t)(line->data - s->data) + line->n_bytes;
+    return end < s->n_bytes && string_has_user(s, end, end + 1);
+}
+
 static bool partition_at(struct run *r, const struct string *s, const struct string *by,
                          size_t found, bool rest_first, struct value *out)
 {

@@ -228,6 +228,7 @@ static bool wrong_spec(struct run *r, const char *message)
     return run_raise(r, VALUE_ERROR, "%s", message);
 }
 
+/* Nobody knows who wrote a number, so its character counts as the users'. */
 static bool format_char(struct run *r, const struct spec *s, int64_t c, struct value *out)
 {
     if (s->sign != 0)
@@ -241,7 +242,7 @@ static bool format_char(struct run *r, const struct spec *s, int64_t c, struct v
     struct builder b;
     builder_init(&b, r);
     struct value text;
-    if (!builder_add_char(&b, (uint32_t)c, false) || !builder_end(&b, &text))
+    if (!builder_add_char(&b, (uint32_t)c, true) || !builder_end(&b, &text))
         return false;
     const struct parts p = {
         .digits = text.as.string, .n_bytes = text.as.string->n_bytes, .n_chars = 1};

@@ -19,9 +19,9 @@ enum { NO_PRECISION = -1, DEFAULT_PRECISION = 6, MAX_CHAR = 0x10FFFF };
 struct percent {
     struct run *run;
     const struct string *format;
-    size_t at; /* byte of the format */
-    struct builder out;
-    bool escapes; /* the format is Markup */
+    size_t at;          /* byte of the format */
+    struct builder out; /* of one directive */
+    bool escapes;       /* the format is Markup */
     /* What is left to take: items of a tuple, or one value. */
     const struct value *values;
     size_t n_values, next;
@@ -319,7 +319,8 @@ static bool add_char(struct percent *p, const struct directive *d, struct value 
             return run_raise(p->run, NOT_SUPPORTED, "surrogates are no characters");
         struct builder b;
         builder_init(&b, p->run);
-        if (!builder_add_char(&b, (uint32_t)c, false) || !builder_end(&b, &v))
+        if (!builder_add_char(&b, (uint32_t)c, true) || /* nobody knows who wrote the number */
+            !builder_end(&b, &v))
             return false;
     }
     return add_padded(p, d, v.as.string, v.as.string->n_bytes, 1, "", false);
@@ -373,20 +374,23 @@ bool string_percent(struct run *r, const struct string *format, struct value val
                  values.kind == VALUE_UNDEFINED ||
                  (values.kind == VALUE_OBJECT &&
                   (values.as.object->type->is_mapping || values.as.object->type->is_sequence));
+    struct builder all;
+    struct value text;
     builder_init(&p.out, r);
-    p.out.safe = format->safe;
+    builder_init(&all, r);
+    all.safe = format->safe;
     if (!run_step(r, format->n_bytes / TEXT_BYTES_PER_STEP)) /* flags and widths leave no text */
         return false;
     while (!is_end(&p)) {
         const char *found = memchr(format->data + p.at, '%', format->n_bytes - p.at);
         const size_t sign = found != NULL ? (size_t)(found - format->data) : format->n_bytes;
-        if (!run_step(r, 1) || !builder_add_part(&p.out, format, p.at, sign))
+        if (!run_step(r, 1) || !builder_add_part(&all, format, p.at, sign))
             return false;
         if (found == NULL)
             break;
         p.at = sign + 1;
         if (peek(&p) == '%') {
-            if (!builder_add_part(&p.out, format, sign, sign + 1))
+            if (!builder_add_part(&all, format, sign, sign + 1))
                 return false;
             p.at++;
             continue;
@@ -397,10 +401,11 @@ bool string_percent(struct run *r, const struct string *format, struct value val
         d.type = peek(&p);
         const size_t type_at = p.at;
         utf8_read(format->data, &p.at);
-        if (!add_value(&p, &d, type_at))
+        if (!add_value(&p, &d, type_at) || !builder_end(&p.out, &text) ||
+            !builder_add_formatted(&all, text.as.string, string_has_user(format, sign, p.at)))
             return false;
     }
     if (p.next < p.n_values && !p.has_keys)
         return run_raise(r, TYPE_ERROR, "not all arguments converted during string formatting");
-    return builder_end(&p.out, out);
+    return builder_end(&all, out);
 }

@@ -148,6 +148,11 @@ bool builder_add_escaped(struct builder *b, const struct string *s)
     return builder_add_part(b, s, plain, s->n_bytes);
 }
 
+bool builder_add_formatted(struct builder *b, const struct string *s, bool user)
+{
+    return user ? builder_add(b, s->data, s->n_bytes, true) : builder_add_string(b, s);
+}
+
 bool builder_printf(struct builder *b, const char *fmt, ...)
 {
     char text[PRINTF_BYTES];

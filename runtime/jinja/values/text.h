@@ -27,6 +27,9 @@ bool builder_add_part(struct builder *b, const struct string *s, size_t begin, s
 bool builder_add_fill(struct builder *b, const char *data, size_t n_bytes, bool user, size_t times);
 /* With & < > ' " written as HTML entities, as markupsafe does; those of users stay users'. */
 bool builder_add_escaped(struct builder *b, const struct string *s);
+/* What a format directive made of a value: all of it is the users' where they wrote the directive,
+ * since they could take a text of ours apart with it and put it together in another way. */
+bool builder_add_formatted(struct builder *b, const struct string *s, bool user);
 bool builder_printf(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool builder_end(struct builder *b, struct value *out); /* the builder is empty again */
 
