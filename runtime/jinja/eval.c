@@ -224,8 +224,9 @@ static bool eval_positional(struct render *r, const struct call *call, struct ar
     return true;
 }
 
-bool eval_arguments(struct render *r, const struct call *call, const struct keyword *extra,
-                    struct arguments *out)
+/* `extra` (NULL: none) is one more keyword. */
+static bool eval_arguments(struct render *r, const struct call *call, const struct keyword *extra,
+                           struct arguments *out)
 {
     *out = (struct arguments){0};
     if (call == NULL)

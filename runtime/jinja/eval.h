@@ -27,10 +27,7 @@ enum flow { /* how a statement ended */
  */
 bool eval(struct render *r, const struct node *node, struct value *out);
 bool eval_truth(struct render *r, const struct node *node, bool *out);
-/* Evaluates the arguments of a call; `extra` (NULL: none) is one more keyword. */
-bool eval_arguments(struct render *r, const struct call *call, const struct keyword *extra,
-                    struct arguments *out);
-/* A call whose arguments get the keyword `extra` as well. */
+/* A call whose arguments get the keyword `extra` (NULL: none) as well. */
 bool eval_call(struct render *r, const struct node *node, const struct keyword *extra,
                struct value *out);
 /* A reason for a missing value, as text of ours with printf. */

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-bool char_ends_line(uint32_t c)
+/* \n, \r, \v, \f, U+001C to U+001E, U+0085, U+2028, U+2029 */
+static bool char_ends_line(uint32_t c)
 {
     return (c >= '\n' && c <= '\r') || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
            c == 0x2029;

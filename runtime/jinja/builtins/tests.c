@@ -33,7 +33,7 @@ KIND_TEST(test_iterable, value_is_iterable(v))
 KIND_TEST(test_mapping,
           v.kind == VALUE_DICT || (v.kind == VALUE_OBJECT && v.as.object->type->is_mapping))
 KIND_TEST(test_none, v.kind == VALUE_NONE)
-KIND_TEST(test_number, v.kind == VALUE_BOOL || v.kind == VALUE_INT || v.kind == VALUE_FLOAT)
+KIND_TEST(test_number, value_is_number(v))
 KIND_TEST(test_string, v.kind == VALUE_STRING)
 KIND_TEST(test_true, v.kind == VALUE_BOOL && v.as.boolean)
 KIND_TEST(test_undefined, v.kind == VALUE_UNDEFINED)

@@ -419,7 +419,7 @@ bool value_format(struct run *r, struct value v, const struct string *spec, stru
     if (v.kind == VALUE_FLOAT)
         return s.type == 0 || is_float_type ? format_float(r, &s, v.as.number, out)
                                             : unknown_type(r, &s);
-    const int64_t i = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+    const int64_t i = value_whole(v);
     if (s.type < 0x80 && s.type != 0 && strchr(whole_types, (int)s.type) != NULL)
         return format_int(r, &s, i, out);
     return is_float_type ? format_float(r, &s, (double)i, out) : unknown_type(r, &s);

@@ -69,11 +69,6 @@ static int prefix_base(const char *text)
     return c == 'x' ? 16 : c == 'o' ? 8 : c == 'b' ? 2 : 0;
 }
 
-static bool too_large(struct run *r)
-{
-    return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
-}
-
 bool numeral_to_int(struct run *r, const struct string *s, int64_t base, int64_t *out,
                     enum numeral *kind)
 {
@@ -112,7 +107,7 @@ bool numeral_to_int(struct run *r, const struct string *s, int64_t base, int64_t
     if (!after_digit || (octal_like && (*out != 0 || overflow)))
         return true;
     *kind = NUMERAL_GOOD;
-    return !overflow || too_large(r);
+    return !overflow || run_raise_too_large(r);
 }
 
 bool numeral_raise(struct run *r, const struct string *s)

@@ -106,9 +106,9 @@ static bool read_number(struct percent *p, const char *what, int64_t most, int64
         p->at++;
         if (!take(p, &v))
             return false;
-        if ((v.kind != VALUE_INT && v.kind != VALUE_BOOL) || p->escapes)
+        if (!value_is_whole(v) || p->escapes)
             return run_raise(p->run, TYPE_ERROR, "* wants int");
-        *out = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+        *out = value_whole(v);
         if (*out > most || *out < -most)
             return run_raise(p->run, OVERFLOW_ERROR, "Python int too large to convert to C %s",
                              what);
@@ -242,8 +242,8 @@ static bool whole_of(struct percent *p, char type, struct value v, int64_t *out)
         return wrong_type(p, type, v);
     if (v.kind == VALUE_UNDEFINED)
         return run_raise_undefined(p->run, v);
-    if (v.kind == VALUE_INT || v.kind == VALUE_BOOL) {
-        *out = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+    if (value_is_whole(v)) {
+        *out = value_whole(v);
         return true;
     }
     if (v.kind != VALUE_FLOAT || !any)
@@ -286,8 +286,8 @@ static bool add_float(struct percent *p, const struct directive *d, struct value
         return run_raise_undefined(p->run, v);
     if (v.kind == VALUE_FLOAT)
         number = v.as.number;
-    else if (v.kind == VALUE_INT || v.kind == VALUE_BOOL)
-        number = v.kind == VALUE_INT ? (double)v.as.integer : v.as.boolean;
+    else if (value_is_whole(v))
+        number = (double)value_whole(v);
     else
         return run_raise(p->run, TYPE_ERROR,
                          p->escapes ? "float() argument must be a string or a real number, not '%s'"
@@ -307,12 +307,12 @@ static bool add_float(struct percent *p, const struct directive *d, struct value
 
 static bool add_char(struct percent *p, const struct directive *d, struct value v)
 {
-    const bool whole = v.kind == VALUE_INT || v.kind == VALUE_BOOL;
+    const bool whole = value_is_whole(v);
     const bool text = v.kind == VALUE_STRING && v.as.string->n_chars == 1;
     if ((!whole && !text) || p->escapes)
         return run_raise(p->run, TYPE_ERROR, "%%c requires int or char");
     if (whole) {
-        const int64_t c = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+        const int64_t c = value_whole(v);
         if (c < 0 || c > MAX_CHAR)
             return run_raise(p->run, OVERFLOW_ERROR, "%%c arg not in range(0x110000)");
         if (c >= 0xD800 && c <= 0xDFFF)

@@ -73,10 +73,10 @@ static bool range_item(struct run *r, struct object *self, struct value key, str
 {
     (void)r;
     const struct range *range = (const struct range *)self;
-    *found = key.kind == VALUE_INT || key.kind == VALUE_BOOL;
+    *found = value_is_whole(key);
     if (!*found)
         return true;
-    int64_t i = key.kind == VALUE_INT ? key.as.integer : key.as.boolean;
+    int64_t i = value_whole(key);
     i = i < 0 ? i + range->n : i;
     *found = i >= 0 && i < range->n;
     if (*found)
@@ -132,7 +132,7 @@ static bool range_index(struct run *r, struct value self, const struct value *sl
     *out = value_int(place);
     if (place >= 0)
         return true;
-    if (slots[0].kind != VALUE_INT && slots[0].kind != VALUE_BOOL)
+    if (!value_is_whole(slots[0]))
         return run_raise(r, VALUE_ERROR, "sequence.index(x): x not in sequence");
     struct builder b;
     builder_init(&b, r);
@@ -226,7 +226,7 @@ bool range_part(struct run *r, const struct object *self, int64_t start, int64_t
         __builtin_mul_overflow(stop, from->step, &numbers[1]) ||
         __builtin_add_overflow(numbers[1], from->start, &numbers[1]) ||
         __builtin_mul_overflow(step, from->step, &numbers[2]))
-        return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+        return run_raise_too_large(r);
     struct range *range = range_make(r, numbers[0], numbers[1], numbers[2]);
     *out = range != NULL ? value_object(&range->object) : value_none();
     return range != NULL;

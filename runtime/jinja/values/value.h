@@ -175,6 +175,19 @@ bool dict_find(struct run *r, const struct dict *dict, struct value key,
                const struct value **found);
 
 /* ---- asking values (value.c, compare.c) -------------------------------------------------------*/
+/* An int or a bool, which counts as one; its number. */
+static inline bool value_is_whole(struct value v)
+{
+    return v.kind == VALUE_INT || v.kind == VALUE_BOOL;
+}
+static inline int64_t value_whole(struct value v)
+{
+    return v.kind == VALUE_BOOL ? v.as.boolean : v.as.integer;
+}
+static inline bool value_is_number(struct value v)
+{
+    return value_is_whole(v) || v.kind == VALUE_FLOAT;
+}
 bool value_is_text(struct value v, const char *text); /* a string with just these bytes */
 /* "str", "int", "NoneType", "dict": type(v).__name__ */
 const char *value_type_name(struct value v);
