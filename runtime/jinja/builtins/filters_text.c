@@ -89,7 +89,7 @@ static bool do_wordcount(struct run *r, struct value v, const struct arguments *
         inside = part;
     }
     *out = value_int(n);
-    return run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP);
+    return run_step(r, s->n_bytes / TEXT_ASKED_BYTES_PER_STEP);
 }
 
 /* ---- methods as filters -----------------------------------------------------------------------*/

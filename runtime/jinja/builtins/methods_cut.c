@@ -54,7 +54,7 @@ static bool strip_side(struct run *r, struct value self, struct value chars, enu
             break;
         end = before;
     }
-    return run_step(r, (s->n_bytes - (end - begin)) / TEXT_BYTES_PER_STEP) &&
+    return run_step(r, (s->n_bytes - (end - begin)) / TEXT_ASKED_BYTES_PER_STEP) &&
            string_part(r, s, begin, end, out);
 }
 
@@ -115,15 +115,6 @@ static bool split_by(struct run *r, const struct string *s, const struct string 
     return add_part(r, list, s, begin, s->n_bytes);
 }
 
-static void turn(struct list *list)
-{
-    for (uint32_t i = 0; i < list->n / 2; i++) {
-        const struct value other = list->items[list->n - 1 - i];
-        list->items[list->n - 1 - i] = list->items[i];
-        list->items[i] = other;
-    }
-}
-
 static bool rsplit_space(struct run *r, const struct string *s, uint64_t max, struct list *list)
 {
     size_t end = s->n_bytes;
@@ -147,7 +138,7 @@ static bool rsplit_space(struct run *r, const struct string *s, uint64_t max, st
             return false;
         end = begin;
     }
-    turn(list);
+    list_turn(list);
     return true;
 }
 
@@ -169,7 +160,7 @@ static bool rsplit_by(struct run *r, const struct string *s, const struct string
     }
     if (!add_part(r, list, s, 0, end))
         return false;
-    turn(list);
+    list_turn(list);
     return true;
 }
 

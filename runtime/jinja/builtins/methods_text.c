@@ -126,8 +126,11 @@ static bool text_count(struct run *r, struct value self, const struct value *slo
     if (s.needle->n_bytes == 0 && !s.outside)
         n = (int64_t)text_count_chars(s.in->data + s.begin, s.end - s.begin) + 1;
     else
-        for (size_t at = s.begin; (at = search_next(&s, at)) != SIZE_MAX; at += s.needle->n_bytes)
+        for (size_t at = s.begin; (at = search_next(&s, at)) != SIZE_MAX; at += s.needle->n_bytes) {
+            if (!run_step(r, 1))
+                return false;
             n++;
+        }
     *out = value_int(n);
     return true;
 }
@@ -307,7 +310,7 @@ static bool is_identifier(const struct string *s)
         const struct string *s = self.as.string;                                  \
         (void)slots;                                                              \
         *out = value_bool(answer);                                                \
-        return run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP);                     \
+        return run_step(r, s->n_bytes / TEXT_ASKED_BYTES_PER_STEP);               \
     }
 TEXT_QUESTION(ask_alnum, all_chars(s, is_alnum, false))
 TEXT_QUESTION(ask_alpha, all_chars(s, char_is_alpha, false))

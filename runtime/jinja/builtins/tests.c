@@ -54,7 +54,7 @@ static bool test_lower(struct run *r, struct value v, const struct arguments *ar
     if (!no_arguments(r, "test_lower", args) || !value_text(r, v, &v))
         return false;
     *out = text_is_lower(v.as.string);
-    return run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
+    return run_step(r, v.as.string->n_bytes / TEXT_ASKED_BYTES_PER_STEP);
 }
 
 static bool test_upper(struct run *r, struct value v, const struct arguments *args, bool *out)
@@ -62,7 +62,7 @@ static bool test_upper(struct run *r, struct value v, const struct arguments *ar
     if (!no_arguments(r, "test_upper", args) || !value_text(r, v, &v))
         return false;
     *out = text_is_upper(v.as.string);
-    return run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
+    return run_step(r, v.as.string->n_bytes / TEXT_ASKED_BYTES_PER_STEP);
 }
 
 static bool test_filter(struct run *r, struct value v, const struct arguments *args, bool *out)

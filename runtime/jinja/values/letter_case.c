@@ -263,7 +263,7 @@ bool text_to_case(struct run *r, const struct string *s, enum letter_case to, st
     struct text_walk walk = {.string = s};
     uint32_t c;
     bool user, was_cased = false, is_first = true;
-    if (!run_step(r, s->n_bytes / 4))
+    if (!run_step(r, s->n_bytes / TEXT_ASKED_BYTES_PER_STEP))
         return false;
     for (size_t at = 0; text_walk_next(&walk, &c, &user); at = walk.at) {
         enum letter_case now = to;

@@ -35,8 +35,8 @@ static char *to_ascii(struct run *r, const struct string *s)
     size_t n = 0;
     for (size_t at = 0; at < s->n_bytes;) {
         const uint32_t c = utf8_read(s->data, &at);
-        const bool separator =
-            c >= 0x1C && c <= 0x1F; /* space to Python beside other scripts only */
+        /* space to Python beside other scripts only */
+        const bool separator = c >= 0x1C && c <= 0x1F;
         if (char_is_space(c) && !(ascii && separator))
             text[n++] = ' ';
         else if (c < 0x80)

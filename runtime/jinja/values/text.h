@@ -2,8 +2,9 @@
 #pragma once
 #include "runtime/jinja/values/value.h"
 
-/* What looks at long texts without making one takes a step of the budget for so many bytes. */
-enum { TEXT_BYTES_PER_STEP = 32 };
+/* What looks at long texts without making one takes a step of the budget for so many bytes: for
+ * fewer where it asks each character what it is. */
+enum { TEXT_BYTES_PER_STEP = 32, TEXT_ASKED_BYTES_PER_STEP = 4 };
 
 /* A string that grows. The bytes are in the arena of the rendering. All functions: false after
  * the budget was used up. */

@@ -89,6 +89,15 @@ bool list_add(struct run *r, struct list *list, struct value item)
     return true;
 }
 
+void list_turn(struct list *list)
+{
+    for (uint32_t i = 0; i < list->n / 2; i++) {
+        const struct value other = list->items[list->n - 1 - i];
+        list->items[list->n - 1 - i] = list->items[i];
+        list->items[i] = other;
+    }
+}
+
 /* ---- hashes -----------------------------------------------------------------------------------*/
 
 __extension__ typedef unsigned __int128 wide;

@@ -166,6 +166,7 @@ bool value_make_static(struct run *r, const char *text, struct value *out);
 
 struct list *list_make(struct run *r, size_t capacity); /* NULL: raised */
 bool list_add(struct run *r, struct list *list, struct value item);
+void list_turn(struct list *list); /* the last item first */
 
 struct dict *dict_make(struct run *r); /* NULL: raised */
 /* Raises TypeError for a key that cannot be hashed. A key that is there gets the new value. */
