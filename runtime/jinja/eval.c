@@ -36,7 +36,9 @@ bool eval_truth(struct render *r, const struct node *node, bool *out)
 
 static bool eval_name(struct render *r, const struct node *node, struct value *out)
 {
-    const struct value *found = scope_find(r->scope, node->name);
+    const struct value *found;
+    if (!scope_find(&r->run, r->scope, node->name, &found))
+        return false;
     if (found != NULL) {
         *out = *found;
         return true;
@@ -222,8 +224,9 @@ static bool eval_positional(struct render *r, const struct call *call, struct ar
     return true;
 }
 
-bool eval_arguments(struct render *r, const struct call *call, const struct keyword *extra,
-                    struct arguments *out)
+/* `extra` (NULL: none) is one more keyword. */
+static bool eval_arguments(struct render *r, const struct call *call, const struct keyword *extra,
+                           struct arguments *out)
 {
     *out = (struct arguments){0};
     if (call == NULL)

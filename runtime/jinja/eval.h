@@ -23,30 +23,24 @@ enum flow { /* how a statement ended */
             FLOW_CONTINUE,
 };
 
-/* ---- eval.c ------------------------------------------------------------------------------------
- */
+/* ---- eval.c ---------------------------------------------------------------------------------- */
 bool eval(struct render *r, const struct node *node, struct value *out);
 bool eval_truth(struct render *r, const struct node *node, bool *out);
-/* Evaluates the arguments of a call; `extra` (NULL: none) is one more keyword. */
-bool eval_arguments(struct render *r, const struct call *call, const struct keyword *extra,
-                    struct arguments *out);
-/* A call whose arguments get the keyword `extra` as well. */
+/* A call whose arguments get the keyword `extra` (NULL: none) as well. */
 bool eval_call(struct render *r, const struct node *node, const struct keyword *extra,
                struct value *out);
 /* A reason for a missing value, as text of ours with printf. */
 bool eval_undefined(struct render *r, struct value *out, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- render.c ----------------------------------------------------------------------------------
- */
+/* ---- render.c -------------------------------------------------------------------------------- */
 enum flow render_body(struct render *r, const struct node_list *body);
 /* The text of a body in this scope. A break or continue that ended it early leaves no text. */
 enum flow render_to_text(struct render *r, const struct node_list *body, struct scope *scope,
                          struct value *out);
 bool render_assign(struct render *r, const struct node *target, struct value value);
 
-/* ---- loop.c, macro.c ---------------------------------------------------------------------------
- */
+/* ---- loop.c, macro.c ------------------------------------------------------------------------- */
 enum flow loop_render(struct render *r, const struct node *node);
 /* The value of a macro or of the body of a call block, which keeps the scope of now. */
 bool macro_make(struct render *r, const struct macro *macro, struct value *out);

@@ -58,7 +58,8 @@ struct jinja_output {         /* all zero is empty */
 
 /* Any number of threads may render one template at once. `out` is overwritten; release it also
  * after a failure. ERROR_INPUT: "line 3, column 8: UndefinedError: …" and the line of the source,
- * also when a budget is used up (LimitExceeded); ERROR_UNSUPPORTED for what is listed above. */
+ * ERROR_LIMIT when a budget is used up (LimitExceeded); ERROR_UNSUPPORTED for what is listed above.
+ */
 bool jinja_render(const struct jinja_template *t, const struct jinja_input *input,
                   struct jinja_output *out, struct error *err);
 void jinja_output_release(struct jinja_output *out);

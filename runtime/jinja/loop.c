@@ -339,8 +339,8 @@ static enum flow run_loop(struct render *r, const struct node *node, struct scop
     if (!open_items(l))
         return FLOW_FAILED;
     enum flow flow = FLOW_NEXT;
-    bool completed =
-        false; /* the reference asks whether a turn came to its end, not to its begin */
+    /* the reference asks whether a turn came to its end, not to its begin */
+    bool completed = false;
     while (flow == FLOW_NEXT || flow == FLOW_CONTINUE) {
         bool done;
         if (!advance(l, &done))

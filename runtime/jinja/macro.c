@@ -41,6 +41,8 @@ static bool refuse(struct render *r, const struct macro *macro, const char *what
     return run_raise_text(&r->run, TYPE_ERROR, text.as.string->data, text.as.string->n_bytes);
 }
 
+static const struct string caller_name = {.data = "caller", .n_bytes = 6, .n_chars = 6};
+
 static int find_keyword(const struct arguments *args, const struct string *name)
 {
     for (int i = 0; i < args->n_keywords; i++)
@@ -70,6 +72,8 @@ static bool bind_parameters(struct binding *b)
     for (uint32_t i = 0; i < b->macro->n_parameters; i++) {
         const struct string *name = b->macro->parameter_names[i];
         struct value v;
+        if (!run_step(&b->r->run, 1 + (size_t)b->args->n_keywords))
+            return false;
         b->has_caller = b->has_caller || string_is(name, "caller");
         if ((int)i < b->args->n_positional)
             v = b->args->positional[i];
@@ -110,11 +114,10 @@ static bool set_defaults(struct binding *b)
 
 static bool bind_caller(struct binding *b)
 {
-    static const struct string name = {.data = "caller", .n_bytes = 6, .n_chars = 6};
     struct value caller;
     if (!b->macro->uses_caller || b->has_caller)
         return true;
-    const int keyword = find_keyword(b->args, &name);
+    const int keyword = find_keyword(b->args, &caller_name);
     if (keyword >= 0) {
         b->used[keyword] = true;
         caller = b->args->keywords[keyword].value;
@@ -135,8 +138,8 @@ static bool bind_keywords(struct binding *b)
         if (b->used[i])
             continue;
         if (!b->macro->uses_kwargs) {
-            static const struct string caller = {.data = "caller", .n_bytes = 6, .n_chars = 6};
-            if (find_keyword(b->args, &caller) >= 0 && !b->used[find_keyword(b->args, &caller)])
+            const int caller = find_keyword(b->args, &caller_name);
+            if (caller >= 0 && !b->used[caller])
                 return refuse(b->r, b->macro,
                               " was invoked with two values for the special caller argument. This "
                               "is most likely a bug.",

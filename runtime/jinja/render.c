@@ -17,24 +17,32 @@ static bool assign_tuple(struct render *r, const struct node *target, struct val
     return true;
 }
 
+/* The value of the name before the dot; None, which is no namespace, where it has none. */
+static bool find_namespace(struct render *r, const struct node *target, struct value *out)
+{
+    const struct value *found;
+    if (!scope_find(&r->run, r->scope, target->name, &found))
+        return false;
+    *out = found != NULL ? *found : value_none();
+    return true;
+}
+
 bool render_assign(struct render *r, const struct node *target, struct value value)
 {
+    struct value ns;
     if (target->kind == NODE_NAME)
         return scope_set(&r->run, r->scope, target->name, value);
-    if (target->kind == NODE_NAMESPACE_TARGET) {
-        const struct value *ns = scope_find(r->scope, target->name);
-        return namespace_set(&r->run, ns ? *ns : value_none(), target->as.text, value);
-    }
+    if (target->kind == NODE_NAMESPACE_TARGET)
+        return find_namespace(r, target, &ns) && namespace_set(&r->run, ns, target->as.text, value);
     return assign_tuple(r, target, value);
 }
 
 /* Attributes are of namespaces only; the reference says so before it computes what they get. */
 static bool check_target(struct render *r, const struct node *target)
 {
-    if (target->kind == NODE_NAMESPACE_TARGET) {
-        const struct value *ns = scope_find(r->scope, target->name);
-        return namespace_check(&r->run, ns ? *ns : value_none());
-    }
+    struct value ns;
+    if (target->kind == NODE_NAMESPACE_TARGET)
+        return find_namespace(r, target, &ns) && namespace_check(&r->run, ns);
     for (uint32_t i = 0; target->kind == NODE_TUPLE && i < target->list.n; i++)
         if (!check_target(r, target->list.items[i]))
             return false;

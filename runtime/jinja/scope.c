@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { FIRST_CAPACITY = 4 };
+enum { FIRST_CAPACITY = 4, ENTRIES_PER_STEP = 16 };
 
 struct scope *scope_make_outermost(struct run *r, uint32_t n_names)
 {
@@ -68,6 +68,8 @@ bool scope_set(struct run *r, struct scope *scope, uint32_t name, struct value v
             scope->hidden[name] = false;
         return true;
     }
+    if (!run_step(r, scope->n / ENTRIES_PER_STEP))
+        return false;
     for (uint32_t i = 0; i < scope->n; i++) {
         if (scope->entries[i].name == name) {
             scope->entries[i].value = value;
@@ -98,12 +100,18 @@ bool scope_hide(struct run *r, struct scope *scope, const struct name_list *name
     return true;
 }
 
-const struct value *scope_find(const struct scope *scope, uint32_t name)
+bool scope_find(struct run *r, const struct scope *scope, uint32_t name, const struct value **out)
 {
-    for (; scope->parent != NULL; scope = scope->parent)
-        for (uint32_t i = 0; i < scope->n; i++)
+    const struct value *found = NULL;
+    size_t n_looked_at = 0;
+    for (; scope->parent != NULL && found == NULL; scope = scope->parent) {
+        n_looked_at += scope->n;
+        for (uint32_t i = 0; i < scope->n && found == NULL; i++)
             if (scope->entries[i].name == name)
-                return is_value(&scope->entries[i].value) ? &scope->entries[i].value : NULL;
-    const bool hidden = scope->hidden != NULL && scope->hidden[name];
-    return !hidden && is_value(&scope->variables[name]) ? &scope->variables[name] : NULL;
+                found = &scope->entries[i].value;
+    }
+    if (found == NULL && !(scope->hidden != NULL && scope->hidden[name]))
+        found = &scope->variables[name];
+    *out = found != NULL && is_value(found) ? found : NULL;
+    return run_step(r, n_looked_at / ENTRIES_PER_STEP);
 }

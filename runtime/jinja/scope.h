@@ -5,6 +5,9 @@
  * turn. Macros keep the scope in which they were written, and see what it holds when they are
  * called.
  *
+ * Scopes but the outermost are looked through one entry after the other, since they have few; where
+ * a template gives them many, looking costs steps. False: over the budget, raised.
+ *
  * Source: jinja2.idtracking and the scoping rules of the template documentation ("Assignments").
  */
 #pragma once
@@ -33,4 +36,5 @@ void scope_keep(struct scope *scope); /* and all around it */
 struct name_list;
 bool scope_hide(struct run *r, struct scope *scope, const struct name_list *names);
 bool scope_set(struct run *r, struct scope *scope, uint32_t name, struct value value);
-const struct value *scope_find(const struct scope *scope, uint32_t name); /* NULL: none */
+/* *out NULL: it has none. */
+bool scope_find(struct run *r, const struct scope *scope, uint32_t name, const struct value **out);

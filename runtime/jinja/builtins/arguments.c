@@ -232,10 +232,10 @@ static bool slice_end(struct run *r, struct value v, int64_t n, int64_t otherwis
     *out = otherwise;
     if (v.kind == VALUE_NONE || value_is_absent(v))
         return true;
-    if (v.kind != VALUE_INT && v.kind != VALUE_BOOL)
+    if (!value_is_whole(v))
         return run_raise(r, TYPE_ERROR,
                          "slice indices must be integers or None or have an __index__ method");
-    *out = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+    *out = value_whole(v);
     if (*out < 0)
         *out = *out < -n ? 0 : *out + n;
     return true;

@@ -142,7 +142,7 @@ bool attribute_path_init(struct run *r, struct attribute_path *path, struct valu
     }
     const struct string *s = attribute.as.string;
     struct list *parts = list_make(r, 0);
-    if (parts == NULL)
+    if (parts == NULL || !run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP))
         return false;
     for (size_t begin = 0, end = 0;; begin = ++end) {
         while (end < s->n_bytes && s->data[end] != '.')

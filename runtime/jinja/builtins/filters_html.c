@@ -73,7 +73,7 @@ static bool collapse_space(struct run *r, const struct string *s, struct value *
     bool user, space = false, space_user = false;
     while (text_walk_next(&walk, &c, &user)) {
         if (char_is_space(c)) {
-            space_user = space ? space_user && user : user;
+            space_user = (space && space_user) || user;
             space = true;
             continue;
         }

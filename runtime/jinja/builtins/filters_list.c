@@ -181,11 +181,7 @@ static bool do_reverse(struct run *r, struct value v, const struct arguments *ar
         r->exception = EXCEPTION_NONE; /* the reference reads every TypeError so */
         return run_raise(r, FILTER_ARGUMENT_ERROR, "argument must be iterable");
     }
-    for (uint32_t i = 0; i < items->n / 2; i++) {
-        const struct value other = items->items[items->n - 1 - i];
-        items->items[items->n - 1 - i] = items->items[i];
-        items->items[i] = other;
-    }
+    list_turn(items);
     *out = value_list(items);
     return true;
 }

@@ -16,15 +16,6 @@ enum { MOST_DIGITS = 323, LEAST_DIGITS = -308, DOUBLE_TEXT_BYTES = 700 };
 
 __extension__ typedef __int128 wide;
 
-static bool is_whole(struct value v) { return v.kind == VALUE_INT || v.kind == VALUE_BOOL; }
-
-static int64_t whole(struct value v) { return v.kind == VALUE_BOOL ? v.as.boolean : v.as.integer; }
-
-static bool too_large(struct run *r)
-{
-    return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
-}
-
 static bool do_abs(struct run *r, struct value v, const struct arguments *args, struct value *out)
 {
     static const struct signature signature = {.name = "abs", .style = CALL_ONE};
@@ -33,12 +24,12 @@ static bool do_abs(struct run *r, struct value v, const struct arguments *args, 
         return false;
     if (v.kind == VALUE_FLOAT)
         *out = value_float(fabs(v.as.number));
-    else if (!is_whole(v))
+    else if (!value_is_whole(v))
         return run_raise(r, TYPE_ERROR, "bad operand type for abs(): '%s'", value_type_name(v));
-    else if (whole(v) == INT64_MIN)
-        return too_large(r);
+    else if (value_whole(v) == INT64_MIN)
+        return run_raise_too_large(r);
     else
-        *out = value_int(whole(v) < 0 ? -whole(v) : whole(v));
+        *out = value_int(value_whole(v) < 0 ? -value_whole(v) : value_whole(v));
     return true;
 }
 
@@ -70,14 +61,14 @@ static bool do_int(struct run *r, struct value v, const struct arguments *args, 
         return false;
     if (v.kind == VALUE_UNDEFINED)
         return run_raise_undefined(r, v);
-    if (is_whole(v)) {
-        *out = value_int(whole(v));
+    if (value_is_whole(v)) {
+        *out = value_int(value_whole(v));
         return true;
     }
-    if (v.kind == VALUE_STRING && is_whole(slots[1])) {
+    if (v.kind == VALUE_STRING && value_is_whole(slots[1])) {
         enum numeral kind;
         int64_t i;
-        if (!numeral_to_int(r, v.as.string, whole(slots[1]), &i, &kind))
+        if (!numeral_to_int(r, v.as.string, value_whole(slots[1]), &i, &kind))
             return false;
         *out = value_int(i);
         if (kind == NUMERAL_GOOD)
@@ -97,8 +88,8 @@ static bool do_float(struct run *r, struct value v, const struct arguments *args
         return run_raise_undefined(r, v);
     if (v.kind == VALUE_FLOAT)
         d = v.as.number;
-    else if (is_whole(v))
-        d = (double)whole(v);
+    else if (value_is_whole(v))
+        d = (double)value_whole(v);
     else if (v.kind != VALUE_STRING)
         kind = NUMERAL_BAD;
     else if (!numeral_to_float(r, v.as.string, &d, &kind))
@@ -176,20 +167,20 @@ static bool round_whole(struct run *r, int64_t i, int64_t n, struct value *out)
         times++;
     const wide rounded = times * unit;
     *out = value_int((int64_t)rounded);
-    return (rounded >= INT64_MIN && rounded <= INT64_MAX) || too_large(r);
+    return (rounded >= INT64_MIN && rounded <= INT64_MAX) || run_raise_too_large(r);
 }
 
 /* round(v, precision) */
 static bool round_common(struct run *r, struct value v, struct value precision, struct value *out)
 {
     int64_t n = 0;
-    if (!is_whole(v) && v.kind != VALUE_FLOAT)
+    if (!value_is_whole(v) && v.kind != VALUE_FLOAT)
         return run_raise(r, TYPE_ERROR, "type %s doesn't define __round__ method",
                          value_type_name(v));
     if (precision.kind != VALUE_NONE && !argument_integer(r, precision, &n))
         return false;
-    if (is_whole(v))
-        return round_whole(r, whole(v), n, out);
+    if (value_is_whole(v))
+        return round_whole(r, value_whole(v), n, out);
     if (precision.kind != VALUE_NONE)
         return round_float(r, v.as.number, n, out);
     *out = value_int(0);
@@ -205,7 +196,7 @@ static bool round_to_side(struct run *r, struct value v, struct value precision,
     if (!value_binary(r, OP_POW, value_int(10), precision, &scale) ||
         !value_binary(r, OP_MUL, v, scale, &scaled))
         return false;
-    if (is_whole(scaled))
+    if (value_is_whole(scaled))
         return value_binary(r, OP_DIV, scaled, scale, out);
     if (scaled.kind != VALUE_FLOAT)
         return run_raise(r, TYPE_ERROR, "must be real number, not %s", value_type_name(scaled));

@@ -46,7 +46,7 @@ static bool read_indent(struct run *r, struct value v, struct json_style *style)
     }
     if (v.kind == VALUE_UNDEFINED)
         return run_raise_undefined(r, v);
-    if (v.kind != VALUE_INT && v.kind != VALUE_BOOL)
+    if (!value_is_whole(v))
         return run_raise(r, TYPE_ERROR, "can't multiply sequence by non-int of type '%s'",
                          value_type_name(v));
     if (!argument_integer(r, v, &indent))

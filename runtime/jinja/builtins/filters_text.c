@@ -89,7 +89,7 @@ static bool do_wordcount(struct run *r, struct value v, const struct arguments *
         inside = part;
     }
     *out = value_int(n);
-    return run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP);
+    return run_step(r, s->n_bytes / TEXT_ASKED_BYTES_PER_STEP);
 }
 
 /* ---- methods as filters -----------------------------------------------------------------------*/
@@ -174,18 +174,21 @@ static bool need_text(struct run *r, struct value v, const char *method)
 
 /* ---- lines ------------------------------------------------------------------------------------*/
 
-static bool indent_lines(struct run *r, const struct list *lines, const struct string *margin,
-                         bool first, bool blank, bool safe, struct value *out)
+/* The newline between two lines is who wrote the end of the first of them. */
+static bool indent_lines(struct run *r, const struct string *s, const struct list *lines,
+                         const struct string *margin, bool first, bool blank, struct value *out)
 {
     struct builder b;
     builder_init(&b, r);
-    b.safe = safe;
+    b.safe = s->safe;
+    bool user = false;
     for (uint32_t i = 0; i < lines->n; i++) {
         const struct string *line = lines->items[i].as.string;
         const bool indented = i == 0 ? first : blank || line->n_bytes > 0;
-        if (!run_step(r, 1) || (i > 0 && !builder_add_char(&b, '\n', false)) ||
+        if (!run_step(r, 1) || (i > 0 && !builder_add_char(&b, '\n', user)) ||
             (indented && !builder_add_string(&b, margin)) || !builder_add_string(&b, line))
             return false;
+        user = line_end_is_users(s, line);
     }
     return builder_end(&b, out);
 }
@@ -224,7 +227,7 @@ static bool do_indent(struct run *r, struct value v, const struct arguments *arg
     if (!value_binary(r, OP_ADD, v, newline, &v) || !text_splitlines(r, v, &keep_ends, &lines) ||
         !value_truth(r, slots[1], &first) || !value_truth(r, slots[2], &blank))
         return false;
-    return indent_lines(r, lines.as.list, margin.as.string, first, blank, safe, out);
+    return indent_lines(r, v.as.string, lines.as.list, margin.as.string, first, blank, out);
 }
 
 /* ---- truncate ---------------------------------------------------------------------------------*/

@@ -187,7 +187,7 @@ static bool add_word(struct links *l, size_t begin, size_t end)
             break;
     }
     tail = balance(s, head, tail, end);
-    return run_step(l->out->run, 1 + (end - begin) / TEXT_BYTES_PER_STEP) &&
+    return run_step(l->out->run, 1 + (end - begin) / TEXT_BYTES_PER_STEP + l->schemes->n) &&
            builder_add_part(l->out, s, begin, head) && add_middle(l, head, tail) &&
            builder_add_part(l->out, s, tail, end);
 }

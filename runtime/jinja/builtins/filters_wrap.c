@@ -192,12 +192,17 @@ static bool read_line(struct wrapping *w, const struct string *line)
     return true;
 }
 
-static bool wrap_lines(struct wrapping *w, const struct list *lines)
+/* What is put in place of the end of a line is the users' where that was. */
+static bool wrap_lines(struct wrapping *w, const struct string *s, const struct list *lines)
 {
-    for (uint32_t i = 0; i < lines->n; i++)
-        if ((i > 0 && !builder_add_string(w->out, w->between)) ||
-            !read_line(w, lines->items[i].as.string) || !wrap_line(w))
+    bool user = false;
+    for (uint32_t i = 0; i < lines->n; i++) {
+        const struct string *line = lines->items[i].as.string;
+        if ((i > 0 && !builder_add_formatted(w->out, w->between, user)) || !read_line(w, line) ||
+            !wrap_line(w))
             return false;
+        user = line_end_is_users(s, line);
+    }
     return true;
 }
 
@@ -245,8 +250,8 @@ static bool do_wordwrap(struct run *r, struct value v, const struct arguments *a
     return text_splitlines(r, v, &keep_ends, &lines) &&
            (lines.as.list->n == 0 || check_width(r, slots[0], &w.width)) &&
            value_truth(r, slots[1], &w.break_long) &&
-           value_truth(r, slots[3], &w.break_on_hyphens) && wrap_lines(&w, lines.as.list) &&
-           builder_end(&b, out);
+           value_truth(r, slots[3], &w.break_on_hyphens) &&
+           wrap_lines(&w, v.as.string, lines.as.list) && builder_end(&b, out);
 }
 
 static const struct filter filters[] = {{"wordwrap", do_wordwrap}};

@@ -97,9 +97,9 @@ struct namespace
 static bool namespace_attribute(struct run *r, struct object *self, const struct string *name,
                                 struct value *out, bool *found)
 {
-    (void)r;
-    const struct value *item =
-        dict_find_text(((struct namespace *)self)->attributes, name->data, name->n_bytes);
+    const struct value *item;
+    if (!dict_find(r, ((struct namespace *)self)->attributes, value_string(name), &item))
+        return false;
     *found = item != NULL;
     if (item != NULL)
         *out = *item;

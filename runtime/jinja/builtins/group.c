@@ -29,10 +29,10 @@ static bool group_item(struct run *r, struct object *self, struct value key, str
                        bool *found)
 {
     (void)r;
-    *found = key.kind == VALUE_INT || key.kind == VALUE_BOOL;
+    *found = value_is_whole(key);
     if (!*found)
         return true;
-    int64_t i = key.kind == VALUE_INT ? key.as.integer : key.as.boolean;
+    int64_t i = value_whole(key);
     i = i < 0 ? i + 2 : i;
     *found = i >= 0 && i < 2;
     if (*found)

@@ -41,13 +41,13 @@ bool text_strip(struct run *r, struct value self, const struct value *slots, str
 bool text_replace(struct run *r, struct value self, const struct value *slots, struct value *out);
 bool text_splitlines(struct run *r, struct value self, const struct value *slots,
                      struct value *out);
+/* Whether users wrote what ends a line of such a list, which was cut from `s`. */
+bool line_end_is_users(const struct string *s, const struct string *line);
 bool text_split(struct run *r, struct value self, const struct value *slots, struct value *out);
 bool text_join(struct run *r, struct value self, const struct value *slots, struct value *out);
 /* str.islower(), str.isupper() */
 bool text_is_lower(const struct string *s);
 bool text_is_upper(const struct string *s);
-/* \n, \r, \v, \f, U+001C to U+001E, U+0085, U+2028, U+2029 */
-bool char_ends_line(uint32_t c);
 /* items(), keys() and values() of a dict, as Python's views. */
 enum dict_part { DICT_KEYS, DICT_VALUES, DICT_ITEMS };
 bool dict_view_make(struct run *r, const struct dict *dict, enum dict_part part, struct value *out);

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-bool char_ends_line(uint32_t c)
+/* \n, \r, \v, \f, U+001C to U+001E, U+0085, U+2028, U+2029 */
+static bool char_ends_line(uint32_t c)
 {
     return (c >= '\n' && c <= '\r') || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
            c == 0x2029;
@@ -39,21 +40,21 @@ static bool strip_side(struct run *r, struct value self, struct value chars, enu
     const size_t looks = set != NULL ? set->n_bytes : 1; /* for each character, at most */
     size_t begin = 0, end = s->n_bytes;
     for (size_t next = 0; (side & LEFT) && begin < end; begin = next) {
-        if (!is_stripped(utf8_read(s->data, &next), set))
-            break;
         if (!run_step(r, looks / TEXT_BYTES_PER_STEP))
             return false;
+        if (!is_stripped(utf8_read(s->data, &next), set))
+            break;
     }
     while ((side & RIGHT) && begin < end) {
         const size_t before = utf8_before(s->data, end);
         size_t at = before;
-        if (!is_stripped(utf8_read(s->data, &at), set))
-            break;
         if (!run_step(r, looks / TEXT_BYTES_PER_STEP))
             return false;
+        if (!is_stripped(utf8_read(s->data, &at), set))
+            break;
         end = before;
     }
-    return run_step(r, (s->n_bytes - (end - begin)) / TEXT_BYTES_PER_STEP) &&
+    return run_step(r, (s->n_bytes - (end - begin)) / TEXT_ASKED_BYTES_PER_STEP) &&
            string_part(r, s, begin, end, out);
 }
 
@@ -114,15 +115,6 @@ static bool split_by(struct run *r, const struct string *s, const struct string 
     return add_part(r, list, s, begin, s->n_bytes);
 }
 
-static void turn(struct list *list)
-{
-    for (uint32_t i = 0; i < list->n / 2; i++) {
-        const struct value other = list->items[list->n - 1 - i];
-        list->items[list->n - 1 - i] = list->items[i];
-        list->items[i] = other;
-    }
-}
-
 static bool rsplit_space(struct run *r, const struct string *s, uint64_t max, struct list *list)
 {
     size_t end = s->n_bytes;
@@ -146,7 +138,7 @@ static bool rsplit_space(struct run *r, const struct string *s, uint64_t max, st
             return false;
         end = begin;
     }
-    turn(list);
+    list_turn(list);
     return true;
 }
 
@@ -168,7 +160,7 @@ static bool rsplit_by(struct run *r, const struct string *s, const struct string
     }
     if (!add_part(r, list, s, 0, end))
         return false;
-    turn(list);
+    list_turn(list);
     return true;
 }
 
@@ -228,6 +220,12 @@ bool text_splitlines(struct run *r, struct value self, const struct value *slots
     }
     *out = value_list(list);
     return true;
+}
+
+bool line_end_is_users(const struct string *s, const struct string *line)
+{
+    const size_t end = (size_t)(line->data - s->data) + line->n_bytes;
+    return end < s->n_bytes && string_has_user(s, end, end + 1);
 }
 
 static bool partition_at(struct run *r, const struct string *s, const struct string *by,

@@ -132,8 +132,7 @@ bool dict_view_make(struct run *r, const struct dict *dict, enum dict_part part,
 
 const struct dict *dict_view_of(struct value v, enum dict_part *part)
 {
-    if (v.kind != VALUE_OBJECT || v.as.object->type < view_types ||
-        v.as.object->type > &view_types[DICT_ITEMS])
+    if (v.kind != VALUE_OBJECT || v.as.object->type->iterate != view_iterate)
         return NULL;
     *part = part_of(v.as.object);
     return ((const struct dict_view *)v.as.object)->dict;

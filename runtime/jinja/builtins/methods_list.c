@@ -25,7 +25,7 @@ static bool find_item(struct run *r, const struct list *list, const struct value
 {
     int64_t begin, end;
     for (int i = 1; i < 3; i++)
-        if (!value_is_absent(slots[i]) && slots[i].kind != VALUE_INT && slots[i].kind != VALUE_BOOL)
+        if (!value_is_absent(slots[i]) && !value_is_whole(slots[i]))
             return run_raise(r, TYPE_ERROR,
                              "slice indices must be integers or have an __index__ method");
     if (!argument_slice(r, slots[1], slots[2], list->n, &begin, &end))

@@ -5,18 +5,16 @@
 
 #include <math.h>
 
-static int64_t whole(struct value v) { return v.kind == VALUE_BOOL ? v.as.boolean : v.as.integer; }
-
 static uint64_t magnitude(struct value v)
 {
-    return whole(v) < 0 ? 0 - (uint64_t)whole(v) : (uint64_t)whole(v);
+    return value_whole(v) < 0 ? 0 - (uint64_t)value_whole(v) : (uint64_t)value_whole(v);
 }
 
 bool number_part(struct value self, const struct string *name, struct value *out)
 {
     const bool is_float = self.kind == VALUE_FLOAT;
     if (string_is(name, "real") || (!is_float && string_is(name, "numerator")))
-        *out = is_float ? self : value_int(whole(self));
+        *out = is_float ? self : value_int(value_whole(self));
     else if (string_is(name, "imag"))
         *out = is_float ? value_float(0) : value_int(0);
     else if (!is_float && string_is(name, "denominator"))
@@ -47,7 +45,7 @@ static bool conjugate(struct run *r, struct value self, const struct value *slot
                       struct value *out)
 {
     (void)r, (void)slots;
-    *out = self.kind == VALUE_FLOAT ? self : value_int(whole(self));
+    *out = self.kind == VALUE_FLOAT ? self : value_int(value_whole(self));
     return true;
 }
 
@@ -59,7 +57,7 @@ static bool int_ratio(struct run *r, struct value self, const struct value *slot
     if (pair == NULL)
         return false;
     *out = value_tuple(pair);
-    return list_add(r, pair, value_int(whole(self))) && list_add(r, pair, value_int(1));
+    return list_add(r, pair, value_int(value_whole(self))) && list_add(r, pair, value_int(1));
 }
 
 static bool float_is_integer(struct run *r, struct value self, const struct value *slots,

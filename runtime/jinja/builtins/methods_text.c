@@ -126,8 +126,11 @@ static bool text_count(struct run *r, struct value self, const struct value *slo
     if (s.needle->n_bytes == 0 && !s.outside)
         n = (int64_t)text_count_chars(s.in->data + s.begin, s.end - s.begin) + 1;
     else
-        for (size_t at = s.begin; (at = search_next(&s, at)) != SIZE_MAX; at += s.needle->n_bytes)
+        for (size_t at = s.begin; (at = search_next(&s, at)) != SIZE_MAX; at += s.needle->n_bytes) {
+            if (!run_step(r, 1))
+                return false;
             n++;
+        }
     *out = value_int(n);
     return true;
 }
@@ -162,9 +165,11 @@ static bool text_has_at_end(struct run *r, struct value self, const struct value
         if (parts->items[i].kind != VALUE_STRING)
             return run_raise(r, TYPE_ERROR, "tuple for %s must only contain str, not %s", name,
                              value_type_name(parts->items[i]));
+        if (!run_step(r, 1 + parts->items[i].as.string->n_bytes / TEXT_BYTES_PER_STEP))
+            return false;
         out->as.boolean = has_at_end(&s, parts->items[i].as.string, at_start);
     }
-    return run_step(r, parts->n);
+    return true;
 }
 
 static bool text_startswith(struct run *r, struct value self, const struct value *slots,
@@ -189,6 +194,8 @@ static bool text_remove_end(struct run *r, struct value self, const struct value
                          slots[0].kind == VALUE_NONE ? "None" : value_type_name(slots[0]));
     const struct search all = {.in = s, .end = s->n_bytes};
     const size_t n = slots[0].as.string->n_bytes;
+    if (!run_step(r, n / TEXT_BYTES_PER_STEP))
+        return false;
     if (!has_at_end(&all, slots[0].as.string, at_start))
         return string_part(r, s, 0, s->n_bytes, out);
     return string_part(r, s, at_start ? n : 0, at_start ? s->n_bytes : s->n_bytes - n, out);
@@ -303,7 +310,7 @@ static bool is_identifier(const struct string *s)
         const struct string *s = self.as.string;                                  \
         (void)slots;                                                              \
         *out = value_bool(answer);                                                \
-        return run_step(r, s->n_bytes / TEXT_BYTES_PER_STEP);                     \
+        return run_step(r, s->n_bytes / TEXT_ASKED_BYTES_PER_STEP);               \
     }
 TEXT_QUESTION(ask_alnum, all_chars(s, is_alnum, false))
 TEXT_QUESTION(ask_alpha, all_chars(s, char_is_alpha, false))

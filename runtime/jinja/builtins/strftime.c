@@ -51,9 +51,11 @@ static bool format_all(struct run *r, const struct tm *tm, const char *format, s
                        bool user, struct value *out)
 {
     const locale_t locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (locale == (locale_t)0)
+        return run_raise(r, LIMIT_EXCEEDED, "no memory for a locale");
     size_t n = 0;
     char *text = NULL;
-    for (size_t room = FIRST_BYTES; locale != (locale_t)0 && n == 0; room *= 2) {
+    for (size_t room = FIRST_BYTES; n == 0; room *= 2) {
         text = run_step(r, 1) ? run_alloc(r, room, 1) : NULL;
         if (text == NULL)
             break;
@@ -61,8 +63,7 @@ static bool format_all(struct run *r, const struct tm *tm, const char *format, s
         if (room >= MOST_TIMES * n_format)
             break;
     }
-    if (locale != (locale_t)0)
-        freelocale(locale);
+    freelocale(locale);
     return text != NULL && value_make_text(r, text, n, user, out);
 }
 

@@ -33,7 +33,7 @@ KIND_TEST(test_iterable, value_is_iterable(v))
 KIND_TEST(test_mapping,
           v.kind == VALUE_DICT || (v.kind == VALUE_OBJECT && v.as.object->type->is_mapping))
 KIND_TEST(test_none, v.kind == VALUE_NONE)
-KIND_TEST(test_number, v.kind == VALUE_BOOL || v.kind == VALUE_INT || v.kind == VALUE_FLOAT)
+KIND_TEST(test_number, value_is_number(v))
 KIND_TEST(test_string, v.kind == VALUE_STRING)
 KIND_TEST(test_true, v.kind == VALUE_BOOL && v.as.boolean)
 KIND_TEST(test_undefined, v.kind == VALUE_UNDEFINED)
@@ -54,7 +54,7 @@ static bool test_lower(struct run *r, struct value v, const struct arguments *ar
     if (!no_arguments(r, "test_lower", args) || !value_text(r, v, &v))
         return false;
     *out = text_is_lower(v.as.string);
-    return run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
+    return run_step(r, v.as.string->n_bytes / TEXT_ASKED_BYTES_PER_STEP);
 }
 
 static bool test_upper(struct run *r, struct value v, const struct arguments *args, bool *out)
@@ -62,7 +62,7 @@ static bool test_upper(struct run *r, struct value v, const struct arguments *ar
     if (!no_arguments(r, "test_upper", args) || !value_text(r, v, &v))
         return false;
     *out = text_is_upper(v.as.string);
-    return run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
+    return run_step(r, v.as.string->n_bytes / TEXT_ASKED_BYTES_PER_STEP);
 }
 
 static bool test_filter(struct run *r, struct value v, const struct arguments *args, bool *out)
@@ -202,7 +202,7 @@ static bool test_sameas(struct run *r, struct value v, const struct arguments *a
     if (!arguments_bind(r, "test_sameas", "value | other", args, &other, 1))
         return false;
     *out = is_same(v, other);
-    return true;
+    return v.kind != VALUE_STRING || run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
 }
 
 const struct test *test_find(const char *name, size_t n_bytes)

@@ -141,13 +141,18 @@ static uint32_t hash_of(const char *text, size_t n_bytes)
     return hash;
 }
 
-static uint32_t *find_slot(const struct parser *p, const char *text, size_t n_bytes)
+/* Names that were not chosen for it collide with one or two others. */
+enum { PROBES_PER_LOOK = 16, FREE_PROBES = 1024 };
+
+static uint32_t *find_slot(struct parser *p, const char *text, size_t n_bytes)
 {
+    p->n_looks++;
     uint32_t at = hash_of(text, n_bytes) & (p->n_slots - 1);
     while (p->slots[at] != 0) {
         const struct string *name = p->ast->names[p->slots[at] - 1];
         if (name->n_bytes == n_bytes && memcmp(name->data, text, n_bytes) == 0)
             break;
+        p->n_probes++;
         at = (at + 1) & (p->n_slots - 1);
     }
     return &p->slots[at];
@@ -174,6 +179,10 @@ uint32_t parser_name(struct parser *p, const char *text, size_t n_bytes)
     if (ast->n_names == p->names_capacity)
         grow_names(p);
     uint32_t *slot = find_slot(p, text, n_bytes);
+    if (p->n_probes > FREE_PROBES + PROBES_PER_LOOK * p->n_looks) {
+        parser_fail(p, &p->current, "names that were chosen to collide");
+        return 0;
+    }
     if (*slot == 0) {
         ast->names[ast->n_names] = parser_string(p, text, n_bytes);
         *slot = ++ast->n_names;
@@ -200,6 +209,18 @@ void parser_add(struct parser *p, struct node_vector *v, struct node *node)
         v->list.items = items;
     }
     v->list.items[v->list.n++] = node;
+}
+
+void parser_add_text(struct parser *p, struct text_vector *v, const char *text, size_t n_bytes)
+{
+    if (v->n + n_bytes > v->capacity) {
+        v->capacity = 2 * (v->n + n_bytes);
+        char *grown = parser_alloc(p, v->capacity, 1);
+        memcpy(grown, v->text, v->n);
+        v->text = grown;
+    }
+    memcpy((char *)v->text + v->n, text, n_bytes);
+    v->n += n_bytes;
 }
 
 static bool measure(void *context, struct node *child, enum name_use use)

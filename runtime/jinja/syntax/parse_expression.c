@@ -11,20 +11,18 @@
 /* "name" or "a.b.c" */
 static const struct string *dotted_name(struct parser *p)
 {
-    const struct string *name = parser_string(p, p->current.text, p->current.n_bytes);
+    const struct token first = p->current;
+    struct text_vector name = {first.text, first.n_bytes, 0};
     if (!parser_expect(p, TOKEN_NAME))
         return NULL;
     while (parser_skip(p, TOKEN_DOT)) {
         const struct token more = p->current;
         if (!parser_expect(p, TOKEN_NAME))
             return NULL;
-        char *text = parser_alloc(p, name->n_bytes + 1 + more.n_bytes, 1);
-        memcpy(text, name->data, name->n_bytes);
-        text[name->n_bytes] = '.';
-        memcpy(text + name->n_bytes + 1, more.text, more.n_bytes);
-        name = parser_string(p, text, name->n_bytes + 1 + more.n_bytes);
+        parser_add_text(p, &name, ".", 1);
+        parser_add_text(p, &name, more.text, more.n_bytes);
     }
-    return name;
+    return parser_string(p, name.text, name.n);
 }
 
 bool parse_filters(struct parser *p, struct node **node, bool inside)

@@ -31,22 +31,10 @@ static struct node *name_or_constant(struct parser *p)
 static struct node *string(struct parser *p)
 {
     const struct token first = p->current;
-    const char *text = first.text;
-    size_t n = first.n_bytes, capacity = 0;
-    parser_next(p);
-    while (p->current.kind == TOKEN_STRING) {
-        const size_t more = p->current.n_bytes;
-        if (n + more > capacity) {
-            capacity = 2 * (n + more);
-            char *joined = parser_alloc(p, capacity, 1);
-            memcpy(joined, text, n);
-            text = joined;
-        }
-        memcpy((char *)text + n, p->current.text, more);
-        n += more;
-        parser_next(p);
-    }
-    return constant(p, &first, value_string(parser_string(p, text, n)));
+    struct text_vector joined = {first.text, first.n_bytes, 0};
+    for (parser_next(p); p->current.kind == TOKEN_STRING; parser_next(p))
+        parser_add_text(p, &joined, p->current.text, p->current.n_bytes);
+    return constant(p, &first, value_string(parser_string(p, joined.text, joined.n)));
 }
 
 static struct node *list(struct parser *p)

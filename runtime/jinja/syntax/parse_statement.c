@@ -78,8 +78,7 @@ static struct node *parse_set_target(struct parser *p)
     return parser_finish(p, node);
 }
 
-/* ---- one function for each tag; the current token is behind its name, which is `at` -----------
- */
+/* ---- one function for each tag; the current token is behind its name, which is `at` ---------- */
 
 struct node *parse_set(struct parser *p, const struct token *at)
 {

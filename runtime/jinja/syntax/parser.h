@@ -33,11 +33,17 @@ struct parser {
     size_t block_left;
     uint32_t *slots; /* [n_slots]: number of a name plus one, 0 is free */
     uint32_t n_slots, names_capacity;
+    size_t n_looks, n_probes; /* for names, and beyond the first slot of each */
 };
 
 struct node_vector { /* a list that grows */
     struct node_list list;
     uint32_t capacity;
+};
+
+struct text_vector { /* the same of bytes; begins as a text that is not copied */
+    const char *text;
+    size_t n, capacity; /* capacity 0: not ours */
 };
 
 /* ---- parse.c ----------------------------------------------------------------------------------*/
@@ -63,12 +69,11 @@ const struct string *parser_string(struct parser *p, const char *text, size_t n_
 uint32_t parser_name(struct parser *p, const char *text, size_t n_bytes); /* its number */
 struct node *parser_node(struct parser *p, enum node_kind kind, const struct token *at);
 void parser_add(struct parser *p, struct node_vector *v, struct node *node);
+void parser_add_text(struct parser *p, struct text_vector *v, const char *text, size_t n_bytes);
 /* To be called when a node has all its children: measures its height. NULL: too high, failed. */
 struct node *parser_finish(struct parser *p, struct node *node);
 
-/* ---- parse_expression.c, parse_primary.c: NULL or false: failed
- * ----------------------------------
- */
+/* ---- parse_expression.c, parse_primary.c: NULL or false: failed ------------------------------ */
 enum tuple_of { TUPLE_OF_ANY, TUPLE_WITHOUT_CONDITIONAL, TUPLE_OF_PRIMARIES };
 struct node *parse_expression(struct parser *p);
 struct node *parse_or(struct parser *p); /* an expression without `if` on its top */
@@ -81,8 +86,7 @@ struct node *parse_tuple(struct parser *p, enum tuple_of of, bool in_parentheses
 /* Zero or more "|name(…)" over node, which may be NULL; `inside`: the first has no "|". */
 bool parse_filters(struct parser *p, struct node **node, bool inside);
 
-/* ---- parse_body.c: false: failed
- * ---------------------------------------------------------------*/
+/* ---- parse_body.c: false: failed ------------------------------------------------------------- */
 /* Text, prints and statements up to one of the words as a tag, which is then the current token; up
  * to the end where there are none. */
 bool parse_body(struct parser *p, const char *const *words, int n_words, struct node_list *out);
@@ -108,8 +112,7 @@ struct node *parse_set(struct parser *p, const struct token *at);
 struct node *parse_with(struct parser *p, const struct token *at);
 bool parse_name(struct parser *p, struct token *out); /* one that can be assigned to */
 
-/* ---- parse_check.c
- * -----------------------------------------------------------------------------*/
+/* ---- parse_check.c --------------------------------------------------------------------------- */
 /* Refuses what the reference refuses when it compiles a tree, and fills what macros use. */
 bool parse_check(struct parser *p);
 

@@ -132,7 +132,7 @@ static bool has_private(struct value v, const struct string *name)
         return string_is(name, "__class__") || string_is(name, "_Namespace__attrs");
     if (is_one_of(all_have, name) || is_one_of(more[v.kind], name))
         return true;
-    if (v.kind == VALUE_BOOL || v.kind == VALUE_INT || v.kind == VALUE_FLOAT)
+    if (value_is_number(v))
         return is_one_of(numbers_have, name);
     if (v.kind == VALUE_STRING && v.as.string->safe &&
         is_one_of("__html__ __html_format__ __module__ __radd__ __slots__", name))
@@ -233,11 +233,10 @@ static bool find_item(struct run *r, struct value v, struct value key, struct va
     if (v.kind == VALUE_OBJECT)
         return v.as.object->type->item(r, v.as.object, key, out, found);
     const bool is_text = v.kind == VALUE_STRING;
-    if ((!is_text && v.kind != VALUE_LIST && v.kind != VALUE_TUPLE) ||
-        (key.kind != VALUE_INT && key.kind != VALUE_BOOL))
+    if ((!is_text && v.kind != VALUE_LIST && v.kind != VALUE_TUPLE) || !value_is_whole(key))
         return true;
     const int64_t n = is_text ? v.as.string->n_chars : v.as.list->n;
-    int64_t i = key.kind == VALUE_INT ? key.as.integer : key.as.boolean;
+    int64_t i = value_whole(key);
     i = i < 0 ? i + n : i;
     *found = i >= 0 && i < n;
     if (!*found)

@@ -37,10 +37,8 @@ bool value_repr(struct run *r, struct value v, struct value *out);
 /* ascii(v): repr(v) with everything beyond ASCII escaped */
 bool value_ascii(struct run *r, struct value v, struct value *out);
 bool text_ascii(struct run *r, const struct string *s, struct value *out); /* the escaping alone */
-/* The same into a text that is being built. */
 struct builder;
-bool builder_add_value(struct builder *b, struct value v); /* str(v) */
-bool builder_add_repr(struct builder *b, struct value v);  /* repr(v) */
+bool builder_add_repr(struct builder *b, struct value v); /* into a text that is being built */
 /* text % values, as Python's printf formats */
 bool string_percent(struct run *r, const struct string *format, struct value values,
                     struct value *out);

@@ -10,20 +10,9 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-static bool is_whole(struct value v) { return v.kind == VALUE_BOOL || v.kind == VALUE_INT; }
-
-static bool is_number(struct value v) { return is_whole(v) || v.kind == VALUE_FLOAT; }
-
-static int64_t whole(struct value v) { return v.kind == VALUE_BOOL ? v.as.boolean : v.as.integer; }
-
 static double real(struct value v)
 {
-    return v.kind == VALUE_FLOAT ? v.as.number : (double)whole(v);
-}
-
-static bool too_large(struct run *r)
-{
-    return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+    return v.kind == VALUE_FLOAT ? v.as.number : (double)value_whole(v);
 }
 
 static bool divided_by_zero(struct run *r, const char *message)
@@ -131,11 +120,11 @@ static bool int_pow(struct run *r, int64_t base, int64_t exponent, struct value 
     int64_t power = 1;
     for (;; exponent /= 2) {
         if (exponent % 2 == 1 && __builtin_mul_overflow(power, base, &power))
-            return too_large(r);
+            return run_raise_too_large(r);
         if (exponent <= 1)
             break;
         if (__builtin_mul_overflow(base, base, &base))
-            return too_large(r);
+            return run_raise_too_large(r);
     }
     *out = value_int(power);
     return true;
@@ -153,7 +142,7 @@ static bool int_divide(struct run *r, enum arithmetic op, int64_t a, int64_t b, 
     }
     if (b == -1) { /* the processor traps on INT64_MIN / -1 */
         if (op == OP_FLOORDIV && a == INT64_MIN)
-            return too_large(r);
+            return run_raise_too_large(r);
         *out = value_int(op == OP_MOD ? 0 : -a);
         return true;
     }
@@ -184,7 +173,7 @@ static bool int_binary(struct run *r, enum arithmetic op, int64_t a, int64_t b, 
         return int_pow(r, a, b, out);
     }
     *out = value_int(result);
-    return !overflow || too_large(r);
+    return !overflow || run_raise_too_large(r);
 }
 
 /* ---- texts and lists --------------------------------------------------------------------------*/
@@ -294,15 +283,15 @@ static bool repeat(struct run *r, struct value a, struct value b, struct value *
         return wrong_operands(r, OP_MUL, a, b);
     /* of two sequences the first is to be repeated, and the second is the wrong count; but Markup
      * takes part wherever it stands, with a message of its own */
-    const bool second = !is_sequence(a) || (is_markup(b) && !is_markup(a) && !is_whole(b));
+    const bool second = !is_sequence(a) || (is_markup(b) && !is_markup(a) && !value_is_whole(b));
     const struct value v = second ? b : a, count = second ? a : b;
-    if (!is_whole(count) && is_markup(v))
+    if (!value_is_whole(count) && is_markup(v))
         return run_raise(r, TYPE_ERROR, "'%s' object cannot be interpreted as an integer",
                          value_type_name(count));
-    if (!is_whole(count))
+    if (!value_is_whole(count))
         return run_raise(r, TYPE_ERROR, "can't multiply sequence by non-int of type '%s'",
                          value_type_name(count));
-    const size_t times = whole(count) > 0 ? (size_t)whole(count) : 0;
+    const size_t times = value_whole(count) > 0 ? (size_t)value_whole(count) : 0;
     return v.kind == VALUE_STRING ? repeat_text(r, v.as.string, times, out)
                                   : repeat_list(r, v, times, out);
 }
@@ -312,9 +301,9 @@ static bool repeat(struct run *r, struct value a, struct value b, struct value *
 bool value_binary(struct run *r, enum arithmetic op, struct value a, struct value b,
                   struct value *out)
 {
-    if (is_whole(a) && is_whole(b))
-        return int_binary(r, op, whole(a), whole(b), out);
-    if (is_number(a) && is_number(b))
+    if (value_is_whole(a) && value_is_whole(b))
+        return int_binary(r, op, value_whole(a), value_whole(b), out);
+    if (value_is_number(a) && value_is_number(b))
         return float_binary(r, op, real(a), real(b), out);
     if (op == OP_MOD && a.kind == VALUE_STRING)
         return string_percent(r, a.as.string, b, out);
@@ -331,16 +320,16 @@ static bool unary(struct run *r, char sign, struct value v, struct value *out)
 {
     if (v.kind == VALUE_UNDEFINED)
         return run_raise_undefined(r, v);
-    if (!is_number(v))
+    if (!value_is_number(v))
         return run_raise(r, TYPE_ERROR, "bad operand type for unary %c: '%s'", sign,
                          value_type_name(v));
     if (v.kind == VALUE_FLOAT) {
         *out = value_float(sign == '-' ? -v.as.number : v.as.number);
         return true;
     }
-    if (sign == '-' && whole(v) == INT64_MIN)
-        return too_large(r);
-    *out = value_int(sign == '-' ? -whole(v) : whole(v));
+    if (sign == '-' && value_whole(v) == INT64_MIN)
+        return run_raise_too_large(r);
+    *out = value_int(sign == '-' ? -value_whole(v) : value_whole(v));
     return true;
 }
 

@@ -87,13 +87,6 @@ bool value_length(struct run *r, struct value v, int64_t *out)
 
 /* ---- numbers ----------------------------------------------------------------------------------*/
 
-static bool is_number(struct value v)
-{
-    return v.kind == VALUE_BOOL || v.kind == VALUE_INT || v.kind == VALUE_FLOAT;
-}
-
-static int64_t whole(struct value v) { return v.kind == VALUE_BOOL ? v.as.boolean : v.as.integer; }
-
 static enum order order_of(bool less, bool greater)
 {
     return less ? LESS : greater ? GREATER : EQUAL;
@@ -123,12 +116,12 @@ static enum order compare_numbers(struct value a, struct value b)
         return order_of(a.as.number<b.as.number, a.as.number> b.as.number);
     }
     if (b.kind == VALUE_FLOAT)
-        return compare_int_float(whole(a), b.as.number);
+        return compare_int_float(value_whole(a), b.as.number);
     if (a.kind == VALUE_FLOAT) {
-        const enum order turned = compare_int_float(whole(b), a.as.number);
+        const enum order turned = compare_int_float(value_whole(b), a.as.number);
         return turned == UNORDERED ? UNORDERED : (enum order)(-(int)turned);
     }
-    return order_of(whole(a) < whole(b), whole(a) > whole(b));
+    return order_of(value_whole(a) < value_whole(b), value_whole(a) > value_whole(b));
 }
 
 /* ---- equality ---------------------------------------------------------------------------------*/
@@ -159,7 +152,7 @@ static bool equal_dicts(struct run *r, const struct dict *a, const struct dict *
 
 bool value_equal(struct run *r, struct value a, struct value b, bool *out)
 {
-    if (is_number(a) && is_number(b)) {
+    if (value_is_number(a) && value_is_number(b)) {
         *out = compare_numbers(a, b) == EQUAL;
         return true;
     }
@@ -229,7 +222,7 @@ static bool order_lists(struct run *r, const struct list *a, const struct list *
 
 bool value_less(struct run *r, struct value a, struct value b, const char *op, bool *out)
 {
-    if (is_number(a) && is_number(b)) {
+    if (value_is_number(a) && value_is_number(b)) {
         *out = apply(op, compare_numbers(a, b));
         return true;
     }

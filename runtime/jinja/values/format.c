@@ -107,7 +107,8 @@ static bool find_argument(struct formatter *f, const struct string *s, size_t be
         *out = f->args->positional[place];
         return true;
     }
-    if (!string_part(f->run, s, begin, end, &name))
+    if (!run_step(f->run, (size_t)f->args->n_keywords) ||
+        !string_part(f->run, s, begin, end, &name))
         return false;
     for (int i = 0; i < f->args->n_keywords; i++) {
         if (string_equal(f->args->keywords[i].name, name.as.string)) {
@@ -205,16 +206,21 @@ static bool convert(struct formatter *f, uint32_t conversion, struct value *v)
     }
 }
 
-static bool add_field(struct formatter *f, struct value v, const struct string *spec,
+static bool add_field(struct formatter *f, struct value v, const struct string *spec, bool user,
                       struct builder *b)
 {
+    struct value text;
+    struct builder escaped;
     const bool is_markup = v.kind == VALUE_STRING && v.as.string->safe;
     if (f->escapes && is_markup && spec->n_bytes > 0)
         return wrong(f, "Unsupported format specification for Markup.");
-    if (!value_format(f->run, v, spec, &v))
+    if (!value_format(f->run, v, spec, &text))
         return false;
-    return f->escapes && !is_markup ? builder_add_escaped(b, v.as.string)
-                                    : builder_add_string(b, v.as.string);
+    builder_init(&escaped, f->run);
+    return (!f->escapes || is_markup ||
+            (builder_add_escaped(&escaped, text.as.string) && builder_end(&escaped, &text))) &&
+           builder_add_formatted(b, text.as.string,
+                                 user || string_has_user(spec, 0, spec->n_bytes));
 }
 
 static bool format_all(struct formatter *f, const struct string *s, int nested, struct value *out);
@@ -222,12 +228,14 @@ static bool format_all(struct formatter *f, const struct string *s, int nested, 
 static bool format_field(struct formatter *f, const struct string *s, size_t *at, int nested,
                          struct builder *b)
 {
+    const size_t begin = *at - 1;
     struct field field;
     struct value v, spec;
     return read_field(f, s, at, &field) && find_field(f, s, &field, &v) &&
            convert(f, field.conversion, &v) &&
            string_part(f->run, s, field.spec_begin, field.spec_end, &spec) &&
-           format_all(f, spec.as.string, nested + 1, &spec) && add_field(f, v, spec.as.string, b);
+           format_all(f, spec.as.string, nested + 1, &spec) &&
+           add_field(f, v, spec.as.string, string_has_user(s, begin, *at), b);
 }
 
 static bool format_all(struct formatter *f, const struct string *s, int nested, struct value *out)
@@ -263,6 +271,6 @@ bool string_format(struct run *r, const struct string *format, const struct argu
 {
     struct formatter f = {.run = r, .args = args, .escapes = format->safe};
     struct value plain = value_string(format); /* names of fields are no Markup */
-    return text_unsafe(r, &plain) && format_all(&f, plain.as.string, 0, out) &&
-           (!format->safe || text_safe(r, out));
+    return run_step(r, format->n_bytes / TEXT_BYTES_PER_STEP) && text_unsafe(r, &plain) &&
+           format_all(&f, plain.as.string, 0, out) && (!format->safe || text_safe(r, out));
 }

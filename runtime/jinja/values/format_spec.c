@@ -228,6 +228,7 @@ static bool wrong_spec(struct run *r, const char *message)
     return run_raise(r, VALUE_ERROR, "%s", message);
 }
 
+/* Nobody knows who wrote a number, so its character counts as the users'. */
 static bool format_char(struct run *r, const struct spec *s, int64_t c, struct value *out)
 {
     if (s->sign != 0)
@@ -241,7 +242,7 @@ static bool format_char(struct run *r, const struct spec *s, int64_t c, struct v
     struct builder b;
     builder_init(&b, r);
     struct value text;
-    if (!builder_add_char(&b, (uint32_t)c, false) || !builder_end(&b, &text))
+    if (!builder_add_char(&b, (uint32_t)c, true) || !builder_end(&b, &text))
         return false;
     const struct parts p = {
         .digits = text.as.string, .n_bytes = text.as.string->n_bytes, .n_chars = 1};
@@ -418,7 +419,7 @@ bool value_format(struct run *r, struct value v, const struct string *spec, stru
     if (v.kind == VALUE_FLOAT)
         return s.type == 0 || is_float_type ? format_float(r, &s, v.as.number, out)
                                             : unknown_type(r, &s);
-    const int64_t i = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+    const int64_t i = value_whole(v);
     if (s.type < 0x80 && s.type != 0 && strchr(whole_types, (int)s.type) != NULL)
         return format_int(r, &s, i, out);
     return is_float_type ? format_float(r, &s, (double)i, out) : unknown_type(r, &s);

@@ -41,9 +41,26 @@ static bool array_from_json(struct run *r, const json_t *json, bool user, struct
     return true;
 }
 
+enum { PROBES_PER_KEY = 16, FREE_PROBES = 1024 };
+
+/* Only keys that were chosen to collide take more probes than a few. There is no budget yet when
+ * variables come in, and their steps are the measure of what came in: so probes are kept apart. */
+static bool set_item(struct run *r, struct dict *dict, struct value key, struct value item,
+                     size_t *n_probes)
+{
+    const size_t n_steps = r->n_steps;
+    if (!dict_set(r, dict, key, item))
+        return false;
+    *n_probes += r->n_steps - n_steps - key.as.string->n_bytes / TEXT_BYTES_PER_STEP; /* its hash */
+    r->n_steps = n_steps;
+    return *n_probes <= FREE_PROBES + PROBES_PER_KEY * (size_t)dict->n ||
+           run_raise(r, LIMIT_EXCEEDED, "an object whose keys were chosen to collide");
+}
+
 static bool object_from_json(struct run *r, const json_t *json, bool user, struct value *out)
 {
     struct dict *dict = dict_make(r);
+    size_t n_probes = 0;
     if (dict == NULL)
         return false;
     for (void *at = json_object_iter((json_t *)json); at != NULL;
@@ -52,7 +69,7 @@ static bool object_from_json(struct run *r, const json_t *json, bool user, struc
         const char *name = json_object_iter_key(at); /* JSON from outside has no NUL in it */
         if (!text_from_json(r, name, strlen(name), user, &key) ||
             !value_from_json(r, json_object_iter_value(at), user, &item) ||
-            !dict_set(r, dict, key, item))
+            !set_item(r, dict, key, item, &n_probes))
             return false;
     }
     *out = value_dict(dict);

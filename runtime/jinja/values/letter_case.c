@@ -149,7 +149,9 @@ static const uint32_t *find_special(uint32_t c, bool title)
     return NULL;
 }
 
-int char_to_case(uint32_t c, enum letter_case to, uint32_t out[3])
+/* How many characters `c` becomes, at least 1; `to` is one of the first four. Sigma is not looked
+ * at: at the end of a word it becomes another letter. */
+static int char_to_case(uint32_t c, enum letter_case to, uint32_t out[3])
 {
     if (c < 0x80) {
         const bool up = to == CASE_UPPER || to == CASE_TITLE;
@@ -184,7 +186,10 @@ int char_to_case(uint32_t c, enum letter_case to, uint32_t out[3])
     return 1;
 }
 
-bool char_is_cased(uint32_t c) { return char_is_lower(c) || char_is_upper(c) || char_is_title(c); }
+static bool char_is_cased(uint32_t c)
+{
+    return char_is_lower(c) || char_is_upper(c) || char_is_title(c);
+}
 
 bool char_is_word(uint32_t c)
 {
@@ -258,7 +263,7 @@ bool text_to_case(struct run *r, const struct string *s, enum letter_case to, st
     struct text_walk walk = {.string = s};
     uint32_t c;
     bool user, was_cased = false, is_first = true;
-    if (!run_step(r, s->n_bytes / 4))
+    if (!run_step(r, s->n_bytes / TEXT_ASKED_BYTES_PER_STEP))
         return false;
     for (size_t at = 0; text_walk_next(&walk, &c, &user); at = walk.at) {
         enum letter_case now = to;

@@ -14,10 +14,6 @@ enum letter_case {
     CASE_NONE,     /* as it is */
 };
 
-/* How many characters `c` becomes, at least 1; `to` is one of the first four. Sigma is not looked
- * at: at the end of a word it becomes another letter. */
-int char_to_case(uint32_t c, enum letter_case to, uint32_t out[3]);
-bool char_is_cased(uint32_t c);
 bool char_is_word(uint32_t c); /* \w of regular expressions: letters, numbers, underscores */
 
 /* Markup stays Markup. */

@@ -16,17 +16,7 @@ bool value_escape(struct run *r, struct value v, struct value *out)
 
 bool value_mark_safe(struct run *r, struct value v, bool safe, struct value *out)
 {
-    if (!value_text(r, v, out))
-        return false;
-    if (out->as.string->safe == safe)
-        return true;
-    struct string *copy = run_alloc(r, 1, sizeof *copy);
-    if (copy == NULL)
-        return false;
-    *copy = *out->as.string;
-    copy->safe = safe;
-    *out = value_string(copy);
-    return true;
+    return value_text(r, v, out) && (safe ? text_safe : text_unsafe)(r, out);
 }
 
 bool value_plain_text(struct run *r, struct value v, struct value *out)

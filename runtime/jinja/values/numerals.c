@@ -35,8 +35,8 @@ static char *to_ascii(struct run *r, const struct string *s)
     size_t n = 0;
     for (size_t at = 0; at < s->n_bytes;) {
         const uint32_t c = utf8_read(s->data, &at);
-        const bool separator =
-            c >= 0x1C && c <= 0x1F; /* space to Python beside other scripts only */
+        /* space to Python beside other scripts only */
+        const bool separator = c >= 0x1C && c <= 0x1F;
         if (char_is_space(c) && !(ascii && separator))
             text[n++] = ' ';
         else if (c < 0x80)
@@ -67,11 +67,6 @@ static int prefix_base(const char *text)
         return 0;
     const char c = (char)(text[1] | 0x20);
     return c == 'x' ? 16 : c == 'o' ? 8 : c == 'b' ? 2 : 0;
-}
-
-static bool too_large(struct run *r)
-{
-    return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
 }
 
 bool numeral_to_int(struct run *r, const struct string *s, int64_t base, int64_t *out,
@@ -112,7 +107,7 @@ bool numeral_to_int(struct run *r, const struct string *s, int64_t base, int64_t
     if (!after_digit || (octal_like && (*out != 0 || overflow)))
         return true;
     *kind = NUMERAL_GOOD;
-    return !overflow || too_large(r);
+    return !overflow || run_raise_too_large(r);
 }
 
 bool numeral_raise(struct run *r, const struct string *s)

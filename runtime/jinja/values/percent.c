@@ -19,9 +19,9 @@ enum { NO_PRECISION = -1, DEFAULT_PRECISION = 6, MAX_CHAR = 0x10FFFF };
 struct percent {
     struct run *run;
     const struct string *format;
-    size_t at; /* byte of the format */
-    struct builder out;
-    bool escapes; /* the format is Markup */
+    size_t at;          /* byte of the format */
+    struct builder out; /* of one directive */
+    bool escapes;       /* the format is Markup */
     /* What is left to take: items of a tuple, or one value. */
     const struct value *values;
     size_t n_values, next;
@@ -106,9 +106,9 @@ static bool read_number(struct percent *p, const char *what, int64_t most, int64
         p->at++;
         if (!take(p, &v))
             return false;
-        if ((v.kind != VALUE_INT && v.kind != VALUE_BOOL) || p->escapes)
+        if (!value_is_whole(v) || p->escapes)
             return run_raise(p->run, TYPE_ERROR, "* wants int");
-        *out = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+        *out = value_whole(v);
         if (*out > most || *out < -most)
             return run_raise(p->run, OVERFLOW_ERROR, "Python int too large to convert to C %s",
                              what);
@@ -242,8 +242,8 @@ static bool whole_of(struct percent *p, char type, struct value v, int64_t *out)
         return wrong_type(p, type, v);
     if (v.kind == VALUE_UNDEFINED)
         return run_raise_undefined(p->run, v);
-    if (v.kind == VALUE_INT || v.kind == VALUE_BOOL) {
-        *out = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+    if (value_is_whole(v)) {
+        *out = value_whole(v);
         return true;
     }
     if (v.kind != VALUE_FLOAT || !any)
@@ -286,8 +286,8 @@ static bool add_float(struct percent *p, const struct directive *d, struct value
         return run_raise_undefined(p->run, v);
     if (v.kind == VALUE_FLOAT)
         number = v.as.number;
-    else if (v.kind == VALUE_INT || v.kind == VALUE_BOOL)
-        number = v.kind == VALUE_INT ? (double)v.as.integer : v.as.boolean;
+    else if (value_is_whole(v))
+        number = (double)value_whole(v);
     else
         return run_raise(p->run, TYPE_ERROR,
                          p->escapes ? "float() argument must be a string or a real number, not '%s'"
@@ -307,19 +307,20 @@ static bool add_float(struct percent *p, const struct directive *d, struct value
 
 static bool add_char(struct percent *p, const struct directive *d, struct value v)
 {
-    const bool whole = v.kind == VALUE_INT || v.kind == VALUE_BOOL;
+    const bool whole = value_is_whole(v);
     const bool text = v.kind == VALUE_STRING && v.as.string->n_chars == 1;
     if ((!whole && !text) || p->escapes)
         return run_raise(p->run, TYPE_ERROR, "%%c requires int or char");
     if (whole) {
-        const int64_t c = v.kind == VALUE_INT ? v.as.integer : v.as.boolean;
+        const int64_t c = value_whole(v);
         if (c < 0 || c > MAX_CHAR)
             return run_raise(p->run, OVERFLOW_ERROR, "%%c arg not in range(0x110000)");
         if (c >= 0xD800 && c <= 0xDFFF)
             return run_raise(p->run, NOT_SUPPORTED, "surrogates are no characters");
         struct builder b;
         builder_init(&b, p->run);
-        if (!builder_add_char(&b, (uint32_t)c, false) || !builder_end(&b, &v))
+        if (!builder_add_char(&b, (uint32_t)c, true) || /* nobody knows who wrote the number */
+            !builder_end(&b, &v))
             return false;
     }
     return add_padded(p, d, v.as.string, v.as.string->n_bytes, 1, "", false);
@@ -373,18 +374,23 @@ bool string_percent(struct run *r, const struct string *format, struct value val
                  values.kind == VALUE_UNDEFINED ||
                  (values.kind == VALUE_OBJECT &&
                   (values.as.object->type->is_mapping || values.as.object->type->is_sequence));
+    struct builder all;
+    struct value text;
     builder_init(&p.out, r);
-    p.out.safe = format->safe;
+    builder_init(&all, r);
+    all.safe = format->safe;
+    if (!run_step(r, format->n_bytes / TEXT_BYTES_PER_STEP)) /* flags and widths leave no text */
+        return false;
     while (!is_end(&p)) {
         const char *found = memchr(format->data + p.at, '%', format->n_bytes - p.at);
         const size_t sign = found != NULL ? (size_t)(found - format->data) : format->n_bytes;
-        if (!run_step(r, 1) || !builder_add_part(&p.out, format, p.at, sign))
+        if (!run_step(r, 1) || !builder_add_part(&all, format, p.at, sign))
             return false;
         if (found == NULL)
             break;
         p.at = sign + 1;
         if (peek(&p) == '%') {
-            if (!builder_add_part(&p.out, format, sign, sign + 1))
+            if (!builder_add_part(&all, format, sign, sign + 1))
                 return false;
             p.at++;
             continue;
@@ -395,10 +401,11 @@ bool string_percent(struct run *r, const struct string *format, struct value val
         d.type = peek(&p);
         const size_t type_at = p.at;
         utf8_read(format->data, &p.at);
-        if (!add_value(&p, &d, type_at))
+        if (!add_value(&p, &d, type_at) || !builder_end(&p.out, &text) ||
+            !builder_add_formatted(&all, text.as.string, string_has_user(format, sign, p.at)))
             return false;
     }
     if (p.next < p.n_values && !p.has_keys)
         return run_raise(r, TYPE_ERROR, "not all arguments converted during string formatting");
-    return builder_end(&p.out, out);
+    return builder_end(&all, out);
 }

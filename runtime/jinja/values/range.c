@@ -14,6 +14,19 @@ struct range {
     int64_t start, stop, step, n; /* start, start + step, …: n of them */
 };
 
+/* Numbers within a range have 64 bits; what lies between two of them may need one more, so the way
+ * from one to another is computed modulo 2^64. */
+static int64_t add_steps(int64_t from, int64_t n, int64_t step)
+{
+    return (int64_t)((uint64_t)from + (uint64_t)n * (uint64_t)step);
+}
+
+/* How far it is up or down to a number that lies there. */
+static uint64_t way(int64_t from, int64_t to, bool up)
+{
+    return up ? (uint64_t)to - (uint64_t)from : (uint64_t)from - (uint64_t)to;
+}
+
 struct range_walk {
     struct iterator base;
     int64_t at, step, left;
@@ -28,7 +41,7 @@ static bool range_next(struct run *r, struct iterator *self, struct value *out, 
         return true;
     *out = value_int(walk->at);
     if (--walk->left > 0)
-        walk->at += walk->step;
+        walk->at = add_steps(walk->at, 1, walk->step);
     return true;
 }
 
@@ -60,14 +73,14 @@ static bool range_item(struct run *r, struct object *self, struct value key, str
 {
     (void)r;
     const struct range *range = (const struct range *)self;
-    *found = key.kind == VALUE_INT || key.kind == VALUE_BOOL;
+    *found = value_is_whole(key);
     if (!*found)
         return true;
-    int64_t i = key.kind == VALUE_INT ? key.as.integer : key.as.boolean;
+    int64_t i = value_whole(key);
     i = i < 0 ? i + range->n : i;
     *found = i >= 0 && i < range->n;
     if (*found)
-        *out = value_int(range->start + i * range->step);
+        *out = value_int(add_steps(range->start, i, range->step));
     return true;
 }
 
@@ -96,11 +109,12 @@ static int64_t place_of(const struct range *range, struct value v)
         number = (int64_t)v.as.number;
     else
         return -1;
-    int64_t distance;
-    if (__builtin_sub_overflow(number, range->start, &distance) || distance % range->step != 0)
+    const bool up = range->step > 0;
+    if (up ? number < range->start : number > range->start)
         return -1;
-    const int64_t place = distance / range->step;
-    return place >= 0 && place < range->n ? place : -1;
+    const uint64_t distance = way(range->start, number, up), size = way(0, range->step, up);
+    return distance % size == 0 && distance / size < (uint64_t)range->n ? (int64_t)(distance / size)
+                                                                        : -1;
 }
 
 static bool range_count(struct run *r, struct value self, const struct value *slots,
@@ -118,7 +132,7 @@ static bool range_index(struct run *r, struct value self, const struct value *sl
     *out = value_int(place);
     if (place >= 0)
         return true;
-    if (slots[0].kind != VALUE_INT && slots[0].kind != VALUE_BOOL)
+    if (!value_is_whole(slots[0]))
         return run_raise(r, VALUE_ERROR, "sequence.index(x): x not in sequence");
     struct builder b;
     builder_init(&b, r);
@@ -179,8 +193,8 @@ bool range_walk_back(struct run *r, struct object *self, struct iterator **out, 
     if (!*found)
         return true;
     const struct range *range = (const struct range *)self;
-    const int64_t last = range->n > 0 ? range->start + (range->n - 1) * range->step : 0;
-    return walk_make(r, last, range->n > 0 ? -range->step : 1, range->n, out);
+    const int64_t last = add_steps(range->start, range->n - 1, range->step);
+    return walk_make(r, last, add_steps(0, -1, range->step), range->n, out);
 }
 
 /* ---- range() ----------------------------------------------------------------------------------*/
@@ -189,10 +203,7 @@ static int64_t count_places(int64_t start, int64_t stop, int64_t step)
 {
     if (step > 0 ? start >= stop : start <= stop)
         return 0;
-    const uint64_t distance =
-        step > 0 ? (uint64_t)stop - (uint64_t)start : (uint64_t)start - (uint64_t)stop;
-    const uint64_t size = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
-    const uint64_t n = (distance - 1) / size + 1;
+    const uint64_t n = (way(start, stop, step > 0) - 1) / way(0, step, step > 0) + 1;
     return n > INT64_MAX ? INT64_MAX : (int64_t)n;
 }
 
@@ -215,7 +226,7 @@ bool range_part(struct run *r, const struct object *self, int64_t start, int64_t
         __builtin_mul_overflow(stop, from->step, &numbers[1]) ||
         __builtin_add_overflow(numbers[1], from->start, &numbers[1]) ||
         __builtin_mul_overflow(step, from->step, &numbers[2]))
-        return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+        return run_raise_too_large(r);
     struct range *range = range_make(r, numbers[0], numbers[1], numbers[2]);
     *out = range != NULL ? value_object(&range->object) : value_none();
     return range != NULL;

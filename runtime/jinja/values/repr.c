@@ -109,7 +109,7 @@ bool float_truncate(struct run *r, double d, int64_t *out)
     if (isinf(d))
         return run_raise(r, OVERFLOW_ERROR, "cannot convert float infinity to integer");
     if (d >= 0x1p63 || d < -0x1p63)
-        return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+        return run_raise_too_large(r);
     *out = (int64_t)d;
     return true;
 }
@@ -230,13 +230,6 @@ bool builder_add_repr(struct builder *b, struct value v)
     }
 }
 
-bool builder_add_value(struct builder *b, struct value v)
-{
-    if (v.kind == VALUE_STRING)
-        return builder_add_string(b, v.as.string);
-    return v.kind == VALUE_UNDEFINED || builder_add_repr(b, v);
-}
-
 bool value_repr(struct run *r, struct value v, struct value *out)
 {
     struct builder b;
@@ -280,5 +273,5 @@ bool value_text(struct run *r, struct value v, struct value *out)
         return v.as.object->type->repr(r, v.as.object, out);
     struct builder b;
     builder_init(&b, r);
-    return builder_add_value(&b, v) && builder_end(&b, out);
+    return (v.kind == VALUE_UNDEFINED || builder_add_repr(&b, v)) && builder_end(&b, out);
 }

@@ -65,6 +65,11 @@ bool run_raise(struct run *r, enum exception kind, const char *fmt, ...)
     return run_raise_text(r, kind, text, n_bytes);
 }
 
+bool run_raise_too_large(struct run *r)
+{
+    return run_raise(r, NOT_SUPPORTED, "whole numbers beyond 64 bits are not supported");
+}
+
 void *run_alloc(struct run *r, size_t count, size_t item_bytes)
 {
     size_t n_bytes;

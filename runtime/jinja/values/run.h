@@ -65,6 +65,7 @@ bool run_raise(struct run *r, enum exception kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same with a whole text of any length, cut to fit. */
 bool run_raise_text(struct run *r, enum exception kind, const char *text, size_t n_bytes);
+bool run_raise_too_large(struct run *r); /* a whole number beyond 64 bits: NotSupported */
 
 /* Zeroed, aligned to 8 bytes, lives as long as the rendering. NULL: over the budget, raised. */
 void *run_alloc(struct run *r, size_t count, size_t item_bytes);

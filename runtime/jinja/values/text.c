@@ -148,6 +148,11 @@ bool builder_add_escaped(struct builder *b, const struct string *s)
     return builder_add_part(b, s, plain, s->n_bytes);
 }
 
+bool builder_add_formatted(struct builder *b, const struct string *s, bool user)
+{
+    return user ? builder_add(b, s->data, s->n_bytes, true) : builder_add_string(b, s);
+}
+
 bool builder_printf(struct builder *b, const char *fmt, ...)
 {
     char text[PRINTF_BYTES];
@@ -189,8 +194,11 @@ bool string_part(struct run *r, const struct string *s, size_t begin, size_t end
         return true;
     }
     size_t first = first_mark(s, begin), last = first;
+    const bool ascii = s->n_bytes == s->n_chars;
     while (begin < end && last < s->n_marks && s->marks[last].begin < end)
         last++;
+    if (!ascii && !run_step(r, (end - begin) / TEXT_BYTES_PER_STEP))
+        return false;
     struct string *part = run_alloc(r, 1, sizeof *part + (last - first) * sizeof *part->marks);
     if (part == NULL)
         return false;
@@ -200,7 +208,6 @@ bool string_part(struct run *r, const struct string *s, size_t begin, size_t end
         const size_t to = s->marks[i].end < end ? s->marks[i].end - begin : end - begin;
         marks[i - first] = (struct mark){(uint32_t)from, (uint32_t)to};
     }
-    const bool ascii = s->n_bytes == s->n_chars;
     const size_t n_chars = ascii ? end - begin : text_count_chars(s->data + begin, end - begin);
     *part = (struct string){.data = s->data + begin,
                             .n_bytes = (uint32_t)(end - begin),

@@ -2,8 +2,9 @@
 #pragma once
 #include "runtime/jinja/values/value.h"
 
-/* What looks at long texts without making one takes a step of the budget for so many bytes. */
-enum { TEXT_BYTES_PER_STEP = 32 };
+/* What looks at long texts without making one takes a step of the budget for so many bytes: for
+ * fewer where it asks each character what it is. */
+enum { TEXT_BYTES_PER_STEP = 32, TEXT_ASKED_BYTES_PER_STEP = 4 };
 
 /* A string that grows. The bytes are in the arena of the rendering. All functions: false after
  * the budget was used up. */
@@ -27,12 +28,16 @@ bool builder_add_part(struct builder *b, const struct string *s, size_t begin, s
 bool builder_add_fill(struct builder *b, const char *data, size_t n_bytes, bool user, size_t times);
 /* With & < > ' " written as HTML entities, as markupsafe does; those of users stay users'. */
 bool builder_add_escaped(struct builder *b, const struct string *s);
+/* What a format directive made of a value: all of it is the users' where they wrote the directive,
+ * since they could take a text of ours apart with it and put it together in another way. */
+bool builder_add_formatted(struct builder *b, const struct string *s, bool user);
 bool builder_printf(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool builder_end(struct builder *b, struct value *out); /* the builder is empty again */
 
 size_t text_count_chars(const char *data, size_t n_bytes); /* of well-formed UTF-8 */
 
-/* A cut of a string, sharing its bytes: byte positions at borders of characters. */
+/* A cut of a string, sharing its bytes: byte positions at borders of characters. Counts the
+ * characters beyond ASCII, which costs steps. */
 bool string_part(struct run *r, const struct string *s, size_t begin, size_t end,
                  struct value *out);
 /* The text as Markup, or as no Markup, sharing its bytes. */

@@ -89,6 +89,15 @@ bool list_add(struct run *r, struct list *list, struct value item)
     return true;
 }
 
+void list_turn(struct list *list)
+{
+    for (uint32_t i = 0; i < list->n / 2; i++) {
+        const struct value other = list->items[list->n - 1 - i];
+        list->items[list->n - 1 - i] = list->items[i];
+        list->items[i] = other;
+    }
+}
+
 /* ---- hashes -----------------------------------------------------------------------------------*/
 
 __extension__ typedef unsigned __int128 wide;
@@ -154,7 +163,7 @@ bool value_hash(struct run *r, struct value v, uint64_t *out)
         return true;
     case VALUE_STRING:
         *out = hash_bytes(v.as.string->data, v.as.string->n_bytes);
-        return true;
+        return run_step(r, v.as.string->n_bytes / TEXT_BYTES_PER_STEP);
     case VALUE_TUPLE:
         return hash_tuple(r, v.as.list, out);
     case VALUE_OBJECT: /* by identity, as Python where a class does not say otherwise */
@@ -273,23 +282,6 @@ bool dict_find(struct run *r, const struct dict *dict, struct value key, const s
     return true;
 }
 
-const struct value *dict_find_text(const struct dict *dict, const char *key, size_t n_bytes)
-{
-    const uint64_t hash = hash_bytes(key, n_bytes);
-    for (uint32_t probe = 0;; probe++) {
-        uint32_t i = probe;
-        if (dict->n_slots > 0)
-            i = dict->slots[next_slot(dict, hash, probe)] - 1;
-        if (i >= dict->n)
-            return NULL;
-        const struct dict_item *item = &dict->items[i];
-        if (item->hash == hash && item->key.kind == VALUE_STRING &&
-            item->key.as.string->n_bytes == n_bytes &&
-            memcmp(item->key.as.string->data, key, n_bytes) == 0)
-            return &item->value;
-    }
-}
-
 /* ---- walks ------------------------------------------------------------------------------------*/
 
 struct walk { /* over a value that is no object */
@@ -377,7 +369,11 @@ bool value_is_iterable(struct value v)
 
 bool iterator_next(struct run *r, struct iterator *it, struct value *out, bool *done)
 {
-    return run_step(r, 1) && it->next(r, it, out, done);
+    if (!run_step(r, 1) || !run_enter(r)) /* iterators ask iterators */
+        return false;
+    const bool good = it->next(r, it, out, done);
+    run_leave(r);
+    return good;
 }
 
 bool value_items(struct run *r, struct value v, struct list **out)

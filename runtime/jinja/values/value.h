@@ -166,6 +166,7 @@ bool value_make_static(struct run *r, const char *text, struct value *out);
 
 struct list *list_make(struct run *r, size_t capacity); /* NULL: raised */
 bool list_add(struct run *r, struct list *list, struct value item);
+void list_turn(struct list *list); /* the last item first */
 
 struct dict *dict_make(struct run *r); /* NULL: raised */
 /* Raises TypeError for a key that cannot be hashed. A key that is there gets the new value. */
@@ -173,9 +174,21 @@ bool dict_set(struct run *r, struct dict *dict, struct value key, struct value i
 /* *found NULL: not there. Raises TypeError as above. */
 bool dict_find(struct run *r, const struct dict *dict, struct value key,
                const struct value **found);
-const struct value *dict_find_text(const struct dict *dict, const char *key, size_t n_bytes);
 
 /* ---- asking values (value.c, compare.c) -------------------------------------------------------*/
+/* An int or a bool, which counts as one; its number. */
+static inline bool value_is_whole(struct value v)
+{
+    return v.kind == VALUE_INT || v.kind == VALUE_BOOL;
+}
+static inline int64_t value_whole(struct value v)
+{
+    return v.kind == VALUE_BOOL ? v.as.boolean : v.as.integer;
+}
+static inline bool value_is_number(struct value v)
+{
+    return value_is_whole(v) || v.kind == VALUE_FLOAT;
+}
 bool value_is_text(struct value v, const char *text); /* a string with just these bytes */
 /* "str", "int", "NoneType", "dict": type(v).__name__ */
 const char *value_type_name(struct value v);

@@ -221,9 +221,13 @@ TEST(what_a_user_wrote_stays_the_users_when_it_is_formatted)
     CHECK(format_with(&r, "'a{}{:.2}{:>3}{!r}'", "(u'é', u'xyz', u'z', u'q')", &v));
     CHECK_STR(marked(&r, v), "a‹éxy›  ‹z›'‹q›'");
     CHECK(format_with(&r, "u'{{{}}}'", "(1,)", &v));
-    CHECK_STR(marked(&r, v), "‹{›1‹}›");
-    CHECK(format_with(&r, "'{:{}}'", "(1, u'é>3')", &v)); /* the filling is the user's */
-    CHECK_STR(marked(&r, v), "‹éé›1");
+    CHECK_STR(marked(&r, v), "‹{1}›");
+    CHECK(format_with(&r, "u'{0[1]}{0[0]:.1}'", "('ab',)", &v)); /* they chose the pieces */
+    CHECK_STR(marked(&r, v), "‹ba›");
+    CHECK(format_with(&r, "'{:c}{}'", "(60, 60)", &v));
+    CHECK_STR(marked(&r, v), "‹<›60");
+    CHECK(format_with(&r, "'{:{}}'", "(1, u'é>3')", &v)); /* so is what they format */
+    CHECK_STR(marked(&r, v), "‹éé1›");
     arena_release(&r.arena);
 }
 

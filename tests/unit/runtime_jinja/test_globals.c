@@ -2,6 +2,22 @@
 #include "tests/test.h"
 #include "tests/unit/runtime_jinja/rendering.h"
 
+TEST(ranges_reach_over_all_numbers_of_64_bits)
+{
+    check_fails("{{ range(0, -5, -1).index(x) }}", "{'x': -9223372036854775808}",
+                "ValueError: -9223372036854775808 is not in range");
+    check_text("{% set last = 9223372036854775807 %}{% set r = range(-last, last, last // 2 + 1) %}"
+               "{{ r|list }}{{ r|reverse|list }}{{ r[3] }} {{ r.index(r[3]) }}",
+               NULL,
+               "[-9223372036854775807, -4611686018427387903, 1, 4611686018427387905]"
+               "[4611686018427387905, 1, -4611686018427387903, -9223372036854775807]"
+               "4611686018427387905 3");
+    check_text("{% set last = 9223372036854775807 %}{% set r = range(last, -last, -last - 1) %}"
+               "{{ r|list }}{{ r|reverse|list }}{{ r.index(-1) }}{{ r.count(x) }}",
+               "{'x': -9223372036854775808}",
+               "[9223372036854775807, -1][-1, 9223372036854775807]10");
+}
+
 TEST(ranges_are_sequences_of_numbers)
 {
     check_text("{{ range(3) }}{{ range(1, 7, 2)|list }}{{ range(5, 0, -2)|list }}{{ "

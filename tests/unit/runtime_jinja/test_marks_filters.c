@@ -14,7 +14,7 @@ TEST(padding_is_ours_and_fills_keep_their_writer)
     check_marks("{{ x|center(5) }}|{{ x.rjust(3, '*') }}", "{'x': 'u'}", "  ‹u›  |**‹u›");
     check_marks("{{ 'a'.ljust(3, x) }}|{{ x.zfill(3) }}", "{'x': '-'}", "a‹--›|‹-›00");
     check_marks("{{ x|indent(2, true) }}|{{ 'a\\nb'|indent(x) }}", "{'x': 'u\\nv'}",
-                "  ‹u›\n  ‹v›|a\n‹u\nv›b");
+                "  ‹u\n›  ‹v›|a\n‹u\nv›b");
     check_marks("{{ x.expandtabs(2) }}", "{'x': 'u\\tv'}", "‹u v›");
 }
 
@@ -58,4 +58,12 @@ TEST(what_is_chosen_among_items_keeps_its_writer)
     check_marks("{% for k, v in d|dictsort %}{{ k }}={{ v }};{% endfor %}", "{'d': {'a': 'u'}}",
                 "‹a›=‹u›;");
     check_marks("{{ '%s:%s'|format(x, 'b') }}", "{'x': 'u'}", "‹u›:b");
+}
+
+TEST(ends_of_lines_keep_their_writers)
+{
+    check_marks("{{ ('a\\n' + x + '\\nb')|indent(1) }}", "{'x': 'u\\r\\n\\nv'}",
+                "a\n ‹u\n\n› ‹v›\n b");
+    check_marks("{{ ('a\\n' + x)|wordwrap(2) }}", "{'x': 'u\\n\\n\\nvw'}", "a\n‹u\n\n\nvw›");
+    check_marks("{{ ('a ' + x)|striptags }}", "{'x': ' b'}", "a‹ b›");
 }

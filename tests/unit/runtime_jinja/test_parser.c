@@ -282,3 +282,42 @@ TEST(many_names_are_found_fast)
     CHECK_EQ(fails(source.data, source.len, &err), ERROR_NONE);
     bytes_release(&source);
 }
+
+/* All hashes end with the same 8 bits. */
+TEST(names_that_were_chosen_to_collide_are_refused)
+{
+    static const char source[] = "{{kfd}}{{k10c}}{{k301}}{{k477}}{{k7d9}}{{k990}}{{k9d7}}"
+                                 "{{ka03}}{{ka98}}{{kac6}}{{kbd4}}{{kd1a}}{{kd86}}{{kdb8}}"
+                                 "{{kea4}}{{kf2b}}{{k105b}}{{k1113}}{{k1188}}{{k11b6}}{{k122a}}"
+                                 "{{k12a8}}{{k134f}}{{k1643}}{{k17ee}}{{k189f}}{{k1ac9}}{{k1b21}}"
+                                 "{{k1d3d}}{{k1ea7}}{{k1ff9}}{{k2080}}{{k20e7}}{{k217d}}{{k2189}}"
+                                 "{{k2224}}{{k23b9}}{{k2422}}{{k2497}}{{k24c5}}{{k24d0}}{{k2611}}"
+                                 "{{k28ac}}{{k2930}}{{k2945}}{{k29e2}}{{k2a74}}{{k2b68}}{{k2bea}}"
+                                 "{{k2c72}}{{k2ca0}}{{k2cf5}}{{k2efc}}{{k3151}}{{k3357}}{{k3407}}"
+                                 "{{k35fd}}{{k375c}}{{k3821}}{{k3a5a}}{{k3af8}}{{k3b9f}}{{k3e28}}"
+                                 "{{k3eaa}}{{k4037}}{{k4082}}{{k416e}}{{k44a1}}{{k46ff}}{{k47ab}}"
+                                 "{{k48e9}}{{k4947}}{{k4a36}}{{k4b9c}}{{k4bc1}}{{k4ef1}}{{k4f3e}}"
+                                 "{{k5122}}{{k5197}}{{k51c5}}{{k51d0}}{{k5311}}{{k547d}}{{k5489}}"
+                                 "{{k5580}}{{k55e7}}{{k56b9}}{{k5724}}{{k589b}}{{k5948}}{{k5b1d}}"
+                                 "{{k5d74}}{{k5e4d}}{{k5f72}}{{k5fa0}}{{k5ff5}}{{k6291}}{{k62cc}}"
+                                 "{{k6325}}{{k6350}}{{k63c2}}{{k6400}}{{k6475}}{{k64f2}}{{k6509}}"
+                                 "{{k66ae}}{{k6718}}{{k6783}}{{k67ba}}{{k69fc}}{{k6a9b}}{{k6cdc}}"
+                                 "{{k6dac}}{{k6e30}}{{k6e45}}{{k6ee2}}{{k6f59}}{{k7032}}{{k7087}}"
+                                 "{{k70b5}}";
+    struct error err;
+    CHECK_EQ(fails(source, sizeof source - 1, &err), ERROR_INPUT);
+    CHECK(strstr(err.text, "names that were chosen to collide") != NULL);
+}
+
+TEST(a_long_dotted_name_takes_no_more_memory_than_its_source)
+{
+    struct bytes source = {0};
+    struct error err;
+    bytes_add_text(&source, "{{ x|a");
+    for (int i = 0; i < 400000; i++)
+        bytes_add_text(&source, ".a");
+    bytes_add_text(&source, " }}");
+    CHECK_EQ(fails(source.data, source.len, &err), ERROR_INPUT);
+    CHECK(strstr(err.text, "No filter named 'a.a.a") != NULL);
+    bytes_release(&source);
+}

@@ -188,7 +188,9 @@ TEST(what_a_user_wrote_stays_the_users_when_it_is_printed)
                          &v));
     CHECK_STR(marked(&r, v), "a‹éé›b‹xy›|    ‹z›|['‹q›']");
     CHECK(string_percent(&r, V("u'<%s>%%'").as.string, V("'a'"), &v));
-    CHECK_STR(marked(&r, v), "‹<›a‹>%›");
+    CHECK_STR(marked(&r, v), "‹<a>%›"); /* whose directive could have been %.1s as well */
+    CHECK(string_percent(&r, V("'<%c%d'").as.string, V("(60, 60)"), &v));
+    CHECK_STR(marked(&r, v), "<‹<›60");
     arena_release(&r.arena);
 }
 
