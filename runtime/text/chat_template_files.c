@@ -140,12 +140,15 @@ static bool read_keys(struct template_files *out, const char *path, const char *
     struct json_cursor c = {.text = text, .n_bytes = n_bytes};
     char *room = memory_alloc(n_bytes + 1, 1);
     bool good = json_cursor_expect(&c, '{', err);
-    if (good && json_cursor_peek(&c) == '}')
-        json_cursor_take(&c, '}');
-    else
+    if (good && !json_cursor_take(&c, '}')) {
         do
-            good = good && read_pair(out, path, &c, room, keys, take, err);
+            good = read_pair(out, path, &c, room, keys, take, err);
         while (good && json_cursor_take(&c, ','));
+        good = good && json_cursor_expect(&c, '}', err);
+    }
+    json_cursor_peek(&c); /* moves behind white space */
+    if (good && c.at < c.n_bytes)
+        good = json_cursor_fail(&c, err, "something behind the object");
     memory_free(room);
     memory_free(text);
     return good || error_in(err, "%s", path);

@@ -182,6 +182,8 @@ TEST(files_that_are_wrong_are_named)
         {"tokenizer_config.json", "[]", "tokenizer_config.json: line 1"},
         {"tokenizer_config.json", "{\"a\": ", "tokenizer_config.json: line 1"},
         {"tokenizer_config.json", "", "tokenizer_config.json: line 1"},
+        {"tokenizer_config.json", "{\"chat_template\": \"a\"", "is it truncated?"},
+        {"tokenizer_config.json", "{\"chat_template\": \"a\"} {", "something behind the object"},
         {"special_tokens_map.json", "{\"bos_token\" 1}", "special_tokens_map.json: line 1"},
         {"chat_template.json", "{\"chat_template\": {}}", "chat_template.json"},
     };
