@@ -19,7 +19,8 @@ struct error;
 struct tokenizer;
 
 /* ERROR_INPUT for a damaged or contradictory file, ERROR_UNSUPPORTED for a stage that we do not
- * have; both name the file and the key. Bounded: at most 100 MB and a second for any file. */
+ * have; both name the file and the key. Bounded: at most 100 MB for any file, and a second for any
+ * whose normalizer has no patterns (they see each of up to 8,192 added tokens). */
 bool tokenizer_open(struct tokenizer **out, const char *path_of_tokenizer_json, struct error *err);
 void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 

@@ -136,8 +136,8 @@ static bool run_step(const struct normalizer_step *step, struct normalizer_work 
         run_byte_alphabet(text, n_bytes, n_first, out);
         break;
     case NORMALIZE_CHARSMAP:
-        *changed = charsmap_run(&step->charsmap, text, n_bytes, n_first, out);
-        break;
+        return charsmap_run(&step->charsmap, text, n_bytes, n_first, out, changed) ||
+               error_set(err, ERROR_INPUT, "more than %zu bytes after mapping", out->max);
     }
     return true;
 }
@@ -145,19 +145,23 @@ static bool run_step(const struct normalizer_step *step, struct normalizer_work 
 bool normalizer_run(const struct normalizer *n, struct normalizer_work *work, const char **text,
                     size_t *n_bytes, size_t *n_first, struct error *err)
 {
+    const size_t max_bytes = work->max_bytes ? work->max_bytes : NORMALIZER_MAX_BYTES;
     int free_room = 0; /* the other one may hold the text */
     for (int i = 0; i<n->n_steps && * n_bytes> 0; i++) {
         struct bytes *room = &work->room[free_room];
         bool changed;
         bytes_clear(room);
-        room->max = n->steps[i].kind == NORMALIZE_REPLACE ? NORMALIZER_MAX_BYTES : 0;
+        /* The others make a character at most eleven times longer, and are stopped behind. */
+        const bool unbounded =
+            n->steps[i].kind == NORMALIZE_REPLACE || n->steps[i].kind == NORMALIZE_CHARSMAP;
+        room->max = unbounded ? max_bytes : 0;
         if (!run_step(&n->steps[i], work, *text, *n_bytes, n_first, room, &changed, err))
             return error_in(err, "normalizing the text");
         if (!changed)
             continue;
-        if (room->len > NORMALIZER_MAX_BYTES)
-            return error_set(err, ERROR_INPUT, "the normalized text has %zu bytes, at most %d",
-                             room->len, NORMALIZER_MAX_BYTES);
+        if (room->len > max_bytes)
+            return error_set(err, ERROR_INPUT, "the normalized text has %zu bytes, at most %zu",
+                             room->len, max_bytes);
         *text = room->data ? room->data : "";
         *n_bytes = room->len;
         free_room = !free_room;
