@@ -444,6 +444,30 @@ TEST(a_long_text_leaves_no_scratch_memory_behind)
     tokenizer_close(t);
 }
 
+/* As some patterns in use have it: groups of three digits from the end, so that each group looks at
+ * all digits behind it. */
+TEST(a_pattern_that_looks_at_all_the_rest_again_and_again_is_stopped)
+{
+    enum { FEW = 9000, MANY = 1 << 17 };
+    struct tokenizer *t = small_tokenizer(SPLIT(
+        "'Regex':'\\\\p{N}{1,3}(?=(?:\\\\p{N}{3})*(?:\\\\P{N}|$))'", "Isolated", "false") MODEL);
+    struct encoder *e = encoder_create(t);
+    struct bytes text = {0};
+    struct ids ids = {0};
+    struct error err = {0};
+    CHECK(bytes_reserve(&text, MANY));
+    memset(text.data, '1', MANY);
+    CHECK(encoder_encode(e, text.data, FEW, NULL, &ids, &err));
+    CHECK_EQ(ids.n, FEW);
+    CHECK(!encoder_encode(e, text.data, MANY, NULL, &ids, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK_EQ(ids.n, FEW);
+    ids_release(&ids);
+    bytes_release(&text);
+    encoder_destroy(e);
+    tokenizer_close(t);
+}
+
 TEST(a_pattern_that_tries_everything_is_stopped)
 {
     struct tokenizer *t = small_tokenizer(SPLIT("'Regex':'(a|aa)+$'", "Isolated", "false") MODEL);
