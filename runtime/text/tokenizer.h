@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct bytes;
 struct error;
 struct tokenizer;
 
@@ -40,7 +39,3 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 
 /* What a detokenizer leaves out then: special tokens, but for some whose name is normalized. */
 bool tokenizer_is_skipped(const struct tokenizer *t, int32_t id);
-
-/* Appends the bytes that a token stands for in running text: they may be part of a character.
- * Nothing for an unused id. False: over the maximum of `out`. */
-bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out);
