@@ -130,14 +130,6 @@ struct begin {
     bool open, has_text;
 };
 
-static size_t count_chars(const char *text, size_t n_bytes)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < n_bytes; i++)
-        n += (text[i] & 0xC0) != 0x80;
-    return n;
-}
-
 /* Also appends the new text. False: over the maximum of `out`. */
 static bool put(struct begin *b, const char *old, size_t n_old_bytes, const char *new,
                 size_t n_new_bytes, struct bytes *out)
@@ -146,7 +138,7 @@ static bool put(struct begin *b, const char *old, size_t n_old_bytes, const char
         return false;
     if (!b->open)
         return true;
-    const size_t n_old = count_chars(old, n_old_bytes);
+    const size_t n_old = utf8_count(old, n_old_bytes);
     size_t i = 0;
     for (size_t at = 0; b->open && at < n_new_bytes; i++) {
         const size_t from = at;
@@ -188,7 +180,7 @@ bool charsmap_run(const struct charsmap *map, const char *text, size_t n_bytes, 
                   struct bytes *out, bool *changed)
 {
     const size_t before = out->len;
-    struct begin begin = {.n_chars = count_chars(text, *n_first), .open = *n_first > 0};
+    struct begin begin = {.n_chars = utf8_count(text, *n_first), .open = *n_first > 0};
     bool ok = true;
     *changed = false;
     for (size_t at = 0; ok && at < n_bytes;) {

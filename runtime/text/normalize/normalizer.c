@@ -18,21 +18,13 @@ static size_t bytes_of_chars(const char *text, size_t n_bytes, size_t n_chars)
     return at;
 }
 
-static size_t chars_of_bytes(const char *text, size_t n_bytes)
-{
-    size_t n = 0;
-    for (size_t at = 0; at < n_bytes; n++)
-        utf8_read(text, &at);
-    return n;
-}
-
 /* The begin is as many characters as it has when it is normalized alone; but a mark that follows
  * may have moved between them. */
 static size_t first_of_form(enum normal_form form, const char *alone, size_t n_alone,
                             const char *all, size_t n_all)
 {
     if (form == NORMAL_FORM_C || form == NORMAL_FORM_KC)
-        return bytes_of_chars(all, n_all, chars_of_bytes(alone, n_alone));
+        return bytes_of_chars(all, n_all, utf8_count(alone, n_alone));
     size_t n = 0;
     for (size_t at = 0; at < n_alone && at < n_all; n = at) {
         utf8_read(alone, &at);

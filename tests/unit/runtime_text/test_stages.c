@@ -330,6 +330,17 @@ TEST(a_special_token_that_ends_before_plain_text_is_not_hidden_by_a_longer_one)
     tokenizer_close(t);
 }
 
+TEST(spaces_of_plain_text_go_with_the_token_beside_them)
+{
+    struct tokenizer *t = small_tokenizer(
+        "'added_tokens':[{'content':'<l>','id':20,'lstrip':true,'special':true}]," MODEL);
+    const struct text_range spaces = {0, 3};
+    const struct encode_options range = {.plain = &spaces, .n_plain = 1};
+    check_ids(t, "a  <l>", "0 20");
+    check_ids_with(t, "a  <l>", &range, "0 20");
+    tokenizer_close(t);
+}
+
 TEST(plain_text_is_followed_through_the_normalizer)
 {
     struct tokenizer *t = small_tokenizer(
