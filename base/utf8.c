@@ -83,6 +83,14 @@ size_t utf8_before(const char *text, size_t at)
     return at;
 }
 
+size_t utf8_count(const char *text, size_t n_bytes)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_bytes; i++)
+        n += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return n;
+}
+
 size_t utf8_write(char out[4], uint32_t c)
 {
     if (c < 0x80) {

@@ -20,6 +20,8 @@ size_t utf8_valid_bytes(const char *text, size_t n_bytes);
 uint32_t utf8_read(const char *text, size_t *at);
 /* Where the character before `at` begins, in well-formed text; at > 0. */
 size_t utf8_before(const char *text, size_t at);
+/* How many characters well-formed text has. */
+size_t utf8_count(const char *text, size_t n_bytes);
 /* Bytes written, 1 to 4. `c` is no surrogate and at most 0x10FFFF. */
 size_t utf8_write(char out[4], uint32_t c);
 

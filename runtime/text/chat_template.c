@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "runtime/text/chat_template_files.h"
+#include "runtime/text/unicode.h"
 
 #include <string.h>
 
@@ -270,12 +271,7 @@ static bool mark_messages(json_t **out, const json_t **text, const json_t *messa
 }
 
 /* Python's str.isspace() of one character. */
-static bool is_python_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
-           c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202F || c == 0x205F || c == 0x3000;
-}
+static bool is_python_space(uint32_t c) { return unicode_is_space(c) || (c >= 0x1C && c <= 0x1F); }
 
 static size_t end_without_space(const char *text, size_t end)
 {

@@ -184,11 +184,8 @@ static const char *const template_keys[] = {"chat_template", NULL};
 
 /* ---- special tokens ---------------------------------------------------------------------------*/
 
-static const char *const token_keys[] = {
-    "bos_token", "eos_token", "unk_token",  "sep_token",
-    "pad_token", "cls_token", "mask_token", "additional_special_tokens",
-    NULL};
-static const char *const config_keys[] = {"bos_token",
+static const char *const config_keys[] = {"added_tokens_decoder",
+                                          "bos_token",
                                           "eos_token",
                                           "unk_token",
                                           "sep_token",
@@ -196,8 +193,8 @@ static const char *const config_keys[] = {"bos_token",
                                           "cls_token",
                                           "mask_token",
                                           "additional_special_tokens",
-                                          "added_tokens_decoder",
                                           NULL};
+static const char *const *const token_keys = config_keys + 1; /* without the decoder */
 
 /* The text of a token: itself, or the "content" of an object. A new reference, or NULL. */
 static json_t *token_text(const json_t *token)

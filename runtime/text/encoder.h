@@ -17,7 +17,7 @@ struct text_range; /* base/utf8.h */
 struct tokenizer;
 
 enum {
-    /* Positions are 32 bits, and a normalizer may make a text six times longer. */
+    /* Positions are 32 bits, and a normalizer may make a text eleven times longer (U+FDFA). */
     ENCODER_MAX_TEXT_BYTES = 64 << 20,
 };
 
@@ -26,7 +26,9 @@ struct encode_options { /* all zero: as Hugging Face's encode(text, add_special_
     bool special_as_text;    /* text that spells a special token is text, everywhere */
     /* The same, but only here: a special token is matched only where it touches none of these.
      * So a chat template and what users wrote can be one text, and users cannot write tokens.
-     * Ascending, not overlapping. */
+     * Spaces that a token takes along (lstrip, rstrip) may be in one, as the reference has it.
+     * Where it is not known what a normalizer made of a range, special tokens of normalized text
+     * are text up to the next token of the text as it came. Ascending, not overlapping. */
     const struct text_range *plain;
     size_t n_plain;
 };

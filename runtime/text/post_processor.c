@@ -20,6 +20,12 @@ static bool check_whole(const struct reader *r, struct error *err)
            error_set(err, ERROR_UNSUPPORTED, "not supported behind a TemplateProcessing");
 }
 
+static bool too_many(struct error *err)
+{
+    return error_set(err, ERROR_INPUT, "more than %d ids on one side of a text",
+                     POST_PROCESSOR_MAX_IDS);
+}
+
 /* The ids of a special token of the template, to the end of `to`. */
 static bool add_special(struct reader *r, const json_t *special_tokens, const char *name,
                         struct ids *to, struct error *err)
@@ -27,9 +33,8 @@ static bool add_special(struct reader *r, const json_t *special_tokens, const ch
     const json_t *ids = json_object_get(json_object_get(special_tokens, name), "ids");
     if (!json_is_array(ids))
         return error_set(err, ERROR_INPUT, "\"special_tokens\" has no \"ids\" for \"%.40s\"", name);
-    if (to->n + json_array_size(ids) > POST_PROCESSOR_MAX_IDS)
-        return error_set(err, ERROR_INPUT, "\"single\" adds more than %d ids",
-                         POST_PROCESSOR_MAX_IDS);
+    if (json_array_size(ids) > POST_PROCESSOR_MAX_IDS - to->n)
+        return too_many(err);
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const json_t *id = json_array_get(ids, i);
         if (!json_is_integer(id) || json_integer_value(id) < 0 ||
@@ -43,13 +48,18 @@ static bool add_special(struct reader *r, const json_t *special_tokens, const ch
 }
 
 /* What an earlier stage added stays inside. Empties `before`. */
-static void put_around(struct post_processor *p, struct ids *before, const struct ids *after)
+static bool put_around(struct post_processor *p, struct ids *before, const struct ids *after,
+                       struct error *err)
 {
+    if (p->before.n + before->n > POST_PROCESSOR_MAX_IDS ||
+        p->after.n + after->n > POST_PROCESSOR_MAX_IDS)
+        return too_many(err);
     ids_add_all(before, p->before.data, p->before.n);
     ids_add_all(&p->after, after->data, after->n);
     ids_release(&p->before);
     p->before = *before;
     *before = (struct ids){0};
+    return true;
 }
 
 /* "single" is a list of {"SpecialToken": {"id": "<s>"}} and, once, {"Sequence": {"id": "A"}}. */
@@ -79,8 +89,7 @@ static bool parse_template(void *context, const json_t *value, struct error *err
     if (ok && n_texts != 1)
         ok = error_set(err, ERROR_INPUT, "\"single\" has the text %d times, want once", n_texts);
     r->in_pieces = before.n + after.n > 0;
-    if (ok)
-        put_around(r->out, &before, &after);
+    ok = ok && put_around(r->out, &before, &after, err);
     ids_release(&before);
     ids_release(&after);
     return ok;
@@ -105,9 +114,8 @@ static bool parse_pair(void *context, const json_t *value, struct error *err)
     struct reader *r = context;
     struct ids before = {0}, after = {0};
     const bool ok = check_whole(r, err) && get_token(r, value, "cls", &before, err) &&
-                    get_token(r, value, "sep", &after, err);
-    if (ok)
-        put_around(r->out, &before, &after);
+                    get_token(r, value, "sep", &after, err) &&
+                    put_around(r->out, &before, &after, err);
     ids_release(&before);
     ids_release(&after);
     return ok;

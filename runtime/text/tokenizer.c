@@ -105,10 +105,3 @@ bool tokenizer_is_skipped(const struct tokenizer *t, int32_t id)
 {
     return id >= 0 && id < t->vocabulary.n_ids && t->vocabulary.tokens[id].skipped;
 }
-
-bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out)
-{
-    size_t n_bytes;
-    const char *token = tokenizer_token(t, id, &n_bytes);
-    return token == NULL || decoder_token(&t->decoder, token, n_bytes, out);
-}

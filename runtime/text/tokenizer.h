@@ -14,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct bytes;
 struct error;
 struct tokenizer;
 
 /* ERROR_INPUT for a damaged or contradictory file, ERROR_UNSUPPORTED for a stage that we do not
- * have; both name the file and the key. Bounded: at most 100 MB and a second for any file. */
+ * have; both name the file and the key. Bounded: at most 100 MB for any file, and a second for any
+ * whose normalizer has no patterns (they see each of up to 8,192 added tokens). */
 bool tokenizer_open(struct tokenizer **out, const char *path_of_tokenizer_json, struct error *err);
 void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 
@@ -39,7 +39,3 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 
 /* What a detokenizer leaves out then: special tokens, but for some whose name is normalized. */
 bool tokenizer_is_skipped(const struct tokenizer *t, int32_t id);
-
-/* Appends the bytes that a token stands for in running text: they may be part of a character.
- * Nothing for an unused id. False: over the maximum of `out`. */
-bool tokenizer_token_bytes(const struct tokenizer *t, int32_t id, struct bytes *out);

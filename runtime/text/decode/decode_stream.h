@@ -1,9 +1,11 @@
 /* runtime/text/decode/decode_stream.h: the steps of a decoder, run on tokens as they come.
  *
  * Each step holds back only what a later token could still change: the bytes of a character that is
- * not whole, a run of fallback bytes, the begin of a text that is to be replaced, the last token
- * where it is a special case. All that comes out, end to end, is what the reference makes of all
- * tokens at once. Only a pattern behind Fuse or ByteLevel holds back everything to the end.
+ * not whole, a run of fallback bytes (one that is wrong makes all of them U+FFFD), the begin of a
+ * text that is to be replaced, the last token where it is a special case. All that comes out, end
+ * to end, is what the reference makes of all tokens at once. Behind Fuse or ByteLevel a pattern
+ * holds back everything to the end, and ByteLevel everything up to a character outside of its
+ * alphabet. What is held has at most DECODER_MAX_TOKEN_BYTES.
  */
 #pragma once
 #include "base/bytes.h"
@@ -31,8 +33,8 @@ struct decode_stream {
 void decode_stream_init(struct decode_stream *s, const struct decoder *decoder);
 void decode_stream_release(struct decode_stream *s);
 
-/* Appends what is certain now. False: over the maximum of `out`, or a pattern of the decoder takes
- * too many steps; the stream then is broken. */
+/* Appends what is certain now. False: over the maximum of `out` or of what is held, or a pattern of
+ * the decoder takes too many steps; the stream then is broken. */
 bool decode_stream_add(struct decode_stream *s, const char *token, size_t n_bytes,
                        struct bytes *out);
 /* Appends the rest. The next add begins a new stream. */

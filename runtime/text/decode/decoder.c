@@ -4,7 +4,6 @@
 #include "base/utf8.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/decode/decoder_text.h"
-#include "runtime/text/split/pattern.h"
 
 #include <string.h>
 
@@ -90,58 +89,4 @@ bool decoder_word_piece(const struct decoder_step *step, const char *token, size
     if (n_bytes >= n_prefix && memcmp(token, step->text, n_prefix) == 0)
         return bytes_add(out, token + n_prefix, n_bytes - n_prefix);
     return bytes_add_char(out, ' ') && bytes_add(out, token, n_bytes);
-}
-
-/* What one step makes of a token between others. *ends: it is bytes now, and no more text. */
-static bool run_step(const struct decoder_step *step, const char *token, size_t n_bytes, bool *ends,
-                     struct bytes *out)
-{
-    switch (step->kind) {
-    case DECODE_BYTE_LEVEL:
-        *ends = true;
-        return decoder_byte_level(token, n_bytes, out);
-    case DECODE_BYTE_FALLBACK:
-        if (decoder_fallback_byte(token, n_bytes) < 0)
-            break;
-        *ends = true;
-        return bytes_add_char(out, (char)decoder_fallback_byte(token, n_bytes));
-    case DECODE_STRIP:
-        if (step->fused) /* at the ends of the whole text only */
-            break;
-        return decoder_strip(step, token, n_bytes, out);
-    case DECODE_REPLACE_TEXT:
-        return replace_all(token, n_bytes, pattern_text(step->replacement.pattern),
-                           step->replacement.to, out);
-    case DECODE_METASPACE:
-        return decoder_metaspace(step, token, n_bytes, false, out);
-    case DECODE_WORD_PIECE:
-        return decoder_word_piece(step, token, n_bytes, out);
-    case DECODE_WORD_END:
-        return replace_all(token, n_bytes, step->text, " ", out);
-    case DECODE_JOIN_BY_SPACES:
-    case DECODE_FUSE:
-    case DECODE_REPLACE_REGEX: /* needs what this one does not have: scratch memory for patterns */
-    case DECODE_DEDUPLICATE:
-    case DECODE_DROP_EMPTY:
-    case N_DECODER_STEP_KINDS:
-        break;
-    }
-    return bytes_add(out, token, n_bytes);
-}
-
-bool decoder_token(const struct decoder *d, const char *token, size_t n_bytes, struct bytes *out)
-{
-    struct bytes room[2] = {{.max = DECODER_MAX_TOKEN_BYTES}, {.max = DECODER_MAX_TOKEN_BYTES}};
-    bool ok = true, ends = false;
-    for (int i = 0; ok && !ends && i < d->n_steps; i++) {
-        struct bytes *to = &room[i % 2];
-        bytes_clear(to);
-        ok = run_step(&d->steps[i], token, n_bytes, &ends, to);
-        token = to->data ? to->data : "";
-        n_bytes = to->len;
-    }
-    ok = ok && bytes_add(out, token, n_bytes);
-    bytes_release(&room[0]);
-    bytes_release(&room[1]);
-    return ok;
 }

@@ -13,7 +13,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct bytes;
 struct error;
 
 enum {
@@ -55,7 +54,3 @@ struct decoder {
 /* `value` may be NULL or null. Release also after a failure. */
 bool decoder_parse(struct decoder *d, const json_t *value, struct error *err);
 void decoder_release(struct decoder *d);
-
-/* Appends what a token stands for between others; may be part of a character. False: over the
- * maximum of `out`. */
-bool decoder_token(const struct decoder *d, const char *token, size_t n_bytes, struct bytes *out);

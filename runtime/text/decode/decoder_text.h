@@ -1,5 +1,5 @@
-/* runtime/text/decode/decoder_text.h: what the steps of a decoder make of one token. Only decoder.c
- * and decode_stream.c ask. All append to `out`; false: over its maximum. */
+/* runtime/text/decode/decoder_text.h: what the steps of a decoder make of one token. Only
+ * decode_stream.c asks. All append to `out`; false: over its maximum. */
 #pragma once
 #include "runtime/text/decode/decoder.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -53,14 +54,6 @@ static bool add_unknown(const struct word_piece *w, struct ids *out, struct erro
     return true;
 }
 
-static bool is_too_long(const struct word_piece *w, const char *word, size_t n_bytes)
-{
-    int64_t n_chars = 0;
-    for (size_t i = 0; i < n_bytes; i++)
-        n_chars += (word[i] & 0xC0) != 0x80;
-    return n_chars > w->max_chars;
-}
-
 /* The longest token that begins at word[at], and where it ends; -1: none does. */
 static int32_t longest(const struct word_piece *w, const char *word, size_t n_bytes, size_t at,
                        size_t *end)
@@ -93,7 +86,7 @@ bool word_piece_encode(const struct word_piece *w, const char *word, size_t n_by
         ids_add(out, id);
         return true;
     }
-    if (is_too_long(w, word, n_bytes))
+    if ((int64_t)utf8_count(word, n_bytes) > w->max_chars)
         return add_unknown(w, out, err);
     for (size_t at = 0; at < n_bytes;) {
         const int32_t id = longest(w, word, n_bytes, at, &at);

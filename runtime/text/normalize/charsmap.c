@@ -82,7 +82,7 @@ static int32_t find(const struct charsmap *map, const char *text, size_t n_bytes
 static bool read_blob(struct charsmap *map, const struct bytes *blob, struct error *err)
 {
     const size_t n_trie = blob->len >= UNIT_BYTES ? unit_at(blob->data) : SIZE_MAX;
-    if (n_trie > blob->len - UNIT_BYTES || n_trie % UNIT_BYTES != 0)
+    if (blob->len < UNIT_BYTES || n_trie > blob->len - UNIT_BYTES || n_trie % UNIT_BYTES != 0)
         return error_set(err, ERROR_INPUT,
                          "\"precompiled_charsmap\" has %zu bytes, and its trie "
                          "is longer",
@@ -130,20 +130,15 @@ struct begin {
     bool open, has_text;
 };
 
-static size_t count_chars(const char *text, size_t n_bytes)
+/* Also appends the new text. False: over the maximum of `out`. */
+static bool put(struct begin *b, const char *old, size_t n_old_bytes, const char *new,
+                size_t n_new_bytes, struct bytes *out)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < n_bytes; i++)
-        n += (text[i] & 0xC0) != 0x80;
-    return n;
-}
-
-static void begin_replace(struct begin *b, const char *old, size_t n_old_bytes, const char *new,
-                          size_t n_new_bytes)
-{
+    if (!bytes_add(out, new, n_new_bytes))
+        return false;
     if (!b->open)
-        return;
-    const size_t n_old = count_chars(old, n_old_bytes);
+        return true;
+    const size_t n_old = utf8_count(old, n_old_bytes);
     size_t i = 0;
     for (size_t at = 0; b->open && at < n_new_bytes; i++) {
         const size_t from = at;
@@ -156,60 +151,54 @@ static void begin_replace(struct begin *b, const char *old, size_t n_old_bytes, 
     }
     if (i < n_old && b->has_text)
         b->place += n_old - i;
+    return true;
 }
 
-/* One cluster; false: it stays as it is. */
+/* One cluster. *changed is left as it is where nothing is mapped. False: over the maximum. */
 static bool map_cluster(const struct charsmap *map, const char *text, size_t n_bytes,
-                        struct begin *begin, struct bytes *out)
+                        struct begin *begin, struct bytes *out, bool *changed)
 {
     int32_t found = n_bytes <= MAX_CLUSTER_BYTES ? find(map, text, n_bytes) : -1;
-    if (found >= 0) {
-        begin_replace(begin, text, n_bytes, map->texts + found, strlen(map->texts + found));
-        bytes_add_text(out, map->texts + found);
-        return true;
-    }
-    bool changed = false;
-    for (size_t at = 0; at < n_bytes;) {
+    const bool whole = found >= 0;
+    bool ok = true;
+    for (size_t at = 0; ok && at < n_bytes;) {
         const size_t from = at;
-        utf8_read(text, &at);
-        found = find(map, text + from, at - from);
-        changed = changed || found >= 0;
-        if (found >= 0) {
-            begin_replace(begin, text + from, at - from, map->texts + found,
-                          strlen(map->texts + found));
-            bytes_add_text(out, map->texts + found);
+        if (whole) {
+            at = n_bytes;
         } else {
-            begin_replace(begin, text + from, at - from, text + from, at - from);
-            bytes_add(out, text + from, at - from);
+            utf8_read(text, &at);
+            found = find(map, text + from, at - from);
         }
+        const char *new = found >= 0 ? map->texts + found : text + from;
+        *changed = *changed || found >= 0;
+        ok = put(begin, text + from, at - from, new, found >= 0 ? strlen(new) : at - from, out);
     }
-    return changed;
+    return ok;
 }
 
 bool charsmap_run(const struct charsmap *map, const char *text, size_t n_bytes, size_t *n_first,
-                  struct bytes *out)
+                  struct bytes *out, bool *changed)
 {
     const size_t before = out->len;
-    struct begin begin = {.n_chars = count_chars(text, *n_first), .open = *n_first > 0};
-    bool changed = false;
-    for (size_t at = 0; at < n_bytes;) {
+    struct begin begin = {.n_chars = utf8_count(text, *n_first), .open = *n_first > 0};
+    bool ok = true;
+    *changed = false;
+    for (size_t at = 0; ok && at < n_bytes;) {
         const unsigned char c = (unsigned char)text[at];
         const bool alone = c < 0x80 && c != '\r' && at + 1 < n_bytes &&
                            (unsigned char)text[at + 1] < 0x80; /* nothing joins it */
         if (alone && map->ascii[c] < 0) {
-            begin_replace(&begin, text + at, 1, text + at, 1);
-            bytes_add_char(out, (char)c);
+            ok = put(&begin, text + at, 1, text + at, 1, out);
             at++;
             continue;
         }
         const size_t end = alone ? at + 1 : grapheme_end(text, n_bytes, at);
-        changed = map_cluster(map, text + at, end - at, &begin, out) || changed;
+        ok = map_cluster(map, text + at, end - at, &begin, out, changed);
         at = end;
     }
-    if (!changed) {
+    if (*changed)
+        *n_first = begin.n_bytes;
+    else
         out->len = before;
-        return false;
-    }
-    *n_first = begin.n_bytes;
-    return true;
+    return ok;
 }

@@ -28,7 +28,7 @@ struct charsmap { /* all zero maps nothing */
 bool charsmap_parse(struct charsmap *map, const char *base64, struct error *err);
 void charsmap_release(struct charsmap *map);
 
-/* Appends the mapped text; false, and nothing is appended: there is nothing to map.
- * *n_first: as in normalizer_run(). */
+/* Appends the mapped text; *changed false, and nothing is appended: there is nothing to map.
+ * *n_first: as in normalizer_run(). False: over the maximum of `out`. */
 bool charsmap_run(const struct charsmap *map, const char *text, size_t n_bytes, size_t *n_first,
-                  struct bytes *out);
+                  struct bytes *out, bool *changed);

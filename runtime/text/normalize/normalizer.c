@@ -18,21 +18,13 @@ static size_t bytes_of_chars(const char *text, size_t n_bytes, size_t n_chars)
     return at;
 }
 
-static size_t chars_of_bytes(const char *text, size_t n_bytes)
-{
-    size_t n = 0;
-    for (size_t at = 0; at < n_bytes; n++)
-        utf8_read(text, &at);
-    return n;
-}
-
 /* The begin is as many characters as it has when it is normalized alone; but a mark that follows
  * may have moved between them. */
 static size_t first_of_form(enum normal_form form, const char *alone, size_t n_alone,
                             const char *all, size_t n_all)
 {
     if (form == NORMAL_FORM_C || form == NORMAL_FORM_KC)
-        return bytes_of_chars(all, n_all, chars_of_bytes(alone, n_alone));
+        return bytes_of_chars(all, n_all, utf8_count(alone, n_alone));
     size_t n = 0;
     for (size_t at = 0; at < n_alone && at < n_all; n = at) {
         utf8_read(alone, &at);
@@ -136,8 +128,8 @@ static bool run_step(const struct normalizer_step *step, struct normalizer_work 
         run_byte_alphabet(text, n_bytes, n_first, out);
         break;
     case NORMALIZE_CHARSMAP:
-        *changed = charsmap_run(&step->charsmap, text, n_bytes, n_first, out);
-        break;
+        return charsmap_run(&step->charsmap, text, n_bytes, n_first, out, changed) ||
+               error_set(err, ERROR_INPUT, "more than %zu bytes after mapping", out->max);
     }
     return true;
 }
@@ -145,19 +137,23 @@ static bool run_step(const struct normalizer_step *step, struct normalizer_work 
 bool normalizer_run(const struct normalizer *n, struct normalizer_work *work, const char **text,
                     size_t *n_bytes, size_t *n_first, struct error *err)
 {
+    const size_t max_bytes = work->max_bytes ? work->max_bytes : NORMALIZER_MAX_BYTES;
     int free_room = 0; /* the other one may hold the text */
     for (int i = 0; i<n->n_steps && * n_bytes> 0; i++) {
         struct bytes *room = &work->room[free_room];
         bool changed;
         bytes_clear(room);
-        room->max = n->steps[i].kind == NORMALIZE_REPLACE ? NORMALIZER_MAX_BYTES : 0;
+        /* The others make a character at most eleven times longer, and are stopped behind. */
+        const bool unbounded =
+            n->steps[i].kind == NORMALIZE_REPLACE || n->steps[i].kind == NORMALIZE_CHARSMAP;
+        room->max = unbounded ? max_bytes : 0;
         if (!run_step(&n->steps[i], work, *text, *n_bytes, n_first, room, &changed, err))
             return error_in(err, "normalizing the text");
         if (!changed)
             continue;
-        if (room->len > NORMALIZER_MAX_BYTES)
-            return error_set(err, ERROR_INPUT, "the normalized text has %zu bytes, at most %d",
-                             room->len, NORMALIZER_MAX_BYTES);
+        if (room->len > max_bytes)
+            return error_set(err, ERROR_INPUT, "the normalized text has %zu bytes, at most %zu",
+                             room->len, max_bytes);
         *text = room->data ? room->data : "";
         *n_bytes = room->len;
         free_room = !free_room;

@@ -20,7 +20,7 @@ struct pattern_work;
 
 enum {
     NORMALIZER_MAX_STEPS = 64,           /* BertNormalizer is five */
-    NORMALIZER_MAX_BYTES = 256 << 20,    /* of a normalized text: replacing may make it longer */
+    NORMALIZER_MAX_BYTES = 256 << 20,    /* of a text behind each step, which may make it longer */
     NORMALIZER_MAX_TEXT_BYTES = 1 << 10, /* of a text to prepend */
 };
 
@@ -54,6 +54,7 @@ void normalizer_release(struct normalizer *n);
 
 struct normalizer_work {           /* scratch memory of one thread, all zero is empty */
     struct pattern_work *patterns; /* set by the caller, borrowed */
+    size_t max_bytes;              /* set by the caller; 0: NORMALIZER_MAX_BYTES */
     struct bytes room[2];
     struct normal_form_work forms;
     struct bytes settled;
@@ -64,7 +65,6 @@ void normalizer_work_release(struct normalizer_work *work); /* keeps `patterns` 
  * next run. Well-formed UTF-8.
  * *n_first: so many bytes at the begin stem from the very first character, before and behind. Only
  * "prepend_scheme": "first" (pre_tokenizer.h) asks; 0 when the text is not the begin of anything.
- * ERROR_INPUT when a pattern takes too many steps or the text gets longer than
- * NORMALIZER_MAX_BYTES. */
+ * ERROR_INPUT when a pattern takes too many steps or the text gets longer than work->max_bytes. */
 bool normalizer_run(const struct normalizer *n, struct normalizer_work *work, const char **text,
                     size_t *n_bytes, size_t *n_first, struct error *err);

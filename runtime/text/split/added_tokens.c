@@ -24,15 +24,19 @@ static size_t lower_bound(const struct added_matcher *m, size_t low, size_t high
     return low;
 }
 
-/* The longest token that begins at text[0]; NULL: none does. */
+/* The longest token that begins at text[0], of special ones the longest of at most `max_special`
+ * bytes; NULL: none does. */
 static const struct added_token *longest_at(const struct added_matcher *m, const char *text,
-                                            size_t n_bytes)
+                                            size_t n_bytes, size_t max_special)
 {
     const struct added_token *longest = NULL;
     size_t low = m->first[(unsigned char)text[0]], high = m->first[(unsigned char)text[0] + 1];
     for (size_t at = 1; low < high; at++) {
-        if (m->sorted[low]->n_pattern == at)
-            longest = m->sorted[low++];
+        if (m->sorted[low]->n_pattern == at) {
+            if (!m->sorted[low]->special || at <= max_special)
+                longest = m->sorted[low];
+            low++;
+        }
         while (low < high && m->sorted[low]->n_pattern == at)
             low++; /* the same pattern again, from a token that was normalized to it */
         if (at == n_bytes)
@@ -95,35 +99,47 @@ static void add_piece(struct added_pieces *out, size_t begin, size_t end, int32_
     out->data[out->n++] = (struct added_piece){begin, end, id};
 }
 
+/* The token to take at text[at]. NULL: none, and *behind is where to look next. A special token
+ * that touches a range is none; wholly inside it is passed over, as the reference does, else
+ * nothing that begins outside may be hidden, nor what is shorter and ends before the range. */
+static const struct added_token *token_at(const struct added_matcher *m, const char *text,
+                                          size_t n_bytes, size_t at, const struct text_range *plain,
+                                          size_t n_plain, size_t *behind)
+{
+    const unsigned char first = (unsigned char)text[at];
+    *behind = at + 1;
+    if (m->first[first] == m->first[first + 1])
+        return NULL;
+    const struct added_token *token = longest_at(m, text + at, n_bytes - at, SIZE_MAX);
+    const struct text_range *range =
+        token && token->special ? range_from(plain, n_plain, at) : NULL;
+    if (range == NULL || range->begin >= at + token->n_pattern)
+        return token;
+    if (range->begin <= at && at + token->n_pattern <= range->end) {
+        *behind = at + token->n_pattern;
+        return NULL;
+    }
+    return longest_at(m, text + at, n_bytes - at, range->begin > at ? range->begin - at : 0);
+}
+
 void added_tokens_split(const struct added_matcher *m, const char *text, size_t n_bytes,
                         const struct text_range *plain, size_t n_plain, struct added_pieces *out)
 {
-    size_t done = 0; /* text[0, done) is in pieces */
+    size_t done = 0;   /* text[0, done) is in pieces */
+    size_t spaces = 0; /* text[.., spaces) was found to be spaces, as far back as the last token */
     out->n = 0;
     for (size_t at = 0; m->n > 0 && at < n_bytes;) {
-        const unsigned char first = (unsigned char)text[at];
-        const struct added_token *token = NULL;
-        if (m->first[first] < m->first[first + 1])
-            token = longest_at(m, text + at, n_bytes - at);
-        if (token == NULL) {
-            at++;
+        size_t begin = at;
+        const struct added_token *token = token_at(m, text, n_bytes, begin, plain, n_plain, &at);
+        if (token == NULL)
             continue;
-        }
-        size_t begin = at, end = at + token->n_pattern;
-        const struct text_range *range = token->special ? range_from(plain, n_plain, begin) : NULL;
-        if (range != NULL && range->begin < end) {
-            /* Wholly inside it is passed over, as the reference does; else nothing that begins
-             * outside may be hidden. */
-            at = range->begin <= begin && end <= range->end ? end : at + 1;
-            continue;
-        }
-        at = end;
+        size_t end = at = begin + token->n_pattern;
         if (token->single_word && touches_word(text, n_bytes, begin, end))
             continue;
         if (token->lstrip) /* the token before may have taken more than these spaces */
             begin = begin < done ? done : spaces_before(text, begin, done);
         if (token->rstrip)
-            end = spaces_behind(text, end, n_bytes);
+            end = spaces = end < spaces ? spaces : spaces_behind(text, end, n_bytes);
         if (done < begin)
             add_piece(out, done, begin, -1);
         if (begin < end)

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a token within its normalizer: compatibility forms are eleven times longer, at most. Every
+ * token goes through, so what is harmless once must not happen eight thousand times. */
+enum { MAX_GROWTH = 16 };
+
 static int compare_bytes(const char *a, size_t n_a, const char *b, size_t n_b)
 {
     const int order = memcmp(a, b, n_a < n_b ? n_a : n_b);
@@ -98,11 +102,11 @@ static bool set_pattern(struct added_tokens *added, struct added_token *token,
     return true;
 }
 
-/* In order of the vocabulary, so that it grows once. */
 static bool parse_all(struct added_tokens *added, struct vocabulary *vocabulary,
                       const struct normalizer *normalizer, const json_t *list, struct error *err)
 {
-    struct normalizer_work work = {.patterns = pattern_work_create()};
+    struct normalizer_work work = {.patterns = pattern_work_create(),
+                                   .max_bytes = MAX_GROWTH * ADDED_MAX_TOKEN_BYTES};
     bool ok = true;
     pattern_work_limit(work.patterns, ADDED_MAX_TOKEN_BYTES);
     for (size_t i = 0; ok && i < added->n; i++) {

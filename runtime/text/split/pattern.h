@@ -36,20 +36,16 @@ bool pattern_is_regex(const struct pattern *p);
 /* Scratch memory of one thread, for all patterns. */
 struct pattern_work *pattern_work_create(void);
 void pattern_work_destroy(struct pattern_work *work);
-/* A search may take so many steps; give the length of the whole text. */
+/* A search may take so many steps, and all of them together; give the length of the whole text. */
 void pattern_work_limit(struct pattern_work *work, size_t n_bytes);
-
-/* The first match at `from` or later. `text` is well-formed.
- * ERROR_INPUT when the search takes too many steps. */
-bool pattern_find(const struct pattern *p, struct pattern_work *work, const char *text,
-                  size_t n_bytes, size_t from, struct span *match, bool *found, struct error *err);
 
 /* Where a search for one match after the other stands; all zero is the begin of the text. */
 struct pattern_scan {
     size_t from, done;
     bool after_match;
 };
-/* The next match. An empty one right behind a match does not count. */
+/* The next match. An empty one right behind a match does not count. `text` is well-formed.
+ * ERROR_INPUT when it takes too many steps. */
 bool pattern_next(const struct pattern *p, struct pattern_work *work, const char *text,
                   size_t n_bytes, struct pattern_scan *scan, struct span *match, bool *found,
                   struct error *err);

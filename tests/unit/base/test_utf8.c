@@ -16,6 +16,7 @@ TEST(every_character_is_written_and_read_back)
         CHECK_EQ(utf8_read(text, &at), c);
         CHECK_EQ(at, n);
         CHECK_EQ(utf8_before(text, n), 0);
+        CHECK_EQ(utf8_count(text, n), 1);
         CHECK(n == 1 || utf8_valid_bytes(text, n - 1) == 0);
     }
 }

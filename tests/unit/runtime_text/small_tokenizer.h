@@ -8,11 +8,15 @@
 #include <stddef.h>
 
 struct encode_options;
+struct folder;
 struct tokenizer;
 
 /* The members of the file's object. NULL and `err` is filled when it is refused. */
 struct tokenizer *open_members(const char *members, struct error *err);
 struct tokenizer *open_bytes(const void *file, size_t n_bytes, struct error *err);
+/* The same in a folder that is there already, for those who open thousands. */
+struct tokenizer *open_bytes_in(const struct folder *folder, const void *file, size_t n_bytes,
+                                struct error *err);
 /* As above, but it must open. Close it with tokenizer_close(). */
 struct tokenizer *small_tokenizer(const char *members);
 

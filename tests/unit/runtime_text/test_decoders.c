@@ -188,27 +188,6 @@ TEST(no_step_holds_back_more_than_it_must)
     tokenizer_close(t);
 }
 
-static void check_token(const char *decoder, const char *token, const char *want)
-{
-    int n;
-    struct tokenizer *t = open_decoder(decoder, token, &n);
-    struct bytes out = {0};
-    CHECK(tokenizer_token_bytes(t, 0, &out));
-    CHECK_STR(out.data ? out.data : "", want);
-    bytes_release(&out);
-    tokenizer_close(t);
-}
-
-TEST(the_bytes_of_a_token_are_those_between_others)
-{
-    check_token(META("always"), LINE "a", " a");
-    check_token(PIECE("false"), "a", " a");
-    check_token(PIECE("false"), "##a", "a");
-    check_token(WORD_END, "a</w>", "a ");
-    check_token(FALLBACK, "<0xE4>", "\xE4");
-    check_token(SEQUENCE(FUSE "," STRIP("1", "0")), " a", " a");
-}
-
 TEST(a_special_token_that_is_normalized_is_shown_as_it_is_found)
 {
     struct tokenizer *t = small_tokenizer(

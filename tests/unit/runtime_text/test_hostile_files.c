@@ -23,15 +23,17 @@ TEST(a_file_cut_anywhere_is_refused)
     const char *const whole =
         "{\"added_tokens\":[{\"id\":3,\"content\":\"<x>\"}],\"normalizer\":{\"type\":\"NFC\"},"
         "\"model\":{\"vocab\":{\"a\":0,\"\\u00e9\":1,\"ab\":2,\"b\":4},\"merges\":[\"a b\"]}}";
+    const struct folder folder = folder_make();
     struct error err = {0};
     tokenizer_close(open_bytes(whole, strlen(whole), &err));
     CHECK_STR(err.text, "");
     for (size_t n = 0; n < strlen(whole); n++) {
         err = (struct error){0};
-        CHECK(open_bytes(whole, n, &err) == NULL);
+        CHECK(open_bytes_in(&folder, whole, n, &err) == NULL);
         CHECK_EQ(err.kind, ERROR_INPUT);
         CHECK(strstr(err.text, "tokenizer.json") != NULL);
     }
+    folder_remove(&folder);
 }
 
 TEST(a_file_with_any_byte_changed_is_read_or_refused)
@@ -41,17 +43,19 @@ TEST(a_file_with_any_byte_changed_is_read_or_refused)
         "\"pattern\":{\"Regex\":\"[a-c]+\"},\"behavior\":\"Isolated\"},\"model\":{\"vocab\":"
         "{\"a\":0,\"ab\":2,\"b\":4},\"merges\":[\"a b\"]}}";
     static const char bytes[] = "\0\"{}[],:\\0-9e\xFF\n";
+    const struct folder folder = folder_make();
     char copy[512];
     for (size_t i = 0; i < strlen(whole); i++) {
         for (size_t k = 0; k < sizeof bytes; k++) {
             struct error err = {0};
             memcpy(copy, whole, strlen(whole));
             copy[i] = bytes[k];
-            tokenizer_close(open_bytes(copy, strlen(whole), &err));
+            tokenizer_close(open_bytes_in(&folder, copy, strlen(whole), &err));
             CHECK(err.kind == ERROR_NONE || err.kind == ERROR_INPUT ||
                   err.kind == ERROR_UNSUPPORTED);
         }
     }
+    folder_remove(&folder);
 }
 
 static const char every_stage[] =
@@ -71,13 +75,14 @@ static const char every_stage[] =
 TEST(a_file_of_every_stage_with_any_byte_changed_is_read_or_refused_and_then_works)
 {
     static const char bytes[] = "\0\"{}[],:\\0-9eA\xFF";
+    const struct folder folder = folder_make();
     char copy[sizeof every_stage];
     for (size_t i = 0; i < sizeof every_stage - 1; i++) {
         for (size_t k = 0; k < sizeof bytes; k++) {
             struct error err = {0};
             memcpy(copy, every_stage, sizeof every_stage);
             copy[i] = bytes[k];
-            struct tokenizer *t = open_bytes(copy, sizeof every_stage - 1, &err);
+            struct tokenizer *t = open_bytes_in(&folder, copy, sizeof every_stage - 1, &err);
             CHECK(err.kind == ERROR_NONE || err.kind == ERROR_INPUT ||
                   err.kind == ERROR_UNSUPPORTED);
             if (t == NULL)
@@ -97,18 +102,21 @@ TEST(a_file_of_every_stage_with_any_byte_changed_is_read_or_refused_and_then_wor
             tokenizer_close(t);
         }
     }
+    folder_remove(&folder);
 }
 
 TEST(a_file_of_every_stage_cut_anywhere_is_refused)
 {
+    const struct folder folder = folder_make();
     struct error err = {0};
     tokenizer_close(open_bytes(every_stage, sizeof every_stage - 1, &err));
     CHECK_STR(err.text, "");
     for (size_t n = 0; n < sizeof every_stage - 1; n++) {
         err = (struct error){0};
-        CHECK(open_bytes(every_stage, n, &err) == NULL);
+        CHECK(open_bytes_in(&folder, every_stage, n, &err) == NULL);
         CHECK_EQ(err.kind, ERROR_INPUT);
     }
+    folder_remove(&folder);
 }
 
 TEST(ids_that_come_twice_or_are_absurd_are_refused)

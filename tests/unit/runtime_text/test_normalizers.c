@@ -133,9 +133,8 @@ TEST(nmt_and_byte_level_map_single_characters)
     check("{'type':'ByteLevel'}", "a \xC3\xA9", "a\xC4\xA0\xC3\x83\xC2\xA9");
 }
 
-/* Made by tests/differential/charsmap.py: {"a": "xy", "e\u0301": "E", "\r": "R"}. Its trie would be
- * 20 KB in base64, so a small one by hand: 'a' at 97 has a leaf at 98. */
-TEST(a_charsmap_maps_the_shortest_prefix_it_has)
+/* {"a": "xy"}: the unit of 'a', at 97, has a leaf at 98. */
+static struct bytes charsmap_stage(void)
 {
     static unsigned char blob[4 + 4 * 256 + 3];
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -158,11 +157,39 @@ TEST(a_charsmap_maps_the_shortest_prefix_it_has)
         bytes_add_char(&stage, i + 2 < sizeof blob ? digits[b2 & 63] : '=');
     }
     bytes_add_text(&stage, "'}");
+    return stage;
+}
+
+TEST(a_charsmap_maps_the_shortest_prefix_it_has)
+{
+    struct bytes stage = charsmap_stage();
     check(stage.data, "bab", "bxyb");
     check(stage.data, "a\xCC\x81", "xy");          /* a cluster, of which a prefix is mapped */
     check(stage.data, "a\xCC\x81\xCC\x81\xCC\x81", /* too long: character by character */
           "xy\xCC\x81\xCC\x81\xCC\x81");
     check_first(stage.data, "ab", "xyb", 1, 2);
+    bytes_release(&stage);
+}
+
+TEST(a_charsmap_stops_where_the_text_gets_too_long)
+{
+    struct bytes stage = charsmap_stage();
+    struct normalizer n;
+    struct error err = {0};
+    struct normalizer_work work = {.max_bytes = 7};
+    const char *text = "aaab";
+    size_t n_bytes = 3, n_first = 0;
+    open_normalizer(&n, stage.data, &err);
+    CHECK(normalizer_run(&n, &work, &text, &n_bytes, &n_first, &err));
+    CHECK_EQ(n_bytes, 6);
+    text = "aaaa";
+    n_bytes = 4;
+    CHECK(!normalizer_run(&n, &work, &text, &n_bytes, &n_first, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "more than 7 bytes") != NULL);
+    CHECK(work.room[0].len <= 7);
+    normalizer_work_release(&work);
+    normalizer_release(&n);
     bytes_release(&stage);
 }
 
@@ -218,6 +245,22 @@ TEST(normalizers_with_wrong_settings_are_refused)
     check_refused(NORMALIZER("{'type':'Replace','pattern':{'Regex':'(a'},'content':''}"),
                   ERROR_UNSUPPORTED, WORDS("Replace", "(a"));
     check_refused(NORMALIZER("{'type':'Prepend'}"), ERROR_INPUT, WORDS("Prepend", "prepend"));
+}
+
+TEST(an_added_token_that_is_made_longer_without_end_is_refused)
+{
+    struct bytes members = {0}, many = {0};
+    for (int i = 0; i < 1 << 15; i++)
+        bytes_add_char(&many, 'b');
+    bytes_printf(&members,
+                 "'normalizer':{'type':'Sequence','normalizers':["
+                 "{'type':'Replace','pattern':{'String':'a'},'content':'%s'},"
+                 "{'type':'Replace','pattern':{'String':'%s'},'content':'c'}]},"
+                 "'added_tokens':[{'content':'a','id':0,'normalized':true}]," MODEL,
+                 many.data, many.data);
+    check_refused(members.data, ERROR_INPUT, WORDS("added_tokens\"[0]", "after replacing"));
+    bytes_release(&members);
+    bytes_release(&many);
 }
 
 /* A thousand times the text in each of three steps would be a gigabyte. */

@@ -180,6 +180,19 @@ TEST(a_text_that_is_rewritten_without_end_is_refused)
     bytes_release(&text);
 }
 
+TEST(ids_without_end_around_a_text_are_refused)
+{
+    struct bytes members = {0};
+    bytes_add_text(&members, "'post_processor':{'type':'Sequence','processors':[");
+    for (int i = 0; i < 65; i++)
+        bytes_printf(&members, "%s{'type':'BertProcessing','cls':['a',0],'sep':['a',0]}",
+                     i ? "," : "");
+    bytes_add_text(&members, "]}," MODEL);
+    check_refused(members.data, ERROR_INPUT,
+                  (const char *const[]){"post_processor", "processors\"[64]", "64 ids", NULL});
+    bytes_release(&members);
+}
+
 static void check_template(const char *stage, const char *want)
 {
     struct bytes members = {0};

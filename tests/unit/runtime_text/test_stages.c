@@ -315,6 +315,70 @@ TEST(a_normalized_token_is_found_in_normalized_text)
     tokenizer_close(t);
 }
 
+TEST(a_special_token_that_ends_before_plain_text_is_not_hidden_by_a_longer_one)
+{
+    struct tokenizer *t = small_tokenizer("'added_tokens':[" ADDED("<x>", "20", "") "," ADDED(
+        "<x>a", "21",
+        "") ",{'content':'bc','id':6},{'content':'bca','id':22,'special':true}]," MODEL);
+    const struct text_range last = {3, 4};
+    const struct encode_options range = {.plain = &last, .n_plain = 1};
+    check_ids(t, "<x>a", "21");
+    check_ids_with(t, "<x>a", &range, "20 0");
+    const struct text_range tail = {2, 3};
+    const struct encode_options cut = {.plain = &tail, .n_plain = 1};
+    check_ids_with(t, "bca", &cut, "6 0");
+    tokenizer_close(t);
+}
+
+TEST(spaces_of_plain_text_go_with_the_token_beside_them)
+{
+    struct tokenizer *t = small_tokenizer(
+        "'added_tokens':[{'content':'<l>','id':20,'lstrip':true,'special':true}]," MODEL);
+    const struct text_range spaces = {0, 3};
+    const struct encode_options range = {.plain = &spaces, .n_plain = 1};
+    check_ids(t, "a  <l>", "0 20");
+    check_ids_with(t, "a  <l>", &range, "0 20");
+    tokenizer_close(t);
+}
+
+TEST(plain_text_is_followed_through_the_normalizer)
+{
+    struct tokenizer *t = small_tokenizer(
+        "'normalizer':{'type':'Sequence','normalizers':[{'type':'NFC'},{'type':'Lowercase'},"
+        "{'type':'Replace','pattern':{'String':' '},'content':'bb'}]},"
+        "'added_tokens':[{'content':'<S>','id':20,'normalized':true,'special':true}]," MODEL);
+    const struct encode_options all = {.special_as_text = true};
+    const struct text_range range[] = {{4, 8}, {12, 15}};
+    const struct encode_options plain = {.plain = range, .n_plain = 2};
+    check_ids(t, "<s> A<S>a<S><S><s>", "20 1 1 0 20 0 20 20 20");
+    check_ids_with(t, "<s> A<S>a<S><S><s>", &plain, "20 1 1 10 20 20");
+    check_ids_with(t, "<s> A<S>a<S><S><s>", &all, "1 1 10");
+    /* the mark goes into the letter before it, which is then neither inside nor outside */
+    const struct text_range mark = {4, 9};
+    const struct encode_options composed = {.plain = &mark, .n_plain = 1};
+    check_ids_with(t, "<s>A\xCC\x8A<s>", &composed, "");
+    tokenizer_close(t);
+}
+
+TEST(spaces_that_tokens_take_again_and_again_are_looked_at_once)
+{
+    enum { N = 1 << 20 };
+    struct tokenizer *t = small_tokenizer("'added_tokens':[{'content':' ','id':3,'rstrip':true,"
+                                          "'special':true}]," MODEL);
+    struct encoder *e = encoder_create(t);
+    struct bytes text = {0};
+    struct ids ids = {0};
+    struct error err = {0};
+    CHECK(bytes_reserve(&text, N));
+    memset(text.data, ' ', N);
+    CHECK(encoder_encode(e, text.data, N, NULL, &ids, &err));
+    CHECK_EQ(ids.n, N); /* as the reference has it: each takes the rest */
+    ids_release(&ids);
+    bytes_release(&text);
+    encoder_destroy(e);
+    tokenizer_close(t);
+}
+
 TEST(the_template_stands_around_the_text)
 {
     struct tokenizer *t = small_tokenizer(
@@ -386,6 +450,30 @@ TEST(a_long_text_leaves_no_scratch_memory_behind)
     CHECK_EQ(ids.n, N);
     ids_release(&ids);
     CHECK(SANITIZED || bytes_in_use() - before < 2 << 20); /* it took 12 bytes a letter */
+    bytes_release(&text);
+    encoder_destroy(e);
+    tokenizer_close(t);
+}
+
+/* As some patterns in use have it: groups of three digits from the end, so that each group looks at
+ * all digits behind it. */
+TEST(a_pattern_that_looks_at_all_the_rest_again_and_again_is_stopped)
+{
+    enum { FEW = 9000, MANY = 1 << 17 };
+    struct tokenizer *t = small_tokenizer(SPLIT(
+        "'Regex':'\\\\p{N}{1,3}(?=(?:\\\\p{N}{3})*(?:\\\\P{N}|$))'", "Isolated", "false") MODEL);
+    struct encoder *e = encoder_create(t);
+    struct bytes text = {0};
+    struct ids ids = {0};
+    struct error err = {0};
+    CHECK(bytes_reserve(&text, MANY));
+    memset(text.data, '1', MANY);
+    CHECK(encoder_encode(e, text.data, FEW, NULL, &ids, &err));
+    CHECK_EQ(ids.n, FEW);
+    CHECK(!encoder_encode(e, text.data, MANY, NULL, &ids, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK_EQ(ids.n, FEW);
+    ids_release(&ids);
     bytes_release(&text);
     encoder_destroy(e);
     tokenizer_close(t);

@@ -118,8 +118,9 @@ static int matches(const char *regex, const char *text)
     CHECK_STR(err.text, "");
     struct pattern_work *work = pattern_work_create();
     pattern_work_limit(work, strlen(text));
-    CHECK(pattern_find(p, work, unicode_settle(text, strlen(text), &room), strlen(text), 0, &match,
-                       &found, &err));
+    struct pattern_scan scan = {0};
+    CHECK(pattern_next(p, work, unicode_settle(text, strlen(text), &room), strlen(text), &scan,
+                       &match, &found, &err));
     pattern_work_destroy(work);
     pattern_destroy(p);
     bytes_release(&room);
