@@ -10,6 +10,7 @@
 #include "launcher/model_path.h"
 #include "runtime/options.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,8 +101,21 @@ static bool started_by_mpirun(void)
     return getenv("OMPI_COMM_WORLD_SIZE") != NULL || getenv("PMI_SIZE") != NULL;
 }
 
+/* The number of a standard stream that is closed would go to a socket of ours, and be written to.
+ * Read-only, so that writing fails as it did. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     log_set(LOG_WARN, -1);
     exit_code_catch_bugs();
