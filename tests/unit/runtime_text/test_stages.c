@@ -459,7 +459,7 @@ TEST(a_long_text_leaves_no_scratch_memory_behind)
  * all digits behind it. */
 TEST(a_pattern_that_looks_at_all_the_rest_again_and_again_is_stopped)
 {
-    enum { FEW = 9000, MANY = 1 << 17 };
+    enum { FEW = 9000, MANY = 3 << 14 };
     struct tokenizer *t = small_tokenizer(SPLIT(
         "'Regex':'\\\\p{N}{1,3}(?=(?:\\\\p{N}{3})*(?:\\\\P{N}|$))'", "Isolated", "false") MODEL);
     struct encoder *e = encoder_create(t);
