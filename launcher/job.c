@@ -165,6 +165,7 @@ bool job_has_ended(struct job *job, int *exit_status)
     *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
     job->pid = 0;
     close(job->watch);
+    job->watch = -1;
     return true;
 }
 
@@ -181,23 +182,38 @@ static bool failure_of(int exit_status, struct error *err)
     return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
 }
 
+/* *accepted: rank 0 has connected. Waits for it at most so long. */
+static bool accept_rank(struct job *job, int wait_ms, bool *accepted, int *fd, struct error *err)
+{
+    struct pollfd wait[] = {{.fd = job->listener, .events = POLLIN},
+                            {.fd = job->watch, .events = POLLIN}};
+    if (poll(wait, 2, wait_ms) < 0 && errno != EINTR)
+        return error_errno(err, "waiting for the ranks");
+    *accepted = wait[0].revents != 0;
+    if (!*accepted)
+        return true;
+    const bool linked = link_accept(job->listener, fd, err);
+    remove_folder(job);
+    return linked;
+}
+
 bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err)
 {
     for (;;) {
-        struct pollfd wait[] = {{.fd = job->listener, .events = POLLIN},
-                                {.fd = job->watch, .events = POLLIN}};
-        if (poll(wait, 2, INTERRUPT_POLL_MS) < 0 && errno != EINTR)
-            return error_errno(err, "waiting for the ranks");
+        bool accepted;
         int status;
-        if (wait[0].revents != 0) {
-            const bool linked = link_accept(job->listener, fd, err);
-            remove_folder(job);
-            return linked;
-        }
+        if (!accept_rank(job, INTERRUPT_POLL_MS, &accepted, fd, err))
+            return false;
+        if (accepted)
+            return true;
         if (*interrupt)
             return error_set(err, ERROR_LIMIT, "interrupted");
-        if (job_has_ended(job, &status))
-            return failure_of(status, err);
+        if (!job_has_ended(job, &status))
+            continue;
+        /* A rank that connected since, and ended, has left the reason in the link. */
+        if (!accept_rank(job, 0, &accepted, fd, err))
+            return false;
+        return accepted || failure_of(status, err);
     }
 }
 
