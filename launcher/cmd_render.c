@@ -111,7 +111,7 @@ static bool read_messages(const struct render *r, struct chat_request *request,
     if (!r->converts)
         return true;
     const enum content_format format =
-        chat_template_format_named(r->of_model, request->tools != NULL, r->format);
+        chat_template_format(r->of_model, request->tools != NULL, r->format);
     if (!chat_messages_read(converted, request->messages, format, err))
         return false;
     request->messages = *converted;

@@ -157,7 +157,8 @@ bool job_start(struct job *job, const struct options *options, const char *model
     return started;
 }
 
-bool job_has_ended(struct job *job, int *exit_status)
+/* Whether the job has ended by itself, and how. */
+static bool has_ended(struct job *job, int *exit_status)
 {
     int status;
     if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
@@ -208,7 +209,7 @@ bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, 
             return true;
         if (*interrupt)
             return error_set(err, ERROR_LIMIT, "interrupted");
-        if (!job_has_ended(job, &status))
+        if (!has_ended(job, &status))
             continue;
         /* A rank that connected since, and ended, has left the reason in the link. */
         if (!accept_rank(job, 0, &accepted, fd, err))
@@ -220,7 +221,7 @@ bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, 
 static bool ends_within(struct job *job, int64_t limit_ns, int *exit_status)
 {
     const int64_t deadline = clock_now_ns() + limit_ns;
-    while (!job_has_ended(job, exit_status)) {
+    while (!has_ended(job, exit_status)) {
         const int64_t left = deadline - clock_now_ns();
         struct pollfd wait = {.fd = job->watch, .events = POLLIN};
         if (left <= 0)

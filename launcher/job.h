@@ -30,9 +30,6 @@ bool job_start(struct job *job, const struct options *options, const char *model
  * means. *interrupt not 0 ends the wait with ERROR_LIMIT. */
 bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err);
 
-/* Whether the job has ended by itself, and how. */
-bool job_has_ended(struct job *job, int *exit_status);
-
 /* After the end of the link (ERROR_PEER): waits a moment for the job to end, and when its exit
  * status says more than that a rank is gone, *err says that instead. Always false. */
 bool job_explain(struct job *job, struct error *err);

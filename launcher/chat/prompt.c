@@ -48,7 +48,7 @@ bool chat_prompt_init(struct chat_prompt *out, const struct chat_template *t,
     *out = (struct chat_prompt){.template = t};
     if (!require_template(t, options, err) || !read_variables(&out->variables, options, err))
         return false;
-    out->format = chat_template_format_named(t, false, options->content_format);
+    out->format = chat_template_format(t, false, options->content_format);
     return true;
 }
 

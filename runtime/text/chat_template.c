@@ -124,20 +124,15 @@ void chat_template_close(struct chat_template *t)
 
 bool chat_template_exists(const struct chat_template *t) { return t->files.n > 0; }
 
-enum content_format chat_template_format(const struct chat_template *t, bool has_tools)
-{
-    const int i = choose(t, has_tools);
-    return i >= 0 ? t->format[i] : CONTENT_AS_TEXT;
-}
-
-enum content_format chat_template_format_named(const struct chat_template *t, bool has_tools,
-                                               const char *name)
+enum content_format chat_template_format(const struct chat_template *t, bool has_tools,
+                                         const char *name)
 {
     if (name != NULL && strcmp(name, "string") == 0)
         return CONTENT_AS_TEXT;
     if (name != NULL && strcmp(name, "openai") == 0)
         return CONTENT_AS_PARTS;
-    return chat_template_format(t, has_tools);
+    const int i = choose(t, has_tools);
+    return i >= 0 ? t->format[i] : CONTENT_AS_TEXT;
 }
 
 /* ---- what a request gives ---------------------------------------------------------------------*/

@@ -28,12 +28,10 @@ bool chat_template_open(struct chat_template **out, const char *model_folder, co
                         struct error *err);
 void chat_template_close(struct chat_template *t); /* NULL is fine */
 bool chat_template_exists(const struct chat_template *t);
-/* The form of contents that the template for such a request takes. Found out by rendering one of
- * two parts, and one that is a text. */
-enum content_format chat_template_format(const struct chat_template *t, bool has_tools);
-/* "auto" (or NULL): as above; "string", "openai": what vLLM calls the forms. */
-enum content_format chat_template_format_named(const struct chat_template *t, bool has_tools,
-                                               const char *name);
+/* The form of contents for such a request: "string" or "openai", as vLLM calls them; "auto" (or
+ * NULL) is what the template takes, found out by rendering a text and one of two parts. */
+enum content_format chat_template_format(const struct chat_template *t, bool has_tools,
+                                         const char *name);
 
 struct chat_request {        /* JSON is borrowed; NULL is absent */
     const json_t *messages;  /* array of objects */

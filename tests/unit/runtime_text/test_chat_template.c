@@ -343,11 +343,11 @@ TEST(the_form_of_contents_that_a_template_takes_is_found_out)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         MODEL(cases[i].template);
-        if (chat_template_format(t, false) != cases[i].format)
+        if (chat_template_format(t, false, NULL) != cases[i].format)
             test_fail(__FILE__, __LINE__, "%s", cases[i].template);
-        CHECK_EQ(chat_template_format_named(t, false, "auto"), cases[i].format);
-        CHECK_EQ(chat_template_format_named(t, false, "string"), CONTENT_AS_TEXT);
-        CHECK_EQ(chat_template_format_named(t, false, "openai"), CONTENT_AS_PARTS);
+        CHECK_EQ(chat_template_format(t, false, "auto"), cases[i].format);
+        CHECK_EQ(chat_template_format(t, false, "string"), CONTENT_AS_TEXT);
+        CHECK_EQ(chat_template_format(t, false, "openai"), CONTENT_AS_PARTS);
         END();
     }
 }
