@@ -12,7 +12,7 @@
  * Differences from jinja2, all refused with an error: whole numbers beyond 64 bits, characters
  * that are no Unicode scalar values or that are written by name (\N{…}), bytes, `lipsum` and
  * `random`, whose values are random, blocks as values (`self`), pop() and clear() of lists, which
- * 3.1.5 refuses too, and what nests more than 190 deep (ast.h), where Python itself ends between
+ * 3.1.6 refuses too, and what nests more than 190 deep (ast.h), where Python itself ends between
  * 20 and 200.
  *
  * Source: https://jinja.palletsprojects.com/en/3.1.x/templates/, the behaviour of release 3.1.2.

@@ -19,7 +19,7 @@ Not compared, because the reference's own result is an accident:
     beyond the budgets (LimitExceeded) or deeper than 200 (RecursionError), bytes, `lipsum`,
     `random`, `self`, surrogates, format_map() in loops and blocks (the reference counts an argument
     of its own), `super`, filters that give a block no text, {% autoescape %} by a variable, pop()
-    and clear() of lists (refused here, as in jinja2 3.1.5);
+    and clear() of lists (refused here, as in jinja2 3.1.6);
   - two recorded unit tests whose variables were recorded after the template had changed them.
 Each of these is counted.
 """

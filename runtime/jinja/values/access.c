@@ -141,7 +141,7 @@ static bool has_private(struct value v, const struct string *name)
            is_one_of(sequences_have, name);
 }
 
-/* Methods that change their value. jinja2 before 3.1.5 forgot `pop` and `clear` of a list; values
+/* Methods that change their value. jinja2 3.1.2 forgot `pop` and `clear` of a list; values
  * cannot change here, so they are refused as later releases do. */
 static bool is_changing(struct value v, const struct string *name)
 {
