@@ -299,13 +299,13 @@ static void report(struct rank *r, const struct error *why)
     log_tell(who, why->text);
 }
 
-static void end(struct rank *r, bool failed)
+static void end(struct rank *r, bool alone)
 {
     mapped_model = NULL;
     forward_destroy(r->forward);
     model_close(r->model);
     device_close(r->device);
-    ranks_close(&r->ranks, failed);
+    ranks_close(&r->ranks, alone);
     link_destroy(r->link);
     options_release(&r->options);
 }
@@ -315,9 +315,10 @@ int main(int argc, char **argv)
     struct rank rank = {.number = early_number()};
     struct error err = {0};
     set_signals();
-    const bool good = start(&rank, argc, argv, &err) && run(&rank, &err);
+    const bool started = start(&rank, argc, argv, &err);
+    const bool good = started && run(&rank, &err);
     if (!good)
         report(&rank, &err);
-    end(&rank, !good);
+    end(&rank, !good && (started || !rank.agreed));
     return exit_code_of(&err);
 }

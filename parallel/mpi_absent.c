@@ -5,6 +5,7 @@
 
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err)
 {
+    *out = (struct ranks){0};
     if (!ranks_check_launcher(err))
         return false;
     if (ranks_have_launcher())

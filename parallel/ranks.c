@@ -127,13 +127,13 @@ bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, 
     return false;
 }
 
-void ranks_close(struct ranks *ranks, bool failed)
+void ranks_close(struct ranks *ranks, bool alone)
 {
     comm_close(ranks->tp);
     comm_close(ranks->world);
     if (ranks->shared != NULL)
         check(munmap(ranks->shared, ranks->shared_bytes) == 0);
-    if (ranks->finish != NULL && !failed)
+    if (ranks->finish != NULL && !alone)
         ranks->finish();
     *ranks = (struct ranks){0};
 }

@@ -41,11 +41,12 @@ bool ranks_check_launcher(struct error *err);
  * world has not tp_size * pp_stages ranks (says both, and the remedy), or `comm` is unknown or
  * cannot be; ERROR_UNSUPPORTED when shared memory is too small (says how much is needed), and
  * under a launcher in a build without MPI. spin_ns counts as 0 where a host has
- * fewer CPUs than ranks. After a failure there is nothing to close. */
+ * fewer CPUs than ranks. After a failure tell the error, then close as after a clean end. */
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
-/* Collective in a clean end; after a failure pass `failed`, and it waits for nobody. All zero is
- * fine. */
-void ranks_close(struct ranks *ranks, bool failed);
+/* Collective in an end that all ranks come to, an error they share included: it waits for all of
+ * them, because mpirun kills the rest when one leaves with an error. A rank that fails by itself
+ * passes `alone`, and waits for nobody. All zero is fine. */
+void ranks_close(struct ranks *ranks, bool alone);
 
 /* Ranks as threads of one process: fills `out` for thread `rank` over `memory` of
  * ranks_threads_bytes(), zeroed and aligned to a page. For tests. */

@@ -242,7 +242,13 @@ static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks
 
 /* -------------------------------------------------------------------------------------- open -- */
 
-static void finish_mpi(void) { MPI_Finalize(); }
+/* A rank that leaves with an error code makes mpirun kill the others, so none leaves before all
+ * are here: what rank 0 has to say, it has said. */
+static void finish_mpi(void)
+{
+    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Finalize();
+}
 
 static bool start_mpi(int *world_rank, int *world_size, struct error *err)
 {
@@ -263,18 +269,17 @@ static bool start_mpi(int *world_rank, int *world_size, struct error *err)
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err)
 {
     int world_rank = 0, world_size = 1;
+    *out = (struct ranks){0};
     if (!ranks_check_launcher(err))
         return false;
     if (!ranks_have_launcher())
         return ranks_open_alone(out, settings, err);
+    *out = (struct ranks){.finish = finish_mpi};
     bool ok = start_mpi(&world_rank, &world_size, err);
     if (ok && world_size == 1 && ranks_slurm_tasks() > 1)
         ok = ranks_refuse_srun(err);
-    ok = ok && ranks_check_world(world_size, settings, err);
-    if (!ok) {
-        finish_mpi(); /* all ranks see the same, so all come here */
+    if (!ok || !ranks_check_world(world_size, settings, err)) /* all see the same, and fail */
         return false;
-    }
     *out = ranks_place(world_rank, settings);
     out->finish = finish_mpi;
     struct job job = {
@@ -287,7 +292,5 @@ bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct
     ok = open_groups(&job, out, settings, err);
     memory_free(job.host_of);
     memory_free(job.stage_here);
-    if (!ok)
-        ranks_close(out, false);
     return ok;
 }

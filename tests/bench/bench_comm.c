@@ -119,12 +119,10 @@ int main(int argc, char **argv)
     }
     struct ranks ranks;
     struct error err = {0};
-    bool ok = ranks_open(&ranks, &settings, &err);
-    if (ok) {
-        ok = measure_all(&ranks, &settings.settings, &err);
-        ranks_close(&ranks, !ok);
-    }
+    const bool opened = ranks_open(&ranks, &settings, &err);
+    const bool ok = opened && measure_all(&ranks, &settings.settings, &err);
     if (!ok)
         fprintf(stderr, "bench_comm: %s\n", err.text);
+    ranks_close(&ranks, opened && !ok);
     return ok ? 0 : 1;
 }

@@ -193,6 +193,7 @@ TEST(a_world_of_another_size_is_refused_on_every_rank)
     struct error err = {0};
     char want[32];
     CHECK(!ranks_open(&ranks, &settings, &err));
+    ranks_close(&ranks, false);
     CHECK_EQ(err.kind, ERROR_INPUT);
     snprintf(want, sizeof want, "mpirun -n %d", 2 * (size + 1));
     CHECK(strstr(err.text, want));
@@ -208,6 +209,7 @@ TEST(a_small_shared_memory_is_an_error_with_the_size_needed_on_every_rank)
     struct ranks ranks;
     struct error err = {0};
     CHECK(!ranks_open(&ranks, &settings, &err));
+    ranks_close(&ranks, false);
     CHECK_EQ(err.kind, ERROR_UNSUPPORTED);
     CHECK(strstr(err.text, "rank 0: the ranks of this host need"));
     CHECK(strstr(err.text, "MB of shared memory in /dev/shm"));
