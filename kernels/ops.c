@@ -133,7 +133,7 @@ void op_attention(struct device *device, const struct attention_args *args)
     device->ops->attention(device, args);
 }
 
-void op_silu_mul(struct device *device, const struct silu_mul_args *args)
+void op_gated(struct device *device, const struct gated_args *args)
 {
     check(args->n_tokens >= 0 && args->ffn > 0);
     if (args->n_tokens == 0)
@@ -144,7 +144,7 @@ void op_silu_mul(struct device *device, const struct silu_mul_args *args)
     const size_t in_bytes = f32_bytes(args->n_tokens, args->ffn);
     check(!overlap(args->out.data, out_bytes, args->gate, in_bytes) &&
           !overlap(args->out.data, out_bytes, args->up, in_bytes));
-    device->ops->silu_mul(device, args);
+    device->ops->gated(device, args);
 }
 
 void op_log_sum_exp(struct device *device, const struct log_sum_exp_args *args)

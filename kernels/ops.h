@@ -20,18 +20,21 @@
 
 struct device;
 
-/* Row t of `out` is row token[t] - first of `table`, as float32; rows of tokens outside
- * [first, first + count) are zero: another rank has them. A zero is always +0. */
+/* Row t of `out` is row token[t] - first of `table`, as float32, times `scale`; rows of tokens
+ * outside [first, first + count) are zero: another rank has them. A zero is always +0. */
 struct embed_args {
     float *out;           /* [n_tokens, hidden] */
     const int32_t *token; /* [n_tokens] */
     struct weight table;  /* [count, hidden] */
     int first, count;
     int n_tokens, hidden;
+    float scale; /* 1; Gemma: sqrt(hidden) */
 };
 
-/* residual += delta + delta_bias (where delta is not NULL; the bias where it has data), then
- * out[t, :] = r / sqrt(mean(r^2) + eps) * weight, with r = residual[row[t], :].
+/* residual += d (where delta is not NULL), then
+ * out[t, :] = r / sqrt(mean(r^2) + eps) * (offset + weight), with r = residual[row[t], :].
+ * d = delta + delta_bias (the bias where it has data); where delta_norm has data, d is normalised
+ * first, as r is, with delta_norm for weight (Gemma 2 and 3 norm a branch before they add it).
  * With `row` (only the rows whose logits are wanted) delta must be NULL.
  * Source: Zhang & Sennrich 2019, arXiv:1910.07467, equation 4; the order of the sum:
  * docs/numerics.md, "Rows". */
@@ -41,9 +44,21 @@ struct rms_norm_args {
     const float *delta;       /* [n_tokens, hidden] or NULL */
     struct weight delta_bias; /* [hidden]: of a row-parallel layer, once and not once a rank */
     const int32_t *row;       /* [n_tokens] or NULL: row t is t */
+    struct weight delta_norm; /* [hidden]; data NULL: none */
     struct weight weight;     /* [hidden] */
     int n_tokens, hidden;
     float eps;
+    float offset; /* of both weights: 0; Gemma: 1 */
+};
+
+/* Every head of every token is normalised by itself, in place: x = x / sqrt(mean(x^2) + eps) *
+ * (offset + weight). Of q and k before they are rotated (Qwen3, Gemma 3). The order of the sum is
+ * that of rms_norm. */
+struct head_norm_args {
+    float *x;             /* [n_tokens, n_heads, head_dim] */
+    struct weight weight; /* [head_dim] */
+    int n_tokens, n_heads, head_dim;
+    float eps, offset;
 };
 
 /* out[p, t, o] = sum over the leaves of part p of x[t, k] * weight[o, k]  (+ bias[o]),
@@ -71,10 +86,15 @@ struct rope_angles_args {
 /* Where K and V of one layer live. A block has block_tokens positions of every local KV head:
  *   k: [n_blocks][n_kv_heads][block_tokens][head_dim]
  *   v: [n_blocks][n_kv_heads][block_tokens / 2][head_dim][2]    positions in pairs, as operand B
- * dtype BF16 or F32. slot = block * block_tokens + position in the block. */
+ * dtype BF16, F32 or I8. slot = block * block_tokens + position in the block.
+ *
+ * I8: an element is its number times the scale of its position and head,
+ *   k_scale, v_scale: [n_blocks][n_kv_heads][block_tokens] float32,  scale = max|x| / 127
+ * 0 where all are 0. docs/numerics.md, "Attention", says where the scales enter the sums. */
 enum { MAX_HEAD_DIM = 512 };
 struct kv_cache {
     void *k, *v;
+    float *k_scale, *v_scale; /* I8 only */
     enum dtype dtype;
     int n_kv_heads, head_dim, block_tokens; /* block_tokens: 16, 32, 64, 128 or 256 */
 };
@@ -83,7 +103,7 @@ struct kv_cache {
  * the layout of Hugging Face checkpoints), rounds q to `q_out`, and writes k and v to the cache.
  * Source: Su et al. 2021, arXiv:2104.09864. */
 struct rope_store_args {
-    void *q_out;          /* [n_tokens, n_heads, head_dim] in cache->dtype */
+    void *q_out;          /* [n_tokens, n_heads, head_dim] in cache->dtype; BF16 for I8 */
     const float *q;       /* [n_tokens, n_heads * head_dim] */
     const float *k;       /* [n_tokens, n_kv_heads * head_dim] */
     const float *v;       /* [n_tokens, n_kv_heads * head_dim] */
@@ -102,7 +122,7 @@ struct rope_store_args {
 struct attention_args {
     struct operand out; /* [n_tokens, n_heads * head_dim] with `leaves` of o_proj */
     const struct leaves *leaves;
-    const void *q; /* [n_tokens, n_heads, head_dim] in cache->dtype */
+    const void *q; /* [n_tokens, n_heads, head_dim] in cache->dtype; BF16 for I8 */
     const struct kv_cache *cache;
     const int32_t *kv_of_head;  /* [n_heads] local KV head of each local query head, ascending */
     const int32_t *first_row;   /* [n_sequences + 1] */
@@ -110,16 +130,35 @@ struct attention_args {
     const int32_t *first_block; /* [n_sequences + 1] into block[] */
     const int32_t *block;       /* blocks of each sequence in order of position */
     int n_sequences, n_tokens, n_heads;
-    int window;  /* 0: none */
-    float scale; /* of q . k, usually 1 / sqrt(head_dim) */
+    int window;    /* 0: none. Blocks that no new token sees may have any number of the cache */
+    float scale;   /* of q . k, usually 1 / sqrt(head_dim) */
+    float softcap; /* 0: none; else scores are softcap * tanh(score / softcap) (Gemma 2) */
 };
 
-/* out = silu(gate) * up, silu(x) = x / (1 + exp(-x)). Shazeer 2020, arXiv:2002.05202. */
-struct silu_mul_args {
+/* out = f(gate) * up; SILU: f(x) = x / (1 + exp(-x)); GELU_TANH: f(x) = x / 2 * (1 +
+ * tanh(sqrt(2 / pi) * (x + 0.044715 x^3))). Shazeer 2020, arXiv:2002.05202. */
+enum activation { ACTIVATION_SILU, ACTIVATION_GELU_TANH };
+struct gated_args {
     struct operand out; /* [n_tokens, ffn] with `leaves` of down_proj */
     const struct leaves *leaves;
     const float *gate, *up; /* [n_tokens, ffn] */
+    enum activation activation;
     int n_tokens, ffn;
+};
+
+/* x = cap * tanh(x / cap), in place. Of logits (Gemma 2). */
+struct softcap_args {
+    float *x; /* [n] */
+    int64_t n;
+    float cap; /* above 0 */
+};
+
+/* Block pair[2 i + 1] of the cache becomes a copy of block pair[2 i], scales too. No block is
+ * written twice or both read and written. */
+struct copy_blocks_args {
+    const struct kv_cache *cache;
+    const int32_t *pair; /* [n_pairs, 2] */
+    int n_pairs;
 };
 
 /* max and log(sum(exp(x - max))) + max of every row, over blocks of LOGITS_BLOCK columns and the
@@ -136,19 +175,25 @@ struct ops {
     const char *name; /* as logged and as matched by --kernels, e.g. "avx2" */
     void (*embed)(struct device *, const struct embed_args *);
     void (*rms_norm)(struct device *, const struct rms_norm_args *);
+    void (*head_norm)(struct device *, const struct head_norm_args *);
     void (*matmul)(struct device *, const struct matmul_args *);
     void (*rope_angles)(struct device *, const struct rope_angles_args *);
     void (*rope_store)(struct device *, const struct rope_store_args *);
     void (*attention)(struct device *, const struct attention_args *);
-    void (*silu_mul)(struct device *, const struct silu_mul_args *);
+    void (*gated)(struct device *, const struct gated_args *);
+    void (*softcap)(struct device *, const struct softcap_args *);
+    void (*copy_blocks)(struct device *, const struct copy_blocks_args *);
     void (*log_sum_exp)(struct device *, const struct log_sum_exp_args *);
 };
 
 void op_embed(struct device *, const struct embed_args *);
 void op_rms_norm(struct device *, const struct rms_norm_args *);
+void op_head_norm(struct device *, const struct head_norm_args *);
 void op_matmul(struct device *, const struct matmul_args *);
 void op_rope_angles(struct device *, const struct rope_angles_args *);
 void op_rope_store(struct device *, const struct rope_store_args *);
 void op_attention(struct device *, const struct attention_args *);
-void op_silu_mul(struct device *, const struct silu_mul_args *);
+void op_gated(struct device *, const struct gated_args *);
+void op_softcap(struct device *, const struct softcap_args *);
+void op_copy_blocks(struct device *, const struct copy_blocks_args *);
 void op_log_sum_exp(struct device *, const struct log_sum_exp_args *);

@@ -36,6 +36,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
         .max_model_len =
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
+        .n_kv_groups = 1,
     };
     return true;
 }

@@ -21,7 +21,7 @@ enum { RING = 1 };
 /* A plan between submit and collect. */
 struct flight {
     struct batch batch;
-    struct logits logits;
+    struct step_result result;
 };
 
 struct engine {
@@ -35,7 +35,7 @@ struct engine {
     /* of the step being collected, one for each row of its logits */
     struct sample_row *row;
     struct picked *picked;
-    int32_t *token;
+    struct row_result *result;
     struct outcome *outcome;
     struct link_token *sent;
     struct link_logprob *logprob; /* [max_logits][LOGPROBS_MAX_ENTRIES] */
@@ -58,7 +58,7 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
         batch_init(&e->ring[i].batch, limits);
     e->row = memory_alloc(n_rows, sizeof *e->row);
     e->picked = memory_alloc(n_rows, sizeof *e->picked);
-    e->token = memory_alloc(n_rows, sizeof *e->token);
+    e->result = memory_alloc(n_rows, sizeof *e->result);
     e->outcome = memory_alloc(n_rows, sizeof *e->outcome);
     e->sent = memory_alloc(n_rows, sizeof *e->sent);
     e->logprob = memory_alloc(n_rows * LOGPROBS_MAX_ENTRIES, sizeof *e->logprob);
@@ -75,7 +75,7 @@ void engine_destroy(struct engine *e)
     scheduler_destroy(e->scheduler);
     memory_free(e->row);
     memory_free(e->picked);
-    memory_free(e->token);
+    memory_free(e->result);
     memory_free(e->outcome);
     memory_free(e->sent);
     memory_free(e->logprob);
@@ -162,11 +162,12 @@ static bool engine_submit(struct engine *e, struct error *err)
     struct step_plan *plan = flight->batch.plan;
     struct step_view view;
     if (e->n_in_flight == RING ||
-        !scheduler_plan(e->scheduler, &flight->batch)) /* requests -> plan */
+        !scheduler_choose(e->scheduler, &flight->batch)) /* requests -> plan */
         return true;
+    scheduler_write(e->scheduler, &flight->batch);
     if (!plan_check(plan, plan->n_bytes, &e->is.limits, &view, err) ||
         !plan_broadcast(e->is.ranks, plan, err) ||                      /* plan -> all ranks */
-        !forward_run(e->is.forward, plan, &view, &flight->logits, err)) /* plan -> logits */
+        !forward_run(e->is.forward, plan, &view, &flight->result, err)) /* plan -> logits */
         return error_in(err, "step %llu", (unsigned long long)plan->step);
     e->n_in_flight++;
     return true;
@@ -174,15 +175,16 @@ static bool engine_submit(struct engine *e, struct error *err)
 
 static void make_rows(struct engine *e, const struct flight *flight)
 {
-    const struct logits *logits = &flight->logits;
-    check(logits->n_rows == flight->batch.plan->n_logits && logits->vocab == e->is.limits.vocab);
-    for (int i = 0; i < logits->n_rows; i++) {
-        const struct request *request = flight->batch.sampled[i];
-        e->row[i] = (struct sample_row){.logits = logits->row + (size_t)i * (size_t)logits->vocab,
-                                        .params = &request->params,
-                                        .token = request->token,
-                                        .n_prompt = request->n_prompt,
-                                        .n_tokens = request->n_tokens};
+    const struct step_result *result = &flight->result;
+    check(result->n_logits == flight->batch.plan->n_logits && result->vocab == e->is.limits.vocab);
+    for (int i = 0; i < result->n_logits; i++) {
+        const struct request *request = flight->batch.row[i].request;
+        e->row[i] =
+            (struct sample_row){.logits = result->logits + (size_t)i * (size_t)result->vocab,
+                                .params = &request->params,
+                                .token = request->token,
+                                .n_prompt = request->n_prompt,
+                                .n_tokens = request->n_tokens};
     }
 }
 
@@ -233,9 +235,9 @@ static void engine_collect(struct engine *e)
     make_rows(e, flight);
     sampler_pick(e->sampler, e->row, n_rows, e->picked); /* logits -> tokens */
     for (int i = 0; i < n_rows; i++)
-        e->token[i] = e->picked[i].token;
-    scheduler_commit(e->scheduler, &flight->batch, e->token, e->outcome); /* tokens -> requests */
-    outbox_push(e, n_rows);                                               /* tokens -> gateway */
+        e->result[i] = (struct row_result){.token = e->picked[i].token};
+    scheduler_commit(e->scheduler, &flight->batch, e->result, e->outcome); /* tokens -> requests */
+    outbox_push(e, n_rows);                                                /* tokens -> gateway */
     e->oldest = (e->oldest + 1) % RING;
     e->n_in_flight--;
 }
@@ -259,7 +261,7 @@ static bool engine_step(struct engine *e, struct error *err)
 static bool stop_workers(struct engine *e, struct error *err)
 {
     struct batch *batch = &e->ring[0].batch;
-    scheduler_plan_stop(e->scheduler, batch);
+    scheduler_write_stop(e->scheduler, batch);
     return plan_broadcast(e->is.ranks, batch->plan, err) || error_in(err, "the last step");
 }
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LINK_PROTOCOL = 1 };
+enum { LINK_PROTOCOL = 2 };
 
 struct link;
 
@@ -28,6 +28,11 @@ struct link_submit {
     int n_prompt, n_output;
     int choice; /* added to params.seed by the gateway already; kept for logs and replay */
     struct sampling_params params;
+    int priority; /* these five: struct request_source of request.h */
+    uint64_t tenant;
+    int64_t deadline_ns;
+    const uint8_t *cache_key; /* [n_cache_key] */
+    int n_cache_key;
 };
 enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP };
 struct link_command {
@@ -43,6 +48,9 @@ struct link_ready {
     int64_t kv_tokens, weight_bytes;
     const int32_t *eos_id;
     int n_eos_ids;
+    int hidden_size;  /* of a pooled vector without a head */
+    int n_labels;     /* of the head of a model that scores; 0: it has none */
+    int max_num_seqs; /* that run at once */
 };
 struct link_logprob {
     int32_t token;
@@ -57,8 +65,44 @@ struct link_token {
     enum finish_reason finish;
     int32_t stop_token; /* of a stop id; -1: none */
     int32_t cached_tokens;
+    int32_t n_drafted, n_accepted; /* drafts of this request so far, and those that were right */
 };
-enum link_event_kind { LINK_READY, LINK_TOKENS, LINK_FAILED };
+/* Log-probabilities of tokens of a prompt, before the first token of its output. */
+struct link_prompt_logprobs {
+    uint64_t id;
+    int position;                       /* of the first one; those of position 0 do not exist */
+    const struct link_logprob *logprob; /* all end to end, the token of the prompt first in each */
+    const int32_t *end;                 /* [n_positions] where each ends in logprob[] */
+    int n_positions;
+};
+struct link_beam {
+    const int32_t *token; /* [n_tokens] of the output */
+    int n_tokens;
+    double cumulative_logprob, score;
+    enum finish_reason finish;
+};
+/* The end of a beam search: the best ones, best first. */
+struct link_beams {
+    uint64_t id;
+    const struct link_beam *beam; /* [n_beams] */
+    int n_beams;
+    int32_t cached_tokens;
+};
+/* The end of a request that pools. */
+struct link_pooled {
+    uint64_t id;
+    const float *value; /* [n_values] */
+    int n_values;
+    int32_t cached_tokens;
+};
+enum link_event_kind {
+    LINK_READY,
+    LINK_TOKENS,
+    LINK_FAILED,
+    LINK_PROMPT_LOGPROBS,
+    LINK_BEAMS,
+    LINK_POOLED
+};
 struct link_event {
     enum link_event_kind kind;
     struct link_ready ready;
@@ -66,6 +110,9 @@ struct link_event {
     int n_tokens;
     uint64_t failed_id; /* 0: the engine as a whole */
     struct error failure;
+    struct link_prompt_logprobs prompt_logprobs;
+    struct link_beams beams;
+    struct link_pooled pooled;
 };
 
 /* Takes over `fd`, a connected stream socket, and makes it non-blocking. */

@@ -23,6 +23,8 @@ static const char *const tag_name[PLAN_TAGS] = {
     [PLAN_FIRST_BLOCK] = "first_block",
     [PLAN_BLOCK] = "block",
     [PLAN_LOGITS_ROW] = "logits_row",
+    [PLAN_HIDDEN_ROW] = "hidden_row",
+    [PLAN_COPY] = "copy",
     [PLAN_STOP] = "stop",
 };
 
@@ -37,9 +39,14 @@ size_t plan_max_bytes(const struct plan_limits *limits)
 {
     const size_t n_sequences = (size_t)limits->max_sequences;
     const size_t n_blocks = n_sequences * blocks_of(limits->max_model_len, limits->block_tokens);
-    const size_t counts[] = {
-        (size_t)limits->max_tokens, n_sequences + 1, n_sequences, n_sequences + 1, n_blocks,
-        (size_t)limits->max_logits};
+    const size_t counts[] = {(size_t)limits->max_tokens, /* token */
+                             n_sequences + 1,            /* first_row */
+                             n_sequences,                /* n_computed */
+                             n_sequences + 1,            /* first_block */
+                             n_blocks * (size_t)limits->n_kv_groups,
+                             (size_t)limits->max_logits,
+                             (size_t)limits->max_tokens, /* hidden_row */
+                             2 * (size_t)limits->max_copies};
     size_t n_bytes = sizeof(struct step_plan);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         n_bytes += align_up(counts[i] * sizeof(int32_t));
@@ -120,12 +127,18 @@ static bool find_sections(const struct step_plan *plan, const struct plan_sectio
 static bool check_counts(const struct step_plan *plan, const struct plan_limits *limits,
                          struct error *err)
 {
+    if (plan->model < 0 || plan->model >= PLAN_MODELS)
+        return wrong(err, "model", plan->model, 0, PLAN_MODELS - 1);
     if (plan->n_tokens < 1 || plan->n_tokens > limits->max_tokens)
         return wrong(err, "n_tokens", plan->n_tokens, 1, limits->max_tokens);
     if (plan->n_sequences < 1 || plan->n_sequences > limits->max_sequences)
         return wrong(err, "n_sequences", plan->n_sequences, 1, limits->max_sequences);
     if (plan->n_logits < 0 || plan->n_logits > limits->max_logits)
         return wrong(err, "n_logits", plan->n_logits, 0, limits->max_logits);
+    if (plan->n_hidden < 0 || plan->n_hidden > limits->max_tokens)
+        return wrong(err, "n_hidden", plan->n_hidden, 0, limits->max_tokens);
+    if (plan->n_copies < 0 || plan->n_copies > limits->max_copies)
+        return wrong(err, "n_copies", plan->n_copies, 0, limits->max_copies);
     const size_t most =
         (size_t)plan->n_sequences * blocks_of(limits->max_model_len, limits->block_tokens);
     if (plan->n_blocks < 1 || (size_t)plan->n_blocks > most)
@@ -188,6 +201,26 @@ static bool check_range(const int32_t *value, int n, int32_t n_values, const cha
     return true;
 }
 
+static bool check_ascending(const int32_t *row, int n, const char *what, struct error *err)
+{
+    for (int i = 1; i < n; i++)
+        if (row[i] <= row[i - 1])
+            return error_set(err, ERROR_PEER, "step plan: %s do not ascend", what);
+    return true;
+}
+
+/* Copies in any order give the same: no block is written twice, or both read and written. Few, so
+ * each is held against all. */
+static bool check_copies(const int32_t *copy, int n, struct error *err)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            if (copy[2 * i + 1] == copy[2 * j] || (i != j && copy[2 * i + 1] == copy[2 * j + 1]))
+                return error_set(err, ERROR_PEER, "step plan: block %d is copied onto twice",
+                                 copy[2 * i + 1]);
+    return true;
+}
+
 static bool check_values(const struct step_plan *plan, const struct plan_limits *limits,
                          const struct step_view *view, struct error *err)
 {
@@ -197,12 +230,17 @@ static bool check_values(const struct step_plan *plan, const struct plan_limits 
     for (int s = 0; s < plan->n_sequences; s++)
         if (!check_sequence(limits, view, s, err))
             return error_in(err, "sequence %d", s);
-    for (int i = 1; i < plan->n_logits; i++)
-        if (view->logits_row[i] <= view->logits_row[i - 1])
-            return error_set(err, ERROR_PEER, "step plan: rows of logits do not ascend");
-    return check_range(view->token, plan->n_tokens, limits->vocab, "a token", err) &&
-           check_range(view->block, plan->n_blocks, limits->n_kv_blocks, "a block", err) &&
-           check_range(view->logits_row, plan->n_logits, plan->n_tokens, "a row of logits", err);
+    const int n_blocks = plan->n_blocks * limits->n_kv_groups;
+    return check_ascending(view->logits_row, plan->n_logits, "rows of logits", err) &&
+           check_ascending(view->hidden_row, plan->n_hidden, "rows of hidden states", err) &&
+           check_range(view->token, plan->n_tokens, limits->vocab, "a token", err) &&
+           check_range(view->block, n_blocks, limits->n_kv_blocks, "a block", err) &&
+           check_range(view->logits_row, plan->n_logits, plan->n_tokens, "a row of logits", err) &&
+           check_range(view->hidden_row, plan->n_hidden, plan->n_tokens, "a row of hidden states",
+                       err) &&
+           check_range(view->copy, 2 * plan->n_copies, limits->n_kv_blocks, "a copied block",
+                       err) &&
+           check_copies(view->copy, plan->n_copies, err);
 }
 
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
@@ -226,23 +264,34 @@ bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_
         !find_array(plan, section, PLAN_FIRST_ROW, n_sequences + 1, &v.first_row, err) ||
         !find_array(plan, section, PLAN_N_COMPUTED, n_sequences, &v.n_computed, err) ||
         !find_array(plan, section, PLAN_FIRST_BLOCK, n_sequences + 1, &v.first_block, err) ||
-        !find_array(plan, section, PLAN_BLOCK, plan->n_blocks, &v.block, err) ||
+        !find_array(plan, section, PLAN_BLOCK, (int64_t)plan->n_blocks * limits->n_kv_groups,
+                    &v.block, err) ||
         !find_array(plan, section, PLAN_LOGITS_ROW, plan->n_logits, &v.logits_row, err) ||
+        !find_array(plan, section, PLAN_HIDDEN_ROW, plan->n_hidden, &v.hidden_row, err) ||
+        !find_array(plan, section, PLAN_COPY, 2 * (int64_t)plan->n_copies, &v.copy, err) ||
         !check_values(plan, limits, &v, err))
         return false;
     *view = v;
     return true;
 }
 
-void step_view_rows(const struct step_plan *plan, const struct step_view *view, int block_tokens,
-                    int32_t *position, int32_t *slot)
+static void place_rows(const struct step_plan *plan, const struct step_view *view,
+                       const int32_t *blocks, int block_tokens, int32_t *position, int32_t *slot)
 {
     for (int s = 0; s < plan->n_sequences; s++) {
-        const int32_t *block = view->block + view->first_block[s];
+        const int32_t *block = blocks + view->first_block[s];
         for (int row = view->first_row[s]; row < view->first_row[s + 1]; row++) {
             const int32_t at = view->n_computed[s] + row - view->first_row[s];
             position[row] = at;
             slot[row] = block[at / block_tokens] * block_tokens + at % block_tokens;
         }
     }
+}
+
+void step_view_rows(const struct step_plan *plan, const struct step_view *view,
+                    const struct plan_limits *limits, int32_t *position, int32_t *slot)
+{
+    for (int g = 0; g < limits->n_kv_groups; g++)
+        place_rows(plan, view, view->block + (size_t)g * (size_t)plan->n_blocks,
+                   limits->block_tokens, position, slot + (size_t)g * (size_t)plan->n_tokens);
 }

@@ -30,8 +30,13 @@ enum plan_tag {
     PLAN_FIRST_ROW,   /* int32 [n_sequences + 1] rows first_row[s] .. first_row[s + 1] - 1      */
     PLAN_N_COMPUTED,  /* int32 [n_sequences] tokens already in the KV cache                     */
     PLAN_FIRST_BLOCK, /* int32 [n_sequences + 1] into block[]                                   */
-    PLAN_BLOCK,       /* int32 [n_blocks] KV blocks of each sequence, in order of position      */
+    PLAN_BLOCK,       /* int32 [n_kv_groups, n_blocks] KV blocks of each sequence, in order of
+                         position; of a group with a window, those out of sight are 0           */
     PLAN_LOGITS_ROW,  /* int32 [n_logits] rows to project onto the vocabulary, ascending        */
+    PLAN_HIDDEN_ROW,  /* int32 [n_hidden] rows whose state after the last norm is wanted,
+                         ascending                                                              */
+    PLAN_COPY,        /* int32 [n_copies, 2] before anything else block [1] becomes a copy of
+                         block [0]; none is both, none is written twice                         */
     PLAN_STOP,        /* empty: the last plan; every rank leaves its loop in good order         */
     PLAN_TAGS
 };
@@ -46,9 +51,20 @@ struct step_plan {
     uint32_t magic, n_bytes; /* of everything */
     uint64_t step;           /* counts up from 1; ranks refuse a gap */
     int32_t n_tokens, n_sequences, n_blocks, n_logits;
+    int32_t n_hidden, n_copies;
+    int32_t model; /* enum plan_model: who runs it */
     uint32_t n_sections;
     struct plan_section section[PLAN_MAX_SECTIONS];
 };
+
+/* The model that is served, or the smaller one that guesses for it (speculation). Both have the
+ * same vocabulary and the same blocks. */
+enum plan_model { PLAN_TARGET, PLAN_DRAFT, PLAN_MODELS };
+
+/* Layers that look back equally far share a block table: a KV group. A block is memory for the
+ * layers of one group, and all groups take their blocks from one pool (runtime/model/kv_groups.h).
+ */
+enum { KV_MAX_GROUPS = 8 };
 
 /* Sizes that no plan of a job exceeds; ranks allocate by them once. */
 struct plan_limits {
@@ -59,6 +75,9 @@ struct plan_limits {
     int n_kv_blocks;   /* blocks of the pool */
     int max_model_len; /* positions of a sequence */
     int vocab;
+    int n_kv_groups;              /* 1 .. KV_MAX_GROUPS */
+    int kv_window[KV_MAX_GROUPS]; /* positions that a layer of the group sees; 0: all */
+    int max_copies;               /* blocks copied in one step */
 };
 size_t plan_max_bytes(const struct plan_limits *limits);
 
@@ -70,6 +89,7 @@ void *plan_add(struct step_plan *plan, enum plan_tag tag, size_t n_bytes);
 /* Views into the bytes of a checked plan; an absent section is NULL. */
 struct step_view {
     const int32_t *token, *first_row, *n_computed, *first_block, *block, *logits_row;
+    const int32_t *hidden_row, *copy;
     bool stop;
 };
 /* Checks everything that a rank relies on: sizes, offsets, alignment, tags, counts, ascending
@@ -78,6 +98,7 @@ struct step_view {
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
                 struct step_view *view, struct error *err);
 
-/* position[t] and slot[t] (block * block_tokens + offset) of every row. */
-void step_view_rows(const struct step_plan *plan, const struct step_view *view, int block_tokens,
-                    int32_t *position, int32_t *slot);
+/* position[t], and slot[g][t] (block * block_tokens + offset) in each KV group, of every row.
+ * slot: [n_kv_groups, n_tokens]. */
+void step_view_rows(const struct step_plan *plan, const struct step_view *view,
+                    const struct plan_limits *limits, int32_t *position, int32_t *slot);

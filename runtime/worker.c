@@ -11,7 +11,7 @@ static bool worker_step(const struct ranks *ranks, struct forward *forward,
                         bool *stop, struct error *err)
 {
     struct step_view view;
-    struct logits logits; /* rank 0 has them */
+    struct step_result result; /* rank 0 has them */
     if (!plan_receive(ranks, plan, plan_max_bytes(limits), err) ||
         !plan_check(plan, plan->n_bytes, limits, &view, err))
         return false;
@@ -19,7 +19,7 @@ static bool worker_step(const struct ranks *ranks, struct forward *forward,
         return error_set(err, ERROR_PEER, "step plan: of step %llu, want %llu",
                          (unsigned long long)plan->step, (unsigned long long)step);
     *stop = view.stop;
-    return view.stop || forward_run(forward, plan, &view, &logits, err);
+    return view.stop || forward_run(forward, plan, &view, &result, err);
 }
 
 bool worker_run(const struct ranks *ranks, struct forward *forward,

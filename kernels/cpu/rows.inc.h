@@ -182,14 +182,14 @@ void LEVEL(rms_norm)(struct device *device, const struct rms_norm_args *args)
     team_run(device->team, rms_norm_item, &groups, groups.items);
 }
 
-/* ---- silu_mul ---- */
+/* ---- gated ---- */
 
 enum {
     SILU_BLOCKS = 16, /* 512 columns an item, so that few tokens make enough items */
     SILU_STEP = 4,    /* blocks of a row at a time: memory likes runs of 512 bytes */
 };
 
-static struct vec silu_mul(struct vec gate, struct vec up)
+static struct vec gated(struct vec gate, struct vec up)
 {
     const struct vec e = vec_exp(vec_sub(vec_set(0.0f), gate));
     return vec_mul(vec_div(gate, vec_add(vec_set(1.0f), e)), up);
@@ -199,7 +199,7 @@ static void silu_mul_item(void *context, int item, int thread)
 {
     (void)thread;
     const struct groups *groups = context;
-    const struct silu_mul_args *a = groups->args;
+    const struct gated_args *a = groups->args;
     const int first = item % groups->items * groups->tokens_per_item;
     const int n_rows = min_of(groups->tokens_per_item, a->n_tokens - first);
     const int b_begin = item / groups->items * SILU_BLOCKS;
@@ -218,14 +218,14 @@ static void silu_mul_item(void *context, int item, int thread)
                     const size_t at = (size_t)(first + r) * (size_t)a->ffn +
                                       (size_t)(block[i].k + (n > 0 ? j : 0));
                     vec_store(values[i][r] + j,
-                              silu_mul(load_part(a->gate + at, n), load_part(a->up + at, n)));
+                              gated(load_part(a->gate + at, n), load_part(a->up + at, n)));
                 }
         for (int i = 0; i < n_blocks; i++)
             operand_store_block(&a->out, block[i], first, n_rows, values[i]);
     }
 }
 
-void LEVEL(silu_mul)(struct device *device, const struct silu_mul_args *args)
+void LEVEL(gated)(struct device *device, const struct gated_args *args)
 {
     struct groups groups = groups_make(device, args, args->n_tokens);
     const int n_spans = (operand_blocks(&args->out) + SILU_BLOCKS - 1) / SILU_BLOCKS;

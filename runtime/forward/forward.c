@@ -151,7 +151,7 @@ static void place_rows(struct forward *f, const struct step_plan *plan,
                        const struct step_view *view)
 {
     const struct model *model = f->model;
-    step_view_rows(plan, view, f->limits.block_tokens, f->act.position, f->act.slot);
+    step_view_rows(plan, view, &f->limits, f->act.position, f->act.slot);
     op_rope_angles(f->device, &(struct rope_angles_args){.cos_sin = f->act.cos_sin,
                                                          .position = f->act.position,
                                                          .inv_freq = model->rope_inv_freq,
@@ -161,12 +161,12 @@ static void place_rows(struct forward *f, const struct step_plan *plan,
 }
 
 bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
-                 struct logits *logits, struct error *err)
+                 struct step_result *result, struct error *err)
 {
     const struct model *model = f->model;
     const int n_tokens = plan->n_tokens;
     check(n_tokens <= f->limits.max_tokens && plan->n_logits <= f->limits.max_logits);
-    *logits = (struct logits){.vocab = model->config.vocab};
+    *result = (struct step_result){.vocab = model->config.vocab};
     if (n_tokens == 0)
         return true;
 
@@ -188,6 +188,6 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
         delta = (struct delta){.rows = f->act.parts, .bias = weights->down_bias};
     }
 
-    return vocabulary_project(f, plan, view, &delta, logits, err) /* and an earlier one sends it */
+    return vocabulary_project(f, plan, view, &delta, result, err) /* and an earlier one sends it */
            || error_in(err, "logits");
 }

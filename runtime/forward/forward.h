@@ -1,4 +1,4 @@
-/* runtime/forward/forward.h: one plan on this rank: plan -> logits.
+/* runtime/forward/forward.h: one plan on this rank: plan -> logits and hidden states.
  *
  * Reads like the paper: embedding, then for each layer attention and MLP, then the vocabulary;
  * between them the sums over the tensor-parallel group. Knows tensors and ranks, no requests.
@@ -12,21 +12,24 @@ struct forward;
 struct model;
 struct ranks;
 
-/* Logits of this step, on rank 0; n_rows is 0 elsewhere. Valid until the next forward_run(). */
-struct logits {
-    const float *row; /* [n_rows, vocab], in the order of the plan's logits_row */
-    int n_rows, vocab;
+/* What a step gives, on rank 0; elsewhere there are no rows. Valid until the next forward_run() of
+ * the same forward. */
+struct step_result {
+    const float *logits; /* [n_logits, vocab], in the order of the plan's logits_row */
+    int n_logits, vocab;
+    const float *hidden; /* [n_hidden, hidden_size], in the order of the plan's hidden_row */
+    int n_hidden, hidden_size;
 };
 
 /* Allocates activations and the KV cache of this rank by `limits`, once. The model, device and
- * ranks are borrowed and must outlive it. kv_dtype: enum dtype, BF16 or F32.
+ * ranks are borrowed and must outlive it. kv_dtype: enum dtype, BF16, F32 or I8.
  * ERROR_SYSTEM when the memory cannot be had: says how much for what. */
 bool forward_create(struct forward **out, const struct model *model, struct device *device,
                     const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
                     struct error *err);
 /* Runs a checked plan (plan_check). Allocates nothing. ERROR_PEER when another rank is gone. */
 bool forward_run(struct forward *forward, const struct step_plan *plan,
-                 const struct step_view *view, struct logits *logits, struct error *err);
+                 const struct step_view *view, struct step_result *result, struct error *err);
 void forward_destroy(struct forward *forward); /* NULL is fine */
 
 /* What forward_create() will allocate on a rank: for admission and `phalanx plan`. */

@@ -62,8 +62,8 @@ bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const str
                       struct error *err);
 /* act->residual and the last delta -> logits of the wanted rows, on rank 0. */
 bool vocabulary_project(struct forward *f, const struct step_plan *plan,
-                        const struct step_view *view, const struct delta *delta, struct logits *out,
-                        struct error *err);
+                        const struct step_view *view, const struct delta *delta,
+                        struct step_result *out, struct error *err);
 
 /* act->normed -> act->parts, the sum over all heads of all ranks. */
 bool attention_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,

@@ -16,12 +16,12 @@ bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct 
 
     const struct operand gated =
         operand_make(act->gated, f->model->compute, n_tokens, &share->mlp_leaves);
-    op_silu_mul(f->device, &(struct silu_mul_args){.out = gated,
-                                                   .leaves = &share->mlp_leaves,
-                                                   .gate = act->gate,
-                                                   .up = act->up,
-                                                   .n_tokens = n_tokens,
-                                                   .ffn = ffn});
+    op_gated(f->device, &(struct gated_args){.out = gated,
+                                             .leaves = &share->mlp_leaves,
+                                             .gate = act->gate,
+                                             .up = act->up,
+                                             .n_tokens = n_tokens,
+                                             .ffn = ffn});
 
     return project_and_sum(f, n_tokens, &gated, &weights->down_proj, &share->mlp_leaves,
                            share->ffn_leaves, err);

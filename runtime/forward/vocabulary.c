@@ -78,13 +78,13 @@ static bool gather(struct forward *f, int n_rows, const float *mine, struct erro
 }
 
 bool vocabulary_project(struct forward *f, const struct step_plan *plan,
-                        const struct step_view *view, const struct delta *delta, struct logits *out,
-                        struct error *err)
+                        const struct step_view *view, const struct delta *delta,
+                        struct step_result *out, struct error *err)
 {
     const struct model *model = f->model;
     const int n_rows = plan->n_logits;
     const bool is_first = f->ranks->tp_rank == 0;
-    *out = (struct logits){.vocab = model->config.vocab};
+    *out = (struct step_result){.vocab = model->config.vocab};
     if (n_rows == 0)
         return true; /* a part of a prompt: only the cache matters */
     normalise_wanted(f, plan, view, delta);
@@ -102,7 +102,7 @@ bool vocabulary_project(struct forward *f, const struct step_plan *plan,
         return true;
     if (!alone && n_rows > 1)
         interleave(f, n_rows);
-    out->row = !alone && n_rows == 1 ? f->act.logits_parts : f->act.logits;
-    out->n_rows = n_rows;
+    out->logits = !alone && n_rows == 1 ? f->act.logits_parts : f->act.logits;
+    out->n_logits = n_rows;
     return true;
 }

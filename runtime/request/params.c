@@ -13,7 +13,10 @@ struct sampling_params params_default(void)
                                     .top_p = 1,
                                     .repetition_penalty = 1,
                                     .max_tokens = 16,
-                                    .logprobs = LOGPROBS_OFF};
+                                    .logprobs = LOGPROBS_OFF,
+                                    .prompt_logprobs = LOGPROBS_OFF,
+                                    .length_penalty = 1,
+                                    .penalize_prompt = true};
 }
 
 static bool number_in(const char *name, float value, float lo, float hi, struct error *err)

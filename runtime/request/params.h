@@ -9,8 +9,22 @@ struct error;
 enum {
     PARAMS_MAX_STOP_IDS = 128,
     PARAMS_MAX_LOGPROBS = 20, /* --max-logprobs raises it no further */
+    PARAMS_MAX_BIASES = 1024,
+    PARAMS_MAX_BAD_WORDS = 1024, /* and PARAMS_MAX_BAD_IDS ids in all of them */
+    PARAMS_MAX_BAD_IDS = 8192,
+    PARAMS_MAX_BEAMS = 16, /* a beam looks at twice as many candidates: ROW_MAX_BEST */
+    PARAMS_MAX_CHOICES = 1024,
     LOGPROBS_OFF = -1,
 };
+
+struct token_bias {
+    int32_t token;
+    float bias; /* [-100, 100] */
+};
+
+/* A request without tokens of its own: what comes back is one vector, made of the hidden states
+ * after the last norm. */
+enum pooling { POOLING_NONE, POOLING_LAST, POOLING_MEAN };
 
 struct sampling_params {
     float temperature; /* [0, 2]; below 1e-5: greedy. Between 0 and 0.01: taken as 0.01 */
@@ -25,6 +39,22 @@ struct sampling_params {
     bool ignore_eos;
     int32_t n_stop_ids; /* stop_token_ids; EOS ids of the model come from the engine's config */
     int32_t stop_id[PARAMS_MAX_STOP_IDS];
+
+    int32_t prompt_logprobs; /* as logprobs, for every token of the prompt but the first; then the
+                                prefix cache is not read */
+    int32_t beam_width;      /* 0: sampling; else beam search (schedule/beam.h), up to
+                                PARAMS_MAX_BEAMS, and of the rest only max_tokens, ignore_eos and
+                                the two below count */
+    float length_penalty;    /* of a beam: cumulative logprob / length ^ length_penalty */
+    bool penalize_prompt;    /* the length counts the prompt too, as in vLLM; false: as in HF */
+    enum pooling pooling;    /* not NONE: max_tokens is not looked at */
+
+    /* Lists. Borrowed by this struct; a request has copies of its own. */
+    const int32_t *allowed_id; /* [n_allowed_ids] all others are out; 0: every token is allowed */
+    const struct token_bias *bias; /* [n_biases] logit_bias, added in order */
+    const int32_t *bad_id;  /* bad words end to end: word i is bad_end[i - 1] .. bad_end[i] */
+    const int32_t *bad_end; /* [n_bad_words] */
+    int32_t n_allowed_ids, n_biases, n_bad_words;
 };
 
 struct sampling_params params_default(void); /* vLLM's: temperature 1, top_p 1, max_tokens 16, … */

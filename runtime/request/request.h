@@ -4,11 +4,12 @@
  * waiting to running to finished and says which KV blocks it has; here is what is true of it
  * alone: what it may be, and when it ends.
  *
- *   token   | prompt           | output      |            |
- *           0                  n_prompt      n_tokens     limit
+ *   token   | prompt           | output      | drafts |            |
+ *           0                  n_prompt      n_tokens              limit
  *   in the KV cache: [0, n_computed); after its last sampled token, all but that one
  *
- * Position of a token: its index in token[]. A request is one allocation of its own.
+ * Position of a token: its index in token[]. Drafts are guesses of the next tokens, there while a
+ * step checks them (speculation). A request is one allocation of its own.
  */
 #pragma once
 #include "runtime/request/params.h"
@@ -24,7 +25,14 @@ struct request_source {
     const int32_t *prompt, *output; /* output: tokens it already has, when it is replayed */
     int n_prompt, n_output;
     const struct sampling_params *params;
+    int priority;             /* lower runs first; only with --scheduling-policy priority */
+    uint64_t tenant;          /* whose fair share it counts against; 0: one of many */
+    int64_t deadline_ns;      /* of clock_now_ns(); 0: none. After it: FINISH_ABORT */
+    const uint8_t *cache_key; /* [n_cache_key] what else its KV depends on, or must not share: */
+    int n_cache_key;          /* cache_salt, adapter, media. At most REQUEST_MAX_CACHE_KEY */
 };
+
+enum { REQUEST_MAX_CACHE_KEY = 4096 };
 
 /* The same for all requests of an engine. */
 struct request_bounds {

@@ -11,12 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum row_kind {
+    ROW_SAMPLE,
+    ROW_PROMPT, /* token[n_tokens] is there already: only its log-probabilities are wanted */
+    ROW_BEAM    /* the 2 * beam_width most likely tokens, by raw log-probability */
+};
+
 /* One row: whose next token it gives. */
 struct sample_row {
     const float *logits; /* [vocab] */
     const struct sampling_params *params;
     const int32_t *token; /* [n_tokens] prompt, then output; the pick becomes token[n_tokens] */
     int n_prompt, n_tokens;
+    enum row_kind kind;
 };
 
 struct candidate {

@@ -19,8 +19,15 @@ struct request_list {
     int n;
 };
 
+/* Who runs, so far. */
+struct choice {
+    int n_sequences, n_tokens, n_blocks, n_logits;
+    int budget; /* tokens left in this step */
+};
+
 struct scheduler {
     struct plan_limits limits;
+    struct choice choice; /* of the batch that was chosen last */
     struct request_bounds bounds;
     int max_requests;
     struct request_list waiting, running; /* in order of arrival, of admission */
@@ -76,7 +83,10 @@ void batch_init(struct batch *batch, const struct plan_limits *limits)
         .plan = memory_alloc(1, plan_max_bytes(limits)),
         .sequence = memory_alloc(n_sequences, sizeof(struct request *)),
         .n_new = memory_alloc(n_sequences, sizeof *batch->n_new),
-        .sampled = memory_alloc((size_t)limits->max_logits, sizeof(struct request *)),
+        .n_drafts = memory_alloc(n_sequences, sizeof *batch->n_drafts),
+        .row = memory_alloc((size_t)limits->max_logits, sizeof *batch->row),
+        .hidden = memory_alloc((size_t)limits->max_tokens, sizeof *batch->hidden),
+        .copy = memory_alloc(2 * (size_t)limits->max_copies, sizeof *batch->copy),
     };
 }
 
@@ -85,7 +95,10 @@ void batch_release(struct batch *batch)
     memory_free(batch->plan);
     memory_free(batch->sequence);
     memory_free(batch->n_new);
-    memory_free(batch->sampled);
+    memory_free(batch->n_drafts);
+    memory_free(batch->row);
+    memory_free(batch->hidden);
+    memory_free(batch->copy);
     *batch = (struct batch){0};
 }
 
@@ -198,12 +211,6 @@ bool scheduler_cancel(struct scheduler *s, uint64_t id)
 
 /* ---- plan ---- */
 
-/* Who runs, so far. */
-struct choice {
-    int n_sequences, n_tokens, n_blocks, n_logits;
-    int budget; /* tokens left in this step */
-};
-
 static int blocks_of(const struct scheduler *s, int positions)
 {
     return (positions + s->limits.block_tokens - 1) / s->limits.block_tokens;
@@ -222,7 +229,8 @@ static void choose(const struct scheduler *s, struct batch *batch, struct choice
     c->budget -= n_new;
     c->n_blocks += blocks_of(s, request->n_computed + n_new);
     if (n_new == wanted) {
-        batch->sampled[c->n_logits++] = request;
+        batch->row[c->n_logits++] =
+            (struct batch_row){.request = request, .position = request->n_tokens};
         request->awaits_token = true;
     }
 }
@@ -253,9 +261,9 @@ static void choose_waiting(struct scheduler *s, struct batch *batch, struct choi
         choose(s, batch, c, s->running.last);
 }
 
-/* The plan in bytes; from here on its tokens count as computed. */
-static void write_plan(struct scheduler *s, struct batch *batch, const struct choice *c)
+void scheduler_write(struct scheduler *s, struct batch *batch)
 {
+    const struct choice *c = &s->choice;
     struct step_plan *plan = batch->plan;
     const size_t n = (size_t)c->n_sequences;
     plan_begin(plan, ++s->step);
@@ -283,24 +291,22 @@ static void write_plan(struct scheduler *s, struct batch *batch, const struct ch
         first_block[i + 1] = first_block[i] + n_blocks;
         r->n_computed += n_new;
         r->n_in_flight++;
-        if (n_logits < c->n_logits && batch->sampled[n_logits] == r)
+        if (n_logits < c->n_logits && batch->row[n_logits].request == r)
             logits_row[n_logits++] = first_row[i + 1] - 1;
     }
     check(n_logits == c->n_logits);
 }
 
-bool scheduler_plan(struct scheduler *s, struct batch *batch)
+bool scheduler_choose(struct scheduler *s, struct batch *batch)
 {
-    struct choice c = {.budget = s->limits.max_tokens};
-    choose_running(s, batch, &c);
-    choose_waiting(s, batch, &c);
-    if (c.n_sequences == 0)
-        return false;
-    write_plan(s, batch, &c);
-    return true;
+    s->choice = (struct choice){.budget = s->limits.max_tokens};
+    choose_running(s, batch, &s->choice);
+    choose_waiting(s, batch, &s->choice);
+    batch->n_sequences = s->choice.n_sequences;
+    return s->choice.n_sequences > 0;
 }
 
-void scheduler_plan_stop(struct scheduler *s, struct batch *batch)
+void scheduler_write_stop(struct scheduler *s, struct batch *batch)
 {
     plan_begin(batch->plan, ++s->step);
     plan_add(batch->plan, PLAN_STOP, 0);
@@ -322,11 +328,11 @@ static struct outcome take_token(struct scheduler *s, struct request *request, i
     return outcome;
 }
 
-void scheduler_commit(struct scheduler *s, struct batch *batch, const int32_t *token,
+void scheduler_commit(struct scheduler *s, struct batch *batch, const struct row_result *result,
                       struct outcome *outcome)
 {
     for (int i = 0; i < batch->plan->n_logits; i++)
-        outcome[i] = take_token(s, batch->sampled[i], token[i]);
+        outcome[i] = take_token(s, batch->row[i].request, result[i].token);
     for (int i = 0; i < batch->plan->n_sequences; i++) {
         struct request *request = batch->sequence[i];
         request->n_in_flight--;

@@ -1,22 +1,33 @@
 /* runtime/schedule/scheduler.h: which tokens run in the next step.
  *
  * Sees numbers, not features: requests with so many tokens, of which so many are computed. A step
- * has a budget of tokens. Running sequences come first, in the order of their admission; what is
- * left goes to the waiting ones, first come first served. A prompt larger than the budget runs in
- * chunks.
+ * has a budget of tokens and one of rows of logits. Running sequences come first, in the order of
+ * their admission; what is left goes to the waiting ones. A prompt larger than the budget runs in
+ * chunks, and each sequence that decodes may have drafts checked along (speculation).
  *
- * A request is admitted when the pool has all blocks that it can ever need (prompt + max_tokens),
- * and gets them at once. So a running request always ends, and its end frees blocks for the next:
- * the pool cannot deadlock. Nobody overtakes the first in the queue, so nobody starves.
+ * Who waits first: with the policy `fcfs` all priorities count as equal; then by priority, then by
+ * fair share (start-time fair queueing over tenants; a tenant's requests among themselves, and
+ * requests without a tenant, in order of arrival). Nobody overtakes the first in the queue.
  *
- * A plan and its tokens are two calls, with other plans between them where several are in flight
- * (pipeline stages, a GPU). A sequence has at most one token in the making at a time. Who is
- * cancelled meanwhile keeps its blocks until the last of its plans is committed.
+ * Blocks are taken as they are needed. When none is left, the running request that would be last in
+ * the queue is preempted: its blocks are given back, it waits again, first of its rank, and later
+ * computes its tokens anew (most of them come out of the prefix cache). A request that could never
+ * have the pool alone is refused at once, and preemption goes from the last to the first, so the
+ * first always goes on: no deadlock, no starvation. A token that was on its way when its request
+ * was preempted still counts.
  *
- * The scheduler owns the requests; out of it go ids. Deterministic: no clock, no randomness.
+ * A step is planned in two calls, so that a draft model can run between them. A plan and its tokens
+ * are two calls too, with other plans between them where several are in flight (pipeline stages, a
+ * GPU). A sequence has at most one unsampled step at a time. Plans run in order, so blocks can be
+ * given back while a plan in flight still reads them: who gets them writes later.
+ *
+ * The scheduler owns the requests; out of it go ids. Deterministic: no clock (the time is an
+ * argument), no randomness (nor does what it decides change a token). Nothing is allocated from
+ * scheduler_choose() to scheduler_commit().
  */
 #pragma once
 #include "runtime/request/request.h"
+#include "runtime/schedule/beam.h"
 #include "runtime/step_plan.h"
 
 #include <stdbool.h>
@@ -25,30 +36,68 @@
 struct error;
 struct scheduler;
 
+enum drafter { DRAFTER_NONE, DRAFTER_NGRAM, DRAFTER_MODEL };
+
 struct scheduler_settings {
     struct plan_limits limits;
     const int32_t *eos_id; /* [n_eos_ids], copied */
     int n_eos_ids;
     int max_requests; /* waiting and running; beyond: ERROR_LIMIT */
+    int hidden_size;  /* of a pooled vector; 0: no request pools */
+    bool by_priority; /* --scheduling-policy priority */
+    bool prefix_caching;
+    uint8_t secret[32]; /* of the prefix cache */
+    enum drafter drafter;
+    int max_drafts;           /* of a sequence in a step: --num-speculative-tokens */
+    int ngram_min, ngram_max; /* --prompt-lookup-min, --prompt-lookup-max */
 };
 
-/* A plan, and whose it is: from scheduler_plan() to scheduler_commit(). */
+/* Row i of the logits: whose, and which token of it is asked for. */
+struct batch_row {
+    struct request *request;
+    int position;   /* token[position] of the request is the one that the row gives */
+    bool is_prompt; /* it is there already, and only its log-probabilities are wanted */
+};
+
+/* Row i of the hidden states. */
+struct batch_hidden {
+    struct request *request;
+    int position;
+};
+
+/* A plan, and whose it is: from scheduler_choose() to scheduler_commit(). */
 struct batch {
     struct step_plan *plan;    /* plan_max_bytes() */
-    struct request **sequence; /* [max_sequences], n_sequences of the plan*/
-    int32_t *n_new;            /* [max_sequences] rows of each */
-    struct request **sampled;  /* [max_logits] who gets the token of row i of the logits */
+    struct request **sequence; /* [max_sequences], n_sequences of the plan */
+    int n_sequences;
+    int32_t *n_new;              /* [max_sequences] rows of each, drafts among them */
+    int32_t *n_drafts;           /* [max_sequences] of these */
+    struct batch_row *row;       /* [max_logits], n_logits of the plan */
+    struct batch_hidden *hidden; /* [max_tokens], n_hidden of the plan */
+    int32_t *copy;               /* [max_copies, 2] blocks, n_copies of the plan */
+    int n_copies;
 };
 void batch_init(struct batch *batch, const struct plan_limits *limits);
 void batch_release(struct batch *batch);
 
+/* What row i of the logits gave: a token, for a row of sampling, or candidates, best first, for one
+ * of a beam (2 * beam_width of them). Rows with is_prompt are not looked at. */
+struct row_result {
+    int32_t token; /* below 0: none could be picked, the request ends with FINISH_ERROR */
+    const struct beam_candidate *candidate;
+    int n_candidates;
+};
+
 /* What became of row i of the logits. */
 struct outcome {
-    uint64_t id; /* 0: nobody wants it, the request was cancelled meanwhile */
+    uint64_t id; /* 0: nobody wants it: cancelled meanwhile, a wrong draft, an unfinished beam */
     int32_t token;
     enum finish_reason finish;
-    int32_t stop_token;    /* that ended it; -1: none */
-    int32_t cached_tokens; /* of the prompt, from the prefix cache */
+    int32_t stop_token;            /* that ended it; -1: none */
+    int32_t cached_tokens;         /* of the prompt, from the prefix cache */
+    int32_t n_drafted, n_accepted; /* drafts of this request so far, and those that were right */
+    const struct beam *beam; /* a beam search has ended: its n_beams best, best first, until the */
+    int n_beams;             /* next call of the scheduler; else NULL */
 };
 
 void scheduler_create(struct scheduler **out, const struct scheduler_settings *settings);
@@ -60,20 +109,41 @@ bool scheduler_submit(struct scheduler *scheduler, const struct request_source *
                       struct error *err);
 /* The request ends now and gives no more outcomes. False when there is none of this id. */
 bool scheduler_cancel(struct scheduler *scheduler, uint64_t id);
+/* Ends one request whose deadline is over and returns its id; 0: there is none (left). */
+uint64_t scheduler_expire(struct scheduler *scheduler, int64_t now_ns);
+/* The next deadline of all; INT64_MAX: none. */
+int64_t scheduler_next_deadline(const struct scheduler *scheduler);
 
-/* Fills the batch. False when there is nothing to run now: no requests, or all of them wait for
- * tokens of plans in flight. */
-bool scheduler_plan(struct scheduler *scheduler, struct batch *batch);
+/* Decides what runs: fills the batch but for the bytes of the plan. With DRAFTER_NGRAM the drafts
+ * are there; with DRAFTER_MODEL there is room for n_drafts[i] of them, which the caller writes to
+ * request->token[n_tokens ..] before scheduler_write(). False when there is nothing to run now: no
+ * requests, or all of them wait for tokens of plans in flight. */
+bool scheduler_choose(struct scheduler *scheduler, struct batch *batch);
+/* Pass `pass` of the draft model over a chosen batch, into `plan` (plan_max_bytes() of
+ * draft_limits()): pass 0 has all tokens that its cache lacks and asks for logits of the sequences
+ * with drafts; pass i has the i-th draft of those with more than i. row[] as in a batch. False:
+ * nothing to run in this pass, nor in later ones. */
+bool scheduler_write_draft(struct scheduler *scheduler, const struct batch *batch, int pass,
+                           struct step_plan *plan, struct batch_row *row);
+/* Limits of the plans of the draft model: as of the target, with room for one token more in each
+ * sequence and with one KV group. */
+struct plan_limits scheduler_draft_limits(const struct plan_limits *limits);
+/* The bytes of the plan; its tokens count as computed from here on. */
+void scheduler_write(struct scheduler *scheduler, struct batch *batch);
 /* The plan after which every rank leaves its loop. */
-void scheduler_plan_stop(struct scheduler *scheduler, struct batch *batch);
+void scheduler_write_stop(struct scheduler *scheduler, struct batch *batch);
 
-/* Takes the tokens of the oldest batch in flight: token[i] and outcome[i] for each row of its
- * logits. A token below 0: none could be picked, the request ends with FINISH_ERROR. */
-void scheduler_commit(struct scheduler *scheduler, struct batch *batch, const int32_t *token,
-                      struct outcome *outcome);
+/* Takes the results of the oldest batch in flight: result[i] and outcome[i] for each row of its
+ * logits. Requests that pool and whose last row of hidden states this was are ended by it too; what
+ * they gave is for the caller to fetch before. */
+void scheduler_commit(struct scheduler *scheduler, struct batch *batch,
+                      const struct row_result *result, struct outcome *outcome);
 
 struct scheduler_counts {
     int n_waiting, n_running;
-    int n_blocks, n_free_blocks;
+    int n_blocks, n_free_blocks; /* cached blocks that nobody uses are free */
+    uint64_t n_preemptions;
+    uint64_t n_cache_queries, n_cache_hits; /* tokens */
+    uint64_t n_drafted, n_accepted;
 };
 struct scheduler_counts scheduler_counts(const struct scheduler *scheduler);

@@ -209,13 +209,13 @@ static void silu_once(void *context)
 {
     const struct rows *r = context;
     const struct leaves leaves = leaves_one(FFN);
-    op_silu_mul(r->device, &(struct silu_mul_args){
-                               .out = operand_make(r->out, DTYPE_BF16, r->n_tokens, &leaves),
-                               .leaves = &leaves,
-                               .gate = r->a,
-                               .up = r->b,
-                               .n_tokens = r->n_tokens,
-                               .ffn = FFN});
+    op_gated(r->device,
+             &(struct gated_args){.out = operand_make(r->out, DTYPE_BF16, r->n_tokens, &leaves),
+                                  .leaves = &leaves,
+                                  .gate = r->a,
+                                  .up = r->b,
+                                  .n_tokens = r->n_tokens,
+                                  .ffn = FFN});
 }
 
 static void lse_once(void *context)
@@ -270,7 +270,7 @@ int main(int argc, char **argv)
     const int tokens[] = {1, 16, 512};
     for (int i = 0; i < 3; i++) {
         bench_rows(device, "rms_norm", norm_once, tokens[i], HIDDEN, 14);
-        bench_rows(device, "silu_mul", silu_once, tokens[i], FFN, 10);
+        bench_rows(device, "gated", silu_once, tokens[i], FFN, 10);
     }
     bench_rows(device, "log_sum_exp", lse_once, 1, VOCAB, 4);
     bench_rows(device, "log_sum_exp", lse_once, 16, VOCAB, 4);

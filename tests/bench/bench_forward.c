@@ -73,10 +73,10 @@ static double step_seconds(struct bench *bench, int n_computed, int n_new)
 {
     const struct feed feed = {
         .ids = bench->ids, .n_computed = n_computed, .n_new = n_new, .n_logits = 1};
-    struct logits logits;
+    struct step_result result;
     struct error err = {0};
     const int64_t begin_ns = clock_now_ns();
-    if (!runner_step(&bench->runner, &feed, 1, &logits, &err)) {
+    if (!runner_step(&bench->runner, &feed, 1, &result, &err)) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }

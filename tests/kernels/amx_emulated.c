@@ -22,6 +22,6 @@ const struct ops amx_emulated_ops = {
     .rope_angles = scalar_rope_angles,
     .rope_store = scalar_rope_store,
     .attention = scalar_attention,
-    .silu_mul = scalar_silu_mul,
+    .gated = scalar_gated,
     .log_sum_exp = scalar_log_sum_exp,
 };

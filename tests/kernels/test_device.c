@@ -13,7 +13,7 @@ TEST(every_table_is_complete)
         const struct ops *ops = &cpu_levels[level].ops;
         CHECK(ops->name);
         CHECK(ops->embed && ops->rms_norm && ops->matmul && ops->rope_angles);
-        CHECK(ops->rope_store && ops->attention && ops->silu_mul && ops->log_sum_exp);
+        CHECK(ops->rope_store && ops->attention && ops->gated && ops->log_sum_exp);
     }
 }
 

@@ -263,7 +263,7 @@ static void norm_shapes(struct device *device, const char *name)
 
 TEST(rms_norm_is_the_written_order_and_adds_the_delta_first) { on_every_level(norm_shapes); }
 
-/* ---- silu_mul ---- */
+/* ---- gated ---- */
 
 struct silu_case {
     const float *gate, *up;
@@ -303,14 +303,14 @@ static void silu_shape(struct device *device, const char *name, int n_tokens, in
     }
     const struct leaves leaves = leaves_of(ffn, leaf);
     struct output out = output_make(dtype, n_tokens, &leaves);
-    op_silu_mul(device, &(struct silu_mul_args){.out = out.operand,
-                                                .leaves = &leaves,
-                                                .gate = gate,
-                                                .up = up,
-                                                .n_tokens = n_tokens,
-                                                .ffn = ffn});
+    op_gated(device, &(struct gated_args){.out = out.operand,
+                                          .leaves = &leaves,
+                                          .gate = gate,
+                                          .up = up,
+                                          .n_tokens = n_tokens,
+                                          .ffn = ffn});
     char what[96];
-    snprintf(what, sizeof what, "%s silu_mul %d x %d in leaves of %d", name, n_tokens, ffn, leaf);
+    snprintf(what, sizeof what, "%s gated %d x %d in leaves of %d", name, n_tokens, ffn, leaf);
     check_output(what, &out, silu_want, &(struct silu_case){gate, up, ffn});
     output_free(&out);
     free(up);
@@ -343,12 +343,12 @@ static void silu_dense(struct device *device, const char *name)
     }
     const struct leaves leaves = leaves_one(N);
     struct output out = output_make(DTYPE_F32, 1, &leaves);
-    op_silu_mul(device, &(struct silu_mul_args){.out = out.operand,
-                                                .leaves = &leaves,
-                                                .gate = gate,
-                                                .up = up,
-                                                .n_tokens = 1,
-                                                .ffn = N});
+    op_gated(device, &(struct gated_args){.out = out.operand,
+                                          .leaves = &leaves,
+                                          .gate = gate,
+                                          .up = up,
+                                          .n_tokens = 1,
+                                          .ffn = N});
     check_output(name, &out, silu_want, &(struct silu_case){gate, up, N});
     output_free(&out);
     free(up);

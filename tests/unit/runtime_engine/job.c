@@ -41,6 +41,7 @@ static struct plan_limits limits_of(const struct job_settings *s, const struct m
                                 .max_logits = s->max_sequences,
                                 .block_tokens = 16,
                                 .n_kv_blocks = s->n_kv_blocks,
+                                .n_kv_groups = 1,
                                 .max_model_len = s->max_model_len,
                                 .vocab = model->config.vocab};
 }

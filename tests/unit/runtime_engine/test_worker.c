@@ -16,6 +16,7 @@ static const struct plan_limits limits = {.max_tokens = 8,
                                           .max_logits = 2,
                                           .block_tokens = 16,
                                           .n_kv_blocks = 4,
+                                          .n_kv_groups = 1,
                                           .max_model_len = 32,
                                           .vocab = 10};
 

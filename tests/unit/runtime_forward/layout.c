@@ -57,10 +57,10 @@ static bool run_rank(void *context, int rank, struct error *err)
     bool ok = runner.model->config.vocab == layout->vocab, more = true;
     for (int step = 0; ok && more; step++) {
         struct feed feeds[MAX_FEEDS];
-        struct logits logits;
+        struct step_result result;
         const int n = feeds_of(layout, step, feeds, &more);
-        ok = n == 0 || runner_step(&runner, feeds, n, &logits, err);
-        const float *from = ok && n > 0 ? logits.row : NULL;
+        ok = n == 0 || runner_step(&runner, feeds, n, &result, err);
+        const float *from = ok && n > 0 ? result.logits : NULL;
         for (int i = 0; from != NULL && i < n; i++) {
             const size_t vocab = (size_t)layout->vocab;
             const size_t n_floats = (size_t)feeds[i].n_logits * vocab;

@@ -43,6 +43,7 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
                                        .max_sequences = max_sequences,
                                        .max_logits = max_tokens,
                                        .block_tokens = setup->block_tokens,
+                                       .n_kv_groups = 1,
                                        .n_kv_blocks = max_sequences *
                                                       blocks_of(max_model_len, setup->block_tokens),
                                        .max_model_len = max_model_len,
@@ -110,10 +111,10 @@ static void make_plan(struct runner *runner, const struct feed *feeds, int n_fee
 }
 
 bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
-                 struct logits *logits, struct error *err)
+                 struct step_result *result, struct error *err)
 {
     make_plan(runner, feeds, n_feeds);
     struct step_view view;
     return plan_check(runner->plan, runner->plan->n_bytes, &runner->limits, &view, err) &&
-           forward_run(runner->forward, runner->plan, &view, logits, err);
+           forward_run(runner->forward, runner->plan, &view, result, err);
 }

@@ -42,5 +42,5 @@ struct feed {
 bool runner_open(struct runner *out, const struct setup *setup, void *memory, int rank,
                  int max_tokens, int max_sequences, int max_model_len, struct error *err);
 bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
-                 struct logits *logits, struct error *err);
+                 struct step_result *result, struct error *err);
 void runner_close(struct runner *runner);

@@ -71,8 +71,8 @@ static bool run_counted(struct runner *runner, struct counted *counted, int rank
         const int n_new = step % 3 == 2 ? 1 : 12; /* prompts and single tokens */
         const int n = n_new < N_IDS - done ? n_new : N_IDS - done;
         const struct feed feed = {.ids = ids, .n_computed = done, .n_new = n, .n_logits = 1};
-        struct logits logits;
-        ok = runner_step(runner, &feed, 1, &logits, err);
+        struct step_result result;
+        ok = runner_step(runner, &feed, 1, &result, err);
         done += n;
     }
     pthread_barrier_wait(&counted->barrier);

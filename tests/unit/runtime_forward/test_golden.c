@@ -36,10 +36,10 @@ static int32_t best(const float *row, int vocab)
     return top;
 }
 
-static void step(struct runner *runner, const struct feed *feed, struct logits *logits)
+static void step(struct runner *runner, const struct feed *feed, struct step_result *result)
 {
     struct error err = {0};
-    if (!runner_step(runner, feed, 1, logits, &err))
+    if (!runner_step(runner, feed, 1, result, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
@@ -50,11 +50,11 @@ static void check_greedy(const char *name, struct runner *runner, struct golden_
     for (int i = 0; i < prompt->n_greedy; i++) {
         CHECK_EQ(token, prompt->greedy[i]);
         const int n = prompt->n_ids + i;
-        struct logits logits;
+        struct step_result result;
         prompt->ids[n] = token;
         step(runner, &(struct feed){.ids = prompt->ids, .n_computed = n, .n_new = 1, .n_logits = 1},
-             &logits);
-        token = best(logits.row, logits.vocab);
+             &result);
+        token = best(result.logits, result.vocab);
     }
     (void)name;
 }
@@ -62,24 +62,24 @@ static void check_greedy(const char *name, struct runner *runner, struct golden_
 static void check_prompt(const char *name, struct runner *runner, struct golden_prompt *prompt,
                          int chunk)
 {
-    struct logits logits = {0};
+    struct step_result result = {0};
     for (int done = 0; done < prompt->n_ids; done += chunk) {
         const int left = prompt->n_ids - done, n_new = left < chunk ? left : chunk;
         const struct feed feed = {
             .ids = prompt->ids, .n_computed = done, .n_new = n_new, .n_logits = n_new};
-        step(runner, &feed, &logits);
-        CHECK_EQ(logits.vocab, prompt->vocab);
-        CHECK_EQ(logits.n_rows, n_new);
+        step(runner, &feed, &result);
+        CHECK_EQ(result.vocab, prompt->vocab);
+        CHECK_EQ(result.n_logits, n_new);
         for (int r = 0; r < n_new; r++) {
             const int row = done + r - (prompt->n_ids - prompt->n_rows);
             const size_t vocab = (size_t)prompt->vocab;
             if (row >= 0)
-                check_row(name, row, logits.row + (size_t)r * vocab,
+                check_row(name, row, result.logits + (size_t)r * vocab,
                           prompt->logits + (size_t)row * vocab, prompt->vocab);
         }
     }
-    const float *last = logits.row + (size_t)(logits.n_rows - 1) * (size_t)logits.vocab;
-    check_greedy(name, runner, prompt, best(last, logits.vocab));
+    const float *last = result.logits + (size_t)(result.n_logits - 1) * (size_t)result.vocab;
+    check_greedy(name, runner, prompt, best(last, result.vocab));
 }
 
 static void check_model(const char *name)

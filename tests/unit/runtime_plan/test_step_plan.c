@@ -11,6 +11,8 @@ static const struct plan_limits limits = {.max_tokens = 8,
                                           .max_logits = 3,
                                           .block_tokens = 4,
                                           .n_kv_blocks = 10,
+                                          .n_kv_groups = 1,
+                                          .max_copies = 2,
                                           .max_model_len = 16,
                                           .vocab = 100};
 
@@ -90,7 +92,7 @@ TEST(rows_know_their_position_and_slot)
     int32_t position[7], slot[7];
     make_plan();
     CHECK(good(&err));
-    step_view_rows(plan, &view, limits.block_tokens, position, slot);
+    step_view_rows(plan, &view, &limits, position, slot);
     static const int32_t want_position[] = {5, 6, 7, 0, 1, 2, 3};
     static const int32_t want_slot[] = {1, 2, 3, 16, 17, 18, 19};
     for (int t = 0; t < 7; t++) {
@@ -106,6 +108,8 @@ TEST(the_largest_plan_fits_its_bound_exactly)
                                     .max_logits = 1,
                                     .block_tokens = 16,
                                     .n_kv_blocks = 3,
+                                    .n_kv_groups = 2,
+                                    .max_copies = 3,
                                     .max_model_len = 33,
                                     .vocab = 10};
     plan_begin(plan, 1);
@@ -113,8 +117,10 @@ TEST(the_largest_plan_fits_its_bound_exactly)
     plan_add(plan, PLAN_FIRST_ROW, 3 * sizeof(int32_t));
     plan_add(plan, PLAN_N_COMPUTED, 2 * sizeof(int32_t));
     plan_add(plan, PLAN_FIRST_BLOCK, 3 * sizeof(int32_t));
-    plan_add(plan, PLAN_BLOCK, 6 * sizeof(int32_t));
+    plan_add(plan, PLAN_BLOCK, 2 * 6 * sizeof(int32_t));
     plan_add(plan, PLAN_LOGITS_ROW, 1 * sizeof(int32_t));
+    plan_add(plan, PLAN_HIDDEN_ROW, 5 * sizeof(int32_t));
+    plan_add(plan, PLAN_COPY, 3 * 2 * sizeof(int32_t));
     CHECK_EQ(plan->n_bytes, plan_max_bytes(&odd));
 }
 
@@ -193,6 +199,51 @@ TEST(a_missing_or_short_section_is_refused)
     make_plan();
     plan->section[1].n_bytes += 4;
     check_refused("section first_row has 16 bytes");
+}
+
+TEST(hidden_rows_and_copies_are_read_and_checked)
+{
+    static const int32_t hidden[] = {0, 6}, pairs[] = {1, 2, 1, 3};
+    struct error err;
+    make_plan();
+    int32_t *row = add(PLAN_HIDDEN_ROW, hidden, 2), *pair = add(PLAN_COPY, pairs, 4);
+    plan->n_hidden = plan->n_copies = 2;
+    CHECK(good(&err));
+    CHECK(memcmp(view.hidden_row, hidden, sizeof hidden) == 0);
+    CHECK(memcmp(view.copy, pairs, sizeof pairs) == 0);
+    row[1] = 7;
+    check_refused("row of hidden states");
+    row[1] = 0;
+    check_refused("hidden states do not ascend");
+    row[1] = 6;
+    pair[3] = 2; /* written twice */
+    check_refused("block 2 is copied onto twice");
+    pair[3] = 1; /* read and written */
+    check_refused("block 1 is copied onto twice");
+    pair[3] = 10;
+    check_refused("a copied block");
+    plan->n_copies = 3;
+    check_refused("n_copies");
+}
+
+TEST(every_kv_group_has_its_own_blocks)
+{
+    struct plan_limits two = limits;
+    struct error err = {0};
+    two.n_kv_groups = 2;
+    make_plan();
+    CHECK(!plan_check(plan, plan->n_bytes, &two, &view, &err)); /* blocks of one group only */
+    plan->n_sections -= 2;
+    plan->n_bytes = plan->section[4].offset;
+    int32_t both[] = {9, 0, 4, 8, 1, 5}, position[7], slot[2 * 7];
+    add(PLAN_BLOCK, both, 6);
+    add(PLAN_LOGITS_ROW, logits_row, 1);
+    err = (struct error){0};
+    CHECK(plan_check(plan, plan->n_bytes, &two, &view, &err));
+    step_view_rows(plan, &view, &two, position, slot);
+    CHECK_EQ(slot[0], 0 * 4 + 1);
+    CHECK_EQ(slot[7 + 0], 1 * 4 + 1);
+    CHECK_EQ(slot[7 + 6], 5 * 4 + 3);
 }
 
 struct change {
@@ -284,7 +335,7 @@ TEST(damaged_plans_are_refused_or_harmless)
         struct step_plan *damaged = (struct step_plan *)copy;
         if (plan_check(damaged, n_bytes, &limits, &view, &err) && !view.stop) {
             int32_t position[8], slot[8];
-            step_view_rows(damaged, &view, limits.block_tokens, position, slot);
+            step_view_rows(damaged, &view, &limits, position, slot);
             for (int t = 0; t < damaged->n_tokens; t++) {
                 CHECK(position[t] >= 0 && position[t] < limits.max_model_len);
                 CHECK(slot[t] >= 0 && slot[t] < limits.n_kv_blocks * limits.block_tokens);

@@ -24,6 +24,7 @@ static void open(struct fixture *f, int max_tokens, int max_sequences, int n_blo
                                      .max_logits = max_sequences,
                                      .block_tokens = 4,
                                      .n_kv_blocks = n_blocks,
+                                     .n_kv_groups = 1,
                                      .max_model_len = 64,
                                      .vocab = 50}};
     scheduler_create(&f->scheduler, &(struct scheduler_settings){.limits = f->limits,
@@ -64,7 +65,8 @@ static struct step_view plan(struct fixture *f, const int *n_new)
 {
     struct step_view view = {0};
     struct error err = {0};
-    CHECK(scheduler_plan(f->scheduler, &f->batch));
+    CHECK(scheduler_choose(f->scheduler, &f->batch));
+    scheduler_write(f->scheduler, &f->batch);
     if (!plan_check(f->batch.plan, f->batch.plan->n_bytes, &f->limits, &view, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     int n = 0;
@@ -78,17 +80,17 @@ static struct step_view plan(struct fixture *f, const int *n_new)
 
 static void commit(struct fixture *f, int32_t token)
 {
-    int32_t tokens[MAX_ROWS];
+    struct row_result result[MAX_ROWS];
     for (int i = 0; i < MAX_ROWS; i++)
-        tokens[i] = token;
-    scheduler_commit(f->scheduler, &f->batch, tokens, f->outcome);
+        result[i] = (struct row_result){.token = token};
+    scheduler_commit(f->scheduler, &f->batch, result, f->outcome);
 }
 
 TEST(a_prompt_runs_whole_and_then_token_by_token)
 {
     struct fixture f;
     open(&f, 16, 4, 16);
-    CHECK(!scheduler_plan(f.scheduler, &f.batch));
+    CHECK(!scheduler_choose(f.scheduler, &f.batch));
     must_submit(&f, 5, 6, 3);
     struct step_view view = plan(&f, (int[]){6, 0});
     CHECK_EQ(f.batch.plan->step, 1);
@@ -107,7 +109,7 @@ TEST(a_prompt_runs_whole_and_then_token_by_token)
     CHECK_EQ(view.token[0], WORD);
     commit(&f, EOS);
     CHECK_EQ(f.outcome[0].finish, FINISH_STOP);
-    CHECK(!scheduler_plan(f.scheduler, &f.batch));
+    CHECK(!scheduler_choose(f.scheduler, &f.batch));
     CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 16);
     close(&f);
 }
@@ -216,7 +218,8 @@ TEST(a_row_without_a_token_ends_its_request_alone)
     must_submit(&f, 1, 2, 5);
     must_submit(&f, 2, 2, 5);
     plan(&f, (int[]){2, 2, 0});
-    scheduler_commit(f.scheduler, &f.batch, (int32_t[]){-1, WORD}, f.outcome);
+    scheduler_commit(f.scheduler, &f.batch, (struct row_result[]){{.token = -1}, {.token = WORD}},
+                     f.outcome);
     CHECK_EQ(f.outcome[0].finish, FINISH_ERROR);
     CHECK_EQ(f.outcome[1].finish, FINISH_NONE);
     CHECK_EQ(scheduler_counts(f.scheduler).n_running, 1);
@@ -248,7 +251,7 @@ TEST(the_last_plan_says_stop)
     struct step_view view;
     struct error err = {0};
     open(&f, 16, 4, 4);
-    scheduler_plan_stop(f.scheduler, &f.batch);
+    scheduler_write_stop(f.scheduler, &f.batch);
     CHECK(plan_check(f.batch.plan, f.batch.plan->n_bytes, &f.limits, &view, &err));
     CHECK(view.stop);
     CHECK_EQ(f.batch.plan->step, 1);

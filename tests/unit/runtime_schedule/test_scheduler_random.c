@@ -55,6 +55,7 @@ static void open_world(struct world *w, uint64_t seed)
                                      .max_sequences = 1 + below(w, 8),
                                      .block_tokens = block_tokens[below(w, 3)],
                                      .n_kv_blocks = 1 + below(w, MAX_BLOCKS),
+                                     .n_kv_groups = 1,
                                      .max_model_len = 2 + below(w, MAX_LEN - 1),
                                      .vocab = VOCAB};
     w->limits.max_logits = w->limits.max_sequences;
@@ -124,8 +125,9 @@ static void run_sequence(struct world *w, const struct batch *batch, const struc
 static void submit_step(struct world *w)
 {
     struct batch *batch = &w->batch[(w->oldest + w->n_in_flight) % w->depth];
-    if (w->n_in_flight == w->depth || !scheduler_plan(w->scheduler, batch))
+    if (w->n_in_flight == w->depth || !scheduler_choose(w->scheduler, batch))
         return;
+    scheduler_write(w->scheduler, batch);
     struct step_view view;
     struct error err = {0};
     if (!plan_check(batch->plan, batch->plan->n_bytes, &w->limits, &view, &err))
@@ -141,19 +143,19 @@ static void collect_step(struct world *w)
     if (w->n_in_flight == 0)
         return;
     struct batch *batch = &w->batch[w->oldest];
-    int32_t token[8] = {0};
+    struct row_result result[8] = {{0}};
     struct outcome outcome[8];
     const int n_rows = batch->plan->n_logits;
     for (int i = 0; i < n_rows; i++)
-        token[i] = below(w, 50) == 0 ? -1 : below(w, VOCAB);
-    scheduler_commit(w->scheduler, batch, token, outcome);
+        result[i].token = below(w, 50) == 0 ? -1 : below(w, VOCAB);
+    scheduler_commit(w->scheduler, batch, result, outcome);
     for (int i = 0; i < n_rows; i++) {
         if (outcome[i].id == 0)
             continue;
         struct live *live = find(w, outcome[i].id);
         CHECK(live != NULL); /* nothing after the end */
-        if (token[i] >= 0)
-            live->token[live->n_tokens++] = token[i];
+        if (result[i].token >= 0)
+            live->token[live->n_tokens++] = result[i].token;
         CHECK(live->n_tokens <= w->limits.max_model_len);
         CHECK(live->n_tokens - live->n_prompt <= live->max_tokens);
         if (outcome[i].finish != FINISH_NONE) {
