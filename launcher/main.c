@@ -24,7 +24,7 @@ static void print_commands(FILE *out)
     fprintf(out, "phalanx: one model, many ranks, the same answer\n\n");
     for (int c = 0; c < COMMAND_COUNT; c++)
         if (command_summary((enum command)c) != NULL)
-            fprintf(out, "  phalanx %-12s %s\n", command_name((enum command)c),
+            fprintf(out, "  phalanx %-16s %s\n", command_name((enum command)c),
                     command_summary((enum command)c));
     fprintf(out, "\nphalanx COMMAND --help explains one; phalanx --version.\n");
 }
@@ -134,7 +134,8 @@ int main(int argc, char **argv)
         printf("phalanx %s\n", PHALANX_VERSION);
         return EXIT_CLEAN;
     }
-    if (!command_find(&command, word)) {
+    const int n_words = command_find(&command, argc - 1, argv + 1);
+    if (n_words == 0) {
         log_tell("phalanx: unknown command", word);
         print_commands(stderr);
         return EXIT_BAD_INPUT;
@@ -143,5 +144,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "phalanx: starts its own ranks: run it without mpirun, with -tp N\n");
         return EXIT_BAD_INPUT;
     }
-    return run_command(command, argc - 2, argv + 2);
+    return run_command(command, argc - 1 - n_words, argv + 1 + n_words);
 }

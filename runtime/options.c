@@ -18,20 +18,35 @@ static const struct {
     [COMMAND_RENDER] = {"render", "Messages in, the prompts that a chat template makes out."},
     [COMMAND_DEMO] = {"demo", "The model that ships, on two ranks, one streamed answer."},
     [COMMAND_DOCTOR] = {"doctor", "What this machine and this build can do, and what is missing."},
+    [COMMAND_SCORE] = {"score", "Texts in; vectors, rewards or probabilities of labels out."},
+    [COMMAND_BENCH_LATENCY] = {"bench latency",
+                               "How long a batch takes, against what memory allows."},
+    [COMMAND_BENCH_THROUGHPUT] = {"bench throughput", "How fast many prompts are answered."},
     [COMMAND_RANK] = {"phalanx-rank", NULL},
 };
 
 const char *command_name(enum command command) { return commands[command].name; }
 const char *command_summary(enum command command) { return commands[command].summary; }
 
-bool command_find(enum command *out, const char *name)
+int command_find(enum command *out, int n_words, char **word)
 {
-    for (int i = 0; i < COMMAND_COUNT; i++)
-        if (commands[i].summary != NULL && strcmp(commands[i].name, name) == 0) {
-            *out = (enum command)i;
-            return true;
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        const char *name = commands[i].name;
+        int n = 0;
+        if (commands[i].summary == NULL)
+            continue;
+        while (*name != '\0' && n < n_words && strncmp(name, word[n], strlen(word[n])) == 0 &&
+               strcspn(name, " ") == strlen(word[n])) {
+            name += strcspn(name, " ");
+            name += *name == ' ';
+            n++;
         }
-    return false;
+        if (*name == '\0') {
+            *out = (enum command)i;
+            return n;
+        }
+    }
+    return 0;
 }
 
 static bool takes_model(enum command command)
@@ -173,7 +188,7 @@ bool options_parse(struct options *out, enum command command, int argc, char **a
     if (takes_model(command) && out->model == NULL)
         return error_set(err, ERROR_INPUT, "%s wants a MODEL: the folder of a checkpoint",
                          command_name(command));
-    return options_apply_factory(out, err);
+    return options_apply_factory(out, err) && options_apply_speculation(out, err);
 }
 
 static bool is_sampling(const struct option *option)
@@ -224,12 +239,20 @@ bool options_is_given(const struct options *options, const char *name)
     return option != NULL && option_is_given(options, option);
 }
 
+/* A text that nobody gave: an empty word would be one that somebody gave. */
+static bool is_no_text(const struct options *options, const struct option *option)
+{
+    const char *const *text = (const void *)((const char *)options + option->offset);
+    return option->kind == OPTION_TEXT && (*text == NULL || **text == '\0');
+}
+
 int options_for_rank(const struct options *options, struct arena *arena, char **word, int max)
 {
     int n = 0;
     for (int i = 0; i < n_options; i++) {
         const struct option *option = &option_table[i];
-        if (!option_belongs(option, COMMAND_RANK) || !option_belongs(option, options->command))
+        if (!option_belongs(option, COMMAND_RANK) || !option_belongs(option, options->command) ||
+            is_no_text(options, option))
             continue;
         struct bytes text = {0};
         bytes_printf(&text, "%s=", option->name);

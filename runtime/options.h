@@ -23,11 +23,18 @@ enum command {
     COMMAND_RENDER,
     COMMAND_DEMO,
     COMMAND_DOCTOR,
+    COMMAND_SCORE,
+    COMMAND_BENCH_LATENCY,
+    COMMAND_BENCH_THROUGHPUT,
     COMMAND_RANK, /* the executable phalanx-rank, started by the gateway */
     COMMAND_COUNT
 };
 
-enum { OPTIONS_MAX = 256 }; /* rows of the table */
+enum {
+    OPTIONS_MAX = 256,       /* rows of the table */
+    OPTIONS_MAX_DRAFTS = 32, /* rows of a step that one sequence may risk on guesses */
+    OPTIONS_MAX_LOOKUP = 64, /* tokens; a longer match tells nothing more */
+};
 
 /* Several values of one option, in the order given. */
 struct option_list {
@@ -49,8 +56,20 @@ struct options {
     int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen from the model */
     int64_t block_size, kv_cache_memory_bytes;
     const char *kv_cache_dtype;
+    bool enable_prefix_caching;
+    const char *scheduling_policy; /* fcfs or priority */
+    const char *logprobs_mode;     /* raw_logprobs or processed_logprobs */
+
+    /* Speculation. After options_parse() the method says it all: "none", or "ngram" with the last
+     * three set, or "draft_model" with a model and tokens. */
+    const char *speculative_config; /* JSON, taken apart */
+    const char *speculative_method, *speculative_model;
+    int64_t num_speculative_tokens, prompt_lookup_min, prompt_lookup_max;
+
+    const char *record, *replay; /* files of steps; NULL: none */
 
     struct option_list prompt, prompt_ids;
+    const char *prompts_file;          /* "-": standard input */
     const char *system_prompt, *quick; /* quick: one question instead of a conversation */
     bool stats;
     const char *chat_template, *content_format; /* a file; auto, string or openai */
@@ -58,20 +77,34 @@ struct options {
     bool enable_thinking;                       /* of those variables, when given */
     const char *now;                            /* for strftime_now() */
     const char *generation_config;
-    bool json;
+    bool json, jsonl, quiet;
     int64_t n, max_tokens, min_tokens, logprobs, top_k, seed; /* seed -1: drawn and reported */
     double temperature, top_p, min_p;
     double repetition_penalty, frequency_penalty, presence_penalty;
-    struct option_list stop, stop_token_ids;
+    struct option_list stop, stop_token_ids, bad_words, logit_bias, allowed_token_ids;
+    int64_t prompt_logprobs;
+    int64_t beam_width; /* 1: sampling */
+    double length_penalty;
+    const char *length_penalty_scope; /* total or generated */
+    int64_t priority, deadline_ms;    /* 0: no deadline */
+    const char *cache_salt;
     bool include_stop_str, ignore_eos, skip_special_tokens;
 
     bool add_special_tokens; /* of tokenize */
 
+    const char *task, *pooling; /* of score */
+    bool normalize;
+
+    struct {
+        int64_t input_len, output_len, batch_size, num_iters, num_iters_warmup, num_prompts;
+        const char *dataset, *output_json;
+    } bench;
+
     struct { /* keys of LLaMA-Factory's files that are no options of ours */
         const char *adapter_name_or_path, *template, *infer_backend, *finetuning_type;
         bool do_sample, trust_remote_code, enforce_eager;
-        int64_t num_beams, max_length, max_lora_rank; /* max_length: with the prompt; 0: none */
-        double length_penalty, gpu_util;
+        int64_t max_length, max_lora_rank; /* max_length: with the prompt; 0: none */
+        double gpu_util;
     } factory;
 
     const char *log_level;
@@ -103,8 +136,9 @@ int options_for_rank(const struct options *options, struct arena *arena, char **
 bool options_is_given(const struct options *options, const char *name);
 
 const char *command_name(enum command command);
-const char *command_summary(enum command command);      /* one line; NULL for phalanx-rank */
-bool command_find(enum command *out, const char *name); /* of those a user may call */
+const char *command_summary(enum command command); /* one line; NULL for phalanx-rank */
+/* Which command the words of a user begin with ("bench latency" has two); their number, 0: none. */
+int command_find(enum command *out, int n_words, char **word);
 
 void options_print_help(FILE *out, enum command command, bool all);
 void options_print_markdown(FILE *out); /* docs/options.md, whole */

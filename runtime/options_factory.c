@@ -29,9 +29,6 @@ static bool refuse_what_is_not_there(const struct options *options, struct error
                          "adapter_name_or_path: %s: there is no LoRA yet; merge the adapter into "
                          "the model (llamafactory-cli export) and give that",
                          adapter);
-    if (options->factory.num_beams > 1)
-        return error_set(err, ERROR_INPUT, "num_beams: %lld: there is no beam search, only 1",
-                         (long long)options->factory.num_beams);
     return true;
 }
 
@@ -52,7 +49,8 @@ bool options_apply_factory(struct options *options, struct error *err)
     }
     if (options->factory.trust_remote_code)
         note(options, "trust_remote_code: nothing from a checkpoint is executed");
-    if (given(options, "length_penalty") && options->factory.length_penalty != 1)
+    if (given(options, "length_penalty") && options->length_penalty != 1 &&
+        options->beam_width == 1)
         note(options, "length_penalty: no effect without beams");
     return true;
 }

@@ -11,6 +11,9 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_RENDER] = "phalanx render MODEL|FILE.jinja [options] < chats.jsonl",
     [COMMAND_DEMO] = "phalanx demo [options]",
     [COMMAND_DOCTOR] = "phalanx doctor",
+    [COMMAND_SCORE] = "phalanx score MODEL -p TEXT [options]",
+    [COMMAND_BENCH_LATENCY] = "phalanx bench latency MODEL [options]",
+    [COMMAND_BENCH_THROUGHPUT] = "phalanx bench throughput MODEL [options]",
     [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
 };
 

@@ -67,3 +67,7 @@ bool options_read_file(struct options *out, const char *path, struct error *err)
 /* What LLaMA-Factory's keys mean here: sets the options behind them, refuses what is not there, and
  * adds to `notes`. Called once, when all is read. options_factory.c */
 bool options_apply_factory(struct options *options, struct error *err);
+
+/* --speculative-config and the plain options of speculation become one consistent set. Called once,
+ * when all is read. options_speculation.c */
+bool options_apply_speculation(struct options *options, struct error *err);

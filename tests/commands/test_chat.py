@@ -482,8 +482,7 @@ class LlamaFactoryFiles(ModelCase):
         self.assertEqual(self.run_config(path, "adapter_name_or_path=null").code, 0)
 
     def test_what_is_not_there_is_refused(self):
-        for words, what in ((("num_beams=4",), "no beam search"),
-                            (("infer_backend=magic",), "huggingface|vllm"),
+        for words, what in ((("infer_backend=magic",), "huggingface|vllm"),
                             (("tempertaure=1",), "did you mean temperature?"),
                             (("max_new_tokns=1",), "unknown key max_new_tokns")):
             result = self.run_config(self.config(), *words)

@@ -207,9 +207,77 @@ TEST(the_keys_of_llama_factory_mean_what_they_can_mean)
     CHECK(options.temperature == 0.9);
     CHECK_EQ(options.notes.n, 0);
     options_release(&options);
+    CHECK(parse(&options, COMMAND_CHAT, "dir num_beams=4 length_penalty=0.5", &err));
+    CHECK(options.beam_width == 4 && options.length_penalty == 0.5);
+    CHECK_EQ(options.notes.n, 0);
+    options_release(&options);
+    CHECK(parse(&options, COMMAND_CHAT, "dir length_penalty=0.5", &err));
+    CHECK_EQ(options.notes.n, 1); /* no beams, no effect */
+    options_release(&options);
     refuses(COMMAND_CHAT, "dir adapter_name_or_path=a,b", "there is no LoRA yet");
-    refuses(COMMAND_CHAT, "dir num_beams=2", "there is no beam search");
     refuses(COMMAND_CHAT, "dir infer_backend=mlx", "none of huggingface|vllm");
+}
+
+/* line -> method, model, tokens, shortest and longest n-gram. */
+static void speculates(const char *line, const char *method, const char *model, int n, int min,
+                       int max)
+{
+    struct options options;
+    struct error err;
+    if (!parse(&options, COMMAND_GENERATE, line, &err))
+        test_fail(__FILE__, __LINE__, "'%s': %s", line, err.text);
+    CHECK_STR(options.speculative_method, method);
+    CHECK((options.speculative_model == NULL) == (model == NULL));
+    if (model != NULL)
+        CHECK_STR(options.speculative_model, model);
+    CHECK_EQ(options.num_speculative_tokens, n);
+    CHECK_EQ(options.prompt_lookup_min, min);
+    CHECK_EQ(options.prompt_lookup_max, max);
+    options_release(&options);
+}
+
+TEST(speculation_comes_from_the_json_of_vllm_or_from_plain_options)
+{
+    speculates("dir", "none", NULL, 0, 0, 0);
+    speculates("dir --speculative-model small", "draft_model", "small", 4, 0, 0);
+    speculates("dir --spec-model small --spec-tokens 7", "draft_model", "small", 7, 0, 0);
+    speculates("dir --num-speculative-tokens 3", "ngram", NULL, 3, 5, 5);
+    speculates("dir --speculative-method ngram", "ngram", NULL, 4, 5, 5);
+    speculates("dir --prompt-lookup-max 4 --prompt-lookup-min 2", "ngram", NULL, 4, 2, 4);
+    speculates("dir --prompt-lookup-max 3", "ngram", NULL, 4, 3, 3);
+    speculates("dir --prompt-lookup-min 2", "ngram", NULL, 4, 2, 2);
+    speculates("dir --speculative-config {\"method\":\"ngram\",\"num_speculative_tokens\":5,"
+               "\"prompt_lookup_max\":4,\"prompt_lookup_min\":2}",
+               "ngram", NULL, 5, 2, 4);
+    speculates("dir --speculative-config {\"model\":\"small\",\"num_speculative_tokens\":2}",
+               "draft_model", "small", 2, 0, 0);
+    speculates("dir --num-speculative-tokens 9 --speculative-config {\"num_speculative_tokens\":2}",
+               "ngram", NULL, 9, 5, 5); /* the plain option wins */
+    refuses(COMMAND_GENERATE, "dir --speculative-config 5", "--speculative-config: no JSON object");
+    refuses(COMMAND_GENERATE, "dir --speculative-config {", "--speculative-config: ");
+    refuses(COMMAND_GENERATE, "dir --speculative-config {\"modle\":\"x\"}", "unknown key modle");
+    refuses(COMMAND_GENERATE, "dir --speculative-config {\"method\":\"eagle\"}",
+            "'eagle' is none of none|ngram|draft_model");
+    refuses(COMMAND_GENERATE, "dir --speculative-config {\"num_speculative_tokens\":0}",
+            "num_speculative_tokens");
+    refuses(COMMAND_GENERATE, "dir --speculative-method draft_model", "needs --speculative-model");
+    refuses(COMMAND_GENERATE, "dir --spec-method ngram --spec-model m", "n-grams need no model");
+    refuses(COMMAND_GENERATE, "dir --prompt-lookup-max 2 --prompt-lookup-min 3",
+            "3 is more than the longest, 2");
+}
+
+TEST(a_command_has_one_word_or_two)
+{
+    enum command command;
+    char *generate[] = {"generate", "latency"}, *latency[] = {"bench", "latency", "dir"},
+         *bench[] = {"bench"}, *other[] = {"bench", "late"}, *rank[] = {"phalanx-rank"};
+    CHECK_EQ(command_find(&command, 2, generate), 1);
+    CHECK_EQ(command, COMMAND_GENERATE);
+    CHECK_EQ(command_find(&command, 3, latency), 2);
+    CHECK_EQ(command, COMMAND_BENCH_LATENCY);
+    CHECK_EQ(command_find(&command, 1, bench), 0);
+    CHECK_EQ(command_find(&command, 2, other), 0);
+    CHECK_EQ(command_find(&command, 1, rank), 0);
 }
 
 TEST(sampling_can_change_later_and_nothing_else)
@@ -292,7 +360,9 @@ TEST(ranks_get_the_values_of_the_gateway)
     struct arena arena = {0};
     char *word[64] = {"dir"};
     CHECK(parse(&options, COMMAND_GENERATE,
-                "dir -tp 3 --dtype float32 --threads 2 --check-weights --block-size 64", &err));
+                "dir -tp 3 --dtype float32 --threads 2 --check-weights --block-size 64 "
+                "--spec-model small --no-enable-prefix-caching",
+                &err));
     const int n = options_for_rank(&options, &arena, word + 1, 63);
     CHECK(n > 5);
     CHECK(options_parse(&rank, COMMAND_RANK, n + 1, word, &err));
@@ -301,6 +371,10 @@ TEST(ranks_get_the_values_of_the_gateway)
     CHECK_EQ(rank.threads, 2);
     CHECK(rank.check_weights);
     CHECK_EQ(rank.block_size, 64);
+    CHECK_STR(rank.speculative_method, "draft_model");
+    CHECK_STR(rank.speculative_model, "small");
+    CHECK(rank.num_speculative_tokens == 4 && !rank.enable_prefix_caching);
+    CHECK(rank.record == NULL); /* no word for what was not given */
     options_release(&options);
     options_release(&rank);
     arena_release(&arena);
