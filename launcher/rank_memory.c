@@ -31,7 +31,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
     *out = (struct plan_limits){
         .max_tokens = (int)options->max_num_batched_tokens,
         .max_sequences = (int)options->max_num_seqs,
-        .max_logits = (int)options->max_num_seqs,
+        .max_logits = (int)(options->max_num_seqs * (1 + options->num_speculative_tokens)),
         .block_tokens = (int)block,
         .max_model_len =
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
@@ -108,12 +108,15 @@ static void tell(const struct rank_memory *memory, const struct plan_limits *lim
 
 bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct options *options, const struct model *model,
-                      struct device *device, const struct ranks *ranks, struct error *err)
+                      const struct model *draft, struct device *device, const struct ranks *ranks,
+                      struct error *err)
 {
     const int kv_dtype = kv_dtype_of(options, model);
     const int64_t block_bytes =
-        (int64_t)forward_kv_block_bytes(model, limits->block_tokens, kv_dtype);
-    struct share mine = {.weight_bytes = (int64_t)model->weight_bytes};
+        (int64_t)forward_kv_block_bytes(model, limits->block_tokens, kv_dtype) +
+        (draft ? (int64_t)forward_kv_block_bytes(draft, limits->block_tokens, kv_dtype) : 0);
+    struct share mine = {.weight_bytes =
+                             (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
     struct error local = {0}; /* told to the others first: they wait for this rank's share */
     const bool fits = blocks_of_rank(&mine.n_blocks, limits, options, block_bytes, ranks, &local);
 

@@ -28,7 +28,9 @@ struct rank_memory {
     int64_t weight_bytes; /* of all ranks */
 };
 
-/* Fills limits->n_kv_blocks. Collective over all ranks. ERROR_INPUT: not even one block fits. */
+/* Fills limits->n_kv_blocks. A block has room for the draft model too (NULL: there is none).
+ * Collective over all ranks. ERROR_INPUT: not even one block fits. */
 bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct options *options, const struct model *model,
-                      struct device *device, const struct ranks *ranks, struct error *err);
+                      const struct model *draft, struct device *device, const struct ranks *ranks,
+                      struct error *err);
