@@ -136,8 +136,6 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
                                    : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);
         if (m == PLAN_TARGET)
             *kv_dtype = p->model[m]->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
-        if (m == PLAN_TARGET && s->kv_dtype != 0)
-            *kv_dtype = s->kv_dtype;
         if (!forward_create(&p->models.forward[m], p->model[m], p->device, &p->ranks, limits,
                             *kv_dtype, err))
             return false;

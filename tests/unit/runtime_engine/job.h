@@ -26,7 +26,7 @@ struct job_settings {
     const char *draft;                    /* folder of a draft model; NULL: none */
     int tp_size, n_threads;
     int max_tokens, max_sequences, max_model_len, n_kv_blocks; /* of a step, of the engine */
-    int kv_dtype;                                              /* 0: by `dtype` */
+    bool kv_int8;                                              /* else the KV cache is as `dtype` */
     int n_flights;                                             /* 0: one */
     int ngram_max, max_drafts; /* ngram_max 0: no n-grams, and drafts only with `draft` */
     bool prefix_caching, by_priority;
