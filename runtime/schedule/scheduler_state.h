@@ -1,0 +1,68 @@
+/* runtime/schedule/scheduler_state.h: what the files of the scheduler share; nobody else needs it.
+ *
+ *   scheduler.c    requests come and go
+ *   queue.c        who is next, who is admitted, who is preempted
+ *   choose.c       who runs in the next step, with how many tokens
+ *   plan_writer.c  the bytes of the plan
+ *   commit.c       tokens become part of their requests
+ *
+ * A request waits (in the heap `waiting`), then runs (in the list `running`), perhaps back and
+ * forth (preemption), and has ended. One that has ended stays in memory until no plan in flight has
+ * rows of it (the list `ended`). Blocks it has only while it runs.
+ */
+#pragma once
+#include "runtime/schedule/fair_share.h"
+#include "runtime/schedule/request_heap.h"
+#include "runtime/schedule/scheduler.h"
+#include "runtime/schedule/sequence_blocks.h"
+
+/* What was chosen so far for a step, and what is left of its budgets. */
+struct choice {
+    int n_sequences, n_tokens, n_blocks, n_logits, n_hidden;
+    int tokens_left, logits_left;
+};
+
+struct request_list {
+    struct request *first, *last;
+    int n;
+};
+
+struct scheduler {
+    struct scheduler_settings is;
+    struct request_bounds bounds;
+    struct sequence_blocks blocks;
+    struct fair_share fair;
+    struct request_heap waiting, deadlines;
+    struct request_list running; /* in the order of the queue */
+    struct request_list ended;   /* with rows in plans in flight */
+    struct choice choice;        /* of the batch that was chosen last */
+    bool is_choosing;            /* it is not written yet */
+    uint64_t step;               /* of the last plan */
+    uint64_t n_arrivals;
+    int32_t *eos_id;        /* behind bounds.eos_id */
+    struct request **by_id; /* chains of waiting and running requests */
+    struct scheduler_counts counts;
+};
+
+/* ---- scheduler.c ---- */
+
+/* Puts a request behind `before`; NULL: first. */
+void request_list_insert(struct request_list *list, struct request *before,
+                         struct request *request);
+void request_list_remove(struct request_list *list, struct request *request);
+
+/* Takes a request out of everything but the plans in flight. */
+void scheduler_finish(struct scheduler *scheduler, struct request *request);
+/* Frees a request that has ended once no plan in flight has rows of it. */
+void scheduler_drop(struct scheduler *scheduler, struct request *request);
+
+/* ---- queue.c ---- */
+
+void queue_init(struct scheduler *scheduler);
+void queue_release(struct scheduler *scheduler); /* and the waiting requests */
+void queue_add(struct scheduler *scheduler, struct request *request);
+void queue_remove(struct scheduler *scheduler, struct request *request); /* waiting or running */
+/* Lets the first of the waiting ones run, when there is room for it: it is returned. */
+struct request *queue_admit(struct scheduler *scheduler);
+/* Takes blocks from the last of the running ones, if that is not `but`. */
+bool queue_preempt_last(struct scheduler *scheduler, const struct request *but);
