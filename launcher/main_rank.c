@@ -137,7 +137,7 @@ static bool read_model_config(struct rank *r, struct error *err)
     const char *folder = r->options.model;
     return model_config_read(&r->config, folder, err) &&
            model_tp_check(&r->config, (int)r->options.tensor_parallel_size, err) &&
-           rank_limits_make(&r->limits, &r->options, &r->config, err) &&
+           rank_limits_make(&r->limits, &r->options, &r->config, 0, err) &&
            eos_ids_read(&r->eos, folder, r->config.vocab, err);
 }
 
@@ -222,22 +222,21 @@ static bool tell_ready(struct rank *r, struct error *err)
 {
     if (r->link == NULL)
         return true;
-    const struct link_event ready = {
-        .kind = LINK_READY,
-        .ready = {.build = PHALANX_VERSION,
-                  .model = r->options.model,
-                  .kernels = r->device->ops->name,
-                  .comm = r->ranks.tp->ops->name,
-                  .dtype = dtype_name(r->model->compute),
-                  .vocab = r->config.vocab,
-                  .max_model_len = r->limits.max_model_len,
-                  .tp = r->ranks.tp_size,
-                  .pp = r->ranks.pp_stages,
-                  .threads = r->n_threads,
-                  .kv_tokens = (int64_t)r->limits.n_kv_blocks * r->limits.block_tokens,
-                  .weight_bytes = r->memory.weight_bytes,
-                  .eos_id = r->eos.id,
-                  .n_eos_ids = r->eos.n}};
+    const struct link_event ready = {.kind = LINK_READY,
+                                     .ready = {.build = PHALANX_VERSION,
+                                               .model = r->options.model,
+                                               .kernels = r->device->ops->name,
+                                               .comm = r->ranks.tp->ops->name,
+                                               .dtype = dtype_name(r->model->compute),
+                                               .vocab = r->config.vocab,
+                                               .max_model_len = r->limits.max_model_len,
+                                               .tp = r->ranks.tp_size,
+                                               .pp = r->ranks.pp_stages,
+                                               .threads = r->n_threads,
+                                               .kv_tokens = r->memory.kv_tokens,
+                                               .weight_bytes = r->memory.weight_bytes,
+                                               .eos_id = r->eos.id,
+                                               .n_eos_ids = r->eos.n}};
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
               r->config.architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
               r->ranks.tp->ops->name, r->limits.max_model_len);
