@@ -229,11 +229,12 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .tp = r->ranks.tp_size,
                   .pp = r->ranks.pp_stages,
                   .threads = r->n_threads,
-                  .kv_tokens = (int64_t)limits->n_kv_blocks * limits->block_tokens,
+                  .kv_tokens = r->models.memory.kv_tokens,
                   .weight_bytes = r->models.memory.weight_bytes,
                   .eos_id = r->eos.id,
                   .n_eos_ids = r->eos.n,
                   .hidden_size = config->hidden,
+                  .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
                   .max_num_seqs = limits->max_sequences}};
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,

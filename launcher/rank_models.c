@@ -88,10 +88,12 @@ static bool read_record(struct rank_models *m, const char *path, struct error *e
 
 bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err)
 {
+    const bool guesses = strcmp(options->speculative_method, "none") != 0;
     m->folder[PLAN_TARGET] = options->model;
     return model_config_read(&m->config[PLAN_TARGET], options->model, err) &&
            model_tp_check(&m->config[PLAN_TARGET], (int)options->tensor_parallel_size, err) &&
-           rank_limits_make(&m->plan.limits[PLAN_TARGET], options, &m->config[PLAN_TARGET], err) &&
+           rank_limits_make(&m->plan.limits[PLAN_TARGET], options, &m->config[PLAN_TARGET],
+                            guesses ? (int)options->num_speculative_tokens : 0, err) &&
            read_draft(m, options, err) && read_record(m, options->replay, err);
 }
 

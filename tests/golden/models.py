@@ -22,6 +22,29 @@ QWEN2 = {
     "use_sliding_window": False,
     "torch_dtype": "float32",
 }
+MISTRAL = {
+    "architectures": ["MistralForCausalLM"],
+    "model_type": "mistral",
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-05,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": False,
+    "torch_dtype": "float32",
+}
+PHI3 = {
+    "architectures": ["Phi3ForCausalLM"],
+    "model_type": "phi3",
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-05,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "original_max_position_embeddings": 512,
+    "pad_token_id": None,
+    "bos_token_id": 1,
+    "eos_token_id": None,
+    "torch_dtype": "float32",
+}
 
 
 def shape(layers, hidden, heads, kv_heads, ffn, vocab, head_dim=None):
@@ -106,4 +129,32 @@ MODELS = {
     "qwen2-untied": model(
         "as many key-value heads as heads, head_dim 24, untied, in two files with an index",
         QWEN2, shape(1, 96, 4, 4, 64, 160), {"tie_word_embeddings": False}, shards=2),
+    "qwen2-window": model(
+        "the upper two of three layers see 20 positions; 7 heads; tied",
+        QWEN2, shape(3, 56, 7, 1, 80, 160),
+        {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 20,
+         "max_window_layers": 1}, prompts=(1, 15, 70)),
+    "mistral-window": model(
+        "every layer sees 24 positions, fewer than the prompts have; head_dim is not hidden / "
+        "heads; a prompt across the attention chunk of 256 positions",
+        MISTRAL, shape(2, 48, 6, 2, 80, 160, head_dim=16), {"sliding_window": 24},
+        prompts=(9, 40, 270)),
+    "mistral-nemo": model(
+        "no window, and heads wider than hidden / heads; five heads over one",
+        MISTRAL, shape(2, 40, 5, 1, 64, 160, head_dim=16), {"sliding_window": None}),
+    "phi3-window": model(
+        "q, k, v in one tensor, gate and up in another; 30 positions seen; six heads over three; "
+        "stored in bf16, computed in float32",
+        PHI3, shape(2, 48, 6, 3, 96, 160), {"sliding_window": 30, "torch_dtype": "bfloat16"},
+        prompts=(1, 9, 60), dtype="BF16"),
+    "phi3-longrope": model(
+        "LongRoPE on three quarters of each head, as Phi-4-mini has it; tied; every prompt is "
+        "longer than the original length",
+        PHI3, shape(2, 48, 3, 1, 64, 160),
+        {"tie_word_embeddings": True, "partial_rotary_factor": 0.75, "sliding_window": 4096,
+         "original_max_position_embeddings": 8, "rope_scaling": {
+             "type": "longrope",
+             "short_factor": [1.0, 1.0, 1.1, 1.2, 1.3, 1.5],
+             "long_factor": [1.0, 1.2, 1.7, 2.5, 4.0, 7.0]}},
+        prompts=(9, 24, 40)),
 }
