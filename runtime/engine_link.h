@@ -1,7 +1,7 @@
 /* runtime/engine_link.h: the two ends of the link between the gateway and rank 0.
  *
  * Frames of proto/engine.proto over a connected Unix stream socket. This header has the plain
- * structs of both ends; engine_link.c converts field by field, so that neither the gateway nor
+ * structs of both ends; engine_link_*.c convert field by field, so that neither the gateway nor
  * the engine sees protobuf. A message that does not parse, or one with a value out of its range
  * ends the link with ERROR_PEER.
  *
@@ -17,7 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LINK_PROTOCOL = 2 };
+enum {
+    LINK_PROTOCOL = 2,
+    LINK_MAX_VALUES = 1 << 20, /* of a pooled vector */
+};
 
 struct link;
 
@@ -91,7 +94,7 @@ struct link_beams {
 /* The end of a request that pools. */
 struct link_pooled {
     uint64_t id;
-    const float *value; /* [n_values] */
+    const float *value; /* [n_values], 1 .. LINK_MAX_VALUES */
     int n_values;
     int32_t cached_tokens;
 };

@@ -7,9 +7,11 @@
  * beam is left; then the best `width` of the completed and the live ones, by
  *
  *   cumulative logprob / length ^ length_penalty        length: prompt (penalize_prompt) + output,
- *                                                       less one where the last token is an EOS
+ *                                                       less one where the last token is an EOS,
+ *                                                       and at least 1
  *
- * Cumulative log-probabilities are sums in float64, in order of position.
+ * Cumulative log-probabilities are sums in float64, in order of position. The power is our own,
+ * because that of libm is not the same on all CPUs.
  */
 #pragma once
 #include "runtime/request/params.h"
@@ -37,9 +39,10 @@ struct beam_step {
     double cumulative_logprob;
 };
 
-/* candidates[parent * n_candidates + i], of n_live beams whose sums so far are cumulative[]. Writes
- * the best `width` that do not end to `live` and all that end to `ended` (order: as they come);
- * room for width, and for n_live * n_candidates. */
+/* candidates[parent * n_candidates + i], best first, of n_live beams whose sums so far are
+ * cumulative[]. Where a beam has fewer, the rest has logprob -inf: those are no candidates. Writes
+ * the best `width` that do not end to `live`, best first, and all that end to `ended`, as they
+ * come; room for width, and for n_live * n_candidates. No eos_id with ignore_eos. */
 struct beam_choice {
     int n_live, n_ended;
 };

@@ -3,14 +3,21 @@
  * Block ids only; what memory an id stands for is forward's business. A block that several
  * sequences share (equal prefixes) has as many references; it is free again when the last one is
  * given back.
+ *
+ * A free block keeps its contents until it is taken, so the one that was free for longest is taken
+ * first, and of blocks given back together the last one: more sequences can share a head than a
+ * tail. Who finds the contents of a free block of use shares it (prefix_cache.h), and it is free no
+ * longer.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 struct block_pool {
-    int32_t *free;      /* [n_blocks] a stack: n_free blocks that nobody has */
-    int32_t *reference; /* [n_blocks] sequences that have the block */
+    int32_t *next, *previous; /* [n_blocks + 1] the free blocks, a ring in the order of becoming
+                                 free; entry n_blocks is no block but before the first and behind
+                                 the last */
+    int32_t *reference;       /* [n_blocks] sequences that have the block */
     int n_blocks, n_free;
 };
 

@@ -1,0 +1,254 @@
+#include "base/memory.h"
+#include "tests/test.h"
+#include "tests/unit/runtime_link/ends.h"
+
+#include <string.h>
+
+static const struct link_logprob logprob[] = {{5, -0.25f, 1}, {6, -1.5f, 2}, {7, -3, 9}};
+
+static struct link_event send_and_receive(struct ends *ends, const struct link_event *sent)
+{
+    struct error err = {0};
+    CHECK(link_send_event(ends->engine, sent, &err));
+    const struct link_event got = receive_event(ends->gateway);
+    CHECK_EQ(got.kind, sent->kind);
+    return got;
+}
+
+TEST(tokens_of_a_step_arrive_with_logprobs_and_stop_tokens)
+{
+    struct ends ends = ends_make();
+    const struct link_token token[] = {
+        {.id = 1,
+         .token = 5,
+         .logprob = logprob,
+         .n_logprobs = 2,
+         .stop_token = -1,
+         .cached_tokens = 64,
+         .n_drafted = 12,
+         .n_accepted = 7},
+        {.id = 2, .token = 0, .finish = FINISH_STOP, .stop_token = 0},
+    };
+    const struct link_event got = send_and_receive(
+        &ends, &(struct link_event){.kind = LINK_TOKENS, .token = token, .n_tokens = 2});
+    CHECK_EQ(got.n_tokens, 2);
+    CHECK_EQ(got.token[0].token, 5);
+    CHECK_EQ(got.token[0].finish, FINISH_NONE);
+    CHECK_EQ(got.token[0].stop_token, -1);
+    CHECK_EQ(got.token[0].cached_tokens, 64);
+    CHECK_EQ(got.token[0].n_drafted, 12);
+    CHECK_EQ(got.token[0].n_accepted, 7);
+    CHECK_EQ(got.token[0].n_logprobs, 2);
+    CHECK(memcmp(got.token[0].logprob, logprob, 2 * sizeof *logprob) == 0);
+    CHECK_EQ(got.token[1].finish, FINISH_STOP);
+    CHECK_EQ(got.token[1].stop_token, 0); /* token 0 is a token, not an absent field */
+    ends_release(&ends);
+}
+
+TEST(ready_arrives)
+{
+    struct ends ends = ends_make();
+    const int32_t eos[] = {2, 3};
+    const struct link_event got =
+        send_and_receive(&ends, &(struct link_event){.kind = LINK_READY,
+                                                     .ready = {.build = "b",
+                                                               .model = "m",
+                                                               .kernels = "avx2",
+                                                               .comm = "shm",
+                                                               .dtype = "bf16",
+                                                               .vocab = 2048,
+                                                               .max_model_len = 512,
+                                                               .tp = 2,
+                                                               .pp = 1,
+                                                               .threads = 3,
+                                                               .kv_tokens = 1 << 20,
+                                                               .weight_bytes = 5,
+                                                               .eos_id = eos,
+                                                               .n_eos_ids = 2,
+                                                               .hidden_size = 96,
+                                                               .n_labels = 4,
+                                                               .max_num_seqs = 256}});
+    CHECK_STR(got.ready.kernels, "avx2");
+    CHECK_EQ(got.ready.vocab, 2048);
+    CHECK_EQ(got.ready.n_eos_ids, 2);
+    CHECK_EQ(got.ready.eos_id[1], 3);
+    CHECK_EQ(got.ready.hidden_size, 96);
+    CHECK_EQ(got.ready.n_labels, 4);
+    CHECK_EQ(got.ready.max_num_seqs, 256);
+    ends_release(&ends);
+}
+
+TEST(a_failure_arrives)
+{
+    struct ends ends = ends_make();
+    struct link_event failed = {.kind = LINK_FAILED, .failed_id = 17};
+    error_set(&failed.failure, ERROR_INPUT, "top_p is 2");
+    const struct link_event got = send_and_receive(&ends, &failed);
+    CHECK_EQ(got.failed_id, 17);
+    CHECK_EQ(got.failure.kind, ERROR_INPUT);
+    CHECK_STR(got.failure.text, "top_p is 2");
+    ends_release(&ends);
+}
+
+TEST(logprobs_of_a_prompt_arrive_position_by_position)
+{
+    struct ends ends = ends_make();
+    const int32_t end[] = {2, 3};
+    const struct link_prompt_logprobs got =
+        send_and_receive(&ends, &(struct link_event){.kind = LINK_PROMPT_LOGPROBS,
+                                                     .prompt_logprobs = {.id = 9,
+                                                                         .position = 4,
+                                                                         .logprob = logprob,
+                                                                         .end = end,
+                                                                         .n_positions = 2}})
+            .prompt_logprobs;
+    CHECK_EQ(got.id, 9);
+    CHECK_EQ(got.position, 4);
+    CHECK_EQ(got.n_positions, 2);
+    CHECK(memcmp(got.end, end, sizeof end) == 0);
+    CHECK(memcmp(got.logprob, logprob, sizeof logprob) == 0);
+    ends_release(&ends);
+}
+
+TEST(beams_arrive_best_first)
+{
+    struct ends ends = ends_make();
+    const int32_t token[] = {3, 4, 2};
+    const struct link_beam beam[] = {
+        {token, 3, -1.25, -0.1, FINISH_STOP},
+        {token, 2, -1e-300, -7, FINISH_LENGTH},
+    };
+    const struct link_beams got =
+        send_and_receive(&ends,
+                         &(struct link_event){
+                             .kind = LINK_BEAMS,
+                             .beams = {.id = 8, .beam = beam, .n_beams = 2, .cached_tokens = 32}})
+            .beams;
+    CHECK_EQ(got.id, 8);
+    CHECK_EQ(got.cached_tokens, 32);
+    CHECK_EQ(got.n_beams, 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(got.beam[i].n_tokens, beam[i].n_tokens);
+        CHECK(memcmp(got.beam[i].token, token, (size_t)beam[i].n_tokens * sizeof *token) == 0);
+        CHECK(got.beam[i].cumulative_logprob == beam[i].cumulative_logprob);
+        CHECK(got.beam[i].score == beam[i].score);
+        CHECK_EQ(got.beam[i].finish, beam[i].finish);
+    }
+    ends_release(&ends);
+}
+
+TEST(a_pooled_vector_arrives)
+{
+    struct ends ends = ends_make();
+    const float value[] = {0.5f, -0.0f, 3e38f};
+    const struct link_pooled got =
+        send_and_receive(
+            &ends,
+            &(struct link_event){
+                .kind = LINK_POOLED,
+                .pooled = {.id = 6, .value = value, .n_values = 3, .cached_tokens = 16}})
+            .pooled;
+    CHECK_EQ(got.id, 6);
+    CHECK_EQ(got.n_values, 3);
+    CHECK(memcmp(got.value, value, sizeof value) == 0);
+    CHECK_EQ(got.cached_tokens, 16);
+    ends_release(&ends);
+}
+
+TEST(a_ready_of_another_build_or_of_no_model_is_refused)
+{
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Ready ready = PHALANX__ENGINE__V1__READY__INIT;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY;
+    message.ready = &ready;
+    check_event_refused(&message, "link protocol 0");
+    ready.protocol = LINK_PROTOCOL;
+    ready.vocab = 5;
+    check_event_refused(&message, "an empty model");
+    ready.max_model_len = 5;
+    ready.n_labels = -1;
+    check_event_refused(&message, "a count below 0");
+}
+
+TEST(tokens_with_values_out_of_their_range_are_refused)
+{
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Tokens tokens = PHALANX__ENGINE__V1__TOKENS__INIT;
+    Phalanx__Engine__V1__Token token = PHALANX__ENGINE__V1__TOKEN__INIT, *list = &token;
+    Phalanx__Engine__V1__Logprob one = PHALANX__ENGINE__V1__LOGPROB__INIT;
+    Phalanx__Engine__V1__Logprob *many[PARAMS_MAX_LOGPROBS + 2];
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_TOKENS;
+    message.tokens = &tokens;
+    tokens.token = &list;
+    tokens.n_token = 1;
+    token.finish = FINISH_ERROR + 1;
+    check_event_refused(&message, "unknown finish reason");
+    token.finish = 0;
+    token.n_accepted = -1;
+    check_event_refused(&message, "a count below 0");
+    token.n_accepted = 0;
+    for (int i = 0; i < PARAMS_MAX_LOGPROBS + 2; i++)
+        many[i] = &one;
+    token.logprobs = many;
+    token.n_logprobs = PARAMS_MAX_LOGPROBS + 2;
+    check_event_refused(&message, "too many log-probabilities");
+}
+
+TEST(logprobs_of_a_prompt_out_of_their_range_are_refused)
+{
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__PromptLogprobs prompt = PHALANX__ENGINE__V1__PROMPT_LOGPROBS__INIT;
+    Phalanx__Engine__V1__LogprobList position = PHALANX__ENGINE__V1__LOGPROB_LIST__INIT;
+    Phalanx__Engine__V1__LogprobList *list = &position;
+    Phalanx__Engine__V1__Logprob one = PHALANX__ENGINE__V1__LOGPROB__INIT;
+    Phalanx__Engine__V1__Logprob *many[PARAMS_MAX_LOGPROBS + 2];
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_PROMPT_LOGPROBS;
+    message.prompt_logprobs = &prompt;
+    check_event_refused(&message, "before its second token");
+    prompt.position = 1;
+    prompt.list = &list;
+    prompt.n_list = 1;
+    check_event_refused(&message, "without log-probability");
+    for (int i = 0; i < PARAMS_MAX_LOGPROBS + 2; i++)
+        many[i] = &one;
+    position.logprobs = many;
+    position.n_logprobs = PARAMS_MAX_LOGPROBS + 2;
+    check_event_refused(&message, "too many log-probabilities");
+}
+
+TEST(beams_and_vectors_out_of_their_range_are_refused)
+{
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Beams beams = PHALANX__ENGINE__V1__BEAMS__INIT;
+    Phalanx__Engine__V1__Beam one = PHALANX__ENGINE__V1__BEAM__INIT;
+    Phalanx__Engine__V1__Beam *many[PARAMS_MAX_BEAMS + 1];
+    for (int i = 0; i <= PARAMS_MAX_BEAMS; i++)
+        many[i] = &one;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_BEAMS;
+    message.beams = &beams;
+    beams.beam = many;
+    beams.n_beam = PARAMS_MAX_BEAMS + 1;
+    check_event_refused(&message, "too many beams");
+    beams.n_beam = 1;
+    one.finish = 5;
+    check_event_refused(&message, "unknown finish reason");
+    one.finish = FINISH_STOP;
+    beams.cached_tokens = -1;
+    check_event_refused(&message, "a count below 0");
+
+    Phalanx__Engine__V1__Pooled pooled = PHALANX__ENGINE__V1__POOLED__INIT;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_POOLED;
+    message.pooled = &pooled;
+    check_event_refused(&message, "empty or too long");
+}
+
+TEST(a_failure_of_an_unknown_kind_is_refused)
+{
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Failed failed = PHALANX__ENGINE__V1__FAILED__INIT;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_FAILED;
+    message.failed = &failed;
+    check_event_refused(&message, "unknown kind of error");
+    failed.kind = ERROR_PEER + 1;
+    check_event_refused(&message, "unknown kind of error");
+}
