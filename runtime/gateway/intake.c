@@ -111,7 +111,7 @@ bool intake_bad_words(struct intake *intake, const char *const *word, int n_word
     ids_clear(id);
     ids_clear(end);
     for (int i = 0; i < n_words; i++) {
-        const char *begin = word[i] + strspn(word[i], " ");
+        const char *begin = word[i] + strspn(word[i], " \t\r\n");
         const size_t n_ends = end->n;
         if (*begin == '\0')
             return error_set(err, ERROR_INPUT, "an empty word");
