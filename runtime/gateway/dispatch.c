@@ -20,7 +20,7 @@ struct entry {
 struct dispatch {
     struct link *link;
     struct entry *entries; /* by id */
-    uint64_t last_id;
+    uint64_t last_id, n_events;
 };
 
 struct dispatch *dispatch_create(struct link *link)
@@ -67,11 +67,18 @@ bool dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
     return true;
 }
 
+static bool not_asked(const char *what, struct error *err)
+{
+    return error_set(err, ERROR_PEER, "the engine answered with %s, which nobody asked for", what);
+}
+
 static bool give_token(struct dispatch *dispatch, const struct link_token *token, struct error *err)
 {
     struct entry *entry = find_entry(dispatch, token->id);
     if (entry == NULL)
         return true;
+    if (entry->listener.token == NULL)
+        return not_asked("tokens", err);
     const bool wanted = entry->listener.token(entry->listener.context, token);
     const bool ended = token->finish != FINISH_NONE;
     if (wanted && !ended)
@@ -81,16 +88,48 @@ static bool give_token(struct dispatch *dispatch, const struct link_token *token
     return ended || link_send_command(dispatch->link, &cancel, err);
 }
 
-static bool give_event(struct dispatch *dispatch, const struct link_event *event, struct error *err)
+static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_event *event,
+                                 struct error *err)
 {
-    if (event->kind == LINK_TOKENS) {
-        for (int i = 0; i < event->n_tokens; i++)
-            if (!give_token(dispatch, &event->token[i], err))
-                return false;
+    const struct entry *entry = find_entry(dispatch, event->prompt_logprobs.id);
+    if (entry == NULL)
         return true;
-    }
-    if (event->kind != LINK_FAILED)
+    if (entry->listener.prompt_logprobs == NULL)
+        return not_asked("log-probabilities of the prompt", err);
+    entry->listener.prompt_logprobs(entry->listener.context, &event->prompt_logprobs);
+    return true;
+}
+
+static bool give_beams(struct dispatch *dispatch, const struct link_event *event, struct error *err)
+{
+    struct entry *entry = find_entry(dispatch, event->beams.id);
+    if (entry == NULL)
         return true;
+    const struct dispatch_listener listener = entry->listener;
+    if (listener.beams == NULL)
+        return not_asked("beams", err);
+    remove_entry(dispatch, entry);
+    listener.beams(listener.context, &event->beams);
+    return true;
+}
+
+static bool give_pooled(struct dispatch *dispatch, const struct link_event *event,
+                        struct error *err)
+{
+    struct entry *entry = find_entry(dispatch, event->pooled.id);
+    if (entry == NULL)
+        return true;
+    const struct dispatch_listener listener = entry->listener;
+    if (listener.pooled == NULL)
+        return not_asked("a vector", err);
+    remove_entry(dispatch, entry);
+    listener.pooled(listener.context, &event->pooled);
+    return true;
+}
+
+static bool give_failure(struct dispatch *dispatch, const struct link_event *event,
+                         struct error *err)
+{
     if (event->failed_id == 0) {
         *err = event->failure;
         return false;
@@ -104,12 +143,38 @@ static bool give_event(struct dispatch *dispatch, const struct link_event *event
     return true;
 }
 
-bool dispatch_run(struct dispatch *dispatch, const volatile sig_atomic_t *interrupt,
+static bool give_event(struct dispatch *dispatch, const struct link_event *event, struct error *err)
+{
+    dispatch->n_events++;
+    switch (event->kind) {
+    case LINK_READY:
+        break;
+    case LINK_TOKENS:
+        for (int i = 0; i < event->n_tokens; i++)
+            if (!give_token(dispatch, &event->token[i], err))
+                return false;
+        break;
+    case LINK_FAILED:
+        return give_failure(dispatch, event, err);
+    case LINK_PROMPT_LOGPROBS:
+        return give_prompt_logprobs(dispatch, event, err);
+    case LINK_BEAMS:
+        return give_beams(dispatch, event, err);
+    case LINK_POOLED:
+        return give_pooled(dispatch, event, err);
+    }
+    return true;
+}
+
+size_t dispatch_in_flight(const struct dispatch *dispatch) { return HASH_COUNT(dispatch->entries); }
+uint64_t dispatch_events(const struct dispatch *dispatch) { return dispatch->n_events; }
+
+bool dispatch_run(struct dispatch *dispatch, size_t at_most, const volatile sig_atomic_t *interrupt,
                   struct error *err)
 {
-    while (dispatch->entries != NULL) {
+    while (dispatch_in_flight(dispatch) > at_most) {
         bool all_sent, got = true;
-        while (got && dispatch->entries != NULL) {
+        while (got && dispatch_in_flight(dispatch) > at_most) {
             struct link_event event;
             if (!link_receive_event(dispatch->link, &event, &got, err) ||
                 (got && !give_event(dispatch, &event, err)))
@@ -117,7 +182,7 @@ bool dispatch_run(struct dispatch *dispatch, const volatile sig_atomic_t *interr
         }
         if (!link_flush(dispatch->link, &all_sent, err)) /* also what cancels the last one */
             return false;
-        if (dispatch->entries == NULL)
+        if (dispatch_in_flight(dispatch) <= at_most)
             return true;
         if (*interrupt)
             return error_set(err, ERROR_LIMIT, "interrupted");

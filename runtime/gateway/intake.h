@@ -1,5 +1,6 @@
 /* runtime/gateway/intake.h: what users give becomes token ids and checked parameters. */
 #pragma once
+#include "base/bytes.h"
 #include "runtime/request/params.h"
 #include "runtime/text/ids.h"
 
@@ -32,6 +33,15 @@ bool intake_chat(struct intake *intake, const struct jinja_output *prompt, struc
 
 /* "1,2,3" or "[1, 2, 3]"; every id in [0, vocab). */
 bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err);
+
+/* Words that an answer must not have, as ids end to end and where each ends: each as it stands
+ * inside a text, and as it begins after a space where that is other tokens, as vLLM does.
+ * ERROR_INPUT: an empty word, or too many (PARAMS_MAX_BAD_WORDS, PARAMS_MAX_BAD_IDS). */
+bool intake_bad_words(struct intake *intake, const char *const *word, int n_words, struct ids *id,
+                      struct ids *end, struct error *err);
+/* The bytes that keep prompts with this salt apart from others in the prefix cache; none for NULL.
+ * ERROR_INPUT when it is too long. */
+bool intake_cache_key(const char *salt, struct bytes *out, struct error *err);
 
 /* Whether prompt and answer fit the model; max_tokens is cut to what fits unless the user asked
  * for that many (`exact`), then it is ERROR_INPUT with the numbers. */

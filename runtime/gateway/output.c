@@ -10,30 +10,43 @@ void output_init(struct output *output, const struct output_rules *rules)
     detokenizer_init(&output->detokenizer, rules->tokenizer, rules->skip_special_tokens);
 }
 
+static void release_rows(struct logprob_rows *rows)
+{
+    memory_free(rows->entry);
+    ids_release(&rows->end);
+}
+
 void output_release(struct output *output)
 {
     detokenizer_release(&output->detokenizer);
     bytes_release(&output->text);
     ids_release(&output->tokens);
-    ids_release(&output->logprob_end);
-    memory_free(output->logprob);
+    release_rows(&output->logprobs);
+    release_rows(&output->prompt);
     *output = (struct output){0};
 }
 
-static void add_logprobs(struct output *output, const struct link_token *token)
+static void add_row(struct logprob_rows *rows, const struct link_logprob *entry, size_t n)
 {
-    const size_t n = (size_t)token->n_logprobs;
-    if (output->n_logprobs + n > output->logprob_capacity) {
-        output->logprob_capacity = 2 * (output->n_logprobs + n);
-        output->logprob =
-            memory_resize(output->logprob, output->logprob_capacity, sizeof *output->logprob);
+    if (rows->n_entries + n > rows->capacity) {
+        rows->capacity = 2 * (rows->n_entries + n);
+        rows->entry = memory_resize(rows->entry, rows->capacity, sizeof *rows->entry);
     }
-    if (n > 0) {
-        memcpy(output->logprob + output->n_logprobs, token->logprob, n * sizeof *token->logprob);
-        output->cumulative_logprob += (double)token->logprob[0].logprob; /* the chosen token's */
+    if (n > 0)
+        memcpy(rows->entry + rows->n_entries, entry, n * sizeof *entry);
+    rows->n_entries += n;
+    ids_add(&rows->end, (int32_t)rows->n_entries);
+}
+
+bool output_add_prompt(struct output *output, const struct link_prompt_logprobs *logprobs)
+{
+    if ((size_t)logprobs->position != output->prompt.end.n + 1)
+        return false;
+    for (int i = 0; i < logprobs->n_positions; i++) {
+        const int32_t begin = i > 0 ? logprobs->end[i - 1] : 0;
+        add_row(&output->prompt, logprobs->logprob + begin, (size_t)(logprobs->end[i] - begin));
     }
-    output->n_logprobs += n;
-    ids_add(&output->logprob_end, (int32_t)output->n_logprobs);
+    return true;
 }
 
 /* The stop string that is complete first after search_from; the one listed first on a tie. */
@@ -91,7 +104,11 @@ void output_add(struct output *output, const struct link_token *token)
     if (output->tokens.n == 0)
         output->cached_tokens = token->cached_tokens;
     ids_add(&output->tokens, token->token);
-    add_logprobs(output, token);
+    add_row(&output->logprobs, token->logprob, (size_t)token->n_logprobs);
+    if (token->n_logprobs > 0)
+        output->cumulative_logprob += (double)token->logprob[0].logprob; /* the chosen token's */
+    output->n_drafted = token->n_drafted;
+    output->n_accepted = token->n_accepted;
     output->finish = token->finish;
     output->stop_token = token->stop_token;
 
@@ -108,6 +125,19 @@ void output_add(struct output *output, const struct link_token *token)
         stop_at_text(output, begin, stop);
     output->search_from = output->text.len;
     output->n_released = output->text.len - held_back(output);
+}
+
+void output_add_beam(struct output *output, const struct link_beam *beam, int cached_tokens)
+{
+    /* As of a sampled answer: no text of the token that ended it. */
+    const bool hides_last = beam->finish == FINISH_STOP && !output->rules->include_stop;
+    ids_add_all(&output->tokens, beam->token, (size_t)beam->n_tokens);
+    for (int i = 0; i < beam->n_tokens - hides_last; i++)
+        detokenizer_add(&output->detokenizer, beam->token[i], &output->text);
+    output->cumulative_logprob = beam->cumulative_logprob;
+    output->score = beam->score;
+    output->cached_tokens = cached_tokens;
+    output_end(output, beam->finish);
 }
 
 void output_end(struct output *output, enum finish_reason reason)
