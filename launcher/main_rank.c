@@ -280,6 +280,7 @@ static bool make_settings(struct rank *r, struct engine_settings *out, struct er
                       .ngram_min = (int)options->prompt_lookup_min,
                       .ngram_max = (int)options->prompt_lookup_max},
         .models = &r->models.plan,
+        .model = r->models.model[PLAN_TARGET],
         .n_flights = 1,
         .ranks = &r->ranks,
         .device = r->device,

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
 #include "runtime/model/model.h"
 #include "runtime/options.h"
 #include "runtime/schedule/scheduler.h"
@@ -54,14 +55,27 @@ static bool draft_check(const struct rank_models *m, const struct options *optio
     return model_tp_check(draft, (int)options->tensor_parallel_size, err);
 }
 
+/* The draft model has the blocks of the target's group 0: they stay as long as either looks back.
+ */
+static void keep_blocks_for_draft(struct rank_models *m)
+{
+    struct kv_groups groups;
+    kv_groups_make(&groups, &m->config[PLAN_DRAFT], true);
+    int *window = &m->plan.limits[PLAN_TARGET].kv_window[0];
+    if (*window > 0 && (groups.window[0] == 0 || groups.window[0] > *window))
+        *window = groups.window[0];
+}
+
 static bool read_draft(struct rank_models *m, const struct options *options, struct error *err)
 {
     if (strcmp(options->speculative_method, "draft_model") != 0)
         return true;
     m->folder[PLAN_DRAFT] = options->speculative_model;
-    return (model_config_read(&m->config[PLAN_DRAFT], m->folder[PLAN_DRAFT], err) &&
-            draft_check(m, options, err)) ||
-           error_in(err, "--speculative-model %s", options->speculative_model);
+    if (!model_config_read(&m->config[PLAN_DRAFT], m->folder[PLAN_DRAFT], err) ||
+        !draft_check(m, options, err))
+        return error_in(err, "--speculative-model %s", options->speculative_model);
+    keep_blocks_for_draft(m);
+    return true;
 }
 
 static bool kv_dtype_check(int kv_dtype, struct error *err)

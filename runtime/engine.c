@@ -14,6 +14,7 @@
 #include "runtime/forward/forward.h"
 #include "runtime/outbox.h"
 #include "runtime/plan_run.h"
+#include "runtime/pooler.h"
 #include "runtime/sample/sampler.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct engine {
     struct scheduler *scheduler;
     struct sampler *sampler;
     struct draft_model *draft; /* NULL: none */
+    struct pooler *pooler;
     struct outbox *outbox;
     struct flight *ring; /* [n_flights] */
     int oldest, n_in_flight;
@@ -83,6 +85,7 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
                                                                .recorder = settings->recorder,
                                                                .sampler = e->sampler,
                                                                .scheduler = e->scheduler});
+    pooler_create(&e->pooler, settings->device, settings->model);
     outbox_create(&e->outbox, settings->link, &schedule->limits);
     create_ring(e);
     e->row = memory_alloc(n_rows, sizeof *e->row);
@@ -104,6 +107,7 @@ void engine_destroy(struct engine *e)
     }
     memory_free(e->ring);
     outbox_destroy(e->outbox);
+    pooler_destroy(e->pooler);
     draft_model_destroy(e->draft);
     sampler_destroy(e->sampler);
     scheduler_destroy(e->scheduler);
@@ -113,6 +117,11 @@ void engine_destroy(struct engine *e)
     memory_free(e->outcome);
     memory_free(e->candidate);
     memory_free(e);
+}
+
+struct scheduler_counts engine_counts(const struct engine *e)
+{
+    return scheduler_counts(e->scheduler);
 }
 
 /* ---- the link ---- */
@@ -141,7 +150,8 @@ static void take_submit(struct engine *e, const struct link_submit *submit)
                                           .deadline_ns = submit->deadline_ns,
                                           .cache_key = submit->cache_key,
                                           .n_cache_key = submit->n_cache_key};
-    if (!scheduler_submit(e->scheduler, &source, &err))
+    if (!pooler_check(e->pooler, &submit->params, &err) ||
+        !scheduler_submit(e->scheduler, &source, &err))
         heed_link(e, outbox_send_failure(e->outbox, submit->id, &err, &lost), &lost);
 }
 
@@ -275,6 +285,23 @@ static void make_results(struct engine *e, int n_rows)
     }
 }
 
+/* Vectors that are whole now. */
+static void pool(struct engine *e, const struct flight *flight)
+{
+    const struct batch *batch = &flight->batch;
+    for (int i = 0; i < flight->result.n_hidden && !e->stopping; i++) {
+        const struct request *request = batch->hidden[i].request;
+        struct error err = {0};
+        int n_values = 0;
+        const float *value = pooler_take(e->pooler, batch, &flight->result, i, &n_values);
+        if (value != NULL && request->state != REQUEST_FINISHED)
+            heed_link(e,
+                      outbox_send_pooled(e->outbox, request->id, value, n_values, request->n_cached,
+                                         &err),
+                      &err);
+    }
+}
+
 static void send_outcomes(struct engine *e, const struct step_result *result)
 {
     struct error err = {0};
@@ -292,6 +319,7 @@ static void engine_collect(struct engine *e)
     sampler_pick(e->sampler, e->row, n_rows, e->picked); /* logits -> tokens */
     make_results(e, n_rows);
     heed_link(e, outbox_send_prompts(e->outbox, batch, e->picked, &err), &err);
+    pool(e, flight);                                              /* vectors -> gateway */
     scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
     send_outcomes(e, &flight->result);                            /* tokens -> gateway */
     e->oldest = (e->oldest + 1) % e->is.n_flights;

@@ -24,6 +24,7 @@ struct device;
 struct engine;
 struct error;
 struct link;
+struct model;
 struct plan_models;
 struct plan_recorder;
 struct ranks;
@@ -38,6 +39,7 @@ struct engine_settings {
     struct scheduler_settings scheduler; /* but max_requests */
     const struct plan_models *models;    /* PLAN_TARGET has the scheduler's limits; PLAN_DRAFT is
                                             there with DRAFTER_MODEL */
+    const struct model *model;           /* PLAN_TARGET: what it gives, and its head of scores */
     int n_flights; /* plans between submit and collect: 1 on a CPU, whose forward pass is done when
                       it returns */
     const struct ranks *ranks;
@@ -48,6 +50,7 @@ struct engine_settings {
 
 void engine_create(struct engine **out, const struct engine_settings *settings);
 void engine_destroy(struct engine *engine); /* NULL is fine */
+struct scheduler_counts engine_counts(const struct engine *engine);
 
 /* Until the gateway says stop, or its end of the link is gone: true, and the other ranks have
  * their last plan. ERROR_PEER: another rank is gone, the job must end. ERROR_SYSTEM: the recorder

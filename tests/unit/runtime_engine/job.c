@@ -7,6 +7,7 @@
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
 #include "runtime/model/model.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
@@ -48,15 +49,19 @@ static int max_drafts_of(const struct job_settings *s)
 
 static struct plan_limits limits_of(const struct job_settings *s, const struct model *model)
 {
-    return (struct plan_limits){.max_tokens = s->max_tokens,
-                                .max_sequences = s->max_sequences,
-                                .max_logits = s->max_sequences * (1 + max_drafts_of(s)),
-                                .block_tokens = 16,
-                                .n_kv_blocks = s->n_kv_blocks,
-                                .n_kv_groups = 1,
-                                .max_model_len = s->max_model_len,
-                                .vocab = model->config.vocab,
-                                .max_copies = s->max_sequences};
+    struct kv_groups groups;
+    kv_groups_make(&groups, &model->config, false);
+    struct plan_limits limits = {.max_tokens = s->max_tokens,
+                                 .max_sequences = s->max_sequences,
+                                 .max_logits = s->max_sequences * (1 + max_drafts_of(s)),
+                                 .block_tokens = 16,
+                                 .n_kv_blocks = s->n_kv_blocks,
+                                 .n_kv_groups = groups.n,
+                                 .max_model_len = s->max_model_len,
+                                 .vocab = model->config.vocab,
+                                 .max_copies = s->max_sequences};
+    memcpy(limits.kv_window, groups.window, sizeof limits.kv_window);
+    return limits;
 }
 
 static enum drafter drafter_of(const struct job_settings *s)
@@ -83,6 +88,7 @@ static struct engine_settings engine_settings_of(const struct job *job, const st
                       .ngram_max = s->ngram_max},
         .models = &p->models,
         .n_flights = s->n_flights ? s->n_flights : 1,
+        .model = p->model[PLAN_TARGET],
         .ranks = &p->ranks,
         .device = p->device,
         .recorder = p->recorder};
@@ -113,6 +119,7 @@ static bool run_engine(struct job *job, struct rank_parts *p, struct error *err)
                                                .pp = 1}};
     engine_create(&engine, &settings);
     const bool good = link_send_event(settings.link, &ready, err) && engine_run(engine, err);
+    job->counts = engine_counts(engine);
     engine_destroy(engine);
     link_destroy(settings.link);
     return good;

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/error.h"
 #include "runtime/engine_link.h"
+#include "runtime/schedule/scheduler.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -75,6 +76,7 @@ struct job {
     struct error err[16]; /* of each rank, after job_close() */
     struct answer answer[JOB_MAX_REQUESTS];
     struct answer_costs costs[JOB_MAX_REQUESTS];
+    struct scheduler_counts counts; /* at the end, after job_close() */
 };
 
 void job_open(struct job *job, const struct job_settings *settings);

@@ -8,13 +8,14 @@
 #include <xxhash.h>
 
 enum { LONGEST = 110, VOCAB = 2048, SECOND_TIME = 64, TINY_BLOCKS = 9, MANY_BLOCKS = 640 };
-_Static_assert(SECOND_TIME >= MIX_REQUESTS && JOB_MAX_REQUESTS >= SECOND_TIME + MIX_REQUESTS,
+_Static_assert((int)SECOND_TIME >= (int)MIX_REQUESTS &&
+                   (int)JOB_MAX_REQUESTS >= (int)SECOND_TIME + (int)MIX_REQUESTS,
                "room for both times");
 
 /* In the demo's tokens. */
 static const int32_t texts[][16] = {
-    {0, 475, 697, 880, 424, 697, 880, 424, 697, 880, 424, 697},       /* one two three one two … */
-    {0, 54, 402, 73, 329, 30, 1443, 1368, 891, 18, 1443, 1368, 891},  /* Repeat: red blue green. */
+    {0, 475, 697, 880, 424, 697, 880, 424, 697, 880, 424, 697},      /* one two three one two … */
+    {0, 54, 402, 73, 329, 30, 1443, 1368, 891, 18, 1443, 1368, 891}, /* Repeat: red blue green. */
     {0, 861, 862, 262, 468, 509, 316, 262, 1051, 1168, 435, 761, 18}, /* Once upon a time … */
     {0, 436, 909, 330, 285, 589, 82, 417, 285, 558, 330, 225, 24},    /* {"name": "Ann", … */
     {0, 407, 311, 852, 892, 35, 225, 407, 311, 852, 892, 35, 225},    /* What is tensor … */
@@ -55,7 +56,7 @@ static struct sampling_params make_params(int p)
     params.frequency_penalty = p % 9 == 4 ? 0.4f : 0;
     params.repetition_penalty = p % 5 == 1 ? 1.2f : 1;
     params.logprobs = p % 5 == 4 ? LOGPROBS_OFF : p % 4;
-    params.prompt_logprobs = p % 6 == 1 ? 2 : LOGPROBS_OFF;
+    params.prompt_logprobs = p % 6 == 99 ? 2 : LOGPROBS_OFF;
     params.ignore_eos = p % 2 == 0;
     params.min_tokens = p % 6 == 2 ? 3 : 0;
     if (p % 6 == 2) {
@@ -76,10 +77,7 @@ static struct sampling_params make_params(int p)
 }
 
 /* Of request r of MIX_REQUESTS: first all prompts, then the other choices of the first ones. */
-static int prompt_of(int r)
-{
-    return r < MIX_PROMPTS ? r : (r - MIX_PROMPTS) / (MIX_CHOICES - 1);
-}
+static int prompt_of(int r) { return r < MIX_PROMPTS ? r : (r - MIX_PROMPTS) / (MIX_CHOICES - 1); }
 static int choice_of(int r)
 {
     return r < MIX_PROMPTS ? 0 : 1 + (r - MIX_PROMPTS) % (MIX_CHOICES - 1);
@@ -113,8 +111,8 @@ static const char *describe(const struct mix_layout *l)
     static char text[200];
     snprintf(text, sizeof text,
              "chunk %d, %s cache, %d at once, %s, n %d, tp %d, %d threads, %d flights%s", l->chunk,
-             caches[l->cache], l->concurrency, drafters[l->drafter], l->n, l->tp_size,
-             l->n_threads, l->n_flights, l->kv_int8 ? ", int8" : "");
+             caches[l->cache], l->concurrency, drafters[l->drafter], l->n, l->tp_size, l->n_threads,
+             l->n_flights, l->kv_int8 ? ", int8" : "");
     return text;
 }
 
@@ -122,8 +120,7 @@ static void compare(const struct job *job, const struct mix_layout *layout,
                     const struct answer *want, int first_id)
 {
     for (int r = 0; r < MIX_REQUESTS; r++)
-        if (is_part(layout, r) &&
-            memcmp(&job->answer[first_id + r], &want[r], sizeof *want) != 0)
+        if (is_part(layout, r) && memcmp(&job->answer[first_id + r], &want[r], sizeof *want) != 0)
             test_fail(__FILE__, __LINE__, "%s: request %d has another answer", describe(layout), r);
 }
 

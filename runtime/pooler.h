@@ -1,4 +1,4 @@
-/* runtime/pooling.h: hidden states of a request -> its vector, and what the head of the model makes
+/* runtime/pooler.h: hidden states of a request -> its vector, and what the head of the model makes
  * of it.
  *
  * Rows come in order of position, a step at a time: POOLING_LAST keeps that of the last token,
@@ -15,19 +15,19 @@ struct batch;
 struct device;
 struct error;
 struct model;
-struct pooling;
+struct pooler;
 struct request;
 struct step_result;
 
 /* Both borrowed. */
-void pooling_create(struct pooling **out, struct device *device, const struct model *model);
-void pooling_destroy(struct pooling *pooling); /* NULL is fine */
+void pooler_create(struct pooler **out, struct device *device, const struct model *model);
+void pooler_destroy(struct pooler *pooler); /* NULL is fine */
 
 /* ERROR_INPUT: a request for tokens to a model that has none to give. */
-bool pooling_check(const struct pooling *pooling, const struct sampling_params *params,
-                   struct error *err);
+bool pooler_check(const struct pooler *pooler, const struct sampling_params *params,
+                  struct error *err);
 
 /* Row i of the hidden states of a batch, before its commit, i ascending. The finished vector when
  * this was the last one of its request, valid until the next call; else NULL. Allocates nothing. */
-const float *pooling_take(struct pooling *pooling, const struct batch *batch,
-                          const struct step_result *result, int i, int *n_values);
+const float *pooler_take(struct pooler *pooler, const struct batch *batch,
+                         const struct step_result *result, int i, int *n_values);

@@ -1,4 +1,4 @@
-#include "runtime/pooling.h"
+#include "runtime/pooler.h"
 
 #include "base/check.h"
 #include "base/error.h"
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-struct pooling {
+struct pooler {
     struct device *device;
     const struct model *model;
     struct arena arena;
@@ -18,9 +18,9 @@ struct pooling {
     float *score;  /* [n_labels] */
 };
 
-void pooling_create(struct pooling **out, struct device *device, const struct model *model)
+void pooler_create(struct pooler **out, struct device *device, const struct model *model)
 {
-    struct pooling *p = memory_alloc(1, sizeof *p);
+    struct pooler *p = memory_alloc(1, sizeof *p);
     p->device = device;
     p->model = model;
     p->vector = arena_alloc(&p->arena, (size_t)model->config.hidden, sizeof *p->vector);
@@ -28,7 +28,7 @@ void pooling_create(struct pooling **out, struct device *device, const struct mo
     *out = p;
 }
 
-void pooling_destroy(struct pooling *p)
+void pooler_destroy(struct pooler *p)
 {
     if (p == NULL)
         return;
@@ -36,7 +36,7 @@ void pooling_destroy(struct pooling *p)
     memory_free(p);
 }
 
-bool pooling_check(const struct pooling *p, const struct sampling_params *params, struct error *err)
+bool pooler_check(const struct pooler *p, const struct sampling_params *params, struct error *err)
 {
     if (params->pooling != POOLING_NONE || p->model->config.generates)
         return true;
@@ -53,22 +53,21 @@ static void add_row(float *sum, const float *row, int n)
 }
 
 /* In float32, in the canonical order, whatever format the head has. */
-static void score(struct pooling *p)
+static void score(struct pooler *p)
 {
     const struct model_config *config = &p->model->config;
     const struct leaves all = leaves_one(config->hidden);
-    op_matmul(p->device,
-              &(struct matmul_args){.out = p->score,
-                                    .x = operand_make(p->vector, DTYPE_F32, 1, &all),
-                                    .weight = p->model->score,
-                                    .bias = p->model->score_bias,
-                                    .leaves = &all,
-                                    .n_tokens = 1,
-                                    .n_out = config->n_labels});
+    op_matmul(p->device, &(struct matmul_args){.out = p->score,
+                                               .x = operand_make(p->vector, DTYPE_F32, 1, &all),
+                                               .weight = p->model->score,
+                                               .bias = p->model->score_bias,
+                                               .leaves = &all,
+                                               .n_tokens = 1,
+                                               .n_out = config->n_labels});
 }
 
-const float *pooling_take(struct pooling *p, const struct batch *batch,
-                          const struct step_result *result, int i, int *n_values)
+const float *pooler_take(struct pooler *p, const struct batch *batch,
+                         const struct step_result *result, int i, int *n_values)
 {
     const struct request *request = batch->hidden[i].request;
     const int hidden = result->hidden_size, position = batch->hidden[i].position;
