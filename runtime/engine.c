@@ -52,8 +52,10 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
                                                   .eos_id = settings->eos_id,
                                                   .n_eos_ids = settings->n_eos_ids,
                                                   .max_requests = ENGINE_MAX_REQUESTS});
-    sampler_create(&e->sampler, settings->device, limits->vocab, settings->eos_id,
-                   settings->n_eos_ids);
+    sampler_create(&e->sampler, &(struct sampler_settings){.device = settings->device,
+                                                           .vocab = limits->vocab,
+                                                           .eos_id = settings->eos_id,
+                                                           .n_eos_ids = settings->n_eos_ids});
     for (int i = 0; i < RING; i++)
         batch_init(&e->ring[i].batch, limits);
     e->row = memory_alloc(n_rows, sizeof *e->row);
