@@ -281,6 +281,7 @@ static bool make_settings(struct rank *r, struct engine_settings *out, struct er
                       .ngram_max = (int)options->prompt_lookup_max},
         .models = &r->models.plan,
         .model = r->models.model[PLAN_TARGET],
+        .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
         .n_flights = 1,
         .ranks = &r->ranks,
         .device = r->device,

@@ -77,8 +77,12 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
     const struct scheduler_settings *schedule = &e->is.scheduler;
     const size_t n_rows = (size_t)schedule->limits.max_logits;
     scheduler_create(&e->scheduler, schedule);
-    sampler_create(&e->sampler, settings->device, schedule->limits.vocab, schedule->eos_id,
-                   schedule->n_eos_ids);
+    sampler_create(&e->sampler,
+                   &(struct sampler_settings){.device = settings->device,
+                                              .vocab = schedule->limits.vocab,
+                                              .eos_id = schedule->eos_id,
+                                              .n_eos_ids = schedule->n_eos_ids,
+                                              .processed_logprobs = settings->processed_logprobs});
     if (schedule->drafter == DRAFTER_MODEL)
         draft_model_create(&e->draft, &(struct draft_settings){.models = settings->models,
                                                                .ranks = settings->ranks,

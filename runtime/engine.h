@@ -40,6 +40,7 @@ struct engine_settings {
     const struct plan_models *models;    /* PLAN_TARGET has the scheduler's limits; PLAN_DRAFT is
                                             there with DRAFTER_MODEL */
     const struct model *model;           /* PLAN_TARGET: what it gives, and its head of scores */
+    bool processed_logprobs;             /* --logprobs-mode */
     int n_flights; /* plans between submit and collect: 1 on a CPU, whose forward pass is done when
                       it returns */
     const struct ranks *ranks;

@@ -252,9 +252,11 @@ static void take_token(struct job *job, const struct link_token *token)
         return; /* the end comes without a token */
     answer->token[answer->n_tokens] = token->token;
     take_logprobs(&answer->logprobs[answer->n_tokens++], token->logprob, token->n_logprobs);
-    job->costs[token->id - 1] = (struct answer_costs){.cached_tokens = token->cached_tokens,
-                                                      .n_drafted = token->n_drafted,
-                                                      .n_accepted = token->n_accepted};
+    struct answer_costs *costs = &job->costs[token->id - 1];
+    if (answer->n_tokens == 1)
+        costs->cached_tokens = token->cached_tokens;
+    costs->n_drafted = token->n_drafted;
+    costs->n_accepted = token->n_accepted;
 }
 
 static void take_prompt(struct job *job, const struct link_prompt_logprobs *piece)

@@ -56,7 +56,7 @@ static struct sampling_params make_params(int p)
     params.frequency_penalty = p % 9 == 4 ? 0.4f : 0;
     params.repetition_penalty = p % 5 == 1 ? 1.2f : 1;
     params.logprobs = p % 5 == 4 ? LOGPROBS_OFF : p % 4;
-    params.prompt_logprobs = p % 6 == 99 ? 2 : LOGPROBS_OFF;
+    params.prompt_logprobs = p % 6 == 1 ? 2 : LOGPROBS_OFF;
     params.ignore_eos = p % 2 == 0;
     params.min_tokens = p % 6 == 2 ? 3 : 0;
     if (p % 6 == 2) {
