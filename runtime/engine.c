@@ -306,11 +306,14 @@ static void pool(struct engine *e, const struct flight *flight)
     }
 }
 
-static void send_outcomes(struct engine *e, const struct step_result *result)
+static void send_outcomes(struct engine *e, const struct flight *flight)
 {
     struct error err = {0};
     if (!e->stopping)
-        heed_link(e, outbox_send_outcomes(e->outbox, e->outcome, e->picked, result, &err), &err);
+        heed_link(e,
+                  outbox_send_outcomes(e->outbox, &flight->batch, e->outcome, e->picked,
+                                       &flight->result, &err),
+                  &err);
 }
 
 static void engine_collect(struct engine *e)
@@ -325,7 +328,7 @@ static void engine_collect(struct engine *e)
     heed_link(e, outbox_send_prompts(e->outbox, batch, e->picked, &err), &err);
     pool(e, flight);                                              /* vectors -> gateway */
     scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
-    send_outcomes(e, &flight->result);                            /* tokens -> gateway */
+    send_outcomes(e, flight);                                     /* tokens -> gateway */
     e->oldest = (e->oldest + 1) % e->is.n_flights;
     e->n_in_flight--;
 }

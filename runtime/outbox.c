@@ -91,13 +91,19 @@ bool outbox_send_prompts(struct outbox *o, const struct batch *batch, const stru
 
 /* ---- after the commit ---- */
 
-static bool send_tokens(struct outbox *o, const struct outcome *outcome,
-                        const struct picked *picked, int n_rows, struct error *err)
+static bool is_for_somebody(const struct batch *batch, const struct outcome *outcome, int i)
+{
+    return outcome[i].id != 0 && !batch->row[i].is_prompt;
+}
+
+static bool send_tokens(struct outbox *o, const struct batch *batch, const struct outcome *outcome,
+                        const struct picked *picked, struct error *err)
 {
     int n = 0, n_entries = 0;
-    for (int i = 0; i < n_rows; i++) {
+    for (int i = 0; i < batch->plan->n_logits; i++) {
         const struct outcome *from = &outcome[i];
-        if (from->id == 0 || from->finish == FINISH_ERROR || from->beam != NULL)
+        if (!is_for_somebody(batch, outcome, i) || from->finish == FINISH_ERROR ||
+            from->beam != NULL)
             continue;
         o->token[n++] = (struct link_token){.id = from->id,
                                             .token = from->token,
@@ -147,13 +153,13 @@ static bool send_without_token(struct outbox *o, uint64_t id, const float *logit
     return outbox_send_failure(o, id, &why, err);
 }
 
-bool outbox_send_outcomes(struct outbox *o, const struct outcome *outcome,
-                          const struct picked *picked, const struct step_result *result,
-                          struct error *err)
+bool outbox_send_outcomes(struct outbox *o, const struct batch *batch,
+                          const struct outcome *outcome, const struct picked *picked,
+                          const struct step_result *result, struct error *err)
 {
-    bool good = send_tokens(o, outcome, picked, result->n_logits, err);
+    bool good = send_tokens(o, batch, outcome, picked, err);
     for (int i = 0; good && i < result->n_logits; i++) {
-        if (outcome[i].id == 0)
+        if (!is_for_somebody(batch, outcome, i))
             continue;
         if (outcome[i].finish == FINISH_ERROR)
             good = send_without_token(o, outcome[i].id,

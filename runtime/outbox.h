@@ -27,9 +27,9 @@ bool outbox_send_prompts(struct outbox *outbox, const struct batch *batch,
                          const struct picked *picked, struct error *err);
 /* After the commit: tokens in one message, then failures and beams. result: the logits that were
  * picked from. */
-bool outbox_send_outcomes(struct outbox *outbox, const struct outcome *outcome,
-                          const struct picked *picked, const struct step_result *result,
-                          struct error *err);
+bool outbox_send_outcomes(struct outbox *outbox, const struct batch *batch,
+                          const struct outcome *outcome, const struct picked *picked,
+                          const struct step_result *result, struct error *err);
 
 /* The end of one request: a vector, that its time is over (a last token that is none, -1, with
  * FINISH_ABORT), that it cannot be served. */
