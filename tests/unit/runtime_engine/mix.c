@@ -167,7 +167,12 @@ struct mix_costs mix_run(const struct mix_layout *layout, struct answer *want, b
         compare(&job, layout, want, SECOND_TIME);
     }
     job_close(&job, false);
-    struct mix_costs c_ = costs_of(&job); fprintf(stderr, "%s: preempt %llu hits %llu cached %d drafted %d accepted %d\n", describe(layout), (unsigned long long)c_.counts.n_preemptions, (unsigned long long)c_.counts.n_cache_hits, c_.cached_tokens, c_.n_drafted, c_.n_accepted); return c_;
+    struct mix_costs c_ = costs_of(&job);
+    fprintf(stderr, "%s: preempt %llu hits %llu cached %d drafted %d accepted %d\n",
+            describe(layout), (unsigned long long)c_.counts.n_preemptions,
+            (unsigned long long)c_.counts.n_cache_hits, c_.cached_tokens, c_.n_drafted,
+            c_.n_accepted);
+    return c_;
 }
 
 void mix_check_answers(const struct answer *want)
