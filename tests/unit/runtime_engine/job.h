@@ -15,7 +15,7 @@ enum {
     JOB_MAX_REQUESTS = 136,
     JOB_MAX_TOKENS = 480,
     JOB_MAX_PROMPT = 160, /* of one whose log-probabilities are asked for */
-    JOB_MAX_LOGPROBS = 6,
+    JOB_MAX_LOGPROBS = 8,
     JOB_MAX_BEAMS = 4,
     JOB_MAX_BEAM_TOKENS = 32,
     JOB_MAX_VALUES = 256
