@@ -51,6 +51,8 @@ static bool limit_find(int *limit, const struct request_source *source,
     if (source->n_output < 0 || source->n_output > most - least)
         return error_set(err, ERROR_INPUT, "a request with %d tokens of output, of %d at most",
                          source->n_output, most);
+    if (source->n_output > 0 && source->params->beam_width > 0)
+        return error_set(err, ERROR_INPUT, "a beam search begins with no output");
     *limit = source->n_prompt + most;
     return true;
 }
@@ -92,9 +94,9 @@ static void carve_lists(struct carving *carving, struct sampling_params *copy,
     copy->bad_end = carve_copy(carving, params->bad_end, n_words, sizeof *params->bad_end);
 }
 
-/* Its arrays, behind it. */
-static void carve_request(struct carving *carving, struct request *to, int limit,
-                          const struct request_source *source, const struct request_bounds *bounds)
+/* What the scheduler moves. */
+static void carve_sequence(struct carving *carving, struct request *to, int limit,
+                           const struct request_bounds *bounds)
 {
     const int n_blocks = (limit + bounds->block_tokens - 1) / bounds->block_tokens;
     to->limit = limit;
@@ -103,6 +105,13 @@ static void carve_request(struct carving *carving, struct request *to, int limit
     to->token = carve(carving, limit, sizeof *to->token);
     to->block = carve(carving, bounds->n_kv_groups * n_blocks, sizeof *to->block);
     to->first_block = carve(carving, bounds->n_kv_groups, sizeof *to->first_block);
+}
+
+/* Its arrays, behind it. */
+static void carve_request(struct carving *carving, struct request *to, int limit,
+                          const struct request_source *source, const struct request_bounds *bounds)
+{
+    carve_sequence(carving, to, limit, bounds);
     to->n_cache_key = source->n_cache_key;
     to->cache_key = carve_copy(carving, source->cache_key, source->n_cache_key, 1);
     if (source->params->pooling != POOLING_NONE)
@@ -125,6 +134,7 @@ bool request_create(struct request **out, const struct request_source *source,
     struct request *request = memory_alloc(1, carving.n_bytes);
     carving = (struct carving){.memory = (char *)request, .n_bytes = sizeof *request};
     carve_request(&carving, request, limit, source, bounds);
+    request->leader = request;
     request->id = source->id;
     request->priority = source->priority;
     request->tenant = source->tenant;
@@ -137,6 +147,25 @@ bool request_create(struct request **out, const struct request_source *source,
                (size_t)source->n_output * sizeof(int32_t));
     *out = request;
     return true;
+}
+
+void request_create_beam(struct request **out, struct request *leader,
+                         const struct request_bounds *bounds)
+{
+    struct request measured = {0};
+    struct carving carving = {.n_bytes = sizeof measured};
+    carve_sequence(&carving, &measured, leader->limit, bounds);
+    struct request *beam = memory_alloc(1, carving.n_bytes);
+    carving = (struct carving){.memory = (char *)beam, .n_bytes = sizeof *beam};
+    carve_sequence(&carving, beam, leader->limit, bounds);
+    beam->leader = leader;
+    beam->id = leader->id;
+    beam->params = leader->params;
+    beam->cache_key = leader->cache_key;
+    beam->n_cache_key = leader->n_cache_key;
+    beam->n_prompt = beam->n_tokens = leader->n_prompt;
+    memcpy(beam->token, leader->token, (size_t)leader->n_prompt * sizeof *beam->token);
+    *out = beam;
 }
 
 void request_destroy(struct request *request) { memory_free(request); }

@@ -11,6 +11,7 @@
 #include "runtime/schedule/scheduler_state.h"
 
 #include "base/check.h"
+#include "runtime/schedule/drafts.h"
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 static int larger(int a, int b) { return a > b ? a : b; }
@@ -24,7 +25,7 @@ struct range {
 
 static struct range prompt_rows(const struct request *r, int begin, int end)
 {
-    if (r->params.prompt_logprobs == LOGPROBS_OFF || request_pools(r))
+    if (!request_has_prompt_rows(r))
         return (struct range){0, 0};
     const struct range range = {larger(begin, r->n_asked), smaller(end, r->n_prompt - 1)};
     return range.begin < range.end ? range : (struct range){0, 0};
@@ -40,33 +41,52 @@ static int count_logits(const struct request *r, int n_new)
 
 /* ---- a sequence ---- */
 
+/* Blocks that a sequence needs for its next n_new rows, copies of shared ones too. */
+static int blocks_for(const struct scheduler *s, const struct request *r, int n_new)
+{
+    return blocks_lacking(&s->blocks, r, r->n_computed + n_new) + blocks_shared_now(&s->blocks, r);
+}
+
 /* Makes room for the blocks of the next n_new rows; returns for how many there is some. */
 static int make_room(struct scheduler *s, struct request *r, int n_new)
 {
     const struct block_pool *pool = &s->blocks.pool;
-    while (blocks_lacking(&s->blocks, r, r->n_computed + n_new) > pool->n_free)
-        if (!queue_preempt_last(s, r)) {
-            const int more = pool->n_free / s->is.limits.n_kv_groups;
-            const int most = (r->n_blocks + more) * s->is.limits.block_tokens - r->n_computed;
-            return smaller(n_new, larger(most, 0));
+    while (blocks_for(s, r, n_new) > pool->n_free)
+        if (!s->choice.may_preempt || !queue_preempt_last(s, r->leader)) {
+            const int more = pool->n_free - blocks_shared_now(&s->blocks, r);
+            const int n_blocks = r->n_blocks + more / s->is.limits.n_kv_groups;
+            return more < 0 ? 0
+                            : smaller(n_new, n_blocks * s->is.limits.block_tokens - r->n_computed);
         }
     return n_new;
 }
 
-static void choose(struct scheduler *s, struct batch *batch, struct request *r)
+/* Takes the blocks of this step, and tells the prefix cache and the draft model. */
+static void take_blocks(struct scheduler *s, struct batch *batch, struct request *r, int end)
 {
     struct choice *c = &s->choice;
-    int n_new = smaller(r->n_tokens - r->n_computed, c->tokens_left);
+    c->n_copies += blocks_part(&s->blocks, r, batch->copy + 2 * c->n_copies);
+    blocks_extend(&s->blocks, r, end);
+    blocks_list(&s->blocks, r, request_samples(r) ? end : smaller(end, r->n_prompt));
+    drafts_follow(s, r, end);
+}
+
+/* Up to token[goal - 1]. */
+static void choose(struct scheduler *s, struct batch *batch, struct request *r, int goal)
+{
+    struct choice *c = &s->choice;
+    int n_new = smaller(goal - r->n_computed, c->tokens_left);
     while (count_logits(r, n_new) > c->logits_left)
         n_new -= count_logits(r, n_new) - c->logits_left;
+    if (c->n_copies + blocks_shared_now(&s->blocks, r) > s->is.limits.max_copies)
+        return; /* in the next step */
     blocks_trim(&s->blocks, r);
-    n_new = make_room(s, r, n_new);
+    if (n_new > 0)
+        n_new = make_room(s, r, n_new);
     if (n_new <= 0)
         return;
-    const int end = r->n_computed + n_new;
     check(c->n_sequences < s->is.limits.max_sequences);
-    blocks_extend(&s->blocks, r, end);
-    blocks_list(&s->blocks, r, end);
+    take_blocks(s, batch, r, r->n_computed + n_new);
     batch->sequence[c->n_sequences] = r;
     batch->n_new[c->n_sequences] = n_new;
     batch->n_drafts[c->n_sequences] = 0;
@@ -75,20 +95,39 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r)
     c->logits_left -= count_logits(r, n_new);
 }
 
+static void choose_request(struct scheduler *s, struct batch *batch, struct request *request)
+{
+    if (!beams_are_parted(request)) {
+        struct request *first = beam_at(request, 0);
+        const int common = beams_common(&s->blocks, request);
+        if (first->n_computed < common) {
+            choose(s, batch, first, common);
+            return;
+        }
+        beams_part(&s->blocks, request);
+    }
+    for (int i = 0; i < beams_now(request) && s->choice.tokens_left > 0; i++) {
+        struct request *r = beam_at(request, i);
+        if (!r->awaits_token)
+            choose(s, batch, r, r->n_tokens);
+    }
+}
+
 static void choose_running(struct scheduler *s, struct batch *batch)
 {
+    s->choice.may_preempt = true;
     for (struct request *r = s->running.first; r != NULL && s->choice.tokens_left > 0; r = r->next)
-        if (!r->awaits_token)
-            choose(s, batch, r);
+        choose_request(s, batch, r);
 }
 
 static void choose_waiting(struct scheduler *s, struct batch *batch)
 {
+    s->choice.may_preempt = false;
     while (s->choice.tokens_left > 0) {
         struct request *r = queue_admit(s);
         if (r == NULL)
             return;
-        choose(s, batch, r);
+        choose_request(s, batch, r);
     }
 }
 
@@ -128,21 +167,28 @@ static void make_rows(struct scheduler *s, struct batch *batch)
             add_logits(c, batch, r, batch->n_new[i]);
         c->n_tokens += batch->n_new[i];
         c->n_blocks += blocks_of(&s->blocks, end);
-        r->awaits_token = end >= r->n_tokens;
-        r->n_in_flight++;
+        if (end >= r->n_tokens) {
+            r->awaits_token = true;
+            if (r->leader->beams != NULL)
+                beam_await(r);
+        }
+        r->leader->n_in_flight++;
     }
 }
 
 bool scheduler_choose(struct scheduler *s, struct batch *batch)
 {
-    check(!s->is_choosing);
-    s->choice = (struct choice){.tokens_left = s->is.limits.max_tokens,
-                                .logits_left = s->is.limits.max_logits};
+    scheduler_begin_call(s);
+    const struct plan_limits *limits = &s->is.limits;
+    s->choice = (struct choice){.tokens_left = limits->max_tokens,
+                                .logits_left = limits->max_logits,
+                                .draft_tokens_left = limits->max_tokens + limits->max_sequences};
     choose_running(s, batch);
     choose_waiting(s, batch);
+    drafts_choose(s, batch);
     make_rows(s, batch);
     batch->n_sequences = s->choice.n_sequences;
-    batch->n_copies = 0;
+    batch->n_copies = s->choice.n_copies;
     s->is_choosing = batch->n_sequences > 0;
     return s->is_choosing;
 }

@@ -10,7 +10,8 @@ struct sections {
     int32_t *token, *first_row, *n_computed, *first_block, *block, *logits_row, *hidden_row;
 };
 
-static void begin(struct scheduler *s, struct step_plan *plan, struct sections *to)
+static void begin(struct scheduler *s, struct step_plan *plan, const int32_t *copy,
+                  struct sections *to)
 {
     const struct choice *c = &s->choice;
     const size_t n = (size_t)c->n_sequences, size = sizeof(int32_t);
@@ -21,6 +22,7 @@ static void begin(struct scheduler *s, struct step_plan *plan, struct sections *
     plan->n_blocks = c->n_blocks;
     plan->n_logits = c->n_logits;
     plan->n_hidden = c->n_hidden;
+    plan->n_copies = c->n_copies;
     to->token = plan_add(plan, PLAN_TOKEN, (size_t)c->n_tokens * size);
     to->first_row = plan_add(plan, PLAN_FIRST_ROW, (n + 1) * size);
     to->n_computed = plan_add(plan, PLAN_N_COMPUTED, n * size);
@@ -29,6 +31,9 @@ static void begin(struct scheduler *s, struct step_plan *plan, struct sections *
     to->logits_row = plan_add(plan, PLAN_LOGITS_ROW, (size_t)c->n_logits * size);
     if (c->n_hidden > 0)
         to->hidden_row = plan_add(plan, PLAN_HIDDEN_ROW, (size_t)c->n_hidden * size);
+    if (c->n_copies > 0)
+        memcpy(plan_add(plan, PLAN_COPY, 2 * (size_t)c->n_copies * size), copy,
+               2 * (size_t)c->n_copies * size);
 }
 
 static void write_blocks(const struct scheduler *s, const struct sections *to, int at,
@@ -63,7 +68,7 @@ void scheduler_write(struct scheduler *s, struct batch *batch)
     struct sections to = {0};
     struct cursor at = {0};
     check(s->is_choosing);
-    begin(s, batch->plan, &to);
+    begin(s, batch->plan, batch->copy, &to);
     for (int i = 0; i < c->n_sequences; i++) {
         struct request *r = batch->sequence[i];
         const int n_new = batch->n_new[i];
@@ -83,6 +88,7 @@ void scheduler_write(struct scheduler *s, struct batch *batch)
 
 void scheduler_write_stop(struct scheduler *s, struct batch *batch)
 {
+    scheduler_begin_call(s);
     plan_begin(batch->plan, ++s->step);
     plan_add(batch->plan, PLAN_STOP, 0);
 }

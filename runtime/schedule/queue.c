@@ -6,7 +6,7 @@
  * else two long prompts could take the pool in turns. */
 #include "runtime/schedule/scheduler_state.h"
 
-#include "base/check.h"
+#include "runtime/schedule/drafts.h"
 
 static bool runs_before(const struct request *a, const struct request *b)
 {
@@ -36,7 +36,7 @@ void queue_release(struct scheduler *s)
     while (s->waiting.n > 0) {
         struct request *request = request_heap_first(&s->waiting);
         request_heap_remove(&s->waiting, request);
-        request_destroy(request);
+        scheduler_free(request);
     }
     request_heap_release(&s->waiting);
     request_heap_release(&s->deadlines);
@@ -52,13 +52,15 @@ static void run(struct scheduler *s, struct request *request)
         before = before->previous;
     request_list_insert(&s->running, before, request);
     request->state = REQUEST_RUNNING;
+    s->n_places += beams_most(request);
     fair_share_serve(&s->fair, request->start_tag);
 }
 
 static void leave_run(struct scheduler *s, struct request *request)
 {
     request_list_remove(&s->running, request);
-    blocks_give(&s->blocks, request);
+    s->n_places -= beams_most(request);
+    beams_give(&s->blocks, request);
 }
 
 /* ---- come and go ---- */
@@ -91,18 +93,22 @@ void queue_remove(struct scheduler *s, struct request *request)
 
 static bool asks_all_rows(const struct request *request)
 {
-    return request->params.pooling == POOLING_MEAN ||
-           (!request_pools(request) && request->params.prompt_logprobs != LOGPROBS_OFF);
+    const struct sampling_params *params = &request->params;
+    return params->pooling == POOLING_MEAN || request_has_prompt_rows(request);
 }
 
 /* Takes what is cached, and says whether there is room for the rest of its tokens. */
 static bool find_room(struct scheduler *s, struct request *request)
 {
-    const int most = request->n_tokens - 1; /* a row must run */
-    blocks_take_cached(&s->blocks, request,
-                       asks_all_rows(request) && request->n_asked < most ? request->n_asked : most);
-    return blocks_needed(&s->blocks, request->n_tokens, 0) - blocks_held(&s->blocks, request) <=
-           s->blocks.pool.n_free;
+    struct request *first = beam_at(request, 0);
+    int most = first->n_tokens - 1; /* a row must run */
+    if (asks_all_rows(request) && request->n_asked < most)
+        most = request->n_asked;
+    if (!beams_are_parted(request))
+        most = beams_common(&s->blocks, request);
+    blocks_take_cached(&s->blocks, first, most);
+    const int64_t needed = beams_need(&s->blocks, request, first->n_tokens, beams_now(request));
+    return needed - blocks_held(&s->blocks, first) <= s->blocks.pool.n_free;
 }
 
 static void count_admission(struct scheduler *s, struct request *request)
@@ -121,15 +127,15 @@ static void count_admission(struct scheduler *s, struct request *request)
 struct request *queue_admit(struct scheduler *s)
 {
     struct request *request = request_heap_first(&s->waiting);
-    if (request == NULL || request->awaits_token || s->blocks.pool.n_free == 0 ||
-        s->running.n == s->is.limits.max_sequences)
+    if (request == NULL || beams_are_awaited(request) || s->blocks.pool.n_free == 0 ||
+        s->n_places + beams_most(request) > s->is.limits.max_sequences)
         return NULL;
     if (!find_room(s, request)) {
-        blocks_give(&s->blocks, request);
-        request->n_computed = 0;
+        beams_give(&s->blocks, request);
         return NULL;
     }
     count_admission(s, request);
+    drafts_admit(s, request);
     request_heap_remove(&s->waiting, request);
     run(s, request);
     return request;
@@ -142,7 +148,6 @@ bool queue_preempt_last(struct scheduler *s, const struct request *but)
         return false;
     leave_run(s, request);
     request->state = REQUEST_WAITING;
-    request->n_computed = 0;
     request_heap_add(&s->waiting, request);
     s->counts.n_preemptions++;
     return true;

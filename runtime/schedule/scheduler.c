@@ -42,12 +42,18 @@ void request_list_remove(struct request_list *list, struct request *request)
     list->n--;
 }
 
+void scheduler_free(struct request *request)
+{
+    beam_group_destroy(request->beams);
+    request_destroy(request);
+}
+
 static void list_destroy(struct request_list *list)
 {
     while (list->first != NULL) {
         struct request *request = list->first;
         request_list_remove(list, request);
-        request_destroy(request);
+        scheduler_free(request);
     }
 }
 
@@ -85,7 +91,8 @@ void scheduler_create(struct scheduler **out, const struct scheduler_settings *s
     const size_t n_eos_ids = (size_t)settings->n_eos_ids;
     check(limits->max_tokens > 0 && limits->max_sequences > 0 && limits->block_tokens > 0 &&
           limits->max_model_len > 0 && limits->max_logits >= limits->max_sequences &&
-          limits->n_kv_groups > 0 && limits->n_kv_groups <= KV_MAX_GROUPS);
+          limits->n_kv_groups > 0 && limits->n_kv_groups <= KV_MAX_GROUPS &&
+          (limits->max_copies == 0 || limits->max_copies >= limits->n_kv_groups));
     struct scheduler *s = memory_alloc(1, sizeof *s);
     s->is = *settings;
     s->eos_id = memory_alloc(n_eos_ids, sizeof *s->eos_id);
@@ -142,7 +149,15 @@ static struct request **find_by_id(const struct scheduler *s, uint64_t id)
 /* Could it run if it were alone? */
 static bool check_fit(const struct scheduler *s, const struct request *request, struct error *err)
 {
-    const int64_t needed = blocks_needed(&s->blocks, request->limit, 0);
+    const int width = request->params.beam_width;
+    if (width > s->is.limits.max_sequences)
+        return error_set(err, ERROR_INPUT,
+                         "beam_width must be at most %d, as many sequences run at once "
+                         "(--max-num-seqs), got %d",
+                         s->is.limits.max_sequences, width);
+    if (width > 0 && s->is.limits.max_copies == 0)
+        return error_set(err, ERROR_UNSUPPORTED, "this engine has no beam search");
+    const int64_t needed = beams_need(&s->blocks, request, request->limit, width > 0 ? width : 1);
     if (needed <= s->blocks.pool.n_blocks)
         return true;
     return error_set(
@@ -155,7 +170,7 @@ static bool check_fit(const struct scheduler *s, const struct request *request, 
 
 bool scheduler_submit(struct scheduler *s, const struct request_source *source, struct error *err)
 {
-    check(!s->is_choosing);
+    scheduler_begin_call(s);
     struct request **place = find_by_id(s, source->id);
     if (*place != NULL)
         return error_set(err, ERROR_INPUT, "request id %llu is in use",
@@ -170,6 +185,8 @@ bool scheduler_submit(struct scheduler *s, const struct request_source *source, 
         request_destroy(request);
         return false;
     }
+    if (request->params.beam_width > 0)
+        request->beams = beam_group_create(request, &s->bounds);
     if (!s->is.by_priority)
         request->priority = 0;
     *place = request;
@@ -179,10 +196,22 @@ bool scheduler_submit(struct scheduler *s, const struct request_source *source, 
 
 void scheduler_drop(struct scheduler *s, struct request *request)
 {
-    if (request->state != REQUEST_FINISHED || request->n_in_flight > 0)
+    if (request->state != REQUEST_FINISHED || request->n_in_flight > 0 || request->shows_beams)
         return;
     request_list_remove(&s->ended, request);
-    request_destroy(request);
+    scheduler_free(request);
+}
+
+void scheduler_begin_call(struct scheduler *s)
+{
+    check(!s->is_choosing);
+    struct request *next = s->shows_beams ? s->ended.first : NULL;
+    for (struct request *request = next; request != NULL; request = next) {
+        next = request->next;
+        request->shows_beams = false;
+        scheduler_drop(s, request);
+    }
+    s->shows_beams = false;
 }
 
 void scheduler_finish(struct scheduler *s, struct request *request)
@@ -197,13 +226,13 @@ void scheduler_finish(struct scheduler *s, struct request *request)
 
 static void end_early(struct scheduler *s, struct request *request)
 {
-    check(!s->is_choosing);
     scheduler_finish(s, request);
     scheduler_drop(s, request);
 }
 
 bool scheduler_cancel(struct scheduler *s, uint64_t id)
 {
+    scheduler_begin_call(s);
     struct request *request = *find_by_id(s, id);
     if (request == NULL)
         return false;
@@ -213,6 +242,7 @@ bool scheduler_cancel(struct scheduler *s, uint64_t id)
 
 uint64_t scheduler_expire(struct scheduler *s, int64_t now_ns)
 {
+    scheduler_begin_call(s);
     struct request *request = request_heap_first(&s->deadlines);
     if (request == NULL || request->deadline_ns > now_ns)
         return 0;

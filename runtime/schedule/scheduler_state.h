@@ -3,6 +3,8 @@
  *   scheduler.c    requests come and go
  *   queue.c        who is next, who is admitted, who is preempted
  *   choose.c       who runs in the next step, with how many tokens
+ *   drafts.c       with which guesses checked along, and the plans of the draft model
+ *   beam_group.c   the sequences of a beam search
  *   plan_writer.c  the bytes of the plan
  *   commit.c       tokens become part of their requests
  *
@@ -11,6 +13,7 @@
  * rows of it (the list `ended`). Blocks it has only while it runs.
  */
 #pragma once
+#include "runtime/schedule/beam_group.h"
 #include "runtime/schedule/fair_share.h"
 #include "runtime/schedule/request_heap.h"
 #include "runtime/schedule/scheduler.h"
@@ -18,8 +21,9 @@
 
 /* What was chosen so far for a step, and what is left of its budgets. */
 struct choice {
-    int n_sequences, n_tokens, n_blocks, n_logits, n_hidden;
-    int tokens_left, logits_left;
+    int n_sequences, n_tokens, n_blocks, n_logits, n_hidden, n_copies;
+    int tokens_left, logits_left, draft_tokens_left;
+    bool may_preempt; /* all that can be were not chosen yet */
 };
 
 struct request_list {
@@ -34,7 +38,9 @@ struct scheduler {
     struct fair_share fair;
     struct request_heap waiting, deadlines;
     struct request_list running; /* in the order of the queue */
-    struct request_list ended;   /* with rows in plans in flight */
+    int n_places;                /* for sequences, that they may have */
+    struct request_list ended;   /* with rows in plans in flight, or with beams that are shown */
+    bool shows_beams;            /* of requests in `ended`, until the next call */
     struct choice choice;        /* of the batch that was chosen last */
     bool is_choosing;            /* it is not written yet */
     uint64_t step;               /* of the last plan */
@@ -53,8 +59,13 @@ void request_list_remove(struct request_list *list, struct request *request);
 
 /* Takes a request out of everything but the plans in flight. */
 void scheduler_finish(struct scheduler *scheduler, struct request *request);
-/* Frees a request that has ended once no plan in flight has rows of it. */
+/* Frees a request that has ended once no plan in flight has rows of it and its beams are not shown.
+ */
 void scheduler_drop(struct scheduler *scheduler, struct request *request);
+/* A call begins: no beams are shown any longer. */
+void scheduler_begin_call(struct scheduler *scheduler);
+/* Frees a request that is in no list. */
+void scheduler_free(struct request *request);
 
 /* ---- queue.c ---- */
 

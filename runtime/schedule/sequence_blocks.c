@@ -15,6 +15,7 @@ void sequence_blocks_init(struct sequence_blocks *blocks, const struct plan_limi
 {
     *blocks = (struct sequence_blocks){.limits = *limits};
     block_pool_init(&blocks->pool, limits->n_kv_blocks);
+    blocks->has_draft = memory_alloc((size_t)limits->n_kv_blocks, sizeof *blocks->has_draft);
     if (secret != NULL)
         prefix_cache_create(&blocks->cache, limits->n_kv_blocks, limits->block_tokens, secret);
 }
@@ -23,6 +24,7 @@ void sequence_blocks_release(struct sequence_blocks *blocks)
 {
     prefix_cache_destroy(blocks->cache);
     block_pool_release(&blocks->pool);
+    memory_free(blocks->has_draft);
     *blocks = (struct sequence_blocks){0};
 }
 
@@ -86,8 +88,11 @@ static void take(struct sequence_blocks *blocks, int n, int32_t *block)
 {
     const bool are_there = block_pool_take(&blocks->pool, n, block);
     check(are_there);
-    for (int i = 0; blocks->cache != NULL && i < n; i++)
-        prefix_cache_forget(blocks->cache, block[i]);
+    for (int i = 0; i < n; i++) {
+        blocks->has_draft[block[i]] = false;
+        if (blocks->cache != NULL)
+            prefix_cache_forget(blocks->cache, block[i]);
+    }
 }
 
 void blocks_extend(struct sequence_blocks *blocks, struct request *sequence, int n_positions)
@@ -126,7 +131,58 @@ void blocks_give(struct sequence_blocks *blocks, struct request *sequence)
         give_before(blocks, sequence, g, sequence->n_blocks);
         sequence->first_block[g] = 0;
     }
-    sequence->n_blocks = sequence->n_listed = 0;
+    sequence->n_blocks = sequence->n_listed = sequence->n_computed = 0;
+}
+
+/* ---- shared by beams ---- */
+
+void blocks_share(struct sequence_blocks *blocks, struct request *to, const struct request *from)
+{
+    check(to->n_blocks == 0);
+    for (int g = 0; g < blocks->limits.n_kv_groups; g++) {
+        memcpy(table_of(to, g), table_of(from, g), (size_t)from->n_blocks * sizeof *to->block);
+        to->first_block[g] = from->first_block[g];
+        for (int i = from->first_block[g]; i < from->n_blocks; i++)
+            block_pool_share(&blocks->pool, table_of(from, g)[i]);
+    }
+    to->n_blocks = from->n_blocks;
+    to->n_listed = from->n_listed;
+    to->n_computed = from->n_computed;
+}
+
+/* The block of this group that the next row writes to, if it is shared; else NULL. */
+static int32_t *shared_now(const struct sequence_blocks *blocks, const struct request *sequence,
+                           int group)
+{
+    const int at = sequence->n_computed / blocks->limits.block_tokens;
+    if (at >= sequence->n_blocks)
+        return NULL;
+    int32_t *block = table_of(sequence, group) + at;
+    return blocks->pool.reference[*block] > 1 ? block : NULL;
+}
+
+int blocks_shared_now(const struct sequence_blocks *blocks, const struct request *sequence)
+{
+    int n = 0;
+    for (int g = 0; g < blocks->limits.n_kv_groups; g++)
+        n += shared_now(blocks, sequence, g) != NULL;
+    return n;
+}
+
+int blocks_part(struct sequence_blocks *blocks, struct request *sequence, int32_t *copy)
+{
+    int n = 0;
+    for (int g = 0; g < blocks->limits.n_kv_groups; g++) {
+        int32_t *block = shared_now(blocks, sequence, g);
+        if (block == NULL)
+            continue;
+        copy[2 * n] = *block;
+        take(blocks, 1, &copy[2 * n + 1]);
+        block_pool_give(&blocks->pool, block, 1);
+        *block = copy[2 * n + 1];
+        n++;
+    }
+    return n;
 }
 
 /* ---- the prefix cache ---- */

@@ -22,6 +22,7 @@ struct sequence_blocks {
     struct plan_limits limits;
     struct block_pool pool;
     struct prefix_cache *cache; /* NULL: nothing is cached */
+    bool *has_draft;            /* [n_kv_blocks] full in the KV cache of the draft model too */
 };
 
 /* secret: of prefix_cache_create(); NULL: no prefix cache. */
@@ -46,8 +47,16 @@ int blocks_lacking(const struct sequence_blocks *blocks, const struct request *s
 void blocks_extend(struct sequence_blocks *blocks, struct request *sequence, int n_positions);
 /* Gives back what rows from n_computed on do not see. */
 void blocks_trim(struct sequence_blocks *blocks, struct request *sequence);
-/* Gives back all, the table is empty. */
+/* Gives back all, the table is empty and nothing is computed. */
 void blocks_give(struct sequence_blocks *blocks, struct request *sequence);
+
+/* The sequence `to`, which has none, gets those of `from`, and what is computed in them. */
+void blocks_share(struct sequence_blocks *blocks, struct request *to, const struct request *from);
+/* Blocks that the next row of the sequence is to write, and others have too; all are partly filled,
+ * and there is at most one in each group. */
+int blocks_shared_now(const struct sequence_blocks *blocks, const struct request *sequence);
+/* Takes blocks of its own in their places. Writes {shared, own} of each to `copy`; their number. */
+int blocks_part(struct sequence_blocks *blocks, struct request *sequence, int32_t *copy);
 
 /* Finds blocks of leading tokens that are computed already, at most `most` tokens, and makes them
  * those of the sequence, which has none: n_computed says how many tokens that are. */
