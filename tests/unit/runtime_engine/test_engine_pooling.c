@@ -1,8 +1,10 @@
-/* Vectors of prompts: the mean is that of the last ones of all prefixes, added up in order; and the
- * same bits in every layout. */
+/* Vectors of prompts: the mean is that of the last ones of all prefixes, added up in order; the
+ * same bits in every layout; and scores as the reference has them. */
 #include "tests/test.h"
 #include "tests/unit/runtime_engine/job.h"
+#include "tests/unit/runtime_forward/golden.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { N_PROMPTS = 6, LONGEST = 70 };
@@ -119,5 +121,60 @@ TEST(the_prefix_cache_saves_work_for_last_tokens_and_none_for_means)
     CHECK_EQ(job.costs[43].cached_tokens, 0);
     CHECK(memcmp(&job.answer[42], &job.answer[8], sizeof job.answer[0]) == 0);
     CHECK(memcmp(&job.answer[43], &job.answer[9], sizeof job.answer[0]) == 0);
+    job_close(&job, false);
+}
+
+static void check_scores(const char *name, int tp_size)
+{
+    static struct job job;
+    struct golden golden = golden_open(name);
+    struct job_settings settings = plain_job();
+    struct sampling_params params = params_default();
+    struct golden_prompt prompt;
+    params.pooling = POOLING_LAST;
+    settings.folder = golden.folder;
+    settings.dtype = "float32";
+    settings.tp_size = tp_size;
+    settings.max_tokens = 16;
+    job_open(&job, &settings);
+    int n = 0;
+    for (; golden_prompt_read(&prompt, &golden, n); n++) {
+        job_submit(&job, n, prompt.ids, prompt.n_ids, &params);
+        job_wait(&job, n, 1);
+        CHECK(prompt.n_scores > 0);
+        CHECK_EQ(job.answer[n].n_values, prompt.n_scores);
+        float largest = 0;
+        for (int k = 0; k < prompt.n_scores; k++)
+            largest = fmaxf(largest, fabsf(prompt.scores[k]));
+        for (int k = 0; k < prompt.n_scores; k++)
+            CHECK(fabsf(job.answer[n].value[k] - prompt.scores[k]) <= 1e-4f * largest);
+    }
+    CHECK(n > 0);
+    job_close(&job, false);
+    golden_close(&golden);
+}
+
+TEST(heads_of_scores_and_of_a_value_give_what_the_reference_gives)
+{
+    check_scores("llama-scores", 1);
+    check_scores("llama-scores", 2);
+    check_scores("mistral-value", 1);
+}
+
+TEST(a_model_without_a_vocabulary_is_asked_for_tokens_in_vain)
+{
+    static struct job job;
+    struct job_settings settings = plain_job();
+    struct sampling_params params = params_default();
+    const int32_t prompt[] = {5, 6, 7};
+    settings.folder = SOURCE_DIR "/tests/golden/llama-scores";
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, 3, &params);
+    params.pooling = POOLING_MEAN;
+    job_submit(&job, 1, prompt, 3, &params);
+    job_wait(&job, -1, 2);
+    CHECK_EQ(job.answer[0].failure.kind, ERROR_INPUT);
+    CHECK(strstr(job.answer[0].failure.text, "LlamaForSequenceClassification") != NULL);
+    CHECK_EQ(job.answer[1].n_values, 3);
     job_close(&job, false);
 }
