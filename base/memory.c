@@ -106,6 +106,13 @@ struct arena_block {
     size_t n_bytes;
 };
 
+/* The first aligned byte after the header. */
+static char *begin_of(struct arena_block *block)
+{
+    const uintptr_t body = (uintptr_t)(block + 1);
+    return (char *)(block + 1) + (-body & (ARENA_ALIGN - 1));
+}
+
 static struct arena_block *block_create(struct arena_block *before, size_t at_least)
 {
     size_t n_bytes = before == NULL                          ? ARENA_BLOCK_MIN
@@ -116,9 +123,8 @@ static struct arena_block *block_create(struct arena_block *before, size_t at_le
     size_t with_header;
     check(!__builtin_add_overflow(n_bytes, sizeof(struct arena_block) + ARENA_ALIGN, &with_header));
     struct arena_block *block = memory_alloc(with_header, 1);
-    const uintptr_t body = (uintptr_t)(block + 1);
     block->before = before;
-    block->free = (char *)(block + 1) + (-body & (ARENA_ALIGN - 1));
+    block->free = begin_of(block);
     block->end = block->free + n_bytes;
     block->n_bytes = n_bytes;
     return block;
@@ -153,5 +159,21 @@ void arena_release(struct arena *arena)
         arena->last = block->before;
         memory_free(block);
     }
+    arena->total_bytes = 0;
+}
+
+void arena_reset(struct arena *arena)
+{
+    const size_t total = arena->total_bytes;
+    if (arena->last == NULL)
+        return;
+    if (arena->last->before != NULL) { /* one block for all of it, the next time */
+        arena_release(arena);
+        arena->last = block_create(NULL, total);
+        return;
+    }
+    char *begin = begin_of(arena->last);
+    memset(begin, 0, (size_t)(arena->last->free - begin));
+    arena->last->free = begin;
     arena->total_bytes = 0;
 }

@@ -40,3 +40,6 @@ struct arena { /* all zero is an empty arena */
 void *arena_alloc(struct arena *arena, size_t count, size_t item_bytes);
 char *arena_copy_text(struct arena *arena, const char *text, size_t n_bytes); /* adds a NUL */
 void arena_release(struct arena *arena);
+/* Empties it and keeps its memory: what is allocated next, up to as many bytes, asks for no more.
+ * For lifetimes that come again and again (a message, a step). */
+void arena_reset(struct arena *arena);

@@ -14,14 +14,14 @@
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
 #include "launcher/exit_code.h"
-#include "launcher/rank_memory.h"
+#include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/engine_link.h"
 #include "runtime/eos_ids.h"
-#include "runtime/forward/forward.h"
 #include "runtime/model/model.h"
 #include "runtime/options.h"
+#include "runtime/replay.h"
 #include "runtime/worker.h"
 
 #include <signal.h>
@@ -40,20 +40,17 @@ struct rank {
     struct link *link; /* of rank 0 */
     bool agreed;       /* the error is known to all ranks: rank 0 tells it */
     bool unheard;      /* the gateway is gone: there is nobody to tell */
-    struct model_config config;
-    struct plan_limits limits;
     struct eos_ids eos;
     struct ranks ranks;
     struct device *device;
-    struct model *model;
-    struct rank_memory memory;
-    struct forward *forward;
+    struct rank_models models;
+    struct plan_recorder *recorder; /* of rank 0, with --record */
     int n_threads;
 };
 
 /* ---- signals ---- */
 
-static const struct model *mapped_model; /* for the handler only */
+static const struct rank_models *mapped; /* for the handler only */
 
 static void say(const char *text)
 {
@@ -67,7 +64,10 @@ static void say(const char *text)
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    const char *path = mapped_model ? model_file_at(mapped_model, info->si_addr) : NULL;
+    const char *path = NULL;
+    for (int i = 0; mapped != NULL && path == NULL && i < PLAN_MODELS; i++)
+        if (mapped->model[i] != NULL)
+            path = model_file_at(mapped->model[i], info->si_addr);
     if (path == NULL) {
         signal(number, SIG_DFL); /* not ours: the same access ends the process */
         return;
@@ -116,12 +116,12 @@ static bool read_options(struct rank *r, int argc, char **argv, struct error *er
     if (!options_parse(&r->options, COMMAND_RANK, argc - 1, argv + 1, err))
         return false;
     log_set(level_of(r->options.log_level), r->number);
-    if (r->number != 0)
+    if (r->number != 0 || r->options.replay != NULL)
         return true;
     if (r->options.link == NULL)
         return error_set(err, ERROR_INPUT,
                          "--link is missing: this program is started by phalanx, which is what "
-                         "you want to call");
+                         "you want to call (but for --replay)");
     int fd;
     if (!link_connect(r->options.link, &fd, err)) {
         r->unheard = !file_exists(r->options.link);
@@ -131,14 +131,10 @@ static bool read_options(struct rank *r, int argc, char **argv, struct error *er
     return true;
 }
 
-/* What can be told to be wrong from small files alone. */
-static bool read_model_config(struct rank *r, struct error *err)
+static bool read_small_files(struct rank *r, struct error *err)
 {
-    const char *folder = r->options.model;
-    return model_config_read(&r->config, folder, err) &&
-           model_tp_check(&r->config, (int)r->options.tensor_parallel_size, err) &&
-           rank_limits_make(&r->limits, &r->options, &r->config, err) &&
-           eos_ids_read(&r->eos, folder, r->config.vocab, err);
+    return rank_models_read(&r->models, &r->options, err) &&
+           eos_ids_read(&r->eos, r->options.model, r->models.config[PLAN_TARGET].vocab, err);
 }
 
 static bool open_ranks(struct rank *r, struct error *err)
@@ -171,20 +167,10 @@ static bool open_device(struct rank *r, struct error *err)
                            err);
 }
 
-static const char *dtype_option(const char *name)
+static bool load_models(struct rank *r, struct error *err)
 {
-    if (strcmp(name, "half") == 0)
-        return "float16";
-    return strcmp(name, "float") == 0 ? "float32" : name;
-}
-
-static bool load_model(struct rank *r, struct error *err)
-{
-    if (!model_open(&r->model, r->options.model, dtype_option(r->options.dtype), r->ranks.tp_rank,
-                    r->ranks.tp_size, err))
-        return false;
-    mapped_model = r->model;
-    return !r->options.check_weights || model_check_weights(r->model, err);
+    mapped = &r->models;
+    return rank_models_load(&r->models, &r->options, &r->ranks, err);
 }
 
 /* Ranks load as long as they need; nobody goes on alone. `good` is this rank's own success; the
@@ -210,16 +196,25 @@ static bool agree(struct rank *r, bool good, struct error *err)
     return first.kind == ERROR_NONE;
 }
 
+static bool open_recorder(struct rank *r, struct error *err)
+{
+    struct plan_record_setup setup = {.kv_dtype = r->models.memory.kv_dtype};
+    if (r->number != 0 || r->options.record == NULL)
+        return true;
+    memcpy(setup.limits, r->models.plan.limits, sizeof setup.limits);
+    return plan_recorder_open(&r->recorder, r->options.record, &setup, err);
+}
+
 static bool reserve_memory(struct rank *r, struct error *err)
 {
-    return rank_memory_plan(&r->memory, &r->limits, &r->options, r->model, r->device, &r->ranks,
-                            err) &&
-           forward_create(&r->forward, r->model, r->device, &r->ranks, &r->limits,
-                          r->memory.kv_dtype, err);
+    return rank_models_reserve(&r->models, &r->options, r->device, &r->ranks, err) &&
+           open_recorder(r, err);
 }
 
 static bool tell_ready(struct rank *r, struct error *err)
 {
+    const struct model_config *config = &r->models.config[PLAN_TARGET];
+    const struct plan_limits *limits = &r->models.plan.limits[PLAN_TARGET];
     if (r->link == NULL)
         return true;
     const struct link_event ready = {
@@ -228,19 +223,22 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .model = r->options.model,
                   .kernels = r->device->ops->name,
                   .comm = r->ranks.tp->ops->name,
-                  .dtype = dtype_name(r->model->compute),
-                  .vocab = r->config.vocab,
-                  .max_model_len = r->limits.max_model_len,
+                  .dtype = dtype_name(r->models.model[PLAN_TARGET]->compute),
+                  .vocab = config->vocab,
+                  .max_model_len = limits->max_model_len,
                   .tp = r->ranks.tp_size,
                   .pp = r->ranks.pp_stages,
                   .threads = r->n_threads,
-                  .kv_tokens = (int64_t)r->limits.n_kv_blocks * r->limits.block_tokens,
-                  .weight_bytes = r->memory.weight_bytes,
+                  .kv_tokens = r->models.memory.kv_tokens,
+                  .weight_bytes = r->models.memory.weight_bytes,
                   .eos_id = r->eos.id,
-                  .n_eos_ids = r->eos.n}};
+                  .n_eos_ids = r->eos.n,
+                  .hidden_size = config->hidden,
+                  .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
+                  .max_num_seqs = limits->max_sequences}};
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
-              r->config.architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
-              r->ranks.tp->ops->name, r->limits.max_model_len);
+              config->architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
+              r->ranks.tp->ops->name, limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
@@ -250,9 +248,9 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
     if (!read_options(r, argc, argv, err) || /* words -> options, link */
         !open_ranks(r, err))                 /* the other ranks */
         return false;
-    const bool loaded = read_model_config(r, err) && /* config.json -> limits, ids that end */
-                        open_device(r, err) &&       /* kernels and threads */
-                        load_model(r, err);          /* weights -> share of this rank */
+    const bool loaded = read_small_files(r, err) && /* config.json, ids that end, a record */
+                        open_device(r, err) &&      /* kernels and threads */
+                        load_models(r, err);        /* weights -> share of this rank */
     return agree(r, loaded, err) &&
            agree(r, reserve_memory(r, err), err) && /* KV cache, activations */
            tell_ready(r, err);
@@ -260,21 +258,69 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
 
 /* ---- run ---- */
 
-static bool run(struct rank *r, struct error *err)
+static enum drafter drafter_of(const struct options *options)
 {
-    if (r->number != 0)
-        return worker_run(&r->ranks, r->forward, &r->limits, err);
+    if (strcmp(options->speculative_method, "draft_model") == 0)
+        return DRAFTER_MODEL;
+    return strcmp(options->speculative_method, "ngram") == 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
+}
+
+static bool make_settings(struct rank *r, struct engine_settings *out, struct error *err)
+{
+    const struct options *options = &r->options;
+    *out = (struct engine_settings){
+        .scheduler = {.limits = r->models.plan.limits[PLAN_TARGET],
+                      .eos_id = r->eos.id,
+                      .n_eos_ids = r->eos.n,
+                      .hidden_size = r->models.config[PLAN_TARGET].hidden,
+                      .by_priority = strcmp(options->scheduling_policy, "priority") == 0,
+                      .prefix_caching = options->enable_prefix_caching,
+                      .drafter = drafter_of(options),
+                      .max_drafts = (int)options->num_speculative_tokens,
+                      .ngram_min = (int)options->prompt_lookup_min,
+                      .ngram_max = (int)options->prompt_lookup_max},
+        .models = &r->models.plan,
+        .model = r->models.model[PLAN_TARGET],
+        .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
+        .n_flights = 1,
+        .ranks = &r->ranks,
+        .device = r->device,
+        .recorder = r->recorder,
+        .link = r->link};
+    return system_random(out->scheduler.secret, sizeof out->scheduler.secret, err);
+}
+
+static bool serve(struct rank *r, struct error *err)
+{
+    struct engine_settings settings;
     struct engine *engine;
-    engine_create(&engine, &(struct engine_settings){.limits = r->limits,
-                                                     .eos_id = r->eos.id,
-                                                     .n_eos_ids = r->eos.n,
-                                                     .ranks = &r->ranks,
-                                                     .device = r->device,
-                                                     .forward = r->forward,
-                                                     .link = r->link});
+    if (!make_settings(r, &settings, err))
+        return false;
+    engine_create(&engine, &settings);
     const bool good = engine_run(engine, err);
     engine_destroy(engine);
     return good;
+}
+
+static bool replay(struct rank *r, struct error *err)
+{
+    struct replay_report report;
+    if (!replay_run(&r->models.replayed, &r->models.plan, &r->ranks, &report, err))
+        return false;
+    const double seconds = (double)report.total_ns / 1e9;
+    printf("steps       %lld\n", (long long)report.n_steps);
+    printf("median      %.3f ms\n", (double)report.median_ns / 1e6);
+    printf("p90         %.3f ms\n", (double)report.p90_ns / 1e6);
+    printf("tokens/s    %.1f\n", seconds > 0 ? (double)report.n_tokens / seconds : 0);
+    printf("hash        %016llx\n", (unsigned long long)report.hash);
+    return true;
+}
+
+static bool run(struct rank *r, struct error *err)
+{
+    if (r->number != 0)
+        return worker_run(&r->ranks, &r->models.plan, err);
+    return r->options.replay != NULL ? replay(r, err) : serve(r, err);
 }
 
 /* ---- end ---- */
@@ -301,9 +347,8 @@ static void report(struct rank *r, const struct error *why)
 
 static void end(struct rank *r, bool alone)
 {
-    mapped_model = NULL;
-    forward_destroy(r->forward);
-    model_close(r->model);
+    mapped = NULL;
+    rank_models_close(&r->models);
     device_close(r->device);
     ranks_close(&r->ranks, alone);
     link_destroy(r->link);
@@ -316,7 +361,12 @@ int main(int argc, char **argv)
     struct error err = {0};
     set_signals();
     const bool started = start(&rank, argc, argv, &err);
-    const bool good = started && run(&rank, &err);
+    bool good = started && run(&rank, &err);
+    struct error unwritten = {0};
+    if (!plan_recorder_close(rank.recorder, &unwritten) && good) {
+        err = unwritten;
+        good = false;
+    }
     if (!good)
         report(&rank, &err);
     end(&rank, !good && (started || !rank.agreed));

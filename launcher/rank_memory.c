@@ -9,17 +9,25 @@
 #include "kernels/dtype.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
 #include "runtime/model/model.h"
 #include "runtime/options.h"
+#include "runtime/schedule/scheduler.h"
 
 #include <string.h>
 
-enum { DEFAULT_SEQUENCES = 16, MEMORY_SHARE = 4 };
+enum {
+    DEFAULT_SEQUENCES = 16,
+    MEMORY_SHARE = 4,
+    MIN_LOGITS = 64, /* rows of a step: prompts whose log-probabilities are wanted have many */
+    DRAFTED_SEQUENCES = 32, /* beyond so many, guesses take more time than they save */
+};
 
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 bool rank_limits_make(struct plan_limits *out, const struct options *options,
-                      const struct model_config *config, struct error *err)
+                      const struct model_config *config, int n_drafts, struct error *err)
 {
     const int64_t block = options->block_size;
     if (block < 16 || block > 256 || (block & (block - 1)) != 0)
@@ -28,16 +36,23 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
     if (options->max_model_len > config->max_positions)
         return error_set(err, ERROR_INPUT, "--max-model-len %lld: this model has %d positions",
                          (long long)options->max_model_len, config->max_positions);
+    struct kv_groups groups;
+    kv_groups_make(&groups, config, false);
     *out = (struct plan_limits){
         .max_tokens = (int)options->max_num_batched_tokens,
         .max_sequences = (int)options->max_num_seqs,
-        .max_logits = (int)options->max_num_seqs,
+        .max_logits = (int)max_of(options->max_num_seqs +
+                                      n_drafts * min_of(options->max_num_seqs, DRAFTED_SEQUENCES),
+                                  MIN_LOGITS),
         .block_tokens = (int)block,
         .max_model_len =
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
-        .n_kv_groups = 1,
+        .n_kv_groups = groups.n,
+        .max_copies =
+            (int)options->max_num_seqs + KV_MAX_GROUPS, /* one sequence needs all groups */
     };
+    memcpy(out->kv_window, groups.window, sizeof out->kv_window);
     return true;
 }
 
@@ -50,13 +65,26 @@ static int kv_dtype_of(const struct options *options, const struct model *model)
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
+/* Blocks that a sequence of the greatest length holds at once: of a group with a window those that
+ * a step sees or writes. */
+static int64_t blocks_of_sequence(const struct plan_limits *limits)
+{
+    const int64_t block = limits->block_tokens;
+    const int64_t all = (limits->max_model_len + block - 1) / block;
+    int64_t blocks = 0;
+    for (int g = 0; g < limits->n_kv_groups; g++) {
+        const int64_t seen = (int64_t)limits->kv_window[g] + limits->max_tokens;
+        blocks += limits->kv_window[g] > 0 ? min_of(all, (seen + block - 1) / block + 1) : all;
+    }
+    return blocks;
+}
+
 /* Blocks that this rank can hold and a job can use. */
 static bool blocks_of_rank(int64_t *out, const struct plan_limits *limits,
                            const struct options *options, int64_t block_bytes,
                            const struct ranks *ranks, struct error *err)
 {
-    const int64_t of_sequence =
-        (limits->max_model_len + limits->block_tokens - 1) / limits->block_tokens;
+    const int64_t of_sequence = blocks_of_sequence(limits);
     const int64_t most =
         min_of(of_sequence * limits->max_sequences, INT32_MAX / limits->block_tokens);
     const int64_t given = options->kv_cache_memory_bytes;
@@ -95,11 +123,10 @@ static bool gather_shares(struct share *all, const struct share *mine, struct de
 
 static void tell(const struct rank_memory *memory, const struct plan_limits *limits)
 {
-    const long long tokens = (long long)limits->n_kv_blocks * limits->block_tokens;
     log_write(LOG_INFO, "rank", "kv cache: %d blocks of %d positions, %lld tokens, %.1f MiB a rank",
-              limits->n_kv_blocks, limits->block_tokens, tokens,
+              limits->n_kv_blocks, limits->block_tokens, (long long)memory->kv_tokens,
               (double)memory->kv_bytes / (1 << 20));
-    if (tokens < limits->max_model_len)
+    if (limits->n_kv_blocks < blocks_of_sequence(limits))
         log_write(LOG_INFO, "rank",
                   "kv cache: a sequence of the greatest length, %d, does not fit: give "
                   "--kv-cache-memory-bytes or a smaller --max-model-len",
@@ -108,12 +135,16 @@ static void tell(const struct rank_memory *memory, const struct plan_limits *lim
 
 bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct options *options, const struct model *model,
-                      struct device *device, const struct ranks *ranks, struct error *err)
+                      const struct model *draft, struct device *device, const struct ranks *ranks,
+                      struct error *err)
 {
     const int kv_dtype = kv_dtype_of(options, model);
+    const struct plan_limits draft_limits = scheduler_draft_limits(limits);
     const int64_t block_bytes =
-        (int64_t)forward_kv_block_bytes(model, limits->block_tokens, kv_dtype);
-    struct share mine = {.weight_bytes = (int64_t)model->weight_bytes};
+        (int64_t)forward_kv_block_bytes(model, limits, kv_dtype) +
+        (draft ? (int64_t)forward_kv_block_bytes(draft, &draft_limits, kv_dtype) : 0);
+    struct share mine = {.weight_bytes =
+                             (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
     struct error local = {0}; /* told to the others first: they wait for this rank's share */
     const bool fits = blocks_of_rank(&mine.n_blocks, limits, options, block_bytes, ranks, &local);
 
@@ -134,8 +165,10 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
     if (n_blocks == 0)
         return false;
     limits->n_kv_blocks = (int)n_blocks;
-    *out = (struct rank_memory){
-        .kv_dtype = kv_dtype, .kv_bytes = n_blocks * block_bytes, .weight_bytes = weight_bytes};
+    *out = (struct rank_memory){.kv_dtype = kv_dtype,
+                                .kv_bytes = n_blocks * block_bytes,
+                                .kv_tokens = n_blocks / limits->n_kv_groups * limits->block_tokens,
+                                .weight_bytes = weight_bytes};
     tell(out, limits);
     return true;
 }

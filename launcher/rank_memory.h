@@ -17,18 +17,22 @@ struct model_config;
 struct options;
 struct ranks;
 
-/* --max-model-len within the model's positions, --block-size; everything but n_kv_blocks.
- * ERROR_INPUT names the option. Needs no memory and no other rank. */
+/* --max-model-len within the model's positions, --block-size, KV groups, room for `n_drafts`
+ * guessed tokens of a sequence; everything but n_kv_blocks. ERROR_INPUT names the option. Needs no
+ * memory and no other rank. */
 bool rank_limits_make(struct plan_limits *out, const struct options *options,
-                      const struct model_config *config, struct error *err);
+                      const struct model_config *config, int n_drafts, struct error *err);
 
 struct rank_memory {
     int kv_dtype;         /* enum dtype */
     int64_t kv_bytes;     /* KV cache of this rank */
+    int64_t kv_tokens;    /* positions that fit where no layer forgets any */
     int64_t weight_bytes; /* of all ranks */
 };
 
-/* Fills limits->n_kv_blocks. Collective over all ranks. ERROR_INPUT: not even one block fits. */
+/* Fills limits->n_kv_blocks. A block has room for the draft model too (NULL: there is none).
+ * Collective over all ranks. ERROR_INPUT: not even one block fits. */
 bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct options *options, const struct model *model,
-                      struct device *device, const struct ranks *ranks, struct error *err);
+                      const struct model *draft, struct device *device, const struct ranks *ranks,
+                      struct error *err);

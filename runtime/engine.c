@@ -1,34 +1,44 @@
 /* One step, from requests to new tokens: engine_step() is the program, everything else is one of
  * its lines. The halves of a step, submit and collect, have a ring of plans between them: with one
- * place, as on a CPU, whose forward pass is done when it returns, they simply alternate. */
+ * place they simply alternate; with more, the next plan is made before the last one's tokens are
+ * there. */
 #include "runtime/engine.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system.h"
+#include "runtime/draft_model.h"
 #include "runtime/engine_link.h"
 #include "runtime/forward/forward.h"
-#include "runtime/plan_broadcast.h"
+#include "runtime/outbox.h"
+#include "runtime/plan_run.h"
+#include "runtime/pooler.h"
 #include "runtime/sample/sampler.h"
-#include "runtime/schedule/scheduler.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <math.h>
 #include <poll.h>
-
-enum { RING = 1 };
+#include <string.h>
 
 /* A plan between submit and collect. */
 struct flight {
     struct batch batch;
     struct step_result result;
+    float *logits, *hidden; /* its own copy of the rows, where others run before it is collected;
+                               else NULL, and they are forward's */
 };
 
 struct engine {
     struct engine_settings is;
     struct scheduler *scheduler;
     struct sampler *sampler;
-    struct flight ring[RING];
+    struct draft_model *draft; /* NULL: none */
+    struct pooler *pooler;
+    struct outbox *outbox;
+    struct flight *ring; /* [n_flights] */
     int oldest, n_in_flight;
     bool stopping; /* the gateway said so, or is gone */
 
@@ -37,31 +47,57 @@ struct engine {
     struct picked *picked;
     struct row_result *result;
     struct outcome *outcome;
-    struct link_token *sent;
-    struct link_logprob *logprob; /* [max_logits][LOGPROBS_MAX_ENTRIES] */
+    struct beam_candidate *candidate; /* [max_logits, LOGPROBS_MAX_ENTRIES] */
 };
+
+/* ---- life ---- */
+
+static void create_ring(struct engine *e)
+{
+    const struct plan_limits *limits = &e->is.scheduler.limits;
+    const int n = e->is.n_flights;
+    check(n >= 1 && n <= ENGINE_MAX_FLIGHTS);
+    e->ring = memory_alloc((size_t)n, sizeof *e->ring);
+    for (int i = 0; i < n; i++) {
+        struct flight *flight = &e->ring[i];
+        batch_init(&flight->batch, limits);
+        if (n == 1)
+            continue;
+        flight->logits =
+            memory_alloc((size_t)limits->max_logits * (size_t)limits->vocab, sizeof(float));
+        flight->hidden = memory_alloc(
+            (size_t)limits->max_tokens * (size_t)e->is.scheduler.hidden_size, sizeof(float));
+    }
+}
 
 void engine_create(struct engine **out, const struct engine_settings *settings)
 {
-    const struct plan_limits *limits = &settings->limits;
-    const size_t n_rows = (size_t)limits->max_logits;
     struct engine *e = memory_alloc(1, sizeof *e);
     e->is = *settings;
-    scheduler_create(&e->scheduler,
-                     &(struct scheduler_settings){.limits = *limits,
-                                                  .eos_id = settings->eos_id,
-                                                  .n_eos_ids = settings->n_eos_ids,
-                                                  .max_requests = ENGINE_MAX_REQUESTS});
-    sampler_create(&e->sampler, settings->device, limits->vocab, settings->eos_id,
-                   settings->n_eos_ids);
-    for (int i = 0; i < RING; i++)
-        batch_init(&e->ring[i].batch, limits);
+    e->is.scheduler.max_requests = ENGINE_MAX_REQUESTS;
+    const struct scheduler_settings *schedule = &e->is.scheduler;
+    const size_t n_rows = (size_t)schedule->limits.max_logits;
+    scheduler_create(&e->scheduler, schedule);
+    sampler_create(&e->sampler,
+                   &(struct sampler_settings){.device = settings->device,
+                                              .vocab = schedule->limits.vocab,
+                                              .eos_id = schedule->eos_id,
+                                              .n_eos_ids = schedule->n_eos_ids,
+                                              .processed_logprobs = settings->processed_logprobs});
+    if (schedule->drafter == DRAFTER_MODEL)
+        draft_model_create(&e->draft, &(struct draft_settings){.models = settings->models,
+                                                               .ranks = settings->ranks,
+                                                               .recorder = settings->recorder,
+                                                               .sampler = e->sampler,
+                                                               .scheduler = e->scheduler});
+    pooler_create(&e->pooler, settings->device, settings->model);
+    outbox_create(&e->outbox, settings->link, &schedule->limits);
+    create_ring(e);
     e->row = memory_alloc(n_rows, sizeof *e->row);
     e->picked = memory_alloc(n_rows, sizeof *e->picked);
     e->result = memory_alloc(n_rows, sizeof *e->result);
     e->outcome = memory_alloc(n_rows, sizeof *e->outcome);
-    e->sent = memory_alloc(n_rows, sizeof *e->sent);
-    e->logprob = memory_alloc(n_rows * LOGPROBS_MAX_ENTRIES, sizeof *e->logprob);
+    e->candidate = memory_alloc(n_rows * LOGPROBS_MAX_ENTRIES, sizeof *e->candidate);
     *out = e;
 }
 
@@ -69,200 +105,285 @@ void engine_destroy(struct engine *e)
 {
     if (e == NULL)
         return;
-    for (int i = 0; i < RING; i++)
+    for (int i = 0; i < e->is.n_flights; i++) {
         batch_release(&e->ring[i].batch);
+        memory_free(e->ring[i].logits);
+        memory_free(e->ring[i].hidden);
+    }
+    memory_free(e->ring);
+    outbox_destroy(e->outbox);
+    pooler_destroy(e->pooler);
+    draft_model_destroy(e->draft);
     sampler_destroy(e->sampler);
     scheduler_destroy(e->scheduler);
     memory_free(e->row);
     memory_free(e->picked);
     memory_free(e->result);
     memory_free(e->outcome);
-    memory_free(e->sent);
-    memory_free(e->logprob);
+    memory_free(e->candidate);
     memory_free(e);
+}
+
+struct scheduler_counts engine_counts(const struct engine *e)
+{
+    return scheduler_counts(e->scheduler);
 }
 
 /* ---- the link ---- */
 
-/* The gateway is gone, or talks nonsense: without it there is nobody to work for. */
-static void lose_link(struct engine *e, const struct error *why)
+/* After an operation on the link that failed (`good` is false): the gateway is gone, or talks
+ * nonsense, and without it there is nobody to work for. */
+static void heed_link(struct engine *e, bool good, const struct error *why)
 {
-    if (!e->stopping)
-        log_write(LOG_INFO, "engine", "the gateway is gone: %s", why->text);
+    if (good || e->stopping)
+        return;
+    log_write(LOG_INFO, "engine", "the gateway is gone: %s", why->text);
     e->stopping = true;
-}
-
-static void send_event(struct engine *e, const struct link_event *event)
-{
-    struct error err = {0};
-    if (!e->stopping && !link_send_event(e->is.link, event, &err))
-        lose_link(e, &err);
-}
-
-static void send_failure(struct engine *e, uint64_t id, const struct error *why)
-{
-    send_event(e, &(struct link_event){.kind = LINK_FAILED, .failed_id = id, .failure = *why});
 }
 
 static void take_submit(struct engine *e, const struct link_submit *submit)
 {
-    struct error err = {0};
+    struct error err = {0}, lost = {0};
     const struct request_source source = {.id = submit->id,
                                           .prompt = submit->prompt,
                                           .n_prompt = submit->n_prompt,
                                           .output = submit->output,
                                           .n_output = submit->n_output,
-                                          .params = &submit->params};
-    if (!scheduler_submit(e->scheduler, &source, &err))
-        send_failure(e, submit->id, &err);
+                                          .params = &submit->params,
+                                          .priority = submit->priority,
+                                          .tenant = submit->tenant,
+                                          .deadline_ns = submit->deadline_ns,
+                                          .cache_key = submit->cache_key,
+                                          .n_cache_key = submit->n_cache_key};
+    if (!pooler_check(e->pooler, &submit->params, &err) ||
+        !scheduler_submit(e->scheduler, &source, &err))
+        heed_link(e, outbox_send_failure(e->outbox, submit->id, &err, &lost), &lost);
 }
 
 static void take_commands(struct engine *e)
 {
-    struct link_command command;
-    struct error err = {0};
     bool got = true;
     while (got && !e->stopping) {
-        if (!link_receive_command(e->is.link, &command, &got, &err))
-            lose_link(e, &err);
-        else if (got && command.kind == LINK_SUBMIT)
+        struct link_command command;
+        struct error err = {0};
+        heed_link(e, link_receive_command(e->is.link, &command, &got, &err), &err);
+        if (!got || e->stopping)
+            return;
+        if (command.kind == LINK_SUBMIT)
             take_submit(e, &command.submit);
-        else if (got && command.kind == LINK_CANCEL)
+        else if (command.kind == LINK_CANCEL)
             scheduler_cancel(e->scheduler, command.cancel_id);
-        else if (got && command.kind == LINK_STOP)
+        else
             e->stopping = true;
     }
 }
 
-/* Sends what waits, and without work sleeps until the link has something to say or can take more.
- */
+static void expire_deadlines(struct engine *e)
+{
+    if (scheduler_next_deadline(e->scheduler) == INT64_MAX)
+        return;
+    const int64_t now = clock_now_ns();
+    for (uint64_t id; (id = scheduler_expire(e->scheduler, now)) != 0;) {
+        struct error err = {0};
+        heed_link(e, outbox_send_abort(e->outbox, id, &err), &err);
+    }
+}
+
+/* For poll(): -1 for ever. */
+static int ms_to_next_deadline(const struct engine *e)
+{
+    const int64_t deadline = scheduler_next_deadline(e->scheduler);
+    if (deadline == INT64_MAX)
+        return -1;
+    const int64_t left = deadline - clock_now_ns();
+    const int64_t ms = left > 0 ? left / 1000000 + 1 : 0;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+/* Sends what waits, and without work sleeps until the link has something to say or can take more,
+ * or a deadline passes. */
 static void serve_link(struct engine *e, bool has_work)
 {
     struct error err = {0};
     bool all_sent = true;
-    if (!link_flush(e->is.link, &all_sent, &err)) {
-        lose_link(e, &err);
-        return;
-    }
-    if (has_work)
+    heed_link(e, link_flush(e->is.link, &all_sent, &err), &err);
+    if (has_work || e->stopping)
         return;
     struct pollfd wait = {.fd = link_fd(e->is.link),
                           .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-    if (poll(&wait, 1, -1) < 0 && errno != EINTR) {
+    if (poll(&wait, 1, ms_to_next_deadline(e)) < 0 && errno != EINTR) {
         error_errno(&err, "waiting for the gateway");
-        lose_link(e, &err);
+        heed_link(e, false, &err);
     }
 }
 
-/* ---- one step ---- */
+/* ---- submit ---- */
+
+/* The rows belong to forward until its next run; with several plans in flight that is too short. */
+static void keep_rows(struct flight *flight)
+{
+    struct step_result *result = &flight->result;
+    if (flight->logits == NULL)
+        return;
+    if (result->n_logits > 0)
+        memcpy(flight->logits, result->logits,
+               (size_t)result->n_logits * (size_t)result->vocab * sizeof(float));
+    if (result->n_hidden > 0)
+        memcpy(flight->hidden, result->hidden,
+               (size_t)result->n_hidden * (size_t)result->hidden_size * sizeof(float));
+    result->logits = flight->logits;
+    result->hidden = flight->hidden;
+}
 
 static bool engine_submit(struct engine *e, struct error *err)
 {
-    struct flight *flight = &e->ring[(e->oldest + e->n_in_flight) % RING];
-    struct step_plan *plan = flight->batch.plan;
-    struct step_view view;
-    if (e->n_in_flight == RING ||
-        !scheduler_choose(e->scheduler, &flight->batch)) /* requests -> plan */
+    const int n_flights = e->is.n_flights;
+    struct flight *flight = &e->ring[(e->oldest + e->n_in_flight) % n_flights];
+    struct batch *batch = &flight->batch;
+    if (e->n_in_flight == n_flights || !scheduler_choose(e->scheduler, batch)) /* requests, */
         return true;
-    scheduler_write(e->scheduler, &flight->batch);
-    if (!plan_check(plan, plan->n_bytes, &e->is.limits, &view, err) ||
-        !plan_broadcast(e->is.ranks, plan, err) ||                      /* plan -> all ranks */
-        !forward_run(e->is.forward, plan, &view, &flight->result, err)) /* plan -> logits */
-        return error_in(err, "step %llu", (unsigned long long)plan->step);
+    if (e->draft != NULL && !draft_model_guess(e->draft, batch, err)) /* drafts -> */
+        return false;
+    scheduler_write(e->scheduler, batch); /* plan -> */
+    if (!plan_run(e->is.models, e->is.ranks, e->is.recorder, batch->plan, &flight->result, err))
+        return false; /* all ranks -> logits */
+    keep_rows(flight);
     e->n_in_flight++;
     return true;
 }
 
+/* ---- collect ---- */
+
 static void make_rows(struct engine *e, const struct flight *flight)
 {
     const struct step_result *result = &flight->result;
-    check(result->n_logits == flight->batch.plan->n_logits && result->vocab == e->is.limits.vocab);
+    check(result->n_logits == flight->batch.plan->n_logits);
+    check(result->n_logits == 0 || result->vocab == e->is.scheduler.limits.vocab);
     for (int i = 0; i < result->n_logits; i++) {
-        const struct request *request = flight->batch.row[i].request;
+        const struct batch_row *row = &flight->batch.row[i];
+        const struct request *request = row->request;
+        const enum row_kind kind =
+            row->is_prompt ? ROW_PROMPT : (request->params.beam_width > 0 ? ROW_BEAM : ROW_SAMPLE);
         e->row[i] =
             (struct sample_row){.logits = result->logits + (size_t)i * (size_t)result->vocab,
                                 .params = &request->params,
                                 .token = request->token,
                                 .n_prompt = request->n_prompt,
-                                .n_tokens = request->n_tokens};
+                                .n_tokens = row->position,
+                                .kind = kind};
     }
 }
 
-static void fail_without_token(struct engine *e, uint64_t id)
+static void make_results(struct engine *e, int n_rows)
+{
+    for (int i = 0; i < n_rows; i++) {
+        const struct picked *picked = &e->picked[i];
+        e->result[i] = (struct row_result){.token = picked->token};
+        if (e->row[i].kind != ROW_BEAM)
+            continue;
+        struct beam_candidate *candidate = e->candidate + (size_t)i * LOGPROBS_MAX_ENTRIES;
+        for (int k = 0; k < picked->n_logprobs; k++)
+            candidate[k] = (struct beam_candidate){.token = picked->logprob[k].token,
+                                                   .logprob = picked->logprob[k].logprob};
+        e->result[i].candidate = candidate;
+        e->result[i].n_candidates = picked->n_logprobs;
+    }
+}
+
+/* A prompt whose log-probabilities are no numbers ends its request here; the batch still has it. */
+static void send_prompts(struct engine *e, const struct batch *batch)
 {
     struct error err = {0};
-    error_set(&err, ERROR_SYSTEM,
-              "non_finite_logits: the logits of this request have no finite maximum; the weights "
-              "may be damaged (--check-weights tells)");
-    log_write(LOG_ERROR, "engine", "request %llu: %s", (unsigned long long)id, err.text);
-    send_failure(e, id, &err);
+    for (int i = 0; i < batch->plan->n_logits; i++) {
+        const struct request *request = batch->row[i].request;
+        if (!batch->row[i].is_prompt || e->picked[i].n_logprobs > 0 ||
+            request->state == REQUEST_FINISHED || e->stopping)
+            continue;
+        heed_link(e, outbox_send_damage(e->outbox, request->id, &err), &err);
+        scheduler_cancel(e->scheduler, request->id);
+    }
+    if (!e->stopping)
+        heed_link(e, outbox_send_prompts(e->outbox, batch, e->picked, &err), &err);
 }
 
-/* What became of the rows, in one message. */
-static void outbox_push(struct engine *e, int n_rows)
+static bool are_finite(const float *value, int n)
 {
-    int n = 0;
-    for (int i = 0; i < n_rows; i++) {
-        const struct outcome *outcome = &e->outcome[i];
-        const struct picked *picked = &e->picked[i];
-        if (outcome->id == 0)
+    for (int i = 0; i < n; i++)
+        if (!isfinite(value[i]))
+            return false;
+    return true;
+}
+
+/* Vectors that are whole now. */
+static void send_vectors(struct engine *e, const struct flight *flight)
+{
+    for (int i = 0; i < flight->result.n_hidden && !e->stopping; i++) {
+        const struct request *request = flight->batch.hidden[i].request;
+        struct error err = {0};
+        int n = 0;
+        const float *value = pooler_take(e->pooler, &flight->batch, &flight->result, i, &n);
+        if (value == NULL || request->state == REQUEST_FINISHED)
             continue;
-        if (outcome->finish == FINISH_ERROR) {
-            fail_without_token(e, outcome->id);
-            continue;
-        }
-        struct link_logprob *logprob = e->logprob + (size_t)n * LOGPROBS_MAX_ENTRIES;
-        for (int k = 0; k < picked->n_logprobs; k++)
-            logprob[k] = (struct link_logprob){.token = picked->logprob[k].token,
-                                               .logprob = picked->logprob[k].logprob,
-                                               .rank = picked->logprob[k].rank};
-        e->sent[n++] = (struct link_token){.id = outcome->id,
-                                           .token = outcome->token,
-                                           .logprob = logprob,
-                                           .n_logprobs = picked->n_logprobs,
-                                           .finish = outcome->finish,
-                                           .stop_token = outcome->stop_token,
-                                           .cached_tokens = outcome->cached_tokens};
+        heed_link(e,
+                  are_finite(value, n) ? outbox_send_pooled(e->outbox, request->id, value, n,
+                                                            request->n_cached, &err)
+                                       : outbox_send_damage(e->outbox, request->id, &err),
+                  &err);
     }
-    if (n > 0)
-        send_event(e, &(struct link_event){.kind = LINK_TOKENS, .token = e->sent, .n_tokens = n});
+}
+
+static void send_outcomes(struct engine *e, const struct flight *flight)
+{
+    struct error err = {0};
+    if (!e->stopping)
+        heed_link(e,
+                  outbox_send_outcomes(e->outbox, &flight->batch, e->outcome, e->picked,
+                                       &flight->result, &err),
+                  &err);
 }
 
 static void engine_collect(struct engine *e)
 {
     struct flight *flight = &e->ring[e->oldest];
-    const int n_rows = flight->batch.plan->n_logits;
+    struct batch *batch = &flight->batch;
+    const int n_rows = batch->plan->n_logits;
     make_rows(e, flight);
     sampler_pick(e->sampler, e->row, n_rows, e->picked); /* logits -> tokens */
-    for (int i = 0; i < n_rows; i++)
-        e->result[i] = (struct row_result){.token = e->picked[i].token};
-    scheduler_commit(e->scheduler, &flight->batch, e->result, e->outcome); /* tokens -> requests */
-    outbox_push(e, n_rows);                                                /* tokens -> gateway */
-    e->oldest = (e->oldest + 1) % RING;
+    make_results(e, n_rows);
+    send_prompts(e, batch);                                       /* log-probabilities, */
+    send_vectors(e, flight);                                      /* vectors -> gateway */
+    scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
+    send_outcomes(e, flight);                                     /* tokens -> gateway */
+    e->oldest = (e->oldest + 1) % e->is.n_flights;
     e->n_in_flight--;
 }
+
+/* ---- one step ---- */
 
 static bool engine_step(struct engine *e, struct error *err)
 {
     take_commands(e);
+    expire_deadlines(e);
     if (e->stopping)
         return true;
+    const int n_before = e->n_in_flight;
     if (!engine_submit(e, err))
         return false;
+    const bool nothing_new = e->n_in_flight == n_before;
     const bool has_work = e->n_in_flight > 0;
-    if (has_work)
+    if (has_work && (nothing_new || e->n_in_flight == e->is.n_flights))
         engine_collect(e);
     serve_link(e, has_work);
     return true;
 }
 
-/* ---- life ---- */
-
 static bool stop_workers(struct engine *e, struct error *err)
 {
-    struct batch *batch = &e->ring[0].batch;
-    scheduler_write_stop(e->scheduler, batch);
-    return plan_broadcast(e->is.ranks, batch->plan, err) || error_in(err, "the last step");
+    struct flight *flight = &e->ring[e->oldest];
+    scheduler_write_stop(e->scheduler, &flight->batch);
+    return plan_run(e->is.models, e->is.ranks, e->is.recorder, flight->batch.plan, &flight->result,
+                    err) ||
+           error_in(err, "the last step");
 }
 
 bool engine_run(struct engine *e, struct error *err)
@@ -270,5 +391,7 @@ bool engine_run(struct engine *e, struct error *err)
     while (!e->stopping)
         if (!engine_step(e, err))
             return false;
+    while (e->n_in_flight > 0)
+        engine_collect(e); /* nobody hears of it, but requests that ended are freed */
     return stop_workers(e, err);
 }

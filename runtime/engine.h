@@ -2,45 +2,58 @@
  *
  * One thread: it takes commands from the link between steps, plans a step, runs it together with
  * the other ranks (worker.h), picks tokens, and sends those of a step in one message. Without
- * work it sleeps on the link.
+ * work it sleeps on the link, until the next deadline of a request at most.
  *
  * What the gateway can rely on, per request:
  *   - a request that cannot be taken gives one LINK_FAILED of its id (ERROR_INPUT, ERROR_LIMIT);
- *   - otherwise one token a message, until one has a finish reason, or until a LINK_FAILED
- *     (ERROR_SYSTEM: its logits are no finite numbers); then the id is free again;
+ *   - otherwise what it asks for: LINK_PROMPT_LOGPROBS in order of position, then tokens (one or
+ *     more a message) until one has a finish reason, or one LINK_BEAMS, or one LINK_POOLED;
+ *   - or instead of the end a LINK_FAILED (ERROR_SYSTEM: its logits are no finite numbers;
+ *     ERROR_INPUT: its rules leave no token);
+ *   - past its deadline a last token that is none (-1), with FINISH_ABORT;
+ *   - after the end the id is free again;
  *   - after a cancel nothing more is sent for the id, but tokens that were on their way when the
  *     cancel was sent still arrive. A cancel of an unknown id does nothing.
  */
 #pragma once
-#include "runtime/step_plan.h"
+#include "runtime/schedule/scheduler.h"
 
 #include <stdbool.h>
 
 struct device;
 struct engine;
 struct error;
-struct forward;
 struct link;
+struct model;
+struct plan_models;
+struct plan_recorder;
 struct ranks;
 
 enum {
-    ENGINE_MAX_REQUESTS = 65536
-}; /* waiting and running; the gateway's queue ends long before */
+    ENGINE_MAX_REQUESTS = 65536, /* waiting and running; the gateway's queue ends long before */
+    ENGINE_MAX_FLIGHTS = 64
+};
 
 /* Borrowed for the life of the engine, but the ids, which are copied. */
 struct engine_settings {
-    struct plan_limits limits;
-    const int32_t *eos_id; /* [n_eos_ids] */
-    int n_eos_ids;
+    struct scheduler_settings scheduler; /* but max_requests */
+    const struct plan_models *models;    /* PLAN_TARGET has the scheduler's limits; PLAN_DRAFT is
+                                            there with DRAFTER_MODEL */
+    const struct model *model;           /* PLAN_TARGET: what it gives, and its head of scores */
+    bool processed_logprobs;             /* --logprobs-mode */
+    int n_flights; /* plans between submit and collect: 1 on a CPU, whose forward pass is done when
+                      it returns */
     const struct ranks *ranks;
     struct device *device;
-    struct forward *forward; /* created with the same limits */
+    struct plan_recorder *recorder; /* NULL: none */
     struct link *link;
 };
 
 void engine_create(struct engine **out, const struct engine_settings *settings);
 void engine_destroy(struct engine *engine); /* NULL is fine */
+struct scheduler_counts engine_counts(const struct engine *engine);
 
 /* Until the gateway says stop, or its end of the link is gone: true, and the other ranks have
- * their last plan. ERROR_PEER: another rank is gone, the job must end. */
+ * their last plan. ERROR_PEER: another rank is gone, the job must end. ERROR_SYSTEM: the recorder
+ * cannot write. */
 bool engine_run(struct engine *engine, struct error *err);

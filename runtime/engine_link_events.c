@@ -170,7 +170,7 @@ static bool send_pooled(struct link *link, const struct link_pooled *from, struc
 
 bool link_send_event(struct link *link, const struct link_event *event, struct error *err)
 {
-    arena_release(&link->sending);
+    arena_reset(&link->sending);
     switch (event->kind) {
     case LINK_READY:
         return send_ready(link, &event->ready, err);

@@ -4,15 +4,22 @@
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 
+float *cos_sin_of(const struct forward *f, int n_tokens, int rope)
+{
+    return f->act.cos_sin +
+           (size_t)rope * (size_t)n_tokens * 2 * (size_t)f->model->config.rope_half;
+}
+
 bool attention_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                    int layer, struct error *err)
 {
     const struct model_config *config = &f->model->config;
     const struct model_share *share = &f->model->share;
     const struct layer_weights *weights = &f->model->layer[layer];
-    const struct kv_cache *cache = &f->kv.layer[layer];
+    const struct kv_cache *cache = &f->kv.place[f->groups.at[layer]];
     const struct activations *act = &f->act;
     const int n_tokens = plan->n_tokens;
+    const size_t group = f->groups.of_layer[layer];
     const int n_heads = span_length(share->heads);
     const int q_width = n_heads * config->head_dim;
     const int kv_width = span_length(share->kv_heads) * config->head_dim;
@@ -21,32 +28,36 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
     project(f, n_tokens, act->k, &weights->k_proj, &weights->k_bias, kv_width);
     project(f, n_tokens, act->v, &weights->v_proj, &weights->v_bias, kv_width);
 
-    op_rope_store(f->device, &(struct rope_store_args){.q_out = act->q_rotated,
-                                                       .q = act->q,
-                                                       .k = act->k,
-                                                       .v = act->v,
-                                                       .cos_sin = act->cos_sin,
-                                                       .slot = act->slot,
-                                                       .cache = cache,
-                                                       .n_tokens = n_tokens,
-                                                       .n_heads = n_heads,
-                                                       .half = config->rope_half});
+    op_rope_store(f->device, &(struct rope_store_args){
+                                 .q_out = act->q_rotated,
+                                 .q = act->q,
+                                 .k = act->k,
+                                 .v = act->v,
+                                 .cos_sin = cos_sin_of(f, n_tokens, config->rope_of[layer]),
+                                 .slot = act->slot + group * (size_t)n_tokens,
+                                 .cache = cache,
+                                 .n_tokens = n_tokens,
+                                 .n_heads = n_heads,
+                                 .half = config->rope_half});
 
     const struct operand attended =
         operand_make(act->attended, f->model->compute, n_tokens, &share->attention_leaves);
-    op_attention(f->device, &(struct attention_args){.out = attended,
-                                                     .leaves = &share->attention_leaves,
-                                                     .q = act->q_rotated,
-                                                     .cache = cache,
-                                                     .kv_of_head = share->kv_of_head,
-                                                     .first_row = view->first_row,
-                                                     .n_computed = view->n_computed,
-                                                     .first_block = view->first_block,
-                                                     .block = view->block,
-                                                     .n_sequences = plan->n_sequences,
-                                                     .n_tokens = n_tokens,
-                                                     .n_heads = n_heads,
-                                                     .scale = config->attention_scale});
+    op_attention(f->device,
+                 &(struct attention_args){.out = attended,
+                                          .leaves = &share->attention_leaves,
+                                          .q = act->q_rotated,
+                                          .cache = cache,
+                                          .kv_of_head = share->kv_of_head,
+                                          .first_row = view->first_row,
+                                          .n_computed = view->n_computed,
+                                          .first_block = view->first_block,
+                                          .block = view->block + group * (size_t)plan->n_blocks,
+                                          .n_sequences = plan->n_sequences,
+                                          .n_tokens = n_tokens,
+                                          .n_heads = n_heads,
+                                          .window = config->window[layer],
+                                          .scale = config->attention_scale,
+                                          .softcap = config->attention_softcap});
 
     return project_and_sum(f, n_tokens, &attended, &weights->o_proj, &share->attention_leaves,
                            share->head_leaves, err);

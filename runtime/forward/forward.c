@@ -78,8 +78,9 @@ static size_t activations_cut(struct activations *act, void *memory, const struc
         limits->max_tokens > limits->max_logits ? limits->max_tokens : limits->max_logits;
 
     act->position = take(&cut, n, sizeof *act->position);
-    act->slot = take(&cut, n, sizeof *act->slot);
-    act->cos_sin = take(&cut, n * 2 * (size_t)config->rope_half, sizeof *act->cos_sin);
+    act->slot = take(&cut, n * (size_t)limits->n_kv_groups, sizeof *act->slot);
+    act->cos_sin = take(&cut, (size_t)config->n_ropes * n * 2 * (size_t)config->rope_half,
+                        sizeof *act->cos_sin);
     act->residual = take(&cut, n * hidden, sizeof *act->residual);
     act->normed = take_operand(&cut, model->compute, max_rows, &all);
     act->parts = take(&cut, n_parts * n * hidden, sizeof *act->parts);
@@ -91,9 +92,13 @@ static size_t activations_cut(struct activations *act, void *memory, const struc
     return attention.used > mlp.used ? attention.used : mlp.used;
 }
 
-size_t forward_kv_block_bytes(const struct model *model, int block_tokens, int kv_dtype)
+size_t forward_kv_block_bytes(const struct model *model, const struct plan_limits *limits,
+                              int kv_dtype)
 {
-    return kv_store_block_bytes(model, block_tokens, (enum dtype)kv_dtype);
+    struct kv_groups groups;
+    kv_groups_make(&groups, &model->config, limits->n_kv_groups == 1);
+    return kv_store_block_bytes(model, groups.layers_per_block, limits->block_tokens,
+                                (enum dtype)kv_dtype);
 }
 
 size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
@@ -112,8 +117,8 @@ static bool create(struct forward *f, int kv_dtype, struct error *err)
         return error_in(err, "activations of %zu MB (%d tokens a step, %d rows of logits)",
                         f->memory_bytes >> 20, limits->max_tokens, limits->max_logits);
     activations_cut(&f->act, f->memory, f->model, f->ranks, limits);
-    return kv_store_init(&f->kv, f->model, f->device, limits->n_kv_blocks, limits->block_tokens,
-                         (enum dtype)kv_dtype, err);
+    return kv_store_init(&f->kv, f->model, f->device, f->groups.layers_per_block,
+                         limits->n_kv_blocks, limits->block_tokens, (enum dtype)kv_dtype, err);
 }
 
 bool forward_create(struct forward **out, const struct model *model, struct device *device,
@@ -128,6 +133,8 @@ bool forward_create(struct forward **out, const struct model *model, struct devi
     f->device = device;
     f->ranks = ranks;
     f->limits = *limits;
+    kv_groups_make(&f->groups, &model->config, limits->n_kv_groups == 1);
+    check(f->groups.n == limits->n_kv_groups);
     if (!create(f, kv_dtype, err)) {
         forward_destroy(f);
         return false;
@@ -150,14 +157,16 @@ void forward_destroy(struct forward *f)
 static void place_rows(struct forward *f, const struct step_plan *plan,
                        const struct step_view *view)
 {
-    const struct model *model = f->model;
+    const struct model_config *config = &f->model->config;
     step_view_rows(plan, view, &f->limits, f->act.position, f->act.slot);
-    op_rope_angles(f->device, &(struct rope_angles_args){.cos_sin = f->act.cos_sin,
-                                                         .position = f->act.position,
-                                                         .inv_freq = model->rope_inv_freq,
-                                                         .n_tokens = plan->n_tokens,
-                                                         .half = model->config.rope_half,
-                                                         .scale = model->config.rope_scale});
+    for (int i = 0; i < config->n_ropes; i++)
+        op_rope_angles(f->device, &(struct rope_angles_args){
+                                      .cos_sin = cos_sin_of(f, plan->n_tokens, i),
+                                      .position = f->act.position,
+                                      .inv_freq = f->model->rope_inv_freq + i * config->rope_half,
+                                      .n_tokens = plan->n_tokens,
+                                      .half = config->rope_half,
+                                      .scale = config->rope[i].scale});
 }
 
 bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
@@ -166,7 +175,9 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
     const struct model *model = f->model;
     const int n_tokens = plan->n_tokens;
     check(n_tokens <= f->limits.max_tokens && plan->n_logits <= f->limits.max_logits);
-    *result = (struct step_result){.vocab = model->config.vocab};
+    check(plan->n_logits == 0 || model->config.generates);
+    *result =
+        (struct step_result){.vocab = model->config.vocab, .hidden_size = model->config.hidden};
     if (n_tokens == 0)
         return true;
 
@@ -180,12 +191,14 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
         normalise(f, n_tokens, &delta, &weights->input_norm);
         if (!attention_run(f, plan, view, layer, err))
             return error_in(err, "layer %d, attention", layer);
-        delta = (struct delta){.rows = f->act.parts, .bias = weights->o_bias};
+        delta = (struct delta){
+            .rows = f->act.parts, .bias = weights->o_bias, .norm = weights->attention_out_norm};
 
-        normalise(f, n_tokens, &delta, &weights->post_attention_norm);
+        normalise(f, n_tokens, &delta, &weights->mlp_norm);
         if (!mlp_run(f, plan, layer, err))
             return error_in(err, "layer %d, mlp", layer);
-        delta = (struct delta){.rows = f->act.parts, .bias = weights->down_bias};
+        delta = (struct delta){
+            .rows = f->act.parts, .bias = weights->down_bias, .norm = weights->mlp_out_norm};
     }
 
     return vocabulary_project(f, plan, view, &delta, result, err) /* and an earlier one sends it */

@@ -22,17 +22,21 @@ struct step_result {
 };
 
 /* Allocates activations and the KV cache of this rank by `limits`, once. The model, device and
- * ranks are borrowed and must outlive it. kv_dtype: enum dtype, BF16, F32 or I8.
+ * ranks are borrowed and must outlive it. kv_dtype: enum dtype, BF16, F32 or I8. The KV groups of
+ * the limits are those of kv_groups_make(), or one that has all layers (a draft model).
  * ERROR_SYSTEM when the memory cannot be had: says how much for what. */
 bool forward_create(struct forward **out, const struct model *model, struct device *device,
                     const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
                     struct error *err);
-/* Runs a checked plan (plan_check). Allocates nothing. ERROR_PEER when another rank is gone. */
+/* Runs a checked plan (plan_check). Allocates nothing. Rows of logits only of a model that
+ * generates (config.h). ERROR_PEER when another rank is gone. */
 bool forward_run(struct forward *forward, const struct step_plan *plan,
                  const struct step_view *view, struct step_result *result, struct error *err);
 void forward_destroy(struct forward *forward); /* NULL is fine */
 
-/* What forward_create() will allocate on a rank: for admission and `phalanx plan`. */
-size_t forward_kv_block_bytes(const struct model *model, int block_tokens, int kv_dtype);
+/* What forward_create() will allocate on a rank: for admission and `phalanx plan`. A block has the
+ * layers of one KV group, with one group all layers. */
+size_t forward_kv_block_bytes(const struct model *model, const struct plan_limits *limits,
+                              int kv_dtype);
 size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
                                 const struct plan_limits *limits);

@@ -1,4 +1,4 @@
-/* One allocation, cut by layer: the pages come from the system as blocks are first written. */
+/* One allocation, cut by place: the pages come from the system as blocks are first written. */
 #include "runtime/forward/kv_store.h"
 
 #include "base/check.h"
@@ -7,37 +7,38 @@
 #include "kernels/device.h"
 #include "runtime/model/model.h"
 
-/* K, or V, of one block in one layer. */
+/* K, or V, of one block in one place. */
 static size_t plane_bytes(const struct model *model, int block_tokens, enum dtype dtype)
 {
     return (size_t)span_length(model->share.kv_heads) * (size_t)block_tokens *
            (size_t)model->config.head_dim * dtype_bytes(dtype);
 }
 
-size_t kv_store_block_bytes(const struct model *model, int block_tokens, enum dtype dtype)
+size_t kv_store_block_bytes(const struct model *model, int n_places, int block_tokens,
+                            enum dtype dtype)
 {
-    return 2 * (size_t)model->config.n_layers * plane_bytes(model, block_tokens, dtype);
+    return 2 * (size_t)n_places * plane_bytes(model, block_tokens, dtype);
 }
 
 bool kv_store_init(struct kv_store *out, const struct model *model, struct device *device,
-                   int n_blocks, int block_tokens, enum dtype dtype, struct error *err)
+                   int n_places, int n_blocks, int block_tokens, enum dtype dtype,
+                   struct error *err)
 {
-    check(n_blocks > 0 && block_tokens > 0);
-    const size_t n_layers = (size_t)model->config.n_layers;
-    *out = (struct kv_store){.device = device};
-    if (__builtin_mul_overflow(kv_store_block_bytes(model, block_tokens, dtype), (size_t)n_blocks,
-                               &out->n_bytes))
+    check(n_places > 0 && n_blocks > 0 && block_tokens > 0);
+    *out = (struct kv_store){.device = device, .n_places = n_places};
+    if (__builtin_mul_overflow(kv_store_block_bytes(model, n_places, block_tokens, dtype),
+                               (size_t)n_blocks, &out->n_bytes))
         return error_set(err, ERROR_INPUT, "KV cache of %d blocks: more than the address space",
                          n_blocks);
     if (!device_alloc(device, &out->memory, out->n_bytes, err))
-        return error_in(err, "KV cache of %zu MB (%lld tokens on this rank)", out->n_bytes >> 20,
-                        (long long)n_blocks * block_tokens);
+        return error_in(err, "KV cache of %zu MB (%d blocks of %d positions on this rank)",
+                        out->n_bytes >> 20, n_blocks, block_tokens);
 
     const size_t plane = plane_bytes(model, block_tokens, dtype) * (size_t)n_blocks;
-    out->layer = memory_alloc(n_layers, sizeof *out->layer);
-    for (size_t i = 0; i < n_layers; i++) {
-        char *const k = (char *)out->memory + 2 * i * plane;
-        out->layer[i] = (struct kv_cache){.k = k,
+    out->place = memory_alloc((size_t)n_places, sizeof *out->place);
+    for (int i = 0; i < n_places; i++) {
+        char *const k = (char *)out->memory + 2 * (size_t)i * plane;
+        out->place[i] = (struct kv_cache){.k = k,
                                           .v = k + plane,
                                           .dtype = dtype,
                                           .n_kv_heads = span_length(model->share.kv_heads),
@@ -51,6 +52,6 @@ void kv_store_release(struct kv_store *store)
 {
     if (store->memory != NULL)
         device_free(store->device, store->memory, store->n_bytes);
-    memory_free(store->layer);
+    memory_free(store->place);
     *store = (struct kv_store){0};
 }

@@ -6,6 +6,7 @@
 #pragma once
 #include "kernels/ops.h"
 #include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
 #include "runtime/forward/kv_store.h"
 
 #include <stdbool.h>
@@ -21,11 +22,13 @@ struct ranks;
 /* Room for plan_limits.max_tokens rows. Those of attention and of the MLP share memory: they are
  * never needed at once. */
 struct activations {
-    int32_t *position, *slot; /* [n_tokens] */
-    float *cos_sin;           /* [n_tokens, 2, rope_half] */
-    float *residual;          /* [n_tokens, hidden] */
-    void *normed;             /* operand [n_tokens, hidden] */
-    float *parts; /* [n_parts, n_tokens, hidden] before a sum, [n_tokens, hidden] after */
+    int32_t *position; /* [n_tokens] */
+    int32_t *slot;     /* [n_kv_groups, n_tokens] */
+    float *cos_sin;    /* [n_ropes, n_tokens, 2, rope_half] */
+    float *residual;   /* [n_tokens, hidden] */
+    void *normed;      /* operand [n_tokens, hidden] */
+    float *parts;      /* [n_parts, n_tokens, hidden] before a sum, [n_tokens, hidden] after; after
+                        * the last layer the hidden states that are wanted */
 
     float *q;         /* [n_tokens, n_heads_local * head_dim] */
     float *k, *v;     /* [n_tokens, n_kv_heads_local * head_dim] */
@@ -43,6 +46,7 @@ struct forward {
     struct device *device;
     const struct ranks *ranks;
     struct plan_limits limits;
+    struct kv_groups groups;
     struct kv_store kv;
     struct activations act;
     void *memory; /* of all activations */
@@ -50,17 +54,21 @@ struct forward {
     size_t *gather_bytes; /* [tp_size] */
 };
 
+/* The angles of one of the sets of frequencies, [n_tokens, 2, rope_half]. */
+float *cos_sin_of(const struct forward *f, int n_tokens, int rope);
+
 /* What a branch adds to the residual: act->parts, and the bias of its last layer. It is added where
  * the residual is read next, by the norm. */
 struct delta {
     const float *rows;  /* [n_tokens, hidden]; NULL: nothing */
     struct weight bias; /* [hidden]; data NULL: none */
+    struct weight norm; /* [hidden]: of rows and bias, before they are added; data NULL: none */
 };
 
 /* act->residual = the embeddings of the tokens. */
 bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                       struct error *err);
-/* act->residual and the last delta -> logits of the wanted rows, on rank 0. */
+/* act->residual and the last delta -> logits and hidden states of the wanted rows, on rank 0. */
 bool vocabulary_project(struct forward *f, const struct step_plan *plan,
                         const struct step_view *view, const struct delta *delta,
                         struct step_result *out, struct error *err);

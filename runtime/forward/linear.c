@@ -17,10 +17,12 @@ void normalise(struct forward *f, int n_tokens, const struct delta *delta,
                     .residual = f->act.residual,
                     .delta = delta->rows,
                     .delta_bias = delta->bias,
+                    .delta_norm = delta->norm,
                     .weight = *norm,
                     .n_tokens = n_tokens,
                     .hidden = config->hidden,
-                    .eps = config->norm_eps});
+                    .eps = config->norm_eps,
+                    .offset = config->norm_offset});
 }
 
 void project(struct forward *f, int n_tokens, float *out, const struct weight *weight,

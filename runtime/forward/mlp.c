@@ -1,4 +1,4 @@
-/* down(silu(gate(x)) * up(x)), over the columns of ffn of this rank. Shazeer 2020,
+/* down(f(gate(x)) * up(x)), f = silu or gelu, over the columns of ffn of this rank. Shazeer 2020,
  * arXiv:2002.05202. */
 #include "base/error.h"
 #include "runtime/forward/layers.h"
@@ -20,6 +20,7 @@ bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct 
                                              .leaves = &share->mlp_leaves,
                                              .gate = act->gate,
                                              .up = act->up,
+                                             .activation = f->model->config.activation,
                                              .n_tokens = n_tokens,
                                              .ffn = ffn});
 

@@ -22,22 +22,23 @@ bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const str
                                              .first = model->share.vocab.lo,
                                              .count = span_length(model->share.vocab),
                                              .n_tokens = plan->n_tokens,
-                                             .hidden = hidden});
+                                             .hidden = hidden,
+                                             .scale = model->embedding_scale});
     struct comm *tp = f->ranks->tp;
     return tp->size == 1 ||
            tp->ops->tree_reduce(tp, f->device, f->act.residual, f->act.residual, tp->size,
                                 (size_t)plan->n_tokens * (size_t)hidden, err);
 }
 
-/* act->normed = the wanted rows. Adding delta is a matter of all rows, so it comes first; where all
- * rows are wanted (each sequence decodes one token) that is all. */
+/* act->normed = the rows whose logits are wanted. Adding delta is a matter of all rows, so it comes
+ * first; where all rows are wanted (each sequence decodes one token) that is all. */
 static void normalise_wanted(struct forward *f, const struct step_plan *plan,
                              const struct step_view *view, const struct delta *delta)
 {
     const struct model *model = f->model;
     const struct leaves all = leaves_one(model->config.hidden);
     normalise(f, plan->n_tokens, delta, &model->norm);
-    if (plan->n_logits == plan->n_tokens)
+    if (plan->n_logits == plan->n_tokens || plan->n_logits == 0)
         return;
     op_rms_norm(f->device,
                 &(struct rms_norm_args){
@@ -47,7 +48,8 @@ static void normalise_wanted(struct forward *f, const struct step_plan *plan,
                     .weight = model->norm,
                     .n_tokens = plan->n_logits,
                     .hidden = model->config.hidden,
-                    .eps = model->config.norm_eps});
+                    .eps = model->config.norm_eps,
+                    .offset = model->config.norm_offset});
 }
 
 static int columns_of(const struct forward *f, int tp_rank)
@@ -77,32 +79,58 @@ static bool gather(struct forward *f, int n_rows, const float *mine, struct erro
     return tp->ops->all_gather(tp, f->device, f->act.logits_parts, mine, f->gather_bytes, err);
 }
 
-bool vocabulary_project(struct forward *f, const struct step_plan *plan,
-                        const struct step_view *view, const struct delta *delta,
-                        struct step_result *out, struct error *err)
+/* act->parts = the hidden states that are wanted, in float32. What they were is in the residual. */
+static void keep_hidden(struct forward *f, const struct step_plan *plan,
+                        const struct step_view *view, struct step_result *out)
+{
+    const struct model_config *config = &f->model->config;
+    const struct leaves all = leaves_one(config->hidden);
+    op_rms_norm(f->device, &(struct rms_norm_args){
+                               .out = operand_make(f->act.parts, DTYPE_F32, plan->n_hidden, &all),
+                               .residual = f->act.residual,
+                               .row = view->hidden_row,
+                               .weight = f->model->norm,
+                               .n_tokens = plan->n_hidden,
+                               .hidden = config->hidden,
+                               .eps = config->norm_eps,
+                               .offset = config->norm_offset});
+    out->hidden = f->act.parts;
+    out->n_hidden = plan->n_hidden;
+}
+
+/* act->normed -> logits. */
+static bool project_logits(struct forward *f, int n_rows, struct step_result *out,
+                           struct error *err)
 {
     const struct model *model = f->model;
-    const int n_rows = plan->n_logits;
-    const bool is_first = f->ranks->tp_rank == 0;
-    *out = (struct step_result){.vocab = model->config.vocab};
-    if (n_rows == 0)
-        return true; /* a part of a prompt: only the cache matters */
-    normalise_wanted(f, plan, view, delta);
-
+    const int n_columns = span_length(model->share.vocab);
     const bool alone = f->ranks->tp_size == 1;
     float *mine = f->act.logits;
     if (!alone)
         mine = f->act.logits_parts + (size_t)n_rows * (size_t)model->share.vocab.lo;
-    if (span_length(model->share.vocab) > 0)
-        project(f, n_rows, mine, &model->lm_head, &(struct weight){0},
-                span_length(model->share.vocab));
+    if (n_columns > 0)
+        project(f, n_rows, mine, &model->lm_head, &(struct weight){0}, n_columns);
     if (!alone && !gather(f, n_rows, mine, err))
         return false;
-    if (!is_first)
+    if (f->ranks->tp_rank != 0)
         return true;
     if (!alone && n_rows > 1)
         interleave(f, n_rows);
     out->logits = !alone && n_rows == 1 ? f->act.logits_parts : f->act.logits;
     out->n_logits = n_rows;
     return true;
+}
+
+bool vocabulary_project(struct forward *f, const struct step_plan *plan,
+                        const struct step_view *view, const struct delta *delta,
+                        struct step_result *out, struct error *err)
+{
+    const struct model_config *config = &f->model->config;
+    *out = (struct step_result){.vocab = config->vocab, .hidden_size = config->hidden};
+    if (plan->n_logits == 0 && plan->n_hidden == 0)
+        return true; /* a part of a prompt: only the cache matters */
+    normalise_wanted(f, plan, view, delta);
+    if (plan->n_hidden > 0 && f->ranks->tp_rank == 0)
+        keep_hidden(f, plan, view, out);
+    return plan->n_logits == 0 || project_logits(f, plan->n_logits, out, err);
 }

@@ -13,6 +13,7 @@
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
+static const char value_head_name[] = "value_head.safetensors";
 
 static bool make_path(char path[PATH_MAX], const char *folder, const char *name, struct error *err)
 {
@@ -104,7 +105,7 @@ static bool open_files(struct checkpoint *checkpoint, const char *folder, const 
         ok = error_set(err, ERROR_INPUT, "\"weight_map\" names %d files, want at most %d", n_files,
                        CHECKPOINT_MAX_FILES);
     if (ok)
-        checkpoint->file = memory_alloc((size_t)n_files, sizeof *checkpoint->file);
+        checkpoint->file = memory_alloc((size_t)n_files + 1, sizeof *checkpoint->file);
     for (int i = 0; ok && i < n_files; i++)
         ok = open_file(checkpoint, folder, names[i], err);
     memory_free(names);
@@ -144,15 +145,14 @@ static bool refuse_folder(const char *folder, struct error *err)
     return error_set(err, ERROR_INPUT, "%s: no %s and no %s", folder, single_name, index_name);
 }
 
-bool checkpoint_open(struct checkpoint *out, const char *folder, struct error *err)
+static bool open_model(struct checkpoint *out, const char *folder, struct error *err)
 {
-    *out = (struct checkpoint){0};
     char path[PATH_MAX];
     if (!make_path(path, folder, single_name, err))
         return false;
     if (file_exists(path)) {
         out->path = memory_copy_text(path);
-        out->file = memory_alloc(1, sizeof *out->file);
+        out->file = memory_alloc(2, sizeof *out->file);
         return open_file(out, folder, single_name, err);
     }
     if (!make_path(path, folder, index_name, err))
@@ -162,6 +162,15 @@ bool checkpoint_open(struct checkpoint *out, const char *folder, struct error *e
         return open_index(out, folder, path, err);
     }
     return refuse_folder(folder, err);
+}
+
+bool checkpoint_open(struct checkpoint *out, const char *folder, struct error *err)
+{
+    *out = (struct checkpoint){0};
+    char path[PATH_MAX];
+    if (!open_model(out, folder, err) || !make_path(path, folder, value_head_name, err))
+        return false;
+    return !file_exists(path) || open_file(out, folder, value_head_name, err);
 }
 
 void checkpoint_close(struct checkpoint *checkpoint)

@@ -1,7 +1,9 @@
 /* runtime/model/checkpoint.h: all tensors of a model folder, in however many files.
  *
  * model.safetensors, or model.safetensors.index.json, whose weight_map says which file beside it
- * has which tensor. Nothing but safetensors is read: a pickle can run code when it is opened.
+ * has which tensor. A value_head.safetensors beside them, where the trainers of reward models put
+ * the head, belongs to it. Nothing but safetensors is read: a pickle can run code when it is
+ * opened.
  */
 #pragma once
 #include "runtime/model/safetensors.h"

@@ -25,11 +25,22 @@ static bool get_size(const json_t *json, const char *key, bool required, int max
     return true;
 }
 
+/* As transformers counts: two where nobody says how many. */
+static bool read_labels(int *out, const json_t *json, struct error *err)
+{
+    const json_t *names = json_object_get(json, "id2label");
+    const size_t n = json_is_object(names) ? json_object_size(names) : 2;
+    if (n == 0)
+        return error_set(err, ERROR_INPUT, "\"id2label\" is empty");
+    *out = n < MODEL_MAX_LABELS ? (int)n : MODEL_MAX_LABELS;
+    return get_size(json, "num_labels", false, MODEL_MAX_LABELS, out, err);
+}
+
 static bool read_family(struct model_config *out, const json_t *json, struct error *err)
 {
     const json_t *list = json_object_get(json, "architectures");
     const char *name = json_string_value(json_array_get(list, 0));
-    char known[200];
+    char known[256];
     family_list(known, sizeof known);
     if (name == NULL)
         return error_set(err, ERROR_INPUT,
@@ -40,8 +51,10 @@ static bool read_family(struct model_config *out, const json_t *json, struct err
                          "\"architectures\" is \"%.60s\", which this version does not know; it "
                          "knows: %s",
                          name, known);
-    snprintf(out->architecture, sizeof out->architecture, "%s", out->family->architecture);
-    return true;
+    snprintf(out->architecture, sizeof out->architecture, "%s", name);
+    out->generates = strcmp(name, out->family->architecture) == 0;
+    return strcmp(name, out->family->scores_architecture) != 0 ||
+           read_labels(&out->n_labels, json, err);
 }
 
 static bool read_heads(struct model_config *out, const json_t *json, struct error *err)
@@ -54,7 +67,7 @@ static bool read_heads(struct model_config *out, const json_t *json, struct erro
                          "\"num_key_value_heads\" is %d, want a divisor of "
                          "\"num_attention_heads\", %d",
                          out->n_kv_heads, out->n_heads);
-    out->head_dim = 0;
+    out->head_dim = out->family->absent.head_dim;
     if (!get_size(json, "head_dim", false, MODEL_MAX_HEAD_DIM, &out->head_dim, err))
         return false;
     if (out->head_dim == 0 && out->hidden % out->n_heads != 0)
@@ -114,32 +127,78 @@ static bool refuse_unsupported(const json_t *json, struct error *err)
                          "supported yet; use the checkpoint in bfloat16",
                          method ? method : "no quant_method given");
     }
-    const char *activation = "silu";
-    if (!json_get_text(json, "hidden_act", false, &activation, err))
-        return false;
-    if (strcmp(activation, "silu") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "\"hidden_act\" is \"%.40s\", want silu",
-                         activation);
     return true;
+}
+
+static bool read_activation(struct model_config *out, const json_t *json, struct error *err)
+{
+    static const char *const names[] = {
+        [ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_pytorch_tanh"};
+    const struct family *family = out->family;
+    const char *key = family->activation_key ? family->activation_key : "hidden_act";
+    const char *want = names[family->activation], *name = want;
+    out->activation = family->activation;
+    if (!json_get_text(json, key, false, &name, err))
+        return false;
+    return strcmp(name, want) == 0 ||
+           error_set(err, ERROR_UNSUPPORTED, "\"%s\" is \"%.40s\", want %s", key, name, want);
+}
+
+static bool read_rope(struct model_config *out, const json_t *json, struct error *err)
+{
+    const struct family *family = out->family;
+    if (family->read_rope != NULL)
+        return family->read_rope(out, json, err);
+    const struct rope_keys keys = {.theta = "rope_theta", .absent_theta = 10000, .scaled = true};
+    out->n_ropes = 1;
+    if (!rope_read(&out->rope[0], json, &keys, out->head_dim, out->max_positions, err))
+        return false;
+    out->max_positions = rope_max_positions(&out->rope[0], out->max_positions);
+    return true;
+}
+
+static bool read_positions(struct model_config *out, const json_t *json, struct error *err)
+{
+    if (!read_rope(out, json, err))
+        return false;
+    out->rope_half = out->rope[0].half;
+    for (int i = 0; i < out->n_ropes; i++)
+        if (out->rope[i].half != out->rope_half ||
+            (2 * out->rope_half != out->head_dim && !out->family->partly_rotated))
+            return error_set(err, ERROR_UNSUPPORTED,
+                             "\"partial_rotary_factor\": models of this family do not rotate %d "
+                             "elements of %d",
+                             2 * out->rope[i].half, out->head_dim);
+    return true;
+}
+
+/* A window that no sequence can be longer than is none. */
+static void drop_wide_windows(struct model_config *out)
+{
+    for (int i = 0; i < out->n_layers; i++)
+        if (out->window[i] >= out->max_positions)
+            out->window[i] = 0;
 }
 
 static bool read_config(struct model_config *out, const json_t *json, struct error *err)
 {
-    *out = (struct model_config){0};
-    double norm_eps = 1e-6;
+    *out = (struct model_config){.embedding_scale = 1};
     if (!json_is_object(json))
         return error_set(err, ERROR_INPUT, "no JSON object");
-    if (!read_family(out, json, err) || !refuse_unsupported(json, err) ||
-        !read_sizes(out, json, err) || !read_dtype(out, json, err) ||
+    if (!read_family(out, json, err))
+        return false;
+    const struct family *family = out->family;
+    double norm_eps = family->absent.norm_eps > 0 ? family->absent.norm_eps : 1e-6;
+    out->tied = family->absent.tied;
+    if (!refuse_unsupported(json, err) || !read_sizes(out, json, err) ||
+        !read_dtype(out, json, err) || !read_activation(out, json, err) ||
         !json_get_number(json, "rms_norm_eps", false, 1e-12, 1, &norm_eps, err) ||
         !json_get_bool(json, "tie_word_embeddings", false, &out->tied, err) ||
-        !rope_read(&out->rope, json, out->head_dim, out->max_positions, err))
+        !read_positions(out, json, err) || !family->read(out, json, err))
         return false;
     out->norm_eps = (float)norm_eps;
-    out->rope_half = out->head_dim / 2;
-    out->rope_scale = out->rope.scale;
-    out->max_positions = rope_max_positions(&out->rope, out->max_positions);
-    return out->family->read(out, json, err);
+    drop_wide_windows(out);
+    return true;
 }
 
 bool model_config_read(struct model_config *out, const char *folder, struct error *err)

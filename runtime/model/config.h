@@ -7,9 +7,11 @@
  */
 #pragma once
 #include "kernels/dtype.h"
+#include "kernels/ops.h"
 #include "runtime/model/rope.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 struct family;
@@ -22,6 +24,8 @@ enum { /* the most that a config.json may ask for; about four times the largest 
        MODEL_MAX_FFN = 1 << 20,
        MODEL_MAX_VOCAB = 1 << 22,
        MODEL_MAX_POSITIONS = 1 << 24, /* positions must be exact in float32 */
+       MODEL_MAX_LABELS = 1 << 16,
+       MODEL_MAX_ROPES = 2,
        CONFIG_MAX_BYTES = 1 << 20,
        CONFIG_MAX_DEPTH = 64,
        CONFIG_MAX_VALUES = 100000
@@ -31,17 +35,32 @@ enum { /* the most that a config.json may ask for; about four times the largest 
 struct model_config {
     char architecture[64]; /* "LlamaForCausalLM" */
     const struct family *family;
+    /* What it gives beside hidden states. The weights may say otherwise (weights.h): the copy in
+     * struct model is the one that holds. */
+    bool generates; /* logits over the vocabulary; false: no text can be asked for */
+    int n_labels;   /* scores; 0: none */
+    bool value_head, score_bias;
+
     int n_layers, hidden, n_heads, n_kv_heads, head_dim, ffn, vocab;
-    int max_positions; /* longest sequence that the positions are defined for (rope.h) */
-    int rope_half;     /* rotated pairs of a head: head_dim / 2 */
-    float rope_scale;  /* of cos and sin: 1, or the attention factor of YaRN and LongRoPE */
-    float norm_eps;
-    float attention_scale;       /* of q . k */
+    int max_positions;           /* longest sequence that the positions are defined for (rope.h) */
     bool tied;                   /* lm_head is the embedding */
-    bool attention_bias;         /* q, k, v have biases (Qwen2; Llama with attention_bias) */
-    bool o_bias, mlp_bias;       /* Llama with attention_bias, mlp_bias */
+    bool attention_bias;         /* q, k, v have biases */
+    bool o_bias, mlp_bias;       /* o; gate, up and down have */
     enum dtype checkpoint_dtype; /* as config.json says, BF16 if it does not; the tensors decide */
-    struct rope_config rope;
+
+    float norm_eps;
+    float norm_offset;       /* added to the weights of all norms: 0, or 1 (Gemma) */
+    double embedding_scale;  /* of the rows of the embedding: 1, or sqrt(hidden) (Gemma) */
+    float attention_scale;   /* of q . k */
+    float attention_softcap; /* of those scores; 0: none */
+    float logit_softcap;     /* 0: none */
+    enum activation activation;
+
+    int rope_half; /* rotated pairs of a head; head_dim / 2 but for heads rotated in part */
+    int n_ropes;
+    struct rope_config rope[MODEL_MAX_ROPES];
+    uint8_t rope_of[MODEL_MAX_LAYERS]; /* which of them a layer has */
+    int window[MODEL_MAX_LAYERS];      /* positions that a layer sees; 0: all */
 };
 
 /* Reads and checks config.json only, whatever the size of the weights. ERROR_INPUT names the file

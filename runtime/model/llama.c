@@ -15,9 +15,11 @@ static bool read_llama(struct model_config *config, const json_t *json, struct e
 
 const struct family llama_family = {
     .architecture = "LlamaForCausalLM",
+    .scores_architecture = "LlamaForSequenceClassification",
+    .headless_architecture = "LlamaModel",
     .layer_prefix = "model.layers.",
     .model_slots = decoder_model_slots,
-    .layer_slots = decoder_layer_slots,
+    .layer_slots = {decoder_linear_slots, decoder_norm_slots},
     .ignored = decoder_ignored,
     .read = read_llama,
 };

@@ -18,8 +18,10 @@ static bool load(struct model *model, const char *folder, const char *dtype, int
     if (!model_config_read(config, folder, err) || !model_tp_check(config, tp_size, err))
         return false;
     model_share_init(&model->share, config, tp_rank, tp_size);
-    model->rope_inv_freq = memory_alloc((size_t)config->rope_half, sizeof *model->rope_inv_freq);
-    rope_inv_freq(&config->rope, config->rope_half, model->rope_inv_freq);
+    model->rope_inv_freq = memory_alloc((size_t)config->n_ropes * (size_t)config->rope_half,
+                                        sizeof *model->rope_inv_freq);
+    for (int i = 0; i < config->n_ropes; i++)
+        rope_inv_freq(&config->rope[i], model->rope_inv_freq + i * config->rope_half);
     model->layer = memory_alloc((size_t)config->n_layers, sizeof *model->layer);
     model->files = memory_alloc(1, sizeof *model->files);
     return checkpoint_open(&model->files->checkpoint, folder, err) &&

@@ -20,17 +20,20 @@
 
 struct error;
 
-/* Biases have data NULL where the model has none. */
+/* What the model does not have has data NULL. */
 struct layer_weights {
     struct weight input_norm;           /* [hidden] */
     struct weight q_proj, q_bias;       /* [n_heads_local * head_dim, hidden], [same] */
     struct weight k_proj, k_bias;       /* [n_kv_heads_local * head_dim, hidden], [same] */
     struct weight v_proj, v_bias;       /* [n_kv_heads_local * head_dim, hidden], [same] */
+    struct weight q_norm, k_norm;       /* [head_dim]: of every head, before it is rotated */
     struct weight o_proj, o_bias;       /* [hidden, n_heads_local * head_dim] columns, [hidden] */
-    struct weight post_attention_norm;  /* [hidden] */
+    struct weight attention_out_norm;   /* [hidden]: of what attention adds to the residual */
+    struct weight mlp_norm;             /* [hidden]: before the MLP */
     struct weight gate_proj, gate_bias; /* [ffn_local, hidden], [ffn_local] */
     struct weight up_proj, up_bias;     /* [ffn_local, hidden], [ffn_local] */
     struct weight down_proj, down_bias; /* [hidden, ffn_local] columns, [hidden] */
+    struct weight mlp_out_norm;         /* [hidden]: of what the MLP adds */
 };
 
 struct model {
@@ -39,12 +42,17 @@ struct model {
     enum dtype compute;          /* of operands: BF16, or F32 (checkpoints in F16 and F32) */
     struct weight embed_tokens;  /* [vocab_local, hidden] */
     struct weight norm;          /* [hidden] */
-    struct weight lm_head;       /* [vocab_local, hidden]; embed_tokens where tied */
+    struct weight lm_head;       /* [vocab_local, hidden]; embed_tokens where tied; data NULL: the
+                                  * model does not generate */
+    struct weight score;         /* [n_labels, hidden] on every rank, as stored; data NULL: none */
+    struct weight score_bias;    /* [n_labels]; data NULL: none */
     struct layer_weights *layer; /* [n_layers] */
-    float *rope_inv_freq;        /* [rope_half] */
-    uint64_t weight_bytes;       /* of this rank's share, mapped or copied */
-    uint64_t copied_bytes;       /* of these, in memory of this rank's own */
-    struct model_files *files;   /* mappings and copies behind the pointers */
+    float *rope_inv_freq;        /* [n_ropes, rope_half] */
+    float embedding_scale;     /* config's in the precision of `compute`, as transformers has it */
+    bool bare_names;           /* the checkpoint leaves out the first "model." of its names */
+    uint64_t weight_bytes;     /* of this rank's share, mapped or copied */
+    uint64_t copied_bytes;     /* of these, in memory of this rank's own */
+    struct model_files *files; /* mappings and copies behind the pointers */
 };
 
 /* Opens the checkpoint as rank `tp_rank` of `tp_size`. dtype: "auto" (that of the checkpoint),

@@ -157,42 +157,71 @@ static bool has_one_set(const json_t *scaling, const char *name, struct error *e
     return true;
 }
 
-bool rope_read(struct rope_config *out, const json_t *config, int head_dim,
-               int max_position_embeddings, struct error *err)
+/* The object that has the parameters, and its name; NULL where there is none. */
+static bool find_set(const json_t **out, const char **name, const json_t *config,
+                     const struct rope_keys *keys, struct error *err)
 {
-    const char *name = "rope_scaling";
-    const json_t *scaling = json_object_get(config, name);
+    const json_t *scaling = keys->scaled ? json_object_get(config, "rope_scaling") : NULL;
+    const json_t *parameters = json_object_get(config, "rope_parameters");
+    *name = "rope_scaling";
     if (scaling == NULL || json_is_null(scaling)) {
-        name = "rope_parameters";
-        scaling = json_object_get(config, name);
+        *name = "rope_parameters";
+        scaling = parameters;
+        if (keys->layer_type != NULL && json_is_object(parameters)) {
+            if (json_object_get(parameters, "rope_type") != NULL)
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "\"rope_parameters\" is one set for all layers, want one named "
+                                 "\"%s\"",
+                                 keys->layer_type);
+            scaling = json_object_get(parameters, keys->layer_type);
+        }
     }
-    json_t *none = json_object();
-    check(none != NULL);
-    if (scaling == NULL || json_is_null(scaling))
-        scaling = none;
+    *out = json_is_null(scaling) ? NULL : scaling;
+    return *out == NULL || has_one_set(*out, *name, err);
+}
 
-    *out = (struct rope_config){.theta = 10000, .factor = 1, .scale = 1};
+static bool read_set(struct rope_config *out, const json_t *config, const json_t *set,
+                     const struct rope_keys *keys, int head_dim, int max_position_embeddings,
+                     struct error *err)
+{
+    static const char original[] = "original_max_position_embeddings";
+    static const char part[] = "partial_rotary_factor";
     double partial = 1;
     int64_t trained = max_position_embeddings;
-    const char *const original = "original_max_position_embeddings";
-    const bool ok = has_one_set(scaling, name, err) && read_type(&out->type, scaling, err) &&
-                    json_get_number(config, "rope_theta", false, 2, 1e12, &out->theta, err) &&
-                    json_get_number(scaling, "rope_theta", false, 2, 1e12, &out->theta, err) &&
-                    json_get_int(scaling, original, false, 2, MODEL_MAX_POSITIONS, &trained, err) &&
-                    json_get_int(config, original, false, 2, MODEL_MAX_POSITIONS, &trained, err) &&
-                    json_get_number(config, "partial_rotary_factor", false, 0, 1, &partial, err) &&
-                    json_get_number(scaling, "partial_rotary_factor", false, 0, 1, &partial, err);
+    *out = (struct rope_config){.theta = keys->absent_theta, .factor = 1, .scale = 1};
+    if (!read_type(&out->type, set, err) ||
+        !json_get_number(config, keys->theta, false, 2, 1e12, &out->theta, err) ||
+        !json_get_number(set, "rope_theta", false, 2, 1e12, &out->theta, err) ||
+        !json_get_int(set, original, false, 2, MODEL_MAX_POSITIONS, &trained, err) ||
+        !json_get_int(config, original, false, 2, MODEL_MAX_POSITIONS, &trained, err) ||
+        !json_get_number(config, part, false, 0, 1, &partial, err) ||
+        !json_get_number(set, part, false, 0, 1, &partial, err))
+        return false;
     out->trained_positions = (int)trained;
-    bool done = ok && read_kind(out, scaling, head_dim / 2, max_position_embeddings, err);
-    if (done && partial != 1)
-        done = error_set(err, ERROR_UNSUPPORTED,
-                         "\"partial_rotary_factor\" is %g: heads that are rotated in part are not "
-                         "supported yet",
-                         partial);
-    if (!done && scaling != none)
-        error_in(err, "\"%s\"", name);
+    const int rotated = (int)(head_dim * partial);
+    if (rotated < 2 || rotated % 2 != 0)
+        return error_set(err, ERROR_INPUT,
+                         "\"%s\" is %g: %d elements of a head of %d are rotated, want an even "
+                         "number",
+                         part, partial, rotated, head_dim);
+    out->half = rotated / 2;
+    return read_kind(out, set, out->half, max_position_embeddings, err);
+}
+
+bool rope_read(struct rope_config *out, const json_t *config, const struct rope_keys *keys,
+               int head_dim, int max_position_embeddings, struct error *err)
+{
+    const char *name;
+    const json_t *set;
+    if (!find_set(&set, &name, config, keys, err))
+        return false;
+    json_t *none = json_object();
+    check(none != NULL);
+    const bool ok =
+        read_set(out, config, set ? set : none, keys, head_dim, max_position_embeddings, err) ||
+        (set == NULL ? false : error_in(err, "\"%s\"", name));
     json_decref(none);
-    return done;
+    return ok;
 }
 
 int rope_max_positions(const struct rope_config *rope, int max_position_embeddings)
@@ -260,8 +289,9 @@ static void yarn_frequencies(const struct rope_config *rope, int half, float *in
     }
 }
 
-void rope_inv_freq(const struct rope_config *rope, int half, float *inv_freq)
+void rope_inv_freq(const struct rope_config *rope, float *inv_freq)
 {
+    const int half = rope->half;
     check(half > 0 && half <= ROPE_MAX_HALF);
     if (rope->type == ROPE_YARN) {
         yarn_frequencies(rope, half, inv_freq);

@@ -42,16 +42,25 @@ struct rope_config {
     double low_freq_factor, high_freq_factor; /* llama3 */
     double beta_fast, beta_slow;              /* yarn */
     bool truncate;                            /* yarn */
+    int half;                     /* rotated pairs: the first 2 * half elements of a head */
     int trained_positions;        /* length of training: original_max_position_embeddings */
     float scale;                  /* of cos and sin */
     float divisor[ROPE_MAX_HALF]; /* longrope: long_factor or short_factor */
 };
 
-/* From config.json: `rope_parameters`, or `rope_scaling` with its rope_type or type, and rope_theta
- * in either place. ERROR_INPUT names the key. */
-bool rope_read(struct rope_config *out, const json_t *config, int head_dim,
-               int max_position_embeddings, struct error *err);
+/* Where config.json has the parameters, and what holds where it is silent. */
+struct rope_keys {
+    const char *layer_type; /* they are a set of `rope_parameters` of this name; NULL: all of it */
+    const char *theta;      /* "rope_theta" */
+    double absent_theta;
+    bool scaled; /* `rope_scaling` is meant for them */
+};
+
+/* From `rope_parameters`, or `rope_scaling` with its rope_type or type; theta and
+ * partial_rotary_factor in there or beside it. ERROR_INPUT names the key. */
+bool rope_read(struct rope_config *out, const json_t *config, const struct rope_keys *keys,
+               int head_dim, int max_position_embeddings, struct error *err);
 /* The longest sequence that these frequencies are meant for. */
 int rope_max_positions(const struct rope_config *rope, int max_position_embeddings);
-/* inv_freq[half], half = head_dim / 2. */
-void rope_inv_freq(const struct rope_config *rope, int half, float *inv_freq);
+/* inv_freq[rope->half] */
+void rope_inv_freq(const struct rope_config *rope, float *inv_freq);

@@ -14,6 +14,15 @@
 
 enum { COPY_ALIGN = 64 };
 
+static const char body[] = "model.";
+
+/* Checkpoints of a model alone, without a head, leave out that it is "model." of something. */
+static const char *stored_name(const struct model *model, const char *name)
+{
+    const size_t n = strlen(body);
+    return model->bare_names && strncmp(name, body, n) == 0 ? name + n : name;
+}
+
 static bool visit_slots(struct model *model, const struct slot *slots, const char *prefix,
                         void *base, slot_visit_fn *visit, void *context)
 {
@@ -22,7 +31,8 @@ static bool visit_slots(struct model *model, const struct slot *slots, const cha
         if (!slot_present(slot, &model->config))
             continue;
         snprintf(name, sizeof name, "%s%s", prefix, slot->name);
-        if (!visit(context, slot, name, (struct weight *)((char *)base + slot->offset)))
+        if (!visit(context, slot, stored_name(model, name),
+                   (struct weight *)((char *)base + slot->offset)))
             return false;
     }
     return true;
@@ -36,8 +46,10 @@ bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
     for (int i = 0; i < model->config.n_layers; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%s%d.", family->layer_prefix, i);
-        if (!visit_slots(model, family->layer_slots, prefix, &model->layer[i], visit, context))
-            return false;
+        for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
+            if (!visit_slots(model, family->layer_slots[t], prefix, &model->layer[i], visit,
+                             context))
+                return false;
     }
     return true;
 }
@@ -57,9 +69,28 @@ static int64_t whole(const struct model_config *config, enum dimension dimension
         return config->ffn;
     case DIM_VOCAB:
         return config->vocab;
+    case DIM_HEAD:
+        return config->head_dim;
+    case DIM_LABELS:
+        return config->n_labels;
     }
     check(false); /* a dimension without a case */
     return 0;
+}
+
+/* Rows of the tensor above those of this slot; with `count` MAX_STACKED, of all of it. */
+static int64_t stacked_rows(const struct model_config *config, const struct slot *slot, int count)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < count && slot->stacked[i] != DIM_NONE; i++)
+        rows += whole(config, slot->stacked[i]);
+    return rows;
+}
+
+static int64_t tensor_rows(const struct model_config *config, const struct slot *slot)
+{
+    const int64_t rows = stacked_rows(config, slot, MAX_STACKED);
+    return rows > 0 ? rows : whole(config, slot->rows);
 }
 
 /* The part of this rank. */
@@ -113,6 +144,8 @@ static bool check_slot(void *context, const struct slot *slot, const char *name,
     (void)weight;
     struct load *load = context;
     const struct tensor *tensor = checkpoint_find(&load->model->files->checkpoint, name);
+    if (slot->stacked_at > 0)
+        return true; /* was checked with the first one */
     if (tensor == NULL) {
         problems_add(&load->problems, "%s is missing", name);
         return true;
@@ -120,7 +153,7 @@ static bool check_slot(void *context, const struct slot *slot, const char *name,
     enum dtype dtype;
     if (!find_dtype(tensor->format, &dtype))
         problems_add(&load->problems, "%s is %s, want BF16, F16 or F32", name, tensor->format);
-    const int64_t want[2] = {whole(&load->model->config, slot->rows),
+    const int64_t want[2] = {tensor_rows(&load->model->config, slot),
                              whole(&load->model->config, slot->columns)};
     const int n_dims = slot->columns == DIM_NONE ? 1 : 2;
     if (tensor->n_dims != n_dims ||
@@ -143,18 +176,25 @@ static bool ends_with(const char *text, const char *end)
 static bool in_slots(const struct slot *slots, const char *name, const struct model_config *config)
 {
     for (const struct slot *slot = slots; slot->name != NULL; slot++) {
-        /* a head beside tied embeddings is a copy that some tools save: passed over */
+        /* a head beside tied embeddings is a copy that some tools save, and one beside scores is
+         * left from before: passed over */
         if (strcmp(slot->name, name) == 0 &&
-            (slot_present(slot, config) || slot->presence == UNLESS_TIED))
+            (slot_present(slot, config) || slot->presence == IF_LM_HEAD))
             return true;
     }
     return false;
 }
 
 /* Layer numbers in their plain spelling only: a "007" would be a second name of a tensor. */
-static bool is_expected(const char *name, const struct model_config *config)
+static bool is_expected(const char *stored, const struct model *model)
 {
+    const struct model_config *config = &model->config;
     const struct family *family = config->family;
+    char name[sizeof body + SAFETENSORS_MAX_NAME];
+    const bool in_body = model->bare_names && !in_slots(family->model_slots, stored, config);
+    snprintf(name, sizeof name, "%s%s", in_body ? body : "", stored);
+    if (model->bare_names && strncmp(stored, body, strlen(body)) == 0)
+        return false;
     for (const char *const *end = family->ignored; *end != NULL; end++) {
         if (ends_with(name, *end))
             return true;
@@ -167,8 +207,10 @@ static bool is_expected(const char *name, const struct model_config *config)
     const long layer = strtol(digits, &rest, 10);
     const bool plain =
         digits[0] >= '0' && digits[0] <= '9' && (digits[0] != '0' || rest == digits + 1);
-    return plain && layer < config->n_layers && *rest == '.' &&
-           in_slots(family->layer_slots, rest + 1, config);
+    bool known = false;
+    for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
+        known |= *rest == '.' && in_slots(family->layer_slots[t], rest + 1, config);
+    return known && plain && layer < config->n_layers;
 }
 
 static void find_extra(struct load *load)
@@ -177,7 +219,7 @@ static void find_extra(struct load *load)
     for (int f = 0; f < checkpoint->n_files; f++) {
         const struct safetensors *file = &checkpoint->file[f];
         for (int i = 0; i < file->n_tensors; i++) {
-            if (!is_expected(file->tensor[i].name, &load->model->config))
+            if (!is_expected(file->tensor[i].name, load->model))
                 problems_add(&load->problems, "%s is not part of this model", file->tensor[i].name);
         }
     }
@@ -185,8 +227,8 @@ static void find_extra(struct load *load)
 
 static bool choose_compute(struct model *model, const char *dtype, struct error *err)
 {
-    const struct tensor *embedding =
-        checkpoint_find(&model->files->checkpoint, model->config.family->model_slots[0].name);
+    const struct tensor *embedding = checkpoint_find(
+        &model->files->checkpoint, stored_name(model, model->config.family->model_slots[0].name));
     check(embedding != NULL && find_dtype(embedding->format, &model->config.checkpoint_dtype));
     if (strcmp(dtype, "auto") == 0)
         model->compute = model->config.checkpoint_dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
@@ -198,14 +240,19 @@ static bool choose_compute(struct model *model, const char *dtype, struct error 
     else
         return error_set(err, ERROR_INPUT,
                          "dtype \"%.40s\", want auto, bfloat16, float16 or float32", dtype);
+    const float scale = (float)model->config.embedding_scale;
+    model->embedding_scale =
+        model->compute == DTYPE_BF16 ? bf16_to_f32(bf16_from_f32(scale)) : scale;
     return true;
 }
 
-/* Matrices meet operands, which have one format; vectors and sums take any. */
+/* Matrices meet operands, which have one format; vectors and sums take any, and scores are made of
+ * hidden states in float32. */
 static enum dtype wanted_dtype(const struct model *model, const struct slot *slot,
                                enum dtype stored)
 {
-    return slot->columns != DIM_NONE && model->compute == DTYPE_BF16 ? DTYPE_BF16 : stored;
+    const bool is_matrix = slot->columns != DIM_NONE && slot->rows != DIM_LABELS;
+    return is_matrix && model->compute == DTYPE_BF16 ? DTYPE_BF16 : stored;
 }
 
 static float read_number(const unsigned char *at, enum dtype dtype)
@@ -252,9 +299,10 @@ static bool place_slot(void *context, const struct slot *slot, const char *name,
     const struct weight_shape shape = weight_shape_of(model, slot);
     const int64_t stride = slot->columns == DIM_NONE ? whole(&model->config, slot->rows)
                                                      : whole(&model->config, slot->columns);
-    const int64_t first = slot->columns == DIM_NONE
-                              ? part(model, slot->rows).lo
-                              : part(model, slot->rows).lo * stride + part(model, slot->columns).lo;
+    const int64_t above = stacked_rows(&model->config, slot, slot->stacked_at);
+    const int64_t row = above + part(model, slot->rows).lo;
+    const int64_t first =
+        slot->columns == DIM_NONE ? row : row * stride + part(model, slot->columns).lo;
     const size_t n_bytes = (size_t)(shape.n_rows * shape.n_columns) * dtype_bytes(wanted);
     const unsigned char *data = tensor->data + (size_t)first * dtype_bytes(stored);
 
@@ -271,9 +319,9 @@ static bool place_slot(void *context, const struct slot *slot, const char *name,
                                   dtype_bytes(stored));
     } else if (model->files->copies != NULL) {
         unsigned char *copy = (unsigned char *)model->files->copies + begin;
-        for (int64_t row = 0; row < shape.n_rows; row++)
-            copy_row(copy + (size_t)(row * shape.n_columns) * dtype_bytes(wanted), wanted,
-                     data + (size_t)(row * stride) * dtype_bytes(stored), stored, shape.n_columns);
+        for (int64_t r = 0; r < shape.n_rows; r++)
+            copy_row(copy + (size_t)(r * shape.n_columns) * dtype_bytes(wanted), wanted,
+                     data + (size_t)(r * stride) * dtype_bytes(stored), stored, shape.n_columns);
         *weight = (struct weight){.data = copy, .dtype = wanted, .row_stride = shape.n_columns};
     }
     return true;
@@ -293,14 +341,32 @@ static bool place(struct model *model, struct error *err)
     }
     model->weight_bytes = count.weight_bytes;
     model->copied_bytes = count.copies_bytes;
-    if (model->config.tied)
+    if (model->config.tied && model->config.generates)
         model->lm_head = model->embed_tokens;
     return true;
+}
+
+/* What the names of the tensors say and config.json does not. */
+static void look_at_names(struct model *model)
+{
+    const struct checkpoint *checkpoint = &model->files->checkpoint;
+    struct model_config *config = &model->config;
+    model->bare_names = checkpoint_find(checkpoint, "embed_tokens.weight") != NULL;
+    if (model->bare_names && !config->tied && checkpoint_find(checkpoint, "lm_head.weight") == NULL)
+        config->generates = false;
+    config->value_head =
+        config->generates && checkpoint_find(checkpoint, "v_head.summary.weight") != NULL;
+    if (config->value_head)
+        config->n_labels = 1;
+    config->score_bias = checkpoint_find(checkpoint, config->value_head ? "v_head.summary.bias"
+                                                                        : "score.bias") != NULL &&
+                         config->n_labels > 0;
 }
 
 bool weights_load(struct model *model, const char *dtype, struct error *err)
 {
     struct load load = {.model = model};
+    look_at_names(model);
     weights_visit(model, check_slot, &load);
     find_extra(&load);
     if (!problems_none(&load.problems, err))

@@ -3,7 +3,10 @@
 #include "base/check.h"
 #include "runtime/sample/row.h"
 
-_Static_assert(PARAMS_MAX_LOGPROBS <= (int)ROW_MAX_BEST, "row_find_best() gives them");
+#include <math.h>
+
+_Static_assert(PARAMS_MAX_LOGPROBS + 1 <= (int)LOGPROBS_MAX_ENTRIES, "both fit");
+_Static_assert((int)LOGPROBS_MAX_ENTRIES <= (int)ROW_MAX_BEST, "row_find_best() gives them");
 
 /* Behind the best token i come only lower ones, unless token i + 1 equals it: so only the rank of
  * the last one needs a count. */
@@ -34,5 +37,20 @@ int logprobs_make(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *l
         if (best[i] != picked)
             out[n++] = (struct token_logprob){
                 .token = best[i], .logprob = logits[best[i]] - lse, .rank = rank[i]};
+    return n;
+}
+
+int logprobs_make_best(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *logits,
+                       int vocab, float lse, int k)
+{
+    check(k >= 0 && k <= (int)LOGPROBS_MAX_ENTRIES);
+    int32_t best[ROW_MAX_BEST], rank[ROW_MAX_BEST];
+    int n = row_find_best(logits, vocab, k, best);
+    while (n > 0 && logits[best[n - 1]] == -INFINITY)
+        n--;
+    rank_best(logits, vocab, best, n, rank);
+    for (int i = 0; i < n; i++)
+        out[i] = (struct token_logprob){
+            .token = best[i], .logprob = logits[best[i]] - lse, .rank = rank[i]};
     return n;
 }

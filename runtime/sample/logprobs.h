@@ -1,6 +1,6 @@
-/* runtime/sample/logprobs.h: how likely the picked token was, and the best ones.
+/* runtime/sample/logprobs.h: how likely a token was, and the best ones.
  *
- * Raw log-probabilities: of the logits as the model gave them, before penalties and temperature.
+ * Of one row: the logits as the model gave them (raw), or what the rules made of them (processed).
  * rank: tokens at least as likely, the token itself too, so ties make it larger (as vLLM).
  */
 #pragma once
@@ -14,9 +14,13 @@ struct token_logprob {
     int32_t rank;
 };
 
-enum { LOGPROBS_MAX_ENTRIES = PARAMS_MAX_LOGPROBS + 1 };
+/* The candidates of a beam; a token and the PARAMS_MAX_LOGPROBS best are fewer. */
+enum { LOGPROBS_MAX_ENTRIES = 2 * PARAMS_MAX_BEAMS };
 
-/* The picked token first, then the k best in order (by logit, then id) without it; their number.
+/* `picked` first, then the k best in order (by logit, then id) without it; their number.
  * lse: log(sum(exp(logits))). */
 int logprobs_make(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *logits, int vocab,
                   float lse, int32_t picked, int k);
+/* The k best in order, without those that cannot be (-inf); their number. */
+int logprobs_make_best(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *logits,
+                       int vocab, float lse, int k);

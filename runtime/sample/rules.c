@@ -33,7 +33,35 @@ static bool masks_ends(const struct sample_row *row)
 
 bool rules_edit_logits(const struct sample_row *row)
 {
-    return masks_ends(row) || penalizes(row->params);
+    const struct sampling_params *p = row->params;
+    return p->n_allowed_ids > 0 || p->n_bad_words > 0 || p->n_biases > 0 || masks_ends(row) ||
+           penalizes(p);
+}
+
+void rules_copy_allowed(float *value, const struct sample_row *row, int vocab)
+{
+    const struct sampling_params *p = row->params;
+    if (p->n_allowed_ids == 0) {
+        memcpy(value, row->logits, (size_t)vocab * sizeof *value);
+        return;
+    }
+    for (int i = 0; i < vocab; i++)
+        value[i] = -INFINITY;
+    for (int i = 0; i < p->n_allowed_ids; i++)
+        value[p->allowed_id[i]] = row->logits[p->allowed_id[i]];
+}
+
+void rules_mask_bad_words(float *value, const struct sample_row *row)
+{
+    const struct sampling_params *p = row->params;
+    const int n_output = row->n_tokens - row->n_prompt;
+    int begin = 0;
+    for (int i = 0; i < p->n_bad_words; begin = p->bad_end[i++]) {
+        const int n_before = p->bad_end[i] - begin - 1;
+        if (n_before <= n_output && memcmp(row->token + row->n_tokens - n_before, p->bad_id + begin,
+                                           (size_t)n_before * sizeof *p->bad_id) == 0)
+            value[p->bad_id[p->bad_end[i] - 1]] = -INFINITY;
+    }
 }
 
 void rules_mask_ends(float *value, const struct sample_row *row, const int32_t *eos_id,
@@ -45,6 +73,13 @@ void rules_mask_ends(float *value, const struct sample_row *row, const int32_t *
         value[eos_id[i]] = -INFINITY;
     for (int i = 0; i < row->params->n_stop_ids; i++)
         value[row->params->stop_id[i]] = -INFINITY;
+}
+
+void rules_add_biases(float *value, const struct sample_row *row)
+{
+    const struct token_bias *bias = row->params->bias;
+    for (int i = 0; i < row->params->n_biases; i++)
+        value[bias[i].token] += bias[i].bias;
 }
 
 /* Overflow stays finite, so that it can still be compared and subtracted. */
@@ -249,4 +284,13 @@ void rules_filter(struct rules_scratch *scratch, int vocab, const struct samplin
         filter_top_k(scratch, vocab, params->top_k);
     if (params->top_p < 1)
         filter_top_p(scratch, vocab, params->top_p);
+}
+
+float rules_log_sum_exp(const struct rules_scratch *scratch, const float *value, int vocab)
+{
+    const struct scale scale = {.max = row_find_peak(value, vocab).max,
+                                .bin_mass = scratch->bin_mass};
+    struct bins bins;
+    fill_bins(&bins, &scale, value, vocab);
+    return scale.max + math_log((float)bins.total * 0x1p-40f);
 }

@@ -1,9 +1,9 @@
 /* runtime/sample/rules.h: what sampling parameters do to one row of logits, before the pick.
  *
- * In the order of vLLM: min_tokens, repetition, frequency, presence; then, for a row that is not
- * greedy, temperature, min_p, top_k, top_p. A token that is out has -inf. Every rule gives the
- * same bits whatever the order of its walk: sums of probabilities are whole numbers
- * (docs/numerics.md, "Sampling").
+ * In the order of vLLM: allowed ids, bad words, min_tokens, biases, repetition, frequency,
+ * presence; then, for a row that is not greedy, temperature, min_p, top_k, top_p. A token that is
+ * out has -inf, and no later rule brings it back. Every rule gives the same bits whatever the order
+ * of its walk: sums of probabilities are whole numbers (docs/numerics.md, "Sampling").
  */
 #pragma once
 #include "runtime/request/params.h"
@@ -17,7 +17,8 @@ enum row_kind {
     ROW_BEAM    /* the 2 * beam_width most likely tokens, by raw log-probability */
 };
 
-/* One row: whose next token it gives. */
+/* One row: whose next token it gives. The row behind a draft is a row as all others: the draft is
+ * one of its tokens so far. */
 struct sample_row {
     const float *logits; /* [vocab] */
     const struct sampling_params *params;
@@ -43,12 +44,20 @@ void rules_scratch_release(struct rules_scratch *scratch);
 
 /* Does any rule before temperature change this row? */
 bool rules_edit_logits(const struct sample_row *row);
-/* Ids that end a sequence are out until min_tokens; tokens seen before are made less likely. */
+/* These rules, in their order; the first one writes value[vocab]. A bad word is known by the tokens
+ * of the output before its last one, which is then out. Ids that end a sequence are out until
+ * min_tokens; tokens seen before are made less likely. */
+void rules_copy_allowed(float *value, const struct sample_row *row, int vocab);
+void rules_mask_bad_words(float *value, const struct sample_row *row);
 void rules_mask_ends(float *value, const struct sample_row *row, const int32_t *eos_id,
                      int n_eos_ids);
+void rules_add_biases(float *value, const struct sample_row *row);
 void rules_penalize(float *value, const struct sample_row *row, int32_t *count);
 
 bool rules_are_greedy(const struct sampling_params *params); /* temperature < 1e-5 */
 /* Divides by the temperature, then drops what min_p, top_k and top_p drop. */
 void rules_temper(float *value, int vocab, const struct sampling_params *params);
 void rules_filter(struct rules_scratch *scratch, int vocab, const struct sampling_params *params);
+
+/* log(sum(exp(value))) of a row that the rules have left a token in. */
+float rules_log_sum_exp(const struct rules_scratch *scratch, const float *value, int vocab);

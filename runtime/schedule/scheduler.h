@@ -2,8 +2,8 @@
  *
  * Sees numbers, not features: requests with so many tokens, of which so many are computed. A step
  * has a budget of tokens and one of rows of logits. Running sequences come first, in the order of
- * their admission; what is left goes to the waiting ones. A prompt larger than the budget runs in
- * chunks, and each sequence that decodes may have drafts checked along (speculation).
+ * the queue; what is left goes to the waiting ones. A prompt larger than the budget runs in chunks,
+ * and each sequence that decodes may have drafts checked along (speculation).
  *
  * Who waits first: with the policy `fcfs` all priorities count as equal; then by priority, then by
  * fair share (start-time fair queueing over tenants; a tenant's requests among themselves, and
@@ -59,10 +59,11 @@ struct batch_row {
     bool is_prompt; /* it is there already, and only its log-probabilities are wanted */
 };
 
-/* Row i of the hidden states. */
+/* Row i of the hidden states: of token[position] of this request, for request->pooled. */
 struct batch_hidden {
-    struct request *request;
+    struct request *request; /* cancelled meanwhile: REQUEST_FINISHED, nobody wants it */
     int position;
+    bool is_last; /* with it the vector is whole, and the request ends at the commit */
 };
 
 /* A plan, and whose it is: from scheduler_choose() to scheduler_commit(). */
@@ -114,10 +115,11 @@ uint64_t scheduler_expire(struct scheduler *scheduler, int64_t now_ns);
 /* The next deadline of all; INT64_MAX: none. */
 int64_t scheduler_next_deadline(const struct scheduler *scheduler);
 
-/* Decides what runs: fills the batch but for the bytes of the plan. With DRAFTER_NGRAM the drafts
- * are there; with DRAFTER_MODEL there is room for n_drafts[i] of them, which the caller writes to
- * request->token[n_tokens ..] before scheduler_write(). False when there is nothing to run now: no
- * requests, or all of them wait for tokens of plans in flight. */
+/* Decides what runs: fills the batch but for the bytes of the plan. From here to scheduler_write()
+ * no other function is called but scheduler_write_draft() and scheduler_counts(). With
+ * DRAFTER_NGRAM the drafts are there; with DRAFTER_MODEL there is room for n_drafts[i] of them,
+ * which the caller writes to request->token[n_tokens ..] before scheduler_write(). False when there
+ * is nothing to run now: no requests, or all of them wait for tokens of plans in flight. */
 bool scheduler_choose(struct scheduler *scheduler, struct batch *batch);
 /* Pass `pass` of the draft model over a chosen batch, into `plan` (plan_max_bytes() of
  * draft_limits()): pass 0 has all tokens that its cache lacks and asks for logits of the sequences

@@ -120,6 +120,29 @@ TEST(arena_gives_zeroed_aligned_pieces_that_do_not_touch)
     CHECK_EQ(arena.total_bytes, 0);
 }
 
+TEST(an_arena_that_was_reset_gives_zeroed_pieces_from_the_memory_that_it_has)
+{
+    struct arena arena = {0};
+    enum { N = 40, BYTES = 9000 }; /* several blocks, the first time */
+    for (int round = 0; round < 4; round++) {
+        unsigned char *first = NULL;
+        for (int i = 0; i < N; i++) {
+            unsigned char *piece = arena_alloc(&arena, BYTES, 1);
+            CHECK_EQ((uintptr_t)piece % 64, 0);
+            CHECK(all_zero(piece, BYTES));
+            memset(piece, 0xff, BYTES);
+            first = i == 0 ? piece : first;
+            if (round > 0) /* one block: each follows the one before */
+                CHECK(piece == first + (size_t)i * (BYTES + 24));
+        }
+        arena_reset(&arena);
+        CHECK_EQ(arena.total_bytes, 0);
+    }
+    arena_release(&arena);
+    arena_reset(&arena); /* empty: nothing to do */
+    CHECK(arena.last == NULL);
+}
+
 TEST(arena_can_be_used_again_after_release)
 {
     struct arena arena = {0};

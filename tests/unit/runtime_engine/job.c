@@ -7,7 +7,10 @@
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
 #include "runtime/model/model.h"
+#include "runtime/plan_record.h"
+#include "runtime/plan_run.h"
 #include "runtime/worker.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
@@ -22,35 +25,88 @@ static const int64_t patience_ns = 120LL * 1000 * 1000 * 1000;
 struct rank_parts {
     struct ranks ranks;
     struct device *device;
-    struct model *model;
-    struct forward *forward;
+    struct model *model[PLAN_MODELS];
+    struct plan_models models;
+    struct plan_recorder *recorder;
 };
 
 static void close_parts(struct rank_parts *p)
 {
-    forward_destroy(p->forward);
-    model_close(p->model);
+    struct error err = {0};
+    CHECK(plan_recorder_close(p->recorder, &err));
+    for (int m = 0; m < PLAN_MODELS; m++) {
+        forward_destroy(p->models.forward[m]);
+        model_close(p->model[m]);
+    }
     device_close(p->device);
     ranks_close(&p->ranks, false);
 }
 
-static struct plan_limits limits_of(const struct job_settings *s, const struct model *model)
+static int max_drafts_of(const struct job_settings *s)
 {
-    return (struct plan_limits){.max_tokens = s->max_tokens,
-                                .max_sequences = s->max_sequences,
-                                .max_logits = s->max_sequences,
-                                .block_tokens = 16,
-                                .n_kv_blocks = s->n_kv_blocks,
-                                .n_kv_groups = 1,
-                                .max_model_len = s->max_model_len,
-                                .vocab = model->config.vocab};
+    return s->draft != NULL || s->ngram_max > 0 ? s->max_drafts : 0;
 }
 
-static bool run_engine(struct job *job, struct rank_parts *p, const struct plan_limits *limits,
-                       struct error *err)
+static struct plan_limits limits_of(const struct job_settings *s, const struct model *model)
+{
+    struct kv_groups groups;
+    kv_groups_make(&groups, &model->config, false);
+    struct plan_limits limits = {.max_tokens = s->max_tokens,
+                                 .max_sequences = s->max_sequences,
+                                 .max_logits = s->max_sequences * (1 + max_drafts_of(s)),
+                                 .block_tokens = 16,
+                                 .n_kv_blocks = s->n_kv_blocks,
+                                 .n_kv_groups = groups.n,
+                                 .max_model_len = s->max_model_len,
+                                 .vocab = model->config.vocab,
+                                 .max_copies = s->max_sequences + KV_MAX_GROUPS};
+    memcpy(limits.kv_window, groups.window, sizeof limits.kv_window);
+    return limits;
+}
+
+static enum drafter drafter_of(const struct job_settings *s)
+{
+    if (s->draft != NULL)
+        return DRAFTER_MODEL;
+    return s->ngram_max > 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
+}
+
+static struct engine_settings engine_settings_of(const struct job *job, const struct rank_parts *p)
+{
+    const struct job_settings *s = &job->settings;
+    return (struct engine_settings){
+        .scheduler = {.limits = p->models.limits[PLAN_TARGET],
+                      .eos_id = s->eos_id,
+                      .n_eos_ids = s->n_eos_ids,
+                      .hidden_size = p->model[PLAN_TARGET]->config.hidden,
+                      .by_priority = s->by_priority,
+                      .prefix_caching = s->prefix_caching,
+                      .secret = "a test needs no secret to be one",
+                      .drafter = drafter_of(s),
+                      .max_drafts = max_drafts_of(s),
+                      .ngram_min = 1,
+                      .ngram_max = s->ngram_max},
+        .models = &p->models,
+        .n_flights = s->n_flights ? s->n_flights : 1,
+        .model = p->model[PLAN_TARGET],
+        .ranks = &p->ranks,
+        .device = p->device,
+        .recorder = p->recorder};
+}
+
+static bool open_recorder(struct rank_parts *p, const char *path, int kv_dtype, struct error *err)
+{
+    struct plan_record_setup setup = {.kv_dtype = kv_dtype};
+    memcpy(setup.limits, p->models.limits, sizeof setup.limits);
+    return path == NULL || plan_recorder_open(&p->recorder, path, &setup, err);
+}
+
+static bool run_engine(struct job *job, struct rank_parts *p, struct error *err)
 {
     struct engine *engine;
-    struct link *link = link_create(job->engine_fd);
+    struct engine_settings settings = engine_settings_of(job, p);
+    settings.link = link_create(job->engine_fd);
+    const struct plan_limits *limits = &p->models.limits[PLAN_TARGET];
     const struct link_event ready = {.kind = LINK_READY,
                                      .ready = {.build = "",
                                                .model = "",
@@ -61,16 +117,11 @@ static bool run_engine(struct job *job, struct rank_parts *p, const struct plan_
                                                .max_model_len = limits->max_model_len,
                                                .tp = 1,
                                                .pp = 1}};
-    engine_create(&engine, &(struct engine_settings){.limits = *limits,
-                                                     .eos_id = job->settings.eos_id,
-                                                     .n_eos_ids = job->settings.n_eos_ids,
-                                                     .ranks = &p->ranks,
-                                                     .device = p->device,
-                                                     .forward = p->forward,
-                                                     .link = link});
-    const bool good = link_send_event(link, &ready, err) && engine_run(engine, err);
+    engine_create(&engine, &settings);
+    const bool good = link_send_event(settings.link, &ready, err) && engine_run(engine, err);
+    job->counts = engine_counts(engine);
     engine_destroy(engine);
-    link_destroy(link);
+    link_destroy(settings.link);
     return good;
 }
 
@@ -78,6 +129,25 @@ static bool open_device(struct device **out, const struct job_settings *s, struc
 {
     return s->ops != NULL ? device_open_cpu_ops(out, s->ops, s->n_threads, 0, err)
                           : device_open_cpu(out, s->kernels, s->n_threads, 0, err);
+}
+
+static bool open_models(struct rank_parts *p, const struct job_settings *s, int rank, int *kv_dtype,
+                        struct error *err)
+{
+    const char *const folder[PLAN_MODELS] = {[PLAN_TARGET] = s->folder, [PLAN_DRAFT] = s->draft};
+    for (int m = 0; m < PLAN_MODELS && folder[m] != NULL; m++) {
+        struct plan_limits *limits = &p->models.limits[m];
+        if (!model_open(&p->model[m], folder[m], s->dtype, rank, s->tp_size, err))
+            return false;
+        *limits = m == PLAN_TARGET ? limits_of(s, p->model[m])
+                                   : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);
+        if (m == PLAN_TARGET)
+            *kv_dtype = p->model[m]->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+        if (!forward_create(&p->models.forward[m], p->model[m], p->device, &p->ranks, limits,
+                            *kv_dtype, err))
+            return false;
+    }
+    return true;
 }
 
 static bool run_rank(void *context, int rank, struct error *err)
@@ -91,16 +161,11 @@ static bool run_rank(void *context, int rank, struct error *err)
         .settings = {.deadline_ns = patience_ns},
     };
     struct rank_parts p = {0};
-    bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
-                open_device(&p.device, s, err) &&
-                model_open(&p.model, s->folder, s->dtype, rank, s->tp_size, err);
-    if (good) {
-        const struct plan_limits limits = limits_of(s, p.model);
-        const int kv_dtype = p.model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
-        good = forward_create(&p.forward, p.model, p.device, &p.ranks, &limits, kv_dtype, err) &&
-               (rank == 0 ? run_engine(job, &p, &limits, err)
-                          : worker_run(&p.ranks, p.forward, &limits, err));
-    }
+    int kv_dtype = 0;
+    const bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
+                      open_device(&p.device, s, err) && open_models(&p, s, rank, &kv_dtype, err) &&
+                      (rank != 0 || open_recorder(&p, s->record, kv_dtype, err)) &&
+                      (rank == 0 ? run_engine(job, &p, err) : worker_run(&p.ranks, &p.models, err));
     close_parts(&p);
     return good;
 }
@@ -130,16 +195,22 @@ static void send_command(struct job *job, const struct link_command *command)
         test_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
+void job_send(struct job *job, int request, const struct link_submit *submit)
+{
+    struct link_command command = {.kind = LINK_SUBMIT, .submit = *submit};
+    command.submit.id = (uint64_t)request + 1;
+    send_command(job, &command);
+}
+
 void job_replay(struct job *job, int request, const int32_t *prompt, int n_prompt,
                 const int32_t *output, int n_output, const struct sampling_params *params)
 {
-    send_command(job, &(struct link_command){.kind = LINK_SUBMIT,
-                                             .submit = {.id = (uint64_t)request + 1,
-                                                        .prompt = prompt,
-                                                        .n_prompt = n_prompt,
-                                                        .output = output,
-                                                        .n_output = n_output,
-                                                        .params = *params}});
+    job_send(job, request,
+             &(struct link_submit){.prompt = prompt,
+                                   .n_prompt = n_prompt,
+                                   .output = output,
+                                   .n_output = n_output,
+                                   .params = *params});
 }
 
 void job_submit(struct job *job, int request, const int32_t *prompt, int n_prompt,
@@ -154,33 +225,102 @@ void job_cancel(struct job *job, int request)
                  &(struct link_command){.kind = LINK_CANCEL, .cancel_id = (uint64_t)request + 1});
 }
 
+static struct answer *answer_of(struct job *job, uint64_t id)
+{
+    CHECK(id >= 1 && id <= JOB_MAX_REQUESTS);
+    CHECK_EQ(job->answer[id - 1].n_ends, 0); /* nothing after the end */
+    return &job->answer[id - 1];
+}
+
+static void take_logprobs(struct answer_logprobs *out, const struct link_logprob *from, int n)
+{
+    CHECK(n <= JOB_MAX_LOGPROBS);
+    for (int k = 0; k < n; k++) {
+        out->token[k] = from[k].token;
+        out->logprob[k] = from[k].logprob;
+    }
+}
+
 static void take_token(struct job *job, const struct link_token *token)
 {
-    CHECK(token->id >= 1 && token->id <= JOB_MAX_REQUESTS);
-    struct answer *answer = &job->answer[token->id - 1];
-    CHECK_EQ(answer->n_ends, 0); /* nothing after the end */
-    CHECK(answer->n_tokens < JOB_MAX_TOKENS && token->n_logprobs <= JOB_MAX_LOGPROBS);
-    const int n = answer->n_tokens++;
-    answer->token[n] = token->token;
-    for (int k = 0; k < token->n_logprobs; k++) {
-        answer->logprob[n][k] = token->logprob[k].logprob;
-        answer->logprob_token[n][k] = token->logprob[k].token;
-    }
+    struct answer *answer = answer_of(job, token->id);
+    CHECK(answer->n_tokens < JOB_MAX_TOKENS);
     answer->finish = token->finish;
     answer->stop_token = token->stop_token;
     answer->n_ends += token->finish != FINISH_NONE;
+    if (token->finish == FINISH_ABORT)
+        return; /* the end comes without a token */
+    answer->token[answer->n_tokens] = token->token;
+    take_logprobs(&answer->logprobs[answer->n_tokens++], token->logprob, token->n_logprobs);
+    struct answer_costs *costs = &job->costs[token->id - 1];
+    if (answer->n_tokens == 1)
+        costs->cached_tokens = token->cached_tokens;
+    costs->n_drafted = token->n_drafted;
+    costs->n_accepted = token->n_accepted;
+}
+
+static void take_prompt(struct job *job, const struct link_prompt_logprobs *piece)
+{
+    struct answer *answer = answer_of(job, piece->id);
+    CHECK_EQ(answer->n_tokens, 0); /* before the first token */
+    CHECK_EQ(piece->position, answer->n_prompt + 1);
+    CHECK(piece->n_positions >= 1 && answer->n_prompt + piece->n_positions <= JOB_MAX_PROMPT);
+    for (int i = 0, begin = 0; i < piece->n_positions; begin = piece->end[i++])
+        take_logprobs(&answer->prompt[answer->n_prompt++], piece->logprob + begin,
+                      piece->end[i] - begin);
+}
+
+static void take_beams(struct job *job, const struct link_beams *beams)
+{
+    struct answer *answer = answer_of(job, beams->id);
+    CHECK(beams->n_beams <= JOB_MAX_BEAMS);
+    answer->n_ends++;
+    answer->n_beams = beams->n_beams;
+    for (int i = 0; i < beams->n_beams; i++) {
+        const struct link_beam *from = &beams->beam[i];
+        CHECK(from->n_tokens <= JOB_MAX_BEAM_TOKENS);
+        answer->beam[i].n_tokens = from->n_tokens;
+        answer->beam[i].cumulative_logprob = from->cumulative_logprob;
+        answer->beam[i].score = from->score;
+        answer->beam[i].finish = from->finish;
+        memcpy(answer->beam[i].token, from->token, (size_t)from->n_tokens * sizeof(int32_t));
+    }
+}
+
+static void take_pooled(struct job *job, const struct link_pooled *pooled)
+{
+    struct answer *answer = answer_of(job, pooled->id);
+    CHECK(pooled->n_values <= JOB_MAX_VALUES);
+    answer->n_ends++;
+    answer->n_values = pooled->n_values;
+    memcpy(answer->value, pooled->value, (size_t)pooled->n_values * sizeof(float));
+    job->costs[pooled->id - 1].cached_tokens = pooled->cached_tokens;
 }
 
 static void take_event(struct job *job, const struct link_event *event)
 {
-    if (event->kind == LINK_TOKENS)
+    switch (event->kind) {
+    case LINK_READY:
+        break;
+    case LINK_TOKENS:
         for (int i = 0; i < event->n_tokens; i++)
             take_token(job, &event->token[i]);
-    if (event->kind == LINK_FAILED) {
-        CHECK(event->failed_id >= 1 && event->failed_id <= JOB_MAX_REQUESTS);
-        struct answer *answer = &job->answer[event->failed_id - 1];
+        break;
+    case LINK_FAILED: {
+        struct answer *answer = answer_of(job, event->failed_id);
         answer->failure = event->failure;
         answer->n_ends++;
+        break;
+    }
+    case LINK_PROMPT_LOGPROBS:
+        take_prompt(job, &event->prompt_logprobs);
+        break;
+    case LINK_BEAMS:
+        take_beams(job, &event->beams);
+        break;
+    case LINK_POOLED:
+        take_pooled(job, &event->pooled);
+        break;
     }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/error.h"
 #include "runtime/engine_link.h"
+#include "runtime/schedule/scheduler.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -10,26 +11,60 @@
 
 struct ops;
 
-enum { JOB_MAX_REQUESTS = 40, JOB_MAX_TOKENS = 480, JOB_MAX_LOGPROBS = 6 };
+enum {
+    JOB_MAX_REQUESTS = 136,
+    JOB_MAX_TOKENS = 480,
+    JOB_MAX_PROMPT = 160, /* of one whose log-probabilities are asked for */
+    JOB_MAX_LOGPROBS = 8,
+    JOB_MAX_BEAMS = 4,
+    JOB_MAX_BEAM_TOKENS = 32,
+    JOB_MAX_VALUES = 256
+};
 
 struct job_settings {
     const char *folder, *dtype, *kernels; /* kernels NULL: the best */
     const struct ops *ops;                /* instead of `kernels`, where not NULL */
+    const char *draft;                    /* folder of a draft model; NULL: none */
     int tp_size, n_threads;
     int max_tokens, max_sequences, max_model_len, n_kv_blocks; /* of a step, of the engine */
+    bool kv_int8;                                              /* else the KV cache is as `dtype` */
+    int n_flights;                                             /* 0: one */
+    int ngram_max, max_drafts; /* ngram_max 0: no n-grams, and drafts only with `draft` */
+    bool prefix_caching, by_priority;
+    const char *record; /* a file for the plans; NULL: none */
     const int32_t *eos_id;
     int n_eos_ids;
 };
 
-/* What the gateway knows of request id i + 1. */
+struct answer_logprobs {
+    int32_t token[JOB_MAX_LOGPROBS];
+    float logprob[JOB_MAX_LOGPROBS];
+};
+
+struct answer_beam {
+    int32_t token[JOB_MAX_BEAM_TOKENS];
+    int n_tokens;
+    double cumulative_logprob, score;
+    enum finish_reason finish;
+};
+
+/* What the gateway knows of request id i + 1: all of it is the same in every layout. */
 struct answer {
     int32_t token[JOB_MAX_TOKENS];
-    float logprob[JOB_MAX_TOKENS][JOB_MAX_LOGPROBS];
-    int32_t logprob_token[JOB_MAX_TOKENS][JOB_MAX_LOGPROBS];
-    int n_tokens, n_ends; /* n_ends: final tokens and failures; one at the end */
+    struct answer_logprobs logprobs[JOB_MAX_TOKENS];
+    struct answer_logprobs prompt[JOB_MAX_PROMPT]; /* from position 1 */
+    struct answer_beam beam[JOB_MAX_BEAMS];
+    float value[JOB_MAX_VALUES]; /* of a pooled vector */
+    int n_tokens, n_prompt, n_beams, n_values;
+    int n_ends; /* final tokens, failures, …; one at the end */
     enum finish_reason finish;
     int32_t stop_token;
     struct error failure;
+};
+
+/* And what may differ. */
+struct answer_costs {
+    int cached_tokens, n_drafted, n_accepted;
 };
 
 struct job {
@@ -40,6 +75,8 @@ struct job {
     int engine_fd;
     struct error err[16]; /* of each rank, after job_close() */
     struct answer answer[JOB_MAX_REQUESTS];
+    struct answer_costs costs[JOB_MAX_REQUESTS];
+    struct scheduler_counts counts; /* at the end, after job_close() */
 };
 
 void job_open(struct job *job, const struct job_settings *settings);
@@ -48,6 +85,8 @@ void job_submit(struct job *job, int request, const int32_t *prompt, int n_promp
 /* The same, with tokens that it had before a restart. */
 void job_replay(struct job *job, int request, const int32_t *prompt, int n_prompt,
                 const int32_t *output, int n_output, const struct sampling_params *params);
+/* The same, with everything that a gateway can say; its id is that of `request`. */
+void job_send(struct job *job, int request, const struct link_submit *submit);
 void job_cancel(struct job *job, int request);
 /* Reads events until request `request` has n_tokens or has ended; -1: until `n_tokens` requests
  * have ended. Fails the test after 120 s. */

@@ -35,7 +35,7 @@ static void check_same(const struct answer *got, const struct answer *want)
 {
     CHECK_EQ(got->n_tokens, want->n_tokens);
     CHECK(memcmp(got->token, want->token, sizeof got->token) == 0);
-    CHECK(memcmp(got->logprob, want->logprob, sizeof got->logprob) == 0);
+    CHECK(memcmp(got->logprobs, want->logprobs, sizeof got->logprobs) == 0);
     CHECK_EQ(got->finish, want->finish);
 }
 
@@ -170,8 +170,8 @@ TEST(a_replayed_request_goes_on_with_the_same_tokens)
         CHECK_EQ(job.answer[cut].n_tokens, 20 - cut);
         for (int i = cut; i < 20; i++) {
             CHECK_EQ(job.answer[cut].token[i - cut], whole->token[i]);
-            CHECK(memcmp(job.answer[cut].logprob[i - cut], whole->logprob[i],
-                         sizeof whole->logprob[i]) == 0);
+            CHECK(memcmp(&job.answer[cut].logprobs[i - cut], &whole->logprobs[i],
+                         sizeof whole->logprobs[i]) == 0);
         }
     }
     job_close(&job, false);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "parallel/ranks.h"
 #include "runtime/plan_broadcast.h"
+#include "runtime/plan_run.h"
 #include "runtime/step_plan.h"
 #include "runtime/worker.h"
 #include "tests/test.h"
@@ -44,7 +45,8 @@ static bool run_rank(void *context, int rank, struct error *err)
         good = plan_broadcast(&ranks, plan, err);
         memory_free(plan);
     } else {
-        good = worker_run(&ranks, NULL, &limits, err);
+        const struct plan_models models = {.limits = {[PLAN_TARGET] = limits}};
+        good = worker_run(&ranks, &models, err);
     }
     ranks_close(&ranks, !good);
     return good;
@@ -107,4 +109,15 @@ TEST(a_worker_refuses_a_plan_that_is_too_large_or_incomplete)
 {
     check_refused(too_large, "step plan: ");
     check_refused(incomplete, "no section first_row");
+}
+
+static void for_a_draft_model(struct step_plan *plan)
+{
+    incomplete(plan);
+    plan->model = PLAN_DRAFT;
+}
+
+TEST(a_worker_refuses_a_plan_for_a_model_that_it_has_not)
+{
+    check_refused(for_a_draft_model, "for model 1, which is not loaded");
 }

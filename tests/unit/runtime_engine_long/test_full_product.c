@@ -57,8 +57,7 @@ static uint64_t hash_of(const struct ops *ops, int tp_size, int n_threads, int c
         const struct answer *answer = &job.answer[i];
         CHECK_EQ(answer->n_tokens, N_NEW);
         hash = hash_more(hash, answer->token, N_NEW * sizeof *answer->token);
-        hash = hash_more(hash, answer->logprob, N_NEW * sizeof *answer->logprob);
-        hash = hash_more(hash, answer->logprob_token, N_NEW * sizeof *answer->logprob_token);
+        hash = hash_more(hash, answer->logprobs, N_NEW * sizeof *answer->logprobs);
     }
     job_close(&job, false);
     return hash;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/device.h"
+#include "runtime/forward/kv_groups.h"
 #include "runtime/model/model.h"
 
 #include <string.h>
@@ -39,15 +40,19 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
         runner_close(out);
         return false;
     }
+    struct kv_groups groups;
+    kv_groups_make(&groups, &out->model->config, setup->single_group);
+    const int of_group = max_sequences * blocks_of(max_model_len, setup->block_tokens);
     out->limits = (struct plan_limits){.max_tokens = max_tokens,
                                        .max_sequences = max_sequences,
                                        .max_logits = max_tokens,
                                        .block_tokens = setup->block_tokens,
-                                       .n_kv_groups = 1,
-                                       .n_kv_blocks = max_sequences *
-                                                      blocks_of(max_model_len, setup->block_tokens),
+                                       .n_kv_groups = groups.n,
+                                       .n_kv_blocks = 1 + groups.n * of_group,
                                        .max_model_len = max_model_len,
-                                       .vocab = out->model->config.vocab};
+                                       .vocab = out->model->config.vocab,
+                                       .max_copies = MAX_COPIES};
+    memcpy(out->limits.kv_window, groups.window, sizeof out->limits.kv_window);
     out->plan = memory_alloc(plan_max_bytes(&out->limits), 1);
     if (forward_create(&out->forward, out->model, out->device, &out->ranks, &out->limits,
                        setup->kv_dtype, err))
@@ -66,48 +71,84 @@ void runner_close(struct runner *runner)
     *runner = (struct runner){0};
 }
 
-/* Blocks from the end, the sequences in turn: neighbours in a sequence are no neighbours in memory.
- */
-static int32_t block_at(const struct plan_limits *limits, int sequence, int i)
+/* Blocks from the end, groups and sequences in turn: neighbours in a sequence are no neighbours in
+ * memory. */
+int32_t runner_block(const struct runner *runner, int group, int sequence, int i)
 {
-    return limits->n_kv_blocks - 1 - (i * limits->max_sequences + sequence);
+    const struct plan_limits *limits = &runner->limits;
+    const int column = i * limits->max_sequences + sequence;
+    return limits->n_kv_blocks - 1 - (column * limits->n_kv_groups + group);
+}
+
+/* The blocks of a sequence in one group. */
+static int32_t *put_blocks(const struct runner *runner, const struct feed *feed, int group, int n,
+                           int32_t *block)
+{
+    const int window = runner->limits.kv_window[group];
+    const int first_seen = window > 0 ? feed->n_computed - window + 1 : 0;
+    for (int b = 0; b < n; b++) {
+        const bool seen = (b + 1) * runner->limits.block_tokens > first_seen;
+        *block++ = seen ? runner_block(runner, group, feed->sequence, b) : 0;
+    }
+    return block;
+}
+
+static int32_t *put_rows(int32_t *row, int end, int n)
+{
+    for (int r = end - n; r < end; r++)
+        *row++ = r;
+    return row;
+}
+
+static void count(struct runner *runner, const struct feed *feeds, int n_feeds)
+{
+    struct step_plan *plan = runner->plan;
+    plan_begin(plan, ++runner->step);
+    plan->n_sequences = n_feeds;
+    for (int i = 0; i < n_feeds; i++) {
+        plan->n_tokens += feeds[i].n_new;
+        plan->n_logits += feeds[i].n_logits;
+        plan->n_hidden += feeds[i].n_hidden;
+        plan->n_blocks +=
+            blocks_of(feeds[i].n_computed + feeds[i].n_new, runner->limits.block_tokens);
+    }
+    plan->n_copies = runner->n_copies;
+}
+
+static int32_t *add(struct step_plan *plan, enum plan_tag tag, int n)
+{
+    return plan_add(plan, tag, (size_t)n * sizeof(int32_t));
 }
 
 static void make_plan(struct runner *runner, const struct feed *feeds, int n_feeds)
 {
     const struct plan_limits *limits = &runner->limits;
     struct step_plan *plan = runner->plan;
-    int n_tokens = 0, n_blocks = 0, n_logits = 0;
-    for (int i = 0; i < n_feeds; i++) {
-        n_tokens += feeds[i].n_new;
-        n_logits += feeds[i].n_logits;
-        n_blocks += blocks_of(feeds[i].n_computed + feeds[i].n_new, limits->block_tokens);
-    }
-    plan_begin(plan, ++runner->step);
-    plan->n_tokens = n_tokens;
-    plan->n_sequences = n_feeds;
-    plan->n_blocks = n_blocks;
-    plan->n_logits = n_logits;
-    int32_t *token = plan_add(plan, PLAN_TOKEN, (size_t)n_tokens * sizeof *token);
-    int32_t *first_row = plan_add(plan, PLAN_FIRST_ROW, ((size_t)n_feeds + 1) * sizeof *first_row);
-    int32_t *n_computed = plan_add(plan, PLAN_N_COMPUTED, (size_t)n_feeds * sizeof *n_computed);
-    int32_t *first_block =
-        plan_add(plan, PLAN_FIRST_BLOCK, ((size_t)n_feeds + 1) * sizeof *first_block);
-    int32_t *block = plan_add(plan, PLAN_BLOCK, (size_t)n_blocks * sizeof *block);
-    int32_t *row = plan_add(plan, PLAN_LOGITS_ROW, (size_t)n_logits * sizeof *row);
+    count(runner, feeds, n_feeds);
+    int32_t *token = add(plan, PLAN_TOKEN, plan->n_tokens);
+    int32_t *first_row = add(plan, PLAN_FIRST_ROW, n_feeds + 1);
+    int32_t *n_computed = add(plan, PLAN_N_COMPUTED, n_feeds);
+    int32_t *first_block = add(plan, PLAN_FIRST_BLOCK, n_feeds + 1);
+    int32_t *block = add(plan, PLAN_BLOCK, plan->n_blocks * limits->n_kv_groups);
+    int32_t *row = add(plan, PLAN_LOGITS_ROW, plan->n_logits);
+    int32_t *hidden_row = add(plan, PLAN_HIDDEN_ROW, plan->n_hidden);
+    memcpy(add(plan, PLAN_COPY, 2 * runner->n_copies), runner->copy,
+           (size_t)runner->n_copies * sizeof runner->copy[0]);
+    runner->n_copies = 0;
     for (int i = 0; i < n_feeds; i++) {
         const struct feed *feed = &feeds[i];
         n_computed[i] = feed->n_computed;
         memcpy(token + first_row[i], feed->ids + feed->n_computed,
                (size_t)feed->n_new * sizeof *token);
         first_row[i + 1] = first_row[i] + feed->n_new;
-        for (int r = feed->n_new - feed->n_logits; r < feed->n_new; r++)
-            *row++ = first_row[i] + r;
-        const int n = blocks_of(feed->n_computed + feed->n_new, limits->block_tokens);
-        for (int b = 0; b < n; b++)
-            *block++ = block_at(limits, feed->sequence, b);
-        first_block[i + 1] = first_block[i] + n;
+        first_block[i + 1] =
+            first_block[i] + blocks_of(feed->n_computed + feed->n_new, limits->block_tokens);
+        row = put_rows(row, first_row[i + 1], feed->n_logits);
+        hidden_row = put_rows(hidden_row, first_row[i + 1], feed->n_hidden);
     }
+    for (int g = 0; g < limits->n_kv_groups; g++)
+        for (int i = 0; i < n_feeds; i++)
+            block = put_blocks(runner, &feeds[i], g, first_block[i + 1] - first_block[i], block);
 }
 
 bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,

@@ -13,11 +13,14 @@ struct error;
 struct model;
 struct ops;
 
+enum { MAX_COPIES = 16 };
+
 struct setup {
     const char *folder, *dtype;
     int tp_size, n_threads;
     const struct ops *ops; /* NULL: the best of the machine */
     int kv_dtype, block_tokens;
+    bool single_group; /* all layers in one KV group, as a draft model has them */
 };
 
 struct runner {
@@ -28,14 +31,18 @@ struct runner {
     struct forward *forward;
     struct step_plan *plan;
     uint64_t step;
+    int32_t copy[MAX_COPIES][2]; /* blocks to copy before the next step */
+    int n_copies;
 };
 
-/* The part of one sequence in a step. Its KV blocks follow from its number. */
+/* The part of one sequence in a step. Its KV blocks follow from its number; those out of sight of
+ * their group are block 0, which belongs to nobody. */
 struct feed {
     int sequence; /* 0 .. max_sequences - 1 */
     const int32_t *ids;
     int n_computed, n_new; /* ids[n_computed .. n_computed + n_new - 1] are new */
     int n_logits;          /* of the last rows that are new */
+    int n_hidden;
 };
 
 /* `memory`: of the communicator, NULL for one rank. */
@@ -43,4 +50,6 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
                  int max_tokens, int max_sequences, int max_model_len, struct error *err);
 bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
                  struct step_result *result, struct error *err);
+/* The number of block i of a sequence. */
+int32_t runner_block(const struct runner *runner, int group, int sequence, int i);
 void runner_close(struct runner *runner);

@@ -1,15 +1,16 @@
 /* Our float32 against transformers' float32: every logit of the last positions of every prompt, and
- * the tokens that greedy decoding picks after it. Each prompt in one step, and cut in pieces. */
+ * the tokens that greedy decoding picks after it. Each prompt, and what follows it, in one step and
+ * cut in pieces, on one rank and on several. */
 #include "base/error.h"
 #include "base/memory.h"
-#include "runtime/forward/forward.h"
+#include "kernels/dtype.h"
+#include "runtime/model/model.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_forward/golden.h"
-#include "tests/unit/runtime_forward/runner.h"
-
-#include "kernels/dtype.h"
+#include "tests/unit/runtime_forward/layout.h"
 
 #include <math.h>
+#include <string.h>
 
 static double largest(const float *row, int n)
 {
@@ -36,75 +37,109 @@ static int32_t best(const float *row, int vocab)
     return top;
 }
 
-static void step(struct runner *runner, const struct feed *feed, struct step_result *result)
+static void check_prompt(const char *name, const struct setup *setup,
+                         const struct golden_prompt *prompt, int chunk)
 {
-    struct error err = {0};
-    if (!runner_step(runner, feed, 1, result, &err))
-        test_fail(__FILE__, __LINE__, "%s", err.text);
-}
-
-static void check_greedy(const char *name, struct runner *runner, struct golden_prompt *prompt,
-                         int32_t first)
-{
-    int32_t token = first;
-    for (int i = 0; i < prompt->n_greedy; i++) {
-        CHECK_EQ(token, prompt->greedy[i]);
-        const int n = prompt->n_ids + i;
-        struct step_result result;
-        prompt->ids[n] = token;
-        step(runner, &(struct feed){.ids = prompt->ids, .n_computed = n, .n_new = 1, .n_logits = 1},
-             &result);
-        token = best(result.logits, result.vocab);
-    }
-    (void)name;
-}
-
-static void check_prompt(const char *name, struct runner *runner, struct golden_prompt *prompt,
-                         int chunk)
-{
-    struct step_result result = {0};
-    for (int done = 0; done < prompt->n_ids; done += chunk) {
-        const int left = prompt->n_ids - done, n_new = left < chunk ? left : chunk;
-        const struct feed feed = {
-            .ids = prompt->ids, .n_computed = done, .n_new = n_new, .n_logits = n_new};
-        step(runner, &feed, &result);
-        CHECK_EQ(result.vocab, prompt->vocab);
-        CHECK_EQ(result.n_logits, n_new);
-        for (int r = 0; r < n_new; r++) {
-            const int row = done + r - (prompt->n_ids - prompt->n_rows);
-            const size_t vocab = (size_t)prompt->vocab;
-            if (row >= 0)
-                check_row(name, row, result.logits + (size_t)r * vocab,
-                          prompt->logits + (size_t)row * vocab, prompt->vocab);
-        }
-    }
-    const float *last = result.logits + (size_t)(result.n_logits - 1) * (size_t)result.vocab;
-    check_greedy(name, runner, prompt, best(last, result.vocab));
+    const size_t vocab = (size_t)prompt->vocab;
+    const int first = prompt->n_ids - prompt->n_rows, n = prompt->n_ids + prompt->n_greedy - 1;
+    float *logits = memory_alloc((size_t)n * vocab, sizeof *logits);
+    const struct sequence sequence = {
+        .ids = prompt->ids, .n_ids = n, .chunk = chunk, .logits = logits};
+    run_layout(setup, &sequence, 1, prompt->vocab);
+    for (int row = 0; row < prompt->n_rows; row++)
+        check_row(name, row, logits + (size_t)(first + row) * vocab,
+                  prompt->logits + (size_t)row * vocab, prompt->vocab);
+    for (int i = 0; i < prompt->n_greedy; i++)
+        CHECK_EQ(best(logits + (size_t)(prompt->n_ids - 1 + i) * vocab, prompt->vocab),
+                 prompt->greedy[i]);
+    memory_free(logits);
 }
 
 static void check_model(const char *name)
 {
     struct golden golden = golden_open(name);
-    const struct setup setup = {.folder = golden.folder,
-                                .dtype = "float32",
-                                .tp_size = 1,
-                                .n_threads = 1,
-                                .kv_dtype = DTYPE_F32,
-                                .block_tokens = 16};
+    struct setup setup = {.folder = golden.folder,
+                          .dtype = "float32",
+                          .n_threads = 1,
+                          .kv_dtype = DTYPE_F32,
+                          .block_tokens = 16};
+    struct model_config config;
+    struct error err = {0};
+    if (!model_config_read(&config, golden.folder, &err))
+        test_fail(__FILE__, __LINE__, "%s", err.text);
     struct golden_prompt prompt;
     int n_prompts = 0;
     for (; golden_prompt_read(&prompt, &golden, n_prompts); n_prompts++) {
-        const int chunks[] = {prompt.n_ids, 7};
-        for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
-            struct runner runner;
-            struct error err = {0};
-            if (!runner_open(&runner, &setup, NULL, 0, prompt.n_ids, 1,
-                             prompt.n_ids + prompt.n_greedy, &err))
-                test_fail(__FILE__, __LINE__, "%s", err.text);
-            check_prompt(name, &runner, &prompt, chunks[i]);
-            runner_close(&runner);
+        memcpy(prompt.ids + prompt.n_ids, prompt.greedy,
+               (size_t)prompt.n_greedy * sizeof *prompt.ids);
+        for (setup.tp_size = 1; setup.tp_size <= 2; setup.tp_size++) {
+            const int chunks[] = {GOLDEN_MAX_IDS, prompt.n_ids, 7, 1};
+            for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
+                if (setup.tp_size <= model_max_tp(&config))
+                    check_prompt(name, &setup, &prompt, chunks[i]);
         }
-        memory_free(prompt.logits);
+    }
+    golden_close(&golden);
+    CHECK(n_prompts >= 3);
+}
+
+static float number_of(const struct weight *weight, int64_t row, int64_t column)
+{
+    const int64_t at = row * weight->row_stride + column;
+    return weight->dtype == DTYPE_F32 ? ((const float *)weight->data)[at]
+                                      : bf16_to_f32(((const bf16 *)weight->data)[at]);
+}
+
+/* The head of a rank over the hidden state of the last position. */
+static void check_scores(const char *name, const struct golden *golden,
+                         const struct golden_prompt *prompt, const float *hidden)
+{
+    struct model *model;
+    struct error err = {0};
+    float scores[8];
+    CHECK(model_open(&model, golden->folder, "bfloat16", 1, 2, &err));
+    CHECK_EQ(model->config.n_labels, prompt->n_scores);
+    CHECK(model->config.n_labels <= 8);
+    for (int label = 0; label < model->config.n_labels; label++) {
+        double sum = model->score_bias.data ? (double)number_of(&model->score_bias, 0, label) : 0;
+        for (int i = 0; i < prompt->hidden_size; i++)
+            sum += (double)hidden[i] * (double)number_of(&model->score, label, i);
+        scores[label] = (float)sum;
+    }
+    check_row(name, 0, scores, prompt->scores, prompt->n_scores);
+    model_close(model);
+}
+
+static void check_hidden(const char *name)
+{
+    struct golden golden = golden_open(name);
+    struct setup setup = {.folder = golden.folder,
+                          .dtype = "float32",
+                          .n_threads = 1,
+                          .kv_dtype = DTYPE_F32,
+                          .block_tokens = 16};
+    struct model_config config;
+    struct error err = {0};
+    CHECK(model_config_read(&config, golden.folder, &err));
+    struct golden_prompt prompt;
+    int n_prompts = 0;
+    for (; golden_prompt_read(&prompt, &golden, n_prompts); n_prompts++) {
+        const size_t width = (size_t)config.hidden;
+        float *hidden = memory_alloc((size_t)prompt.n_ids * width, sizeof *hidden);
+        CHECK_EQ(prompt.hidden_size, config.hidden);
+        for (setup.tp_size = 1; setup.tp_size <= 2; setup.tp_size++)
+            for (int chunk = 7; chunk <= 70; chunk *= 10) {
+                const struct sequence sequence = {
+                    .ids = prompt.ids, .n_ids = prompt.n_ids, .chunk = chunk, .hidden = hidden};
+                run_layout(&setup, &sequence, 1, config.vocab);
+                for (int row = 0; row < prompt.n_hidden; row++)
+                    check_row(name, row,
+                              hidden + (size_t)(prompt.n_ids - prompt.n_hidden + row) * width,
+                              prompt.hidden + (size_t)row * width, config.hidden);
+            }
+        if (prompt.scores != NULL)
+            check_scores(name, &golden, &prompt, hidden + (size_t)(prompt.n_ids - 1) * width);
+        memory_free(hidden);
     }
     golden_close(&golden);
     CHECK(n_prompts >= 3);
@@ -127,3 +162,14 @@ TEST(golden_llama_with_the_rope_parameters_of_transformers_5)
 }
 TEST(golden_qwen2_with_fourteen_heads_over_two) { check_model("qwen2-uneven"); }
 TEST(golden_qwen2_untied_in_two_files) { check_model("qwen2-untied"); }
+TEST(golden_qwen2_whose_upper_layers_have_a_window) { check_model("qwen2-window"); }
+TEST(golden_mistral_with_a_window) { check_model("mistral-window"); }
+TEST(golden_mistral_with_wide_heads_and_no_window) { check_model("mistral-nemo"); }
+TEST(golden_phi3_with_a_window) { check_model("phi3-window"); }
+TEST(golden_phi3_with_heads_rotated_in_part_by_longrope) { check_model("phi3-longrope"); }
+TEST(golden_scores_of_a_classifier) { check_hidden("llama-scores"); }
+TEST(golden_value_and_tokens_of_one_model)
+{
+    check_hidden("mistral-value");
+    check_model("mistral-value");
+}

@@ -153,6 +153,26 @@ TEST(one_hash_across_a_chunk_of_attention)
     check_model("tests/golden/llama-rope3", "bfloat16", 300);
 }
 
+TEST(one_hash_with_windows_on_all_layers)
+{
+    check_model("tests/golden/mistral-window", "bfloat16", 300);
+}
+
+TEST(one_hash_with_layers_in_two_kv_groups)
+{
+    check_model("tests/golden/qwen2-window", "bfloat16", 70);
+}
+
+TEST(one_hash_with_weights_stacked_in_one_tensor)
+{
+    check_model("tests/golden/phi3-window", "bfloat16", 70);
+}
+
+TEST(one_hash_with_heads_rotated_in_part)
+{
+    check_model("tests/golden/phi3-longrope", "bfloat16", 70);
+}
+
 TEST(one_hash_of_the_demo_model)
 {
     if (!file_exists(SOURCE_DIR "/demo/model/config.json"))

@@ -71,21 +71,10 @@ TEST(qwen2_has_biases_on_q_k_v_alone)
     CHECK(config.attention_bias && !config.o_bias && !config.mlp_bias);
 }
 
-TEST(a_window_of_qwen2_is_refused_unless_it_never_shows)
-{
-#define QWEN "\"architectures\": [\"Qwen2ForCausalLM\"], \"use_sliding_window\": true, "
-    taken(QWEN "\"sliding_window\": 256, \"max_window_layers\": 0");
-    taken(QWEN "\"sliding_window\": 16, \"max_window_layers\": 1"); /* no layer is windowed */
-    refused(QWEN "\"sliding_window\": 16, \"max_window_layers\": 0", ERROR_UNSUPPORTED,
-            "\"use_sliding_window\"");
-    taken("\"architectures\": [\"Qwen2ForCausalLM\"], \"use_sliding_window\": false, "
-          "\"sliding_window\": null");
-}
-
 TEST(an_unknown_architecture_is_refused_with_those_known)
 {
     refused("\"architectures\": [\"MambaForCausalLM\"]", ERROR_UNSUPPORTED,
-            "LlamaForCausalLM, Qwen2ForCausalLM");
+            "LlamaForCausalLM, MistralForCausalLM, Phi3ForCausalLM, Qwen2ForCausalLM");
     refused("\"architectures\": [\"MambaForCausalLM\"]", ERROR_UNSUPPORTED, "MambaForCausalLM");
     refused("\"architectures\": []", ERROR_INPUT, "\"architectures\" is missing");
     refused("\"architectures\": \"LlamaForCausalLM\"", ERROR_INPUT, "\"architectures\"");
@@ -95,7 +84,8 @@ TEST(what_would_change_the_numbers_is_refused)
 {
     refused("\"hidden_act\": \"gelu\"", ERROR_UNSUPPORTED, "\"hidden_act\" is \"gelu\"");
     refused("\"quantization_config\": {\"quant_method\": \"awq\"}", ERROR_UNSUPPORTED, "awq");
-    refused("\"partial_rotary_factor\": 0.5", ERROR_UNSUPPORTED, "\"partial_rotary_factor\"");
+    refused("\"partial_rotary_factor\": 0.5", ERROR_UNSUPPORTED,
+            "\"partial_rotary_factor\": models of this family do not rotate 8 elements of 16");
     refused("\"torch_dtype\": \"float64\"", ERROR_UNSUPPORTED, "\"torch_dtype\" is \"float64\"");
     refused("\"rope_scaling\": {\"rope_type\": \"mrope\"}", ERROR_UNSUPPORTED, "mrope");
     refused("\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}",

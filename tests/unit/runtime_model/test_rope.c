@@ -35,9 +35,9 @@ static void check_reference(const struct reference *reference)
     const struct model_config config = config_with(reference->keys);
     const int n = reference->half;
     CHECK_EQ(config.rope_half, n);
-    CHECK(fabs((double)config.rope_scale - reference->scale) < 1e-6);
+    CHECK(fabs((double)config.rope[0].scale - reference->scale) < 1e-6);
     float inv_freq[ROPE_MAX_HALF];
-    rope_inv_freq(&config.rope, n, inv_freq);
+    rope_inv_freq(&config.rope[0], inv_freq);
     const int at[N_SAMPLES] = {0, 1, n / 4, n / 2, 3 * n / 4, n - 1};
     for (int i = 0; i < N_SAMPLES; i++) {
         const double got = (double)inv_freq[at[i]], want = reference->want[i];

@@ -42,7 +42,9 @@ static struct picked pick_one(const float *logits, const struct sampling_params 
     struct sampler *sampler;
     struct picked picked = {0};
     const struct sample_row row = row_of(logits, params);
-    sampler_create(&sampler, device, VOCAB, &eos_id, 1);
+    sampler_create(&sampler,
+                   &(struct sampler_settings){
+                       .device = device, .vocab = VOCAB, .eos_id = &eos_id, .n_eos_ids = 1});
     sampler_pick(sampler, &row, 1, &picked);
     sampler_destroy(sampler);
     device_close(device);
@@ -97,7 +99,9 @@ TEST(threads_and_neighbours_do_not_matter)
     for (int n_threads = 1; n_threads <= 3; n_threads++) {
         struct device *device = open_device(n_threads);
         struct sampler *sampler;
-        sampler_create(&sampler, device, VOCAB, &eos_id, 1);
+        sampler_create(&sampler,
+                       &(struct sampler_settings){
+                           .device = device, .vocab = VOCAB, .eos_id = &eos_id, .n_eos_ids = 1});
         for (int again = 0; again < 2; again++) { /* the scratch memory forgets */
             memset(together, 0, sizeof together);
             sampler_pick(sampler, row, N_ROWS, together);
@@ -122,7 +126,9 @@ TEST(a_row_that_is_no_number_gives_no_token_and_spares_the_others)
         row[i] = row_of(logits + i * VOCAB, &params);
     struct device *device = open_device(2);
     struct sampler *sampler;
-    sampler_create(&sampler, device, VOCAB, &eos_id, 1);
+    sampler_create(&sampler,
+                   &(struct sampler_settings){
+                       .device = device, .vocab = VOCAB, .eos_id = &eos_id, .n_eos_ids = 1});
     sampler_pick(sampler, row, 3, picked);
     CHECK(picked[0].token >= 0 && picked[2].token >= 0);
     CHECK_EQ(picked[1].token, -1);
@@ -195,7 +201,9 @@ TEST(the_picks_of_a_seed_stay_what_they_are)
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     struct device *device = open_device(1);
     struct sampler *sampler;
-    sampler_create(&sampler, device, VOCAB, &eos_id, 1);
+    sampler_create(&sampler,
+                   &(struct sampler_settings){
+                       .device = device, .vocab = VOCAB, .eos_id = &eos_id, .n_eos_ids = 1});
     for (int i = 0; i < 600; i++) {
         struct picked picked = {0};
         fill(logits, VOCAB, (uint64_t)i);

@@ -169,13 +169,49 @@ TEST(the_first_in_the_queue_is_not_overtaken)
 {
     struct fixture f;
     open(&f, 16, 4, 4);       /* 16 positions */
-    must_submit(&f, 1, 4, 4); /* 2 blocks */
-    must_submit(&f, 2, 8, 4); /* 3 blocks: must wait for the first */
+    must_submit(&f, 1, 8, 4); /* 2 blocks now */
+    must_submit(&f, 2, 9, 4); /* 3 blocks: must wait for the first */
     must_submit(&f, 3, 2, 2); /* 1 block would fit */
+    plan(&f, (int[]){8, 0});
+    commit(&f, EOS);
+    plan(&f, (int[]){9, 2, 0});
+    commit(&f, EOS);
+    close(&f);
+}
+
+TEST(blocks_are_taken_as_they_are_needed)
+{
+    struct fixture f;
+    open(&f, 16, 4, 16);
+    must_submit(&f, 1, 4, 8);
     plan(&f, (int[]){4, 0});
+    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 15);
+    commit(&f, WORD);
+    plan(&f, (int[]){1, 0});
+    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 14);
     commit(&f, EOS);
-    plan(&f, (int[]){8, 2, 0});
+    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 16);
+    close(&f);
+}
+
+TEST(the_last_is_preempted_and_computes_its_tokens_anew)
+{
+    struct fixture f;
+    open(&f, 16, 4, 4);
+    must_submit(&f, 1, 8, 8);
+    must_submit(&f, 2, 7, 8);
+    plan(&f, (int[]){8, 7, 0});
+    commit(&f, WORD);
+    plan(&f, (int[]){1, 0}); /* a third block for the first, and none for the second's 8th token */
+    CHECK_EQ(scheduler_counts(f.scheduler).n_preemptions, 1);
+    CHECK_EQ(scheduler_counts(f.scheduler).n_waiting, 1);
     commit(&f, EOS);
+    struct step_view view = plan(&f, (int[]){8, 0});
+    CHECK_EQ(view.n_computed[0], 0);
+    CHECK_EQ(view.token[7], WORD);
+    CHECK_EQ(view.logits_row[0], 7);
+    commit(&f, EOS);
+    CHECK_EQ(f.outcome[0].id, 2);
     close(&f);
 }
 
@@ -187,7 +223,8 @@ TEST(what_never_fits_is_refused_at_once)
     must_submit(&f, 1, 10, 6); /* exactly all blocks */
     CHECK(!submit(&f, 2, 10, 7, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
-    CHECK(strstr(err.text, "17 tokens") != NULL && strstr(err.text, "room for 16") != NULL);
+    CHECK(strstr(err.text, "17 tokens, which need 5 blocks") != NULL);
+    CHECK(strstr(err.text, "it has 4") != NULL);
     close(&f);
 }
 
@@ -226,7 +263,7 @@ TEST(a_row_without_a_token_ends_its_request_alone)
     close(&f);
 }
 
-TEST(a_request_cancelled_in_flight_keeps_its_blocks_until_the_commit)
+TEST(a_request_cancelled_in_flight_gives_its_blocks_at_once_and_no_outcome)
 {
     struct fixture f;
     open(&f, 16, 4, 4);
@@ -234,11 +271,10 @@ TEST(a_request_cancelled_in_flight_keeps_its_blocks_until_the_commit)
     plan(&f, (int[]){4, 0});
     CHECK(scheduler_cancel(f.scheduler, 1));
     CHECK_EQ(scheduler_counts(f.scheduler).n_running, 0);
-    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 0);
-    must_submit(&f, 1, 4, 4); /* its id is free at once */
+    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 4); /* who gets them writes later */
+    must_submit(&f, 1, 4, 4);                                 /* its id is free at once */
     commit(&f, WORD);
     CHECK_EQ(f.outcome[0].id, 0);
-    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 4);
     plan(&f, (int[]){4, 0});
     commit(&f, WORD);
     CHECK_EQ(f.outcome[0].id, 1);

@@ -1,0 +1,46 @@
+#include "runtime/plan_run.h"
+
+#include "base/error.h"
+#include "runtime/forward/forward.h"
+#include "runtime/plan_broadcast.h"
+#include "runtime/plan_record.h"
+
+size_t plan_models_max_bytes(const struct plan_models *models)
+{
+    size_t most = 0;
+    for (int m = 0; m < PLAN_MODELS; m++) {
+        const size_t n_bytes =
+            models->limits[m].max_tokens ? plan_max_bytes(&models->limits[m]) : 0;
+        most = n_bytes > most ? n_bytes : most;
+    }
+    return most;
+}
+
+bool plan_models_check(const struct plan_models *models, const struct step_plan *plan,
+                       size_t n_bytes, struct step_view *view, struct error *err)
+{
+    /* The limits are chosen by a field that the check itself has not looked at yet. */
+    const bool has_model = n_bytes >= sizeof *plan && plan->model > 0 && plan->model < PLAN_MODELS;
+    const int model = has_model ? plan->model : PLAN_TARGET;
+    if (models->limits[model].max_tokens == 0)
+        return error_set(err, ERROR_PEER, "step plan: for model %d, which is not loaded", model);
+    return plan_check(plan, n_bytes, &models->limits[model], view, err);
+}
+
+bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,
+                     const struct step_view *view, struct step_result *result, struct error *err)
+{
+    return forward_run(models->forward[plan->model], plan, view, result, err);
+}
+
+bool plan_run(const struct plan_models *models, const struct ranks *ranks,
+              struct plan_recorder *recorder, struct step_plan *plan, struct step_result *result,
+              struct error *err)
+{
+    struct step_view view;
+    return (plan_models_check(models, plan, plan->n_bytes, &view, err) &&
+            (recorder == NULL || plan_recorder_add(recorder, plan, err)) &&
+            plan_broadcast(ranks, plan, err) &&
+            (view.stop || plan_models_run(models, plan, &view, result, err))) ||
+           error_in(err, "step %llu", (unsigned long long)plan->step);
+}

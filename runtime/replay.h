@@ -1,0 +1,25 @@
+/* runtime/replay.h: the plans of a record once more, with neither scheduler nor gateway: where time
+ * goes, and whether two layouts compute the same.
+ *
+ * The hash is over the bits of all logits and hidden states of all steps, of both models, in order:
+ * the same record gives the same hash with every number of ranks, threads and instruction set.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+struct plan_models;
+struct plan_record;
+struct ranks;
+
+struct replay_report {
+    uint64_t hash;
+    int64_t n_steps, n_tokens; /* n_tokens: rows of the target, prompts too */
+    int64_t median_ns, p90_ns, total_ns;
+};
+
+/* On rank 0; the other ranks are workers (worker.h), and have their stop at the end. The models
+ * were created with the limits of the record. */
+bool replay_run(struct plan_record *record, const struct plan_models *models,
+                const struct ranks *ranks, struct replay_report *out, struct error *err);

@@ -1,0 +1,194 @@
+/* Who runs in the next step. Running sequences are looked at in the order of the queue, so whoever
+ * is preempted for one of them was not chosen yet, and nothing that is chosen is ever taken back.
+ *
+ * A chunk ends where a budget ends: of tokens, of rows of logits (prompt log-probabilities want one
+ * for each token), of blocks. The last is met only by the last of the queue, for all others there
+ * is somebody to preempt.
+ *
+ * A block is listed in the prefix cache as soon as the step that fills it is chosen. Sequences that
+ * are chosen after it may read it in the same step: every layer stores the keys and values of all
+ * rows before any row looks at them. */
+#include "runtime/schedule/scheduler_state.h"
+
+#include "base/check.h"
+#include "runtime/schedule/drafts.h"
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+static int larger(int a, int b) { return a > b ? a : b; }
+
+/* ---- rows that give something ---- */
+
+/* Rows of the prompt, of [begin, end), whose logits are wanted: a range. */
+struct range {
+    int begin, end;
+};
+
+static struct range prompt_rows(const struct request *r, int begin, int end)
+{
+    if (!request_has_prompt_rows(r))
+        return (struct range){0, 0};
+    const struct range range = {larger(begin, r->n_asked), smaller(end, r->n_prompt - 1)};
+    return range.begin < range.end ? range : (struct range){0, 0};
+}
+
+static int count_logits(const struct request *r, int n_new)
+{
+    const int end = r->n_computed + n_new;
+    const struct range prompt = prompt_rows(r, r->n_computed, end);
+    const bool samples = end == r->n_tokens && !request_pools(r);
+    return prompt.end - prompt.begin + (samples ? 1 : 0);
+}
+
+/* ---- a sequence ---- */
+
+/* Blocks that a sequence needs for its next n_new rows, copies of shared ones too. */
+static int blocks_for(const struct scheduler *s, const struct request *r, int n_new)
+{
+    return blocks_lacking(&s->blocks, r, r->n_computed + n_new) + blocks_shared_now(&s->blocks, r);
+}
+
+/* Makes room for the blocks of the next n_new rows; returns for how many there is some. */
+static int make_room(struct scheduler *s, struct request *r, int n_new)
+{
+    const struct block_pool *pool = &s->blocks.pool;
+    while (blocks_for(s, r, n_new) > pool->n_free)
+        if (!s->choice.may_preempt || !queue_preempt_last(s, r->leader)) {
+            const int more = pool->n_free - blocks_shared_now(&s->blocks, r);
+            const int n_blocks = r->n_blocks + more / s->is.limits.n_kv_groups;
+            return more < 0 ? 0
+                            : smaller(n_new, n_blocks * s->is.limits.block_tokens - r->n_computed);
+        }
+    return n_new;
+}
+
+/* Takes the blocks of this step, and tells the prefix cache and the draft model. */
+static void take_blocks(struct scheduler *s, struct batch *batch, struct request *r, int end)
+{
+    struct choice *c = &s->choice;
+    c->n_copies += blocks_part(&s->blocks, r, batch->copy + 2 * c->n_copies);
+    blocks_extend(&s->blocks, r, end);
+    blocks_list(&s->blocks, r, request_samples(r) ? end : smaller(end, r->n_prompt));
+    drafts_follow(s, r, end);
+}
+
+/* Up to token[goal - 1]. */
+static void choose(struct scheduler *s, struct batch *batch, struct request *r, int goal)
+{
+    struct choice *c = &s->choice;
+    int n_new = smaller(goal - r->n_computed, c->tokens_left);
+    while (count_logits(r, n_new) > c->logits_left)
+        n_new -= count_logits(r, n_new) - c->logits_left;
+    if (c->n_copies + blocks_shared_now(&s->blocks, r) > s->is.limits.max_copies)
+        return; /* in the next step */
+    blocks_trim(&s->blocks, r);
+    if (n_new > 0)
+        n_new = make_room(s, r, n_new);
+    if (n_new <= 0)
+        return;
+    check(c->n_sequences < s->is.limits.max_sequences);
+    take_blocks(s, batch, r, r->n_computed + n_new);
+    batch->sequence[c->n_sequences] = r;
+    batch->n_new[c->n_sequences] = n_new;
+    batch->n_drafts[c->n_sequences] = 0;
+    c->n_sequences++;
+    c->tokens_left -= n_new;
+    c->logits_left -= count_logits(r, n_new);
+}
+
+static void choose_request(struct scheduler *s, struct batch *batch, struct request *request)
+{
+    if (!beams_are_parted(request)) {
+        struct request *first = beam_at(request, 0);
+        const int common = beams_common(&s->blocks, request);
+        if (first->n_computed < common) {
+            choose(s, batch, first, common);
+            return;
+        }
+        beams_part(&s->blocks, request);
+    }
+    for (int i = 0; i < beams_now(request) && s->choice.tokens_left > 0; i++) {
+        struct request *r = beam_at(request, i);
+        if (!r->awaits_token)
+            choose(s, batch, r, r->n_tokens);
+    }
+}
+
+static void choose_running(struct scheduler *s, struct batch *batch)
+{
+    s->choice.may_preempt = true;
+    for (struct request *r = s->running.first; r != NULL && s->choice.tokens_left > 0; r = r->next)
+        choose_request(s, batch, r);
+}
+
+static void choose_waiting(struct scheduler *s, struct batch *batch)
+{
+    s->choice.may_preempt = false;
+    while (s->choice.tokens_left > 0) {
+        struct request *r = queue_admit(s);
+        if (r == NULL)
+            return;
+        choose_request(s, batch, r);
+    }
+}
+
+/* ---- the batch ---- */
+
+static void add_logits(struct choice *c, struct batch *batch, struct request *r, int n_new)
+{
+    const int end = r->n_computed + n_new;
+    const struct range prompt = prompt_rows(r, r->n_computed, end);
+    for (int row = prompt.begin; row < prompt.end; row++)
+        batch->row[c->n_logits++] =
+            (struct batch_row){.request = r, .position = row + 1, .is_prompt = true};
+    r->n_asked = larger(r->n_asked, prompt.end);
+    for (int row = larger(r->n_computed, r->n_tokens - 1); row < end; row++)
+        batch->row[c->n_logits++] = (struct batch_row){.request = r, .position = row + 1};
+}
+
+static void add_hidden(struct choice *c, struct batch *batch, struct request *r, int n_new)
+{
+    const int end = r->n_computed + n_new;
+    const int wanted = r->params.pooling == POOLING_MEAN ? r->n_asked : r->n_prompt - 1;
+    for (int row = larger(r->n_computed, wanted); row < end; row++)
+        batch->hidden[c->n_hidden++] =
+            (struct batch_hidden){.request = r, .position = row, .is_last = row + 1 == r->n_prompt};
+    r->n_asked = larger(r->n_asked, end);
+}
+
+static void make_rows(struct scheduler *s, struct batch *batch)
+{
+    struct choice *c = &s->choice;
+    for (int i = 0; i < c->n_sequences; i++) {
+        struct request *r = batch->sequence[i];
+        const int end = r->n_computed + batch->n_new[i];
+        if (request_pools(r))
+            add_hidden(c, batch, r, batch->n_new[i]);
+        else
+            add_logits(c, batch, r, batch->n_new[i]);
+        c->n_tokens += batch->n_new[i];
+        c->n_blocks += blocks_of(&s->blocks, end);
+        if (end >= r->n_tokens) {
+            r->awaits_token = true;
+            if (r->leader->beams != NULL)
+                beam_await(r);
+        }
+        r->leader->n_in_flight++;
+    }
+}
+
+bool scheduler_choose(struct scheduler *s, struct batch *batch)
+{
+    scheduler_begin_call(s);
+    const struct plan_limits *limits = &s->is.limits;
+    s->choice = (struct choice){.tokens_left = limits->max_tokens,
+                                .logits_left = limits->max_logits,
+                                .draft_tokens_left = limits->max_tokens + limits->max_sequences};
+    choose_running(s, batch);
+    choose_waiting(s, batch);
+    drafts_choose(s, batch);
+    make_rows(s, batch);
+    batch->n_sequences = s->choice.n_sequences;
+    batch->n_copies = s->choice.n_copies;
+    s->is_choosing = batch->n_sequences > 0;
+    return s->is_choosing;
+}
