@@ -265,11 +265,12 @@ static bool run(struct generation *g, struct session *session, const struct gene
 {
     bool more = hooks->next != NULL;
     for (;;) {
-        if (!send_prompts(g, session, hooks, &more, err) || !hand_on(g, hooks, err))
+        /* first what is there: the next prompt may be one that somebody has yet to write */
+        if (!hand_on(g, hooks, err) || !send_prompts(g, session, hooks, &more, err))
             return false;
         const size_t in_flight = dispatch_in_flight(session->dispatch);
         if (in_flight == 0 && g->n_submitted == g->n_items && !more)
-            return true;
+            return hand_on(g, hooks, err); /* those that were refused */
         if (in_flight > 0 &&
             !dispatch_run(session->dispatch, in_flight - 1, session->interrupt, err))
             return false;

@@ -71,6 +71,13 @@ static bool run(struct options *options, struct error *err)
     case COMMAND_DEMO:
         interrupt = interrupt_catch();
         return cmd_demo(options, interrupt, err);
+    case COMMAND_SCORE:
+        interrupt = interrupt_catch();
+        return cmd_score(options, interrupt, err);
+    case COMMAND_BENCH_LATENCY:
+    case COMMAND_BENCH_THROUGHPUT:
+        interrupt = interrupt_catch();
+        return cmd_bench(options, interrupt, err);
     case COMMAND_DOCTOR:
         return cmd_doctor(options, err);
     default:

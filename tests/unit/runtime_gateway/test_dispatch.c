@@ -49,7 +49,8 @@ static uint64_t submit(struct ends *ends, struct heard *heard)
     static const int32_t prompt[] = {1};
     struct error err = {0};
     struct link_submit request = {.prompt = prompt, .n_prompt = 1, .params = params_default()};
-    const struct dispatch_listener listener = {.token = hear_token, .failed = hear_failure, .context = heard};
+    const struct dispatch_listener listener = {
+        .token = hear_token, .failed = hear_failure, .context = heard};
     CHECK(dispatch_submit(ends->dispatch, &request, &listener, &err));
     return request.id;
 }
