@@ -28,10 +28,11 @@ static bool ask(struct generation *g, struct session *session, const struct chat
     if (!good || !generation_add_prompt(g, session, question, &ids, false, err))
         return false;
     printf("> %s\n", question);
-    if (!generation_run(g, session, stream_show, &stream, err))
+    const struct generation_hooks hooks = {.progress = stream_show, .context = &stream};
+    if (!generation_run(g, session, &hooks, err))
         return false;
     char speed[160];
-    stream_describe(speed, sizeof speed, &stream, g->output[0].tokens.n);
+    stream_describe(speed, sizeof speed, &stream, g->item[0]->output[0].tokens.n);
     printf("\n\n%s (%s)\n", speed, session->about);
     return true;
 }
@@ -57,7 +58,7 @@ bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, s
                 generation_init(&generation, options, &session, err);
     if (good) {
         if (!options_is_given(options, "--temperature"))
-            generation.params.temperature = 0; /* the same answer every time */
+            generation.sampling.params.temperature = 0; /* the same answer every time */
         good = ask(&generation, &session, &prompt,
                    options->prompt.n ? options->prompt.item[0] : default_question, err);
     }

@@ -2,222 +2,298 @@
 
 #include "base/memory.h"
 #include "base/system.h"
-#include "base/utf8.h"
-#include "runtime/gateway/generation_config.h"
 #include "runtime/options.h"
 
 #include <string.h>
 
-static bool read_stop_ids(struct sampling_params *params, const struct options *options, int vocab,
-                          struct error *err)
+enum {
+    IN_FLIGHT_PER_SEQUENCE = 4, /* the engine never waits for the gateway */
+    HELD_PER_IN_FLIGHT = 16,    /* answers that wait for a slow one before them */
+};
+
+struct generation_listener { /* of one choice */
+    struct generation *g;
+    struct generation_item *item;
+    int choice;
+    const struct generation_hooks *hooks;
+};
+
+bool generation_init(struct generation *out, const struct options *options, struct session *session,
+                     struct error *err)
 {
-    struct ids ids = {0};
-    bool good = true;
-    for (int i = 0; good && i < options->stop_token_ids.n; i++) {
-        good = intake_ids(options->stop_token_ids.item[i], vocab, &ids, err) ||
-               error_in(err, "--stop-token-ids");
-        for (size_t k = 0; good && k < ids.n; k++) {
-            if (params->n_stop_ids == PARAMS_MAX_STOP_IDS)
-                good = error_set(err, ERROR_INPUT, "--stop-token-ids: at most %d ids",
-                                 PARAMS_MAX_STOP_IDS);
-            else
-                params->stop_id[params->n_stop_ids++] = ids.data[k];
-        }
+    *out = (struct generation){0};
+    return sampling_read(&out->sampling, options, session, err);
+}
+
+static void free_item(struct generation_item *item)
+{
+    for (int i = 0; i < item->n_choices; i++)
+        output_release(&item->output[i]);
+    ids_release(&item->ids);
+    memory_free(item->text);
+    memory_free(item->output);
+    memory_free(item->failure);
+    memory_free(item->value);
+    memory_free(item->listener);
+    memory_free(item);
+}
+
+static struct generation_item *add_item(struct generation *g, const char *text, size_t n_bytes)
+{
+    struct generation_item *item = memory_alloc(1, sizeof *item);
+    item->number = g->n_added++;
+    item->priority = g->sampling.priority;
+    item->n_choices = item->n_left = g->sampling.n_choices;
+    item->output = memory_alloc((size_t)item->n_choices, sizeof *item->output);
+    item->failure = memory_alloc((size_t)item->n_choices, sizeof *item->failure);
+    item->listener = memory_alloc((size_t)item->n_choices, sizeof *item->listener);
+    for (int i = 0; i < item->n_choices; i++)
+        output_init(&item->output[i], &g->sampling.rules);
+    if (text != NULL) {
+        item->text = memory_alloc(n_bytes + 1, 1);
+        memcpy(item->text, text, n_bytes);
     }
-    ids_release(&ids);
-    return good;
-}
-
-/* An option that was given, else what the makers of the model say, else the default. */
-static bool read_params(struct sampling_params *out, const struct options *options,
-                        const char *model_folder, struct error *err)
-{
-    const struct {
-        const char *name;
-        float *number;
-        double given_number;
-        int32_t *count;
-        int64_t given_count;
-    } rows[] = {
-        {.name = "--temperature",
-         .number = &out->temperature,
-         .given_number = options->temperature},
-        {.name = "--top-p", .number = &out->top_p, .given_number = options->top_p},
-        {.name = "--min-p", .number = &out->min_p, .given_number = options->min_p},
-        {.name = "--repetition-penalty",
-         .number = &out->repetition_penalty,
-         .given_number = options->repetition_penalty},
-        {.name = "--top-k", .count = &out->top_k, .given_count = options->top_k},
-        {.name = "--max-tokens", .count = &out->max_tokens, .given_count = options->max_tokens},
-    };
-    *out = params_default();
-    /* A chat answers until the model ends: what fits, unless somebody gave a number. */
-    out->max_tokens = options->command == COMMAND_CHAT ? INT32_MAX : (int32_t)options->max_tokens;
-    out->min_tokens = (int32_t)options->min_tokens;
-    out->frequency_penalty = (float)options->frequency_penalty;
-    out->presence_penalty = (float)options->presence_penalty;
-    out->logprobs = (int32_t)options->logprobs;
-    out->ignore_eos = options->ignore_eos;
-    out->seed = (uint64_t)options->seed;
-    if (strcmp(options->generation_config, "auto") == 0 &&
-        !generation_config_read(out, model_folder, err))
-        return false;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!options_is_given(options, rows[i].name))
-            continue;
-        if (rows[i].number != NULL)
-            *rows[i].number = (float)rows[i].given_number;
-        else
-            *rows[i].count = (int32_t)rows[i].given_count;
+    if (g->n_items == g->capacity) {
+        g->capacity = 2 * g->capacity + 1;
+        g->item = memory_resize(g->item, g->capacity, sizeof(*g->item));
     }
-    return true;
+    g->item[g->n_items++] = item;
+    return item;
 }
 
-/* Half a character would be found inside others, and cut them. */
-static bool stop_text_check(const char *text, struct error *err)
+/* Takes over the ids of a prompt, also when it fails. */
+static bool add_prompt(struct generation *g, const struct session *session, const char *text,
+                       size_t n_bytes, struct ids *take_ids, bool exact, struct error *err)
 {
-    if (*text == '\0')
-        return error_set(err, ERROR_INPUT, "--stop: a stop text cannot be empty");
-    return utf8_valid_bytes(text, strlen(text)) == strlen(text) ||
-           error_set(err, ERROR_INPUT, "--stop: the text is not UTF-8");
-}
-
-bool generation_init(struct generation *out, const struct options *options,
-                     const struct session *session, struct error *err)
-{
-    struct sampling_params params;
-    if (!read_params(&params, options, session->model_folder, err))
-        return false;
-    *out = (struct generation){
-        .n_choices = (int)options->n,
-        .max_length =
-            options_is_given(options, "--max-tokens") ? 0 : (int32_t)options->factory.max_length,
-        .rules = {.tokenizer = session->intake.tokenizer,
-                  .stop = options->stop.item,
-                  .n_stop = options->stop.n,
-                  .min_tokens = (int)options->min_tokens,
-                  .include_stop = options->include_stop_str,
-                  .skip_special_tokens = options->skip_special_tokens},
-    };
-    for (int i = 0; i < options->stop.n; i++)
-        if (!stop_text_check(options->stop.item[i], err))
-            return false;
-    if (options->seed < 0) {
-        if (!system_random(&params.seed, sizeof params.seed, err))
-            return false;
-        params.seed >>= 11; /* 53 bits: every JSON reader gets it back whole */
-    }
-    if (!read_stop_ids(&params, options, session->vocab, err) ||
-        !params_check(&params, session->vocab, err))
-        return false;
-    if (params.temperature < 1e-5f && out->n_choices > 1)
-        return error_set(err, ERROR_INPUT,
-                         "--n: %d equal answers at temperature 0; raise --temperature, or --n 1",
-                         out->n_choices);
-    out->params = params;
-    return true;
-}
-
-bool generation_add_prompt(struct generation *g, const struct session *session, const char *text,
-                           struct ids *take_ids, bool exact, struct error *err)
-{
-    int32_t max_tokens = g->params.max_tokens;
-    if (g->max_length > 0)
-        max_tokens = (size_t)g->max_length > take_ids->n ? g->max_length - (int32_t)take_ids->n : 1;
+    const struct sampling *s = &g->sampling;
+    int32_t max_tokens = s->params.max_tokens;
+    if (s->max_length > 0)
+        max_tokens = (size_t)s->max_length > take_ids->n ? s->max_length - (int32_t)take_ids->n : 1;
     if (!intake_fit(take_ids->n, session->max_model_len, exact, &max_tokens, err)) {
         ids_release(take_ids);
         return false;
     }
-    g->prompt = memory_resize(g->prompt, (size_t)g->n_prompts + 1, sizeof *g->prompt);
-    g->prompt[g->n_prompts++] = (struct generation_prompt){text, *take_ids, max_tokens};
+    struct generation_item *item = add_item(g, text, n_bytes);
+    item->ids = *take_ids;
+    item->max_tokens = max_tokens;
     return true;
 }
 
+bool generation_add_prompt(struct generation *g, const struct session *session, const char *text,
+                           struct ids *take_ids, bool exact_max_tokens, struct error *err)
+{
+    return add_prompt(g, session, text, text != NULL ? strlen(text) : 0, take_ids, exact_max_tokens,
+                      err);
+}
+
 bool generation_add_text(struct generation *g, struct session *session, const char *text,
-                         bool exact_max_tokens, struct error *err)
+                         size_t n_bytes, bool exact_max_tokens, struct error *err)
 {
     struct ids ids = {0};
-    if (!intake_text(&session->intake, text, strlen(text), &ids, err)) {
+    if (!intake_text(&session->intake, text, n_bytes, &ids, err)) {
         ids_release(&ids);
         return false;
     }
-    return generation_add_prompt(g, session, text, &ids, exact_max_tokens, err);
+    return add_prompt(g, session, text, n_bytes, &ids, exact_max_tokens, err);
 }
 
-bool generation_add_ids(struct generation *g, struct session *session, const char *text,
-                        bool exact_max_tokens, struct error *err)
+/* All choices from `first` on end with an error. */
+static void fail_item(struct generation_item *item, int first, const struct error *why)
 {
-    struct ids ids = {0};
-    if (!intake_ids(text, session->vocab, &ids, err)) {
-        ids_release(&ids);
-        return error_in(err, "--prompt-ids");
+    for (int i = first; i < item->n_choices; i++) {
+        item->failure[i] = *why;
+        output_end(&item->output[i], FINISH_ERROR);
     }
-    return generation_add_prompt(g, session, NULL, &ids, exact_max_tokens, err);
 }
 
-struct listener { /* of one choice */
-    struct generation *g;
-    int index;
-    generation_progress_fn *progress;
-    void *context;
-};
+void generation_add_refused(struct generation *g, const char *text, const struct error *why)
+{
+    struct generation_item *item = add_item(g, text, text != NULL ? strlen(text) : 0);
+    fail_item(item, 0, why);
+    item->n_left = 0;
+}
+
+/* ---- answers ---- */
+
+static bool tell_progress(const struct generation_listener *l)
+{
+    return l->hooks->progress == NULL || l->hooks->progress(l->hooks->context, l->item, l->choice);
+}
 
 static bool take_token(void *context, const struct link_token *token)
 {
-    struct listener *l = context;
-    struct output *output = &l->g->output[l->index];
+    struct generation_listener *l = context;
+    struct output *output = &l->item->output[l->choice];
     output_add(output, token);
-    return l->progress(l->context, l->index, output) && output->finish == FINISH_NONE;
+    l->g->n_tokens++;
+    if (!tell_progress(l))
+        output_end(output, FINISH_ABORT);
+    l->item->n_left -= output->finish != FINISH_NONE;
+    return output->finish == FINISH_NONE;
+}
+
+static void take_prompt_logprobs(void *context, const struct link_prompt_logprobs *logprobs)
+{
+    struct generation_listener *l = context;
+    if (!output_add_prompt(&l->item->output[l->choice], logprobs))
+        error_set(&l->item->failure[l->choice], ERROR_PEER,
+                  "the engine left out log-probabilities of the prompt");
+}
+
+static void take_beams(void *context, const struct link_beams *beams)
+{
+    struct generation_listener *l = context;
+    struct generation_item *item = l->item;
+    const struct error none = {.kind = ERROR_PEER, .text = "the engine has fewer beams"};
+    const int n = beams->n_beams < item->n_choices ? beams->n_beams : item->n_choices;
+    for (int i = 0; i < n; i++) {
+        output_add_beam(&item->output[i], &beams->beam[i], beams->cached_tokens);
+        l->g->n_tokens += (uint64_t)beams->beam[i].n_tokens;
+    }
+    fail_item(item, n, &none);
+    item->n_left = 0;
+    tell_progress(l);
+}
+
+static void take_pooled(void *context, const struct link_pooled *pooled)
+{
+    struct generation_listener *l = context;
+    struct generation_item *item = l->item;
+    item->value = memory_alloc((size_t)pooled->n_values, sizeof(*item->value));
+    memcpy(item->value, pooled->value, (size_t)pooled->n_values * sizeof(*item->value));
+    item->n_values = pooled->n_values;
+    item->output[0].cached_tokens = pooled->cached_tokens;
+    output_end(&item->output[0], FINISH_STOP);
+    item->n_left = 0;
+    tell_progress(l);
 }
 
 static void take_failure(void *context, const struct error *why)
 {
-    struct listener *l = context;
-    l->g->failure[l->index] = *why;
-    output_end(&l->g->output[l->index], FINISH_ERROR);
-    l->progress(l->context, l->index, &l->g->output[l->index]);
+    struct generation_listener *l = context;
+    if (l->g->sampling.params.beam_width > 0) {
+        fail_item(l->item, 0, why);
+        l->item->n_left = 0;
+    } else {
+        l->item->failure[l->choice] = *why;
+        output_end(&l->item->output[l->choice], FINISH_ERROR);
+        l->item->n_left--;
+    }
+    tell_progress(l);
 }
 
-bool generation_run(struct generation *g, struct session *session, generation_progress_fn *progress,
-                    void *context, struct error *err)
+/* ---- prompts to the engine ---- */
+
+/* A beam search is one request, whatever it has beams. */
+static int n_requests(const struct generation *g, const struct generation_item *item)
 {
-    const int n = g->n_prompts * g->n_choices;
-    struct listener *listener = memory_alloc((size_t)n, sizeof *listener);
-    g->output = memory_alloc((size_t)n, sizeof *g->output);
-    g->failure = memory_alloc((size_t)n, sizeof *g->failure);
-    for (int i = 0; i < n; i++)
-        output_init(&g->output[i], &g->rules);
+    return g->sampling.params.beam_width > 0 ? 1 : item->n_choices;
+}
+
+static bool submit_item(struct generation *g, struct session *session, struct generation_item *item,
+                        const struct generation_hooks *hooks, struct error *err)
+{
+    const struct sampling *s = &g->sampling;
+    const int64_t deadline_ns = s->deadline_ns > 0 ? clock_now_ns() + s->deadline_ns : 0;
     bool good = true;
-    for (int i = 0; good && i < n; i++) {
-        const struct generation_prompt *prompt = &g->prompt[i / g->n_choices];
-        struct link_submit submit = {.prompt = prompt->ids.data,
-                                     .n_prompt = (int)prompt->ids.n,
-                                     .choice = i % g->n_choices,
-                                     .params = g->params};
-        submit.params.max_tokens = prompt->max_tokens;
-        submit.params.seed += (uint64_t)submit.choice;
-        listener[i] = (struct listener){g, i, progress, context};
-        const struct dispatch_listener hear = {take_token, take_failure, &listener[i]};
+    g->n_prompt_tokens += item->ids.n;
+    for (int i = 0; good && item->n_left > 0 && i < n_requests(g, item); i++) {
+        struct link_submit submit = {.prompt = item->ids.data,
+                                     .n_prompt = (int)item->ids.n,
+                                     .choice = i,
+                                     .params = s->params,
+                                     .priority = item->priority,
+                                     .deadline_ns = deadline_ns,
+                                     .cache_key = (const uint8_t *)s->cache_key.data,
+                                     .n_cache_key = (int)s->cache_key.len};
+        submit.params.max_tokens = item->max_tokens;
+        submit.params.seed += (uint64_t)i;
+        if (i > 0) /* the same for all choices */
+            submit.params.prompt_logprobs = LOGPROBS_OFF;
+        item->listener[i] = (struct generation_listener){g, item, i, hooks};
+        const struct dispatch_listener hear = {.token = take_token,
+                                               .prompt_logprobs = take_prompt_logprobs,
+                                               .beams = take_beams,
+                                               .pooled = take_pooled,
+                                               .failed = take_failure,
+                                               .context = &item->listener[i]};
         good = dispatch_submit(session->dispatch, &submit, &hear, err);
     }
-    good = (good && dispatch_run(session->dispatch, session->interrupt, err)) ||
-           job_explain(&session->job, err);
-    if (!good) { /* what is in flight must not speak to listeners that are gone */
-        struct error ignored = {0};
-        dispatch_cancel_all(session->dispatch, &ignored);
-    }
-    memory_free(listener);
     return good;
+}
+
+/* Hands on what is answered at the front. */
+static bool hand_on(struct generation *g, const struct generation_hooks *hooks, struct error *err)
+{
+    size_t n = 0;
+    bool good = true;
+    if (hooks->done == NULL)
+        return true;
+    while (good && n < g->n_submitted && g->item[n]->n_left == 0) {
+        good = hooks->done(hooks->context, g->item[n], err);
+        free_item(g->item[n++]);
+    }
+    memmove(g->item, g->item + n, (g->n_items - n) * sizeof(*g->item));
+    g->n_items -= n;
+    g->n_submitted -= n;
+    return good;
+}
+
+/* Takes prompts and sends them as long as there is room. */
+static bool send_prompts(struct generation *g, struct session *session,
+                         const struct generation_hooks *hooks, bool *more, struct error *err)
+{
+    const size_t window = (size_t)session->max_num_seqs * IN_FLIGHT_PER_SEQUENCE;
+    const size_t most_held = hooks->done != NULL ? window * HELD_PER_IN_FLIGHT : SIZE_MAX;
+    for (;;) {
+        const size_t in_flight = dispatch_in_flight(session->dispatch);
+        if (in_flight > 0 && in_flight + (size_t)g->sampling.n_choices > window)
+            return true;
+        if (*more && g->n_submitted == g->n_items && g->n_items < most_held &&
+            !hooks->next(hooks->context, more, err))
+            return false;
+        if (g->n_submitted == g->n_items)
+            return true;
+        if (!submit_item(g, session, g->item[g->n_submitted], hooks, err))
+            return false;
+        g->n_submitted++;
+    }
+}
+
+static bool run(struct generation *g, struct session *session, const struct generation_hooks *hooks,
+                struct error *err)
+{
+    bool more = hooks->next != NULL;
+    for (;;) {
+        /* first what is there: the next prompt may be one that somebody has yet to write */
+        if (!hand_on(g, hooks, err) || !send_prompts(g, session, hooks, &more, err))
+            return false;
+        const size_t in_flight = dispatch_in_flight(session->dispatch);
+        if (in_flight == 0 && g->n_submitted == g->n_items && !more)
+            return hand_on(g, hooks, err); /* those that were refused */
+        if (in_flight > 0 &&
+            !dispatch_run(session->dispatch, in_flight - 1, session->interrupt, err))
+            return false;
+    }
+}
+
+bool generation_run(struct generation *g, struct session *session,
+                    const struct generation_hooks *hooks, struct error *err)
+{
+    if (run(g, session, hooks, err))
+        return true;
+    job_explain(&session->job, err);
+    /* what is in flight must not speak to listeners that are gone */
+    struct error ignored = {0};
+    dispatch_cancel_all(session->dispatch, &ignored);
+    return false;
 }
 
 void generation_release(struct generation *g)
 {
-    for (int i = 0; g->output != NULL && i < g->n_prompts * g->n_choices; i++)
-        output_release(&g->output[i]);
-    for (int i = 0; i < g->n_prompts; i++)
-        ids_release(&g->prompt[i].ids);
-    memory_free(g->output);
-    memory_free(g->failure);
-    memory_free(g->prompt);
+    for (size_t i = 0; i < g->n_items; i++)
+        free_item(g->item[i]);
+    memory_free(g->item);
+    sampling_release(&g->sampling);
     *g = (struct generation){0};
 }

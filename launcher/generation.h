@@ -1,48 +1,68 @@
 /* launcher/generation.h: prompts in, answers out, over an open session.
  *
- * All choices of all prompts are submitted at once; the engine decides what runs when. Results
- * keep the order of the prompts.
+ * Prompts go to the engine in their order, all choices of one together (they share its blocks), and
+ * never more than a few for each sequence that it can run: it decides what runs when, and has
+ * enough to decide about, while a list of any length needs the memory of a short one. Answers come
+ * back in the order of the prompts.
  */
 #pragma once
+#include "launcher/sampling.h"
 #include "launcher/session.h"
 #include "runtime/gateway/output.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
+struct generation;
 struct options;
 
-struct generation_prompt {
-    const char *text; /* NULL: given as ids */
+/* One prompt and what came of it. */
+struct generation_item {
+    size_t number; /* of the prompt, from 0 */
+    char *text;    /* NULL: given as ids */
     struct ids ids;
     int32_t max_tokens; /* what fits, at most what was asked for */
+    int priority;
+    int n_choices, n_left; /* choices, and those that go on */
+    struct output *output; /* [n_choices] */
+    struct error *failure; /* [n_choices] kind NONE: none */
+    float *value;          /* [n_values] of a prompt that pools */
+    int n_values;
+    struct generation_listener *listener; /* [n_choices] */
 };
 
 struct generation {
-    struct generation_prompt *prompt;
-    int n_prompts, n_choices; /* n_choices of each prompt */
-    int32_t max_length;       /* of prompt and answer, where no max_tokens was given; 0: none */
-    struct sampling_params params;
-    struct output_rules rules;
-    struct output *output; /* [n_prompts * n_choices] */
-    struct error *failure; /* [n_prompts * n_choices] kind NONE: none */
+    struct sampling sampling;
+    struct generation_item **item;      /* [n_items] in order: those that were not handed on yet */
+    size_t n_items, n_submitted;        /* of these, the first ones */
+    size_t capacity, n_added;           /* n_added: prompts so far */
+    uint64_t n_prompt_tokens, n_tokens; /* of all prompts sent, of all answers so far */
 };
 
-/* Called after each token of a choice, and when it ends: output->text up to n_released can be
- * shown. False: nobody wants the rest of it. */
-typedef bool generation_progress_fn(void *context, int index, const struct output *output);
+struct generation_hooks { /* NULL: not wanted */
+    /* After each token of a choice, and when it ends: its text up to n_released can be shown.
+     * False: nobody wants the rest of it. */
+    bool (*progress)(void *context, const struct generation_item *item, int choice);
+    /* Adds the next prompt; *more false: there is none. Called when one can be taken; adding
+     * nothing means later. */
+    bool (*next)(void *context, bool *more, struct error *err);
+    /* An answered prompt, in order; gone afterwards. NULL: all stay until generation_release(). */
+    bool (*done)(void *context, const struct generation_item *item, struct error *err);
+    void *context;
+};
 
 /* Sampling parameters and rules from the options. ERROR_INPUT names the option. */
-bool generation_init(struct generation *out, const struct options *options,
-                     const struct session *session, struct error *err);
+bool generation_init(struct generation *out, const struct options *options, struct session *session,
+                     struct error *err);
 bool generation_add_text(struct generation *g, struct session *session, const char *text,
-                         bool exact_max_tokens, struct error *err);
-bool generation_add_ids(struct generation *g, struct session *session, const char *ids,
-                        bool exact_max_tokens, struct error *err);
+                         size_t n_bytes, bool exact_max_tokens, struct error *err);
 /* Takes over the ids of a prompt, also when it fails. `text` NULL: none to show. */
 bool generation_add_prompt(struct generation *g, const struct session *session, const char *text,
                            struct ids *take_ids, bool exact_max_tokens, struct error *err);
+/* A prompt that cannot be answered: its answer is the error. */
+void generation_add_refused(struct generation *g, const char *text, const struct error *why);
 /* When it fails nothing of it runs on, and the session takes other requests, unless the error is
- * ERROR_PEER. */
-bool generation_run(struct generation *g, struct session *session, generation_progress_fn *progress,
-                    void *context, struct error *err);
+ * ERROR_PEER. What was answered and not handed on is still there. */
+bool generation_run(struct generation *g, struct session *session,
+                    const struct generation_hooks *hooks, struct error *err);
 void generation_release(struct generation *g);

@@ -39,8 +39,23 @@ static bool run_text_tool(const struct options *options, struct error *err)
                : cmd_detokenize_run(folder, stdin, stdout, err);
 }
 
+/* The model that guesses may be a name in the cache, as MODEL may: ranks get folders. */
+static bool find_draft(struct options *options, struct error *err)
+{
+    char folder[MODEL_PATH_BYTES];
+    if (options->speculative_method == NULL ||
+        strcmp(options->speculative_method, "draft_model") != 0)
+        return true;
+    if (!model_path_find(folder, options->speculative_model, "config.json", err))
+        return error_in(err, "--speculative-model");
+    options->speculative_model = arena_copy_text(&options->arena, folder, strlen(folder));
+    return true;
+}
+
 static bool run(struct options *options, struct error *err)
 {
+    if (!find_draft(options, err))
+        return false;
     switch (options->command) {
     case COMMAND_GENERATE:
         interrupt = interrupt_catch();
@@ -56,6 +71,13 @@ static bool run(struct options *options, struct error *err)
     case COMMAND_DEMO:
         interrupt = interrupt_catch();
         return cmd_demo(options, interrupt, err);
+    case COMMAND_SCORE:
+        interrupt = interrupt_catch();
+        return cmd_score(options, interrupt, err);
+    case COMMAND_BENCH_LATENCY:
+    case COMMAND_BENCH_THROUGHPUT:
+        interrupt = interrupt_catch();
+        return cmd_bench(options, interrupt, err);
     case COMMAND_DOCTOR:
         return cmd_doctor(options, err);
     default:

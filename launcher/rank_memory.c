@@ -49,7 +49,8 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
         .n_kv_groups = groups.n,
-        .max_copies = (int)options->max_num_seqs,
+        .max_copies =
+            (int)options->max_num_seqs + KV_MAX_GROUPS, /* one sequence needs all groups */
     };
     memcpy(out->kv_window, groups.window, sizeof out->kv_window);
     return true;

@@ -16,6 +16,13 @@ static void take_ready(struct session *session, const struct link_ready *ready)
 {
     session->vocab = ready->vocab;
     session->max_model_len = ready->max_model_len;
+    session->max_num_seqs = ready->max_num_seqs > 0 ? ready->max_num_seqs : 1;
+    session->n_labels = ready->n_labels;
+    session->hidden_size = ready->hidden_size;
+    session->n_threads = ready->threads * ready->tp * ready->pp;
+    session->weight_bytes = ready->weight_bytes;
+    session->kv_tokens = ready->kv_tokens;
+    snprintf(session->dtype, sizeof session->dtype, "%s", ready->dtype);
     snprintf(session->about, sizeof session->about,
              "%s, tp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d", ready->dtype,
              ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s", ready->kernels,

@@ -21,6 +21,11 @@ struct session {
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
     const char *model_folder;               /* borrowed */
     int vocab, max_model_len;
+    int max_num_seqs;          /* sequences that the engine runs at once, at least 1 */
+    int n_labels, hidden_size; /* of the head of a model that scores (0: none), of its vectors */
+    int n_threads;             /* of all ranks */
+    int64_t weight_bytes, kv_tokens; /* of all ranks */
+    char dtype[16];
     char about[160]; /* "BF16, tp 2 x pp 1, avx512 kernels, shm": one line of demo */
 };
 

@@ -1,7 +1,7 @@
 #include "launcher/stream.h"
 
 #include "base/system.h"
-#include "runtime/gateway/output.h"
+#include "launcher/generation.h"
 
 #include <stdio.h>
 
@@ -22,10 +22,10 @@ static void write_for_terminal(const char *text, size_t n_bytes)
     }
 }
 
-bool stream_show(void *context, int index, const struct output *output)
+bool stream_show(void *context, const struct generation_item *item, int choice)
 {
     struct stream *stream = context;
-    (void)index;
+    const struct output *output = &item->output[choice];
     stream->last_ns = clock_now_ns();
     if (stream->first_ns == 0)
         stream->first_ns = stream->last_ns;

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <string.h>
 
@@ -289,20 +290,45 @@ static void make_results(struct engine *e, int n_rows)
     }
 }
 
-/* Vectors that are whole now. */
-static void pool(struct engine *e, const struct flight *flight)
+/* A prompt whose log-probabilities are no numbers ends its request here; the batch still has it. */
+static void send_prompts(struct engine *e, const struct batch *batch)
 {
-    const struct batch *batch = &flight->batch;
+    struct error err = {0};
+    for (int i = 0; i < batch->plan->n_logits; i++) {
+        const struct request *request = batch->row[i].request;
+        if (!batch->row[i].is_prompt || e->picked[i].n_logprobs > 0 ||
+            request->state == REQUEST_FINISHED || e->stopping)
+            continue;
+        heed_link(e, outbox_send_damage(e->outbox, request->id, &err), &err);
+        scheduler_cancel(e->scheduler, request->id);
+    }
+    if (!e->stopping)
+        heed_link(e, outbox_send_prompts(e->outbox, batch, e->picked, &err), &err);
+}
+
+static bool are_finite(const float *value, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!isfinite(value[i]))
+            return false;
+    return true;
+}
+
+/* Vectors that are whole now. */
+static void send_vectors(struct engine *e, const struct flight *flight)
+{
     for (int i = 0; i < flight->result.n_hidden && !e->stopping; i++) {
-        const struct request *request = batch->hidden[i].request;
+        const struct request *request = flight->batch.hidden[i].request;
         struct error err = {0};
-        int n_values = 0;
-        const float *value = pooler_take(e->pooler, batch, &flight->result, i, &n_values);
-        if (value != NULL && request->state != REQUEST_FINISHED)
-            heed_link(e,
-                      outbox_send_pooled(e->outbox, request->id, value, n_values, request->n_cached,
-                                         &err),
-                      &err);
+        int n = 0;
+        const float *value = pooler_take(e->pooler, &flight->batch, &flight->result, i, &n);
+        if (value == NULL || request->state == REQUEST_FINISHED)
+            continue;
+        heed_link(e,
+                  are_finite(value, n) ? outbox_send_pooled(e->outbox, request->id, value, n,
+                                                            request->n_cached, &err)
+                                       : outbox_send_damage(e->outbox, request->id, &err),
+                  &err);
     }
 }
 
@@ -321,12 +347,11 @@ static void engine_collect(struct engine *e)
     struct flight *flight = &e->ring[e->oldest];
     struct batch *batch = &flight->batch;
     const int n_rows = batch->plan->n_logits;
-    struct error err = {0};
     make_rows(e, flight);
     sampler_pick(e->sampler, e->row, n_rows, e->picked); /* logits -> tokens */
     make_results(e, n_rows);
-    heed_link(e, outbox_send_prompts(e->outbox, batch, e->picked, &err), &err);
-    pool(e, flight);                                              /* vectors -> gateway */
+    send_prompts(e, batch);                                       /* log-probabilities, */
+    send_vectors(e, flight);                                      /* vectors -> gateway */
     scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
     send_outcomes(e, flight);                                     /* tokens -> gateway */
     e->oldest = (e->oldest + 1) % e->is.n_flights;

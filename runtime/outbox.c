@@ -140,16 +140,11 @@ static bool send_without_token(struct outbox *o, uint64_t id, const float *logit
                                struct error *err)
 {
     struct error why = {0};
-    if (row_find_peak(logits, vocab).token >= 0) {
-        error_set(&why, ERROR_INPUT,
-                  "no token is left to pick: allowed_token_ids, bad_words, logit_bias and "
-                  "min_tokens rule out all of them");
-    } else {
-        error_set(&why, ERROR_SYSTEM,
-                  "non_finite_logits: the logits of this request have no finite maximum; the "
-                  "weights may be damaged (--check-weights tells)");
-        log_write(LOG_ERROR, "engine", "request %llu: %s", (unsigned long long)id, why.text);
-    }
+    if (row_find_peak(logits, vocab).token < 0)
+        return outbox_send_damage(o, id, err);
+    error_set(&why, ERROR_INPUT,
+              "no token is left to pick: allowed_token_ids, bad_words, logit_bias and min_tokens "
+              "rule out all of them");
     return outbox_send_failure(o, id, &why, err);
 }
 
@@ -180,6 +175,16 @@ bool outbox_send_pooled(struct outbox *o, uint64_t id, const float *value, int n
         .id = id, .value = value, .n_values = n_values, .cached_tokens = cached_tokens};
     return link_send_event(o->link, &(struct link_event){.kind = LINK_POOLED, .pooled = pooled},
                            err);
+}
+
+bool outbox_send_damage(struct outbox *o, uint64_t id, struct error *err)
+{
+    struct error why = {0};
+    error_set(&why, ERROR_SYSTEM,
+              "non_finite_logits: what the model computed for this request is no finite number; "
+              "the weights may be damaged (--check-weights tells)");
+    log_write(LOG_ERROR, "engine", "request %llu: %s", (unsigned long long)id, why.text);
+    return outbox_send_failure(o, id, &why, err);
 }
 
 bool outbox_send_abort(struct outbox *o, uint64_t id, struct error *err)

@@ -21,7 +21,7 @@ void outbox_create(struct outbox **out, struct link *link, const struct plan_lim
 void outbox_destroy(struct outbox *outbox); /* NULL is fine */
 
 /* Before the commit, while the requests of the batch are all there: picked[i] of its rows of
- * prompts, in messages of at most OUTBOX_POSITIONS positions. */
+ * prompts, each with log-probabilities, in messages of at most OUTBOX_POSITIONS positions. */
 enum { OUTBOX_POSITIONS = 512 };
 bool outbox_send_prompts(struct outbox *outbox, const struct batch *batch,
                          const struct picked *picked, struct error *err);
@@ -32,9 +32,10 @@ bool outbox_send_outcomes(struct outbox *outbox, const struct batch *batch,
                           const struct step_result *result, struct error *err);
 
 /* The end of one request: a vector, that its time is over (a last token that is none, -1, with
- * FINISH_ABORT), that it cannot be served. */
+ * FINISH_ABORT), that its numbers are not finite, that it cannot be served. */
 bool outbox_send_pooled(struct outbox *outbox, uint64_t id, const float *value, int n_values,
                         int cached_tokens, struct error *err);
 bool outbox_send_abort(struct outbox *outbox, uint64_t id, struct error *err);
+bool outbox_send_damage(struct outbox *outbox, uint64_t id, struct error *err);
 bool outbox_send_failure(struct outbox *outbox, uint64_t id, const struct error *why,
                          struct error *err);

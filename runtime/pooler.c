@@ -70,9 +70,9 @@ const float *pooler_take(struct pooler *p, const struct batch *batch,
                          const struct step_result *result, int i, int *n_values)
 {
     const struct request *request = batch->hidden[i].request;
-    const int hidden = result->hidden_size, position = batch->hidden[i].position;
+    const int hidden = result->hidden_size;
     const float *row = result->hidden + (size_t)i * (size_t)hidden;
-    const bool is_last = position == request->n_prompt - 1;
+    const bool is_last = batch->hidden[i].is_last;
     check(hidden == p->model->config.hidden && request->pooled != NULL);
     if (request->params.pooling == POOLING_MEAN)
         add_row(request->pooled, row, hidden);

@@ -33,7 +33,7 @@ void chat_note(const struct chat *chat, const char *fmt, ...)
 static size_t most_tokens(const struct chat *chat, const struct generation *g)
 {
     const int context = chat->session.max_model_len, share = context / LEAST_ROOM;
-    const int room = g->params.max_tokens < share ? g->params.max_tokens : share;
+    const int room = g->sampling.params.max_tokens < share ? g->sampling.params.max_tokens : share;
     return (size_t)(context - (room > 0 ? room : 1));
 }
 
@@ -101,22 +101,24 @@ static void print_stats(const struct chat *chat, const struct stream *stream, si
 static bool run(struct chat *chat, struct generation *g, struct stream *stream, struct error *err)
 {
     stream->begin_ns = clock_now_ns();
-    if (generation_run(g, &chat->session, stream_show, stream, err))
+    const struct generation_hooks hooks = {.progress = stream_show, .context = stream};
+    if (generation_run(g, &chat->session, &hooks, err))
         return true;
     if (err->kind != ERROR_LIMIT || !chat->interactive || !interrupt_take_sigint())
         return false;
     *err = (struct error){0};
-    output_end(&g->output[0], FINISH_ABORT);
-    stream_show(stream, 0, &g->output[0]); /* what was held back */
+    output_end(&g->item[0]->output[0], FINISH_ABORT);
+    stream_show(stream, g->item[0], 0); /* what was held back */
     return true;
 }
 
 static bool finish(struct chat *chat, const struct generation *g, const struct stream *stream,
                    struct error *err)
 {
-    const struct output *output = &g->output[0];
-    if (g->failure[0].kind != ERROR_NONE) {
-        *err = g->failure[0];
+    const struct generation_item *item = g->item[0];
+    const struct output *output = &item->output[0];
+    if (item->failure[0].kind != ERROR_NONE) {
+        *err = item->failure[0];
         return false;
     }
     const bool stopped = output->finish == FINISH_ABORT;
@@ -125,7 +127,7 @@ static bool finish(struct chat *chat, const struct generation *g, const struct s
     if (stopped)
         chat_note(chat, "stopped");
     if (chat->stats && output->tokens.n > 0)
-        print_stats(chat, stream, g->prompt[0].ids.n, output);
+        print_stats(chat, stream, item->ids.n, output);
     if (stopped && stream->written == 0)
         chat_history_remove_last(&chat->history);
     else

@@ -6,7 +6,7 @@
  * this user can read, of at most 1,000 lines of at most 16 KB.
  */
 #pragma once
-#include "launcher/chat/line_input.h" /* enum line_result */
+#include "launcher/line_input.h" /* enum line_result */
 
 #include <signal.h>
 #include <stdbool.h>

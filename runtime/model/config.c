@@ -149,8 +149,7 @@ static bool read_rope(struct model_config *out, const json_t *json, struct error
     const struct family *family = out->family;
     if (family->read_rope != NULL)
         return family->read_rope(out, json, err);
-    const double theta = family->absent.rope_theta > 0 ? family->absent.rope_theta : 10000;
-    const struct rope_keys keys = {.theta = "rope_theta", .absent_theta = theta, .scaled = true};
+    const struct rope_keys keys = {.theta = "rope_theta", .absent_theta = 10000, .scaled = true};
     out->n_ropes = 1;
     if (!rope_read(&out->rope[0], json, &keys, out->head_dim, out->max_positions, err))
         return false;

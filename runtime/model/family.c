@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct family *const families[] = {&llama_family, &mistral_family, &phi3_family,
-                                                &qwen2_family};
+static const struct family *const families[] = {&gemma2_family,  &gemma3_family, &llama_family,
+                                                &mistral_family, &phi3_family,   &qwen2_family,
+                                                &qwen3_family};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
 const struct slot decoder_model_slots[] = {
@@ -21,8 +22,7 @@ const struct slot decoder_model_slots[] = {
     MODEL_SLOT("v_head.summary.bias", score_bias, DIM_LABELS, DIM_NONE, IF_VALUE_BIAS),
     {0}};
 
-const struct slot decoder_layer_slots[] = {
-    LAYER_SLOT("input_layernorm.weight", input_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+const struct slot decoder_linear_slots[] = {
     LAYER_SLOT("self_attn.q_proj.weight", q_proj, DIM_HEADS, DIM_HIDDEN, ALWAYS),
     LAYER_SLOT("self_attn.q_proj.bias", q_bias, DIM_HEADS, DIM_NONE, IF_ATTENTION_BIAS),
     LAYER_SLOT("self_attn.k_proj.weight", k_proj, DIM_KV_HEADS, DIM_HIDDEN, ALWAYS),
@@ -31,13 +31,29 @@ const struct slot decoder_layer_slots[] = {
     LAYER_SLOT("self_attn.v_proj.bias", v_bias, DIM_KV_HEADS, DIM_NONE, IF_ATTENTION_BIAS),
     LAYER_SLOT("self_attn.o_proj.weight", o_proj, DIM_HIDDEN, DIM_HEADS, ALWAYS),
     LAYER_SLOT("self_attn.o_proj.bias", o_bias, DIM_HIDDEN, DIM_NONE, IF_O_BIAS),
-    LAYER_SLOT("post_attention_layernorm.weight", mlp_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
     LAYER_SLOT("mlp.gate_proj.weight", gate_proj, DIM_FFN, DIM_HIDDEN, ALWAYS),
     LAYER_SLOT("mlp.gate_proj.bias", gate_bias, DIM_FFN, DIM_NONE, IF_MLP_BIAS),
     LAYER_SLOT("mlp.up_proj.weight", up_proj, DIM_FFN, DIM_HIDDEN, ALWAYS),
     LAYER_SLOT("mlp.up_proj.bias", up_bias, DIM_FFN, DIM_NONE, IF_MLP_BIAS),
     LAYER_SLOT("mlp.down_proj.weight", down_proj, DIM_HIDDEN, DIM_FFN, ALWAYS),
     LAYER_SLOT("mlp.down_proj.bias", down_bias, DIM_HIDDEN, DIM_NONE, IF_MLP_BIAS),
+    {0}};
+
+const struct slot decoder_norm_slots[] = {
+    LAYER_SLOT("input_layernorm.weight", input_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+    LAYER_SLOT("post_attention_layernorm.weight", mlp_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+    {0}};
+
+const struct slot head_norm_slots[] = {
+    LAYER_SLOT("self_attn.q_norm.weight", q_norm, DIM_HEAD, DIM_NONE, ALWAYS),
+    LAYER_SLOT("self_attn.k_norm.weight", k_norm, DIM_HEAD, DIM_NONE, ALWAYS),
+    {0}};
+
+const struct slot sandwich_norm_slots[] = {
+    LAYER_SLOT("input_layernorm.weight", input_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+    LAYER_SLOT("post_attention_layernorm.weight", attention_out_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+    LAYER_SLOT("pre_feedforward_layernorm.weight", mlp_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+    LAYER_SLOT("post_feedforward_layernorm.weight", mlp_out_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
     {0}};
 
 /* rotary_emb.inv_freq was saved by transformers before 4.32; attn.masked_bias and attn.bias by

@@ -41,7 +41,7 @@ enum presence {
     IF_VALUE_BIAS
 };
 
-enum { MAX_STACKED = 3 };
+enum { MAX_STACKED = 3, MAX_TABLES = 4 };
 
 /* One weight, and where in the checkpoint it is. */
 struct slot {
@@ -75,18 +75,18 @@ struct slot {
 
 /* What a config.json without the key means. */
 struct absent_keys {
-    bool tied;         /* "tie_word_embeddings" */
-    double norm_eps;   /* "rms_norm_eps"; 0: 1e-6 */
-    int head_dim;      /* 0: hidden_size / num_attention_heads */
-    double rope_theta; /* 0: 10000 */
+    bool tied;       /* "tie_word_embeddings" */
+    double norm_eps; /* "rms_norm_eps"; 0: 1e-6 */
+    int head_dim;    /* 0: hidden_size / num_attention_heads */
 };
 
 struct family {
     /* In config.json: the model that generates, the one with a head of scores instead, and the one
      * without a head. */
     const char *architecture, *scores_architecture, *headless_architecture;
-    const char *layer_prefix;                     /* "model.layers." */
-    const struct slot *model_slots, *layer_slots; /* each ends with a NULL name */
+    const char *layer_prefix;                   /* "model.layers." */
+    const struct slot *model_slots;             /* ends with a NULL name, as all tables do */
+    const struct slot *layer_slots[MAX_TABLES]; /* together */
     const char *const *ignored; /* ends of names of tensors that old checkpoints carry along */
     struct absent_keys absent;
     enum activation activation;
@@ -98,10 +98,14 @@ struct family {
     bool (*read_rope)(struct model_config *config, const json_t *json, struct error *err);
 };
 
-extern const struct family llama_family, mistral_family, phi3_family, qwen2_family;
+extern const struct family gemma2_family, gemma3_family, llama_family, mistral_family, phi3_family,
+    qwen2_family, qwen3_family;
 
-/* The tables that Llama began and most families keep. */
-extern const struct slot decoder_model_slots[], decoder_layer_slots[];
+/* The tables that Llama began and most families keep: the ends, what multiplies, the two norms
+ * before the branches. */
+extern const struct slot decoder_model_slots[], decoder_linear_slots[], decoder_norm_slots[];
+/* Norms of the heads of q and k (Qwen3, Gemma 3); norms before and after each branch (Gemma 2). */
+extern const struct slot head_norm_slots[], sandwich_norm_slots[];
 extern const char *const decoder_ignored[];
 
 /* ---- for the families ---- */
@@ -116,10 +120,15 @@ bool layer_types_read(struct model_config *config, const json_t *json, int64_t w
 /* The windows of Qwen2 and Qwen3: layers from "max_window_layers" on. */
 bool qwen_windows_read(struct model_config *config, const json_t *json, struct error *err);
 
+/* What the Gemmas have in common: norms, scale of the embedding and of attention, cap of the
+ * logits. */
+bool gemma_read(struct model_config *config, const json_t *json, int64_t absent_logit_softcap,
+                struct error *err);
+
 /* ---- for runtime/model ---- */
 
 /* By any of its three names; NULL: unknown. */
 const struct family *family_find(const char *architecture);
-/* "LlamaForCausalLM, Qwen2ForCausalLM", for messages. */
+/* "Gemma2ForCausalLM, Gemma3ForCausalLM, ...", for messages. */
 void family_list(char *text, size_t n_bytes);
 bool slot_present(const struct slot *slot, const struct model_config *config);

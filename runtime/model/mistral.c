@@ -19,7 +19,7 @@ const struct family mistral_family = {
     .headless_architecture = "MistralModel",
     .layer_prefix = "model.layers.",
     .model_slots = decoder_model_slots,
-    .layer_slots = decoder_layer_slots,
+    .layer_slots = {decoder_linear_slots, decoder_norm_slots},
     .ignored = decoder_ignored,
     .read = read_mistral,
 };

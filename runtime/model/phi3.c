@@ -22,13 +22,11 @@ static bool read_phi3(struct model_config *config, const json_t *json, struct er
 #define QKV     "self_attn.qkv_proj.weight"
 #define GATE_UP "mlp.gate_up_proj.weight"
 
-static const struct slot layer_slots[] = {
-    LAYER_SLOT("input_layernorm.weight", input_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
+static const struct slot phi3_linear_slots[] = {
     STACKED_SLOT(QKV, q_proj, DIM_HEADS, DIM_HIDDEN, 0, DIM_HEADS, DIM_KV_HEADS, DIM_KV_HEADS),
     STACKED_SLOT(QKV, k_proj, DIM_KV_HEADS, DIM_HIDDEN, 1, DIM_HEADS, DIM_KV_HEADS, DIM_KV_HEADS),
     STACKED_SLOT(QKV, v_proj, DIM_KV_HEADS, DIM_HIDDEN, 2, DIM_HEADS, DIM_KV_HEADS, DIM_KV_HEADS),
     LAYER_SLOT("self_attn.o_proj.weight", o_proj, DIM_HIDDEN, DIM_HEADS, ALWAYS),
-    LAYER_SLOT("post_attention_layernorm.weight", mlp_norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
     STACKED_SLOT(GATE_UP, gate_proj, DIM_FFN, DIM_HIDDEN, 0, DIM_FFN, DIM_FFN),
     STACKED_SLOT(GATE_UP, up_proj, DIM_FFN, DIM_HIDDEN, 1, DIM_FFN, DIM_FFN),
     LAYER_SLOT("mlp.down_proj.weight", down_proj, DIM_HIDDEN, DIM_FFN, ALWAYS),
@@ -40,7 +38,7 @@ const struct family phi3_family = {
     .headless_architecture = "Phi3Model",
     .layer_prefix = "model.layers.",
     .model_slots = decoder_model_slots,
-    .layer_slots = layer_slots,
+    .layer_slots = {phi3_linear_slots, decoder_norm_slots},
     .ignored = decoder_ignored,
     .absent = {.norm_eps = 1e-5},
     .partly_rotated = true,

@@ -31,7 +31,7 @@ const struct family qwen2_family = {
     .headless_architecture = "Qwen2Model",
     .layer_prefix = "model.layers.",
     .model_slots = decoder_model_slots,
-    .layer_slots = decoder_layer_slots,
+    .layer_slots = {decoder_linear_slots, decoder_norm_slots},
     .ignored = decoder_ignored,
     .read = read_qwen2,
 };

@@ -46,8 +46,10 @@ bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
     for (int i = 0; i < model->config.n_layers; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%s%d.", family->layer_prefix, i);
-        if (!visit_slots(model, family->layer_slots, prefix, &model->layer[i], visit, context))
-            return false;
+        for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
+            if (!visit_slots(model, family->layer_slots[t], prefix, &model->layer[i], visit,
+                             context))
+                return false;
     }
     return true;
 }
@@ -189,9 +191,10 @@ static bool is_expected(const char *stored, const struct model *model)
     const struct model_config *config = &model->config;
     const struct family *family = config->family;
     char name[sizeof body + SAFETENSORS_MAX_NAME];
-    snprintf(name, sizeof name, "%s%s",
-             model->bare_names && !in_slots(family->model_slots, stored, config) ? body : "",
-             stored);
+    const bool in_body = model->bare_names && !in_slots(family->model_slots, stored, config);
+    snprintf(name, sizeof name, "%s%s", in_body ? body : "", stored);
+    if (model->bare_names && strncmp(stored, body, strlen(body)) == 0)
+        return false;
     for (const char *const *end = family->ignored; *end != NULL; end++) {
         if (ends_with(name, *end))
             return true;
@@ -204,8 +207,10 @@ static bool is_expected(const char *stored, const struct model *model)
     const long layer = strtol(digits, &rest, 10);
     const bool plain =
         digits[0] >= '0' && digits[0] <= '9' && (digits[0] != '0' || rest == digits + 1);
-    return plain && layer < config->n_layers && *rest == '.' &&
-           in_slots(family->layer_slots, rest + 1, config);
+    bool known = false;
+    for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
+        known |= *rest == '.' && in_slots(family->layer_slots[t], rest + 1, config);
+    return known && plain && layer < config->n_layers;
 }
 
 static void find_extra(struct load *load)

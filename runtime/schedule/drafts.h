@@ -6,7 +6,9 @@
  *
  * The draft model has a KV cache of its own, with the same block ids (those of group 0) and its own
  * count of tokens in it, n_draft_computed. It is fed all tokens that the target is fed, where its
- * budget allows; a sequence it is behind with has no drafts.
+ * budget allows; a sequence it is behind with has no drafts. Blocks that the target has given back,
+ * because no row of it sees them, may be missing where the draft model is a few tokens behind: then
+ * it guesses worse, and no token is another one.
  */
 #pragma once
 #include "runtime/schedule/scheduler_state.h"

@@ -5,6 +5,7 @@
  * Decoding: GB/s of keys and values, and its share of the read bandwidth measured with the same
  * threads on the same cache. Prefill: GFLOP/s (4 * head_dim per visible position and head). Row
  * kernels: GB/s of what they read and write. Medians of nine. */
+#include "base/bandwidth.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
@@ -60,38 +61,14 @@ static void *numbers(struct device *device, enum dtype dtype, size_t n)
 
 /* ---- reading, and nothing else ---- */
 
-struct reading {
-    struct device *device;
-    const uint64_t *data;
-    size_t n;
-    uint64_t sum[64];
-};
-
-enum { READ_WORDS = 1 << 15 };
-
-static void read_item(void *context, int item, int thread)
-{
-    struct reading *reading = context;
-    const uint64_t *p = reading->data + (size_t)item * READ_WORDS;
-    uint64_t sum[8] = {0};
-    for (size_t i = 0; i < READ_WORDS; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            sum[j] ^= p[i + j];
-    for (size_t j = 0; j < 8; j++)
-        reading->sum[thread] += sum[j];
-}
-
-static void read_all(void *context)
-{
-    struct reading *reading = context;
-    team_run(reading->device->team, read_item, reading, (int)(reading->n / READ_WORDS));
-}
-
 static double read_gb_per_second(struct device *device, const void *data, size_t n_bytes)
 {
-    struct reading reading = {.device = device, .data = data, .n = n_bytes / sizeof(uint64_t)};
-    const double seconds = median_seconds(read_all, &reading);
-    return (double)(reading.n / READ_WORDS * READ_WORDS * sizeof(uint64_t)) / seconds * 1e-9;
+    double rate[RUNS];
+    bandwidth_read(device->team, data, n_bytes);
+    for (int i = 0; i < RUNS; i++)
+        rate[i] = bandwidth_read(device->team, data, n_bytes);
+    qsort(rate, RUNS, sizeof *rate, ascending);
+    return rate[RUNS / 2] * 1e-9;
 }
 
 /* ---- attention ---- */

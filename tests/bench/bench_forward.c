@@ -8,6 +8,7 @@
  * The bandwidth is measured before and after each result, over 1 GB: the machine is shared, and
  * only the ratio of neighbours means something. Medians, of the ratios too.
  */
+#include "base/bandwidth.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
@@ -22,14 +23,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 9, PREFILL_RUNS = 3, PROMPT = 16, PREFILL = 512, DECODE_STEPS = 3, PIECES = 256 };
+enum { RUNS = 9, PREFILL_RUNS = 3, PROMPT = 16, PREFILL = 512, DECODE_STEPS = 3 };
 
 static const size_t READ_BYTES = (size_t)1 << 30;
 
 struct bench {
     struct runner runner;
     uint64_t *memory; /* [READ_BYTES / 8] */
-    uint64_t sum[PIECES];
     int32_t ids[PREFILL + PROMPT + RUNS * DECODE_STEPS];
 };
 
@@ -45,28 +45,11 @@ static double median(double *values, size_t n)
     return values[n / 2];
 }
 
-static void read_piece(void *context, int item, int thread)
-{
-    (void)thread;
-    struct bench *bench = context;
-    const size_t n = READ_BYTES / sizeof *bench->memory / PIECES;
-    const uint64_t *at = bench->memory + (size_t)item * n;
-    uint64_t sum[8] = {0};
-    for (size_t i = 0; i < n; i += 8) {
-        for (size_t j = 0; j < 8; j++)
-            sum[j] += at[i + j];
-    }
-    for (size_t j = 0; j < 8; j++)
-        bench->sum[item] += sum[j];
-}
-
 static double seconds_since(int64_t begin_ns) { return (double)(clock_now_ns() - begin_ns) * 1e-9; }
 
 static double read_bandwidth(struct bench *bench)
 {
-    const int64_t begin_ns = clock_now_ns();
-    team_run(bench->runner.device->team, read_piece, bench, PIECES);
-    return (double)READ_BYTES / seconds_since(begin_ns);
+    return bandwidth_read(bench->runner.device->team, bench->memory, READ_BYTES);
 }
 
 static double step_seconds(struct bench *bench, int n_computed, int n_new)

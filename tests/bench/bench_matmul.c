@@ -4,6 +4,7 @@
  *
  *     bench_matmul [level ...]      all levels of this machine but scalar, 1 and 2 threads
  */
+#include "base/bandwidth.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
@@ -57,25 +58,15 @@ static double median(void (*run)(struct bench *, int), struct bench *bench, int 
 
 /* ---- ceilings ---- */
 
-enum { READ_ITEM = 4 << 20, FMA_ROUNDS = 4 << 20, FMA_CHAINS = 24 };
+enum { FMA_ROUNDS = 4 << 20, FMA_CHAINS = 24 };
 
-static void read_item(void *context, int item, int thread)
+static double read_bandwidth(struct bench *bench)
 {
-    const struct bench *bench = context;
-    const uint64_t *p = (const uint64_t *)(const void *)(bench->weights + (size_t)item * READ_ITEM);
-    uint64_t sum[8] = {0};
-    for (size_t i = 0; i < READ_ITEM / sizeof *p; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            sum[j] ^= p[i + j];
-    for (size_t j = 1; j < 8; j++)
-        sum[0] ^= sum[j];
-    ((volatile uint64_t *)bench->x)[thread * 8] = sum[0];
-}
-
-static void read_all(struct bench *bench, int n_threads)
-{
-    (void)n_threads;
-    team_run(bench->device->team, read_item, bench, (int)(WEIGHTS_BYTES / READ_ITEM));
+    double rate[RUNS];
+    for (int i = 0; i < RUNS; i++)
+        rate[i] = bandwidth_read(bench->device->team, bench->weights, WEIGHTS_BYTES);
+    qsort(rate, RUNS, sizeof *rate, ascending);
+    return rate[RUNS / 2];
 }
 
 __attribute__((target("avx512f"))) static void fma_512(void *context, int item, int thread)
@@ -152,11 +143,10 @@ static void decode(struct bench *bench, struct shape shape, int n_tokens)
     const int n_matrices = (int)(WEIGHTS_BYTES / matrix_bytes);
     bench->shape = shape;
     bench->n_tokens = n_tokens;
-    const double read_before = median(read_all, bench, 0);
+    const double bandwidth_before = read_bandwidth(bench);
     const double rate =
         (double)n_matrices * (double)matrix_bytes / median(multiply_all, bench, n_matrices);
-    const double read = (read_before + median(read_all, bench, 0)) / 2;
-    const double bandwidth = (double)(WEIGHTS_BYTES / READ_ITEM * READ_ITEM) / read;
+    const double bandwidth = (bandwidth_before + read_bandwidth(bench)) / 2;
     printf("%-8s %d threads  %5d -> %6d  %3d tokens  %6.2f GB/s   %3.0f %% of %.2f GB/s\n",
            bench->device->ops->name, bench->n_threads, shape.k, shape.n_out, n_tokens, rate * 1e-9,
            100 * rate / bandwidth, bandwidth * 1e-9);

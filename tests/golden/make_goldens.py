@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from models import MODELS
 
@@ -32,28 +32,47 @@ MARGIN = 1e-3  # least lead of the best token, in parts of the row's largest |lo
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
-def draw(name, shape, generator):
+def draw(name, shape, generator, norm_offset):
     """Weights that make attention and logits uneven: a model near zero would hide mistakes."""
     x = torch.randn(shape, generator=generator)
     if name.endswith("norm.weight"):
-        return 1 + 0.3 * x
+        return 1 - norm_offset + 0.3 * x
     if name.endswith("bias"):
         return 0.5 * x
     if "embed_tokens" in name:
-        return 0.25 * x  # small beside what the layers add, or a tied head repeats its input
+        # small beside what the layers add, or a tied head repeats its input; Gemma scales it
+        return (0.03 if norm_offset else 0.25) * x
     gain = 2.0 if "q_proj" in name or "k_proj" in name else 1.2
     return gain * x / shape[-1] ** 0.5
+
+
+def class_of(config):
+    return getattr(transformers, config.architectures[0])
+
+
+def generates(config):
+    return config.architectures[0].endswith("ForCausalLM")
 
 
 def random_weights(config, seed, dtype):
     """Every tensor of the model, without a head that is tied, in the order of its name."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = class_of(config)(config)
     generator = torch.Generator().manual_seed(seed)
     tied = config.tie_word_embeddings
+    norm_offset = 1 if config.model_type.startswith("gemma") else 0  # 1 + weight
     names = [name for name in model.state_dict() if not (tied and name == "lm_head.weight")]
-    return {name: draw(name, tuple(model.state_dict()[name].shape), generator).to(DTYPES[dtype])
+    return {name: draw(name, tuple(model.state_dict()[name].shape), generator,
+                       norm_offset).to(DTYPES[dtype])
             for name in sorted(names)}
+
+
+def write_value_head(folder, hidden, seed):
+    """One number for each position, as trainers of reward models save it beside a model."""
+    generator = torch.Generator().manual_seed(2000 + seed)
+    head = {"v_head.summary.weight": torch.randn((1, hidden), generator=generator) / hidden ** 0.5,
+            "v_head.summary.bias": torch.randn((1,), generator=generator)}
+    save_file(head, folder / "value_head.safetensors", metadata={"format": "pt"})
 
 
 def write_checkpoint(folder, spec, seed):
@@ -62,6 +81,8 @@ def write_checkpoint(folder, spec, seed):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(spec["config"], indent=2) + "\n")
     weights = random_weights(AutoConfig.from_pretrained(folder), seed, spec["dtype"])
+    if spec["value_head"]:
+        write_value_head(folder, spec["config"]["hidden_size"], seed)
     shards = spec["shards"]
     if shards == 1:
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -80,8 +101,24 @@ def write_checkpoint(folder, spec, seed):
 
 def load(folder, dtype=torch.float32):
     """The reference, computing in `dtype` whatever the files hold, with attention written out."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+    model_class = class_of(AutoConfig.from_pretrained(folder))
+    model = model_class.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
     return model.eval()
+
+
+@torch.no_grad()
+def pooled(folder, model, ids):
+    """-> (states after the last norm [positions, hidden], scores of the last one or None)"""
+    batch = torch.tensor([ids])
+    hidden = getattr(model, "model", model)(batch, use_cache=False).last_hidden_state[0]
+    if hasattr(model, "score"):
+        return hidden, model(batch, use_cache=False).logits[0]
+    if (folder / "value_head.safetensors").exists():
+        head = {name: w.to(hidden.dtype)
+                for name, w in load_file(folder / "value_head.safetensors").items()}
+        return hidden, torch.nn.functional.linear(
+            hidden[-1], head["v_head.summary.weight"], head["v_head.summary.bias"])
+    return hidden, None
 
 
 def all_at_once(model, ids):
@@ -126,9 +163,16 @@ def expect(folder, prompts):
     """-> (tensors of golden.safetensors, least margin of each prompt)"""
     model, tensors, margins = load(folder), {}, {}
     for name, ids in prompts.items():
+        tensors[f"{name}.ids"] = torch.tensor(ids, dtype=torch.int32)
+        hidden, scores = pooled(folder, model, ids)
+        if scores is not None:
+            tensors[f"{name}.scores"] = scores
+        if scores is not None or not generates(model.config):
+            tensors[f"{name}.hidden"] = hidden[-N_ROWS:].contiguous()
+        if not generates(model.config):
+            continue
         run = one_by_one if name.startswith("step_") else all_at_once
         logits, greedy, margins[name] = continue_greedily(model, ids, run)
-        tensors[f"{name}.ids"] = torch.tensor(ids, dtype=torch.int32)
         tensors[f"{name}.logits"] = logits[-N_ROWS:].contiguous()
         tensors[f"{name}.greedy"] = torch.tensor(greedy, dtype=torch.int32)
     return tensors, margins
@@ -143,19 +187,34 @@ def attention_peak(folder, ids):
 
 @torch.no_grad()
 def rounding_error(folder, tensors):
-    """Largest |float32 - float64| of the kept logits, in parts of the row's largest |logit|."""
+    """Largest |float32 - float64| of the kept rows, in parts of the row's largest number."""
     model, worst = load(folder, torch.float64), 0.0
     for name in [n for n in tensors if n.startswith("prompt_") and n.endswith(".ids")]:
-        rows = tensors[name.replace(".ids", ".logits")].double()
-        exact = all_at_once(model, tensors[name].tolist())[-N_ROWS:]
-        worst = max(worst, ((rows - exact).abs().amax(-1) / rows.abs().amax(-1)).max().item())
+        ids = tensors[name].tolist()
+        exact = {"hidden": pooled(folder, model, ids)[0]}
+        if generates(model.config):
+            exact["logits"] = all_at_once(model, ids)
+        for kind in exact:
+            rows = tensors.get(name.replace("ids", kind))
+            if rows is not None:
+                error = (rows.double() - exact[kind][-N_ROWS:]).abs().amax(-1)
+                worst = max(worst, (error / rows.abs().amax(-1)).max().item())
     return worst
 
 
 def is_good(tensors, margins):
     """Greedy tokens that no rounding can turn, and that are not one token again and again."""
     continuations = [ids.tolist() for name, ids in tensors.items() if name.endswith(".greedy")]
-    return min(margins.values()) >= MARGIN and min(map(len, map(set, continuations))) >= N_DIFFERENT
+    return (min(margins.values(), default=1) >= MARGIN and
+            min((len(set(ids)) for ids in continuations), default=N_NEW) >= N_DIFFERENT)
+
+
+def tell(tensors, name, ids, margins):
+    """What golden.json says of a prompt."""
+    if name not in margins:
+        return {"ids": ids}
+    return {"ids": ids, "greedy": tensors[f"{name}.greedy"].tolist(),
+            "least_margin": round(margins[name], 6)}
 
 
 def make(name):
@@ -177,15 +236,14 @@ def make(name):
         "seed": seed,
         "attention_peak": round(attention_peak(folder, longest), 3),
         "rounding_error": float(f"{rounding_error(folder, tensors):.1e}"),
-        "largest_logit": round(max(t.abs().max().item() for n, t in tensors.items()
-                                   if n.endswith("logits")), 3),
-        "prompts": {n: {"ids": ids, "greedy": tensors[f"{n}.greedy"].tolist(),
-                        "least_margin": round(margins[n], 6)} for n, ids in prompts.items()},
+        "largest_logit": round(max((t.abs().max().item() for n, t in tensors.items()
+                                    if n.endswith("logits")), default=0), 3),
+        "prompts": {n: tell(tensors, n, ids, margins) for n, ids in prompts.items()},
     }
     text = re.sub(r"\[[^\[\]]*\]", lambda m: re.sub(r"\s+", " ", m[0]), json.dumps(about, indent=1))
     (folder / "golden.json").write_text(text + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{name}: seed {seed}, margin {min(margins.values()):.4f}, "
+    print(f"{name}: seed {seed}, margin {min(margins.values(), default=1):.4f}, "
           f"attention peak {about['attention_peak']}, "
           f"rounding {about['rounding_error']}, {size // 1024} KB")
 
@@ -199,7 +257,7 @@ def check(name):
     same = kept.keys() == again.keys()
     worst = 0.0
     for tensor in kept if same else []:
-        if tensor.endswith(".logits"):
+        if kept[tensor].is_floating_point():
             error = (kept[tensor] - again[tensor]).abs().amax(-1) / kept[tensor].abs().amax(-1)
             worst = max(worst, error.max().item())
         else:

@@ -45,6 +45,26 @@ PHI3 = {
     "eos_token_id": None,
     "torch_dtype": "float32",
 }
+QWEN3 = QWEN2 | {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3",
+                 "attention_bias": False}
+GEMMA2 = {
+    "architectures": ["Gemma2ForCausalLM"],
+    "model_type": "gemma2",
+    "hidden_act": "gelu_pytorch_tanh",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "torch_dtype": "float32",
+}
+GEMMA3 = {
+    "architectures": ["Gemma3ForCausalLM"],
+    "model_type": "gemma3_text",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "rms_norm_eps": 1e-06,
+    "max_position_embeddings": 512,
+    "torch_dtype": "float32",
+}
 
 
 def shape(layers, hidden, heads, kv_heads, ffn, vocab, head_dim=None):
@@ -54,11 +74,11 @@ def shape(layers, hidden, heads, kv_heads, ffn, vocab, head_dim=None):
     return keys | ({"head_dim": head_dim} if head_dim else {})
 
 
-def model(what, *parts, prompts=(1, 9, 40), steps=(), dtype="F32", shards=1):
+def model(what, *parts, prompts=(1, 9, 40), steps=(), dtype="F32", shards=1, value_head=False):
     """One entry of MODELS; later parts of the config win."""
     config = {key: value for part in parts for key, value in part.items()}
     return {"what": what, "config": config, "prompts": prompts, "steps": steps, "dtype": dtype,
-            "shards": shards}
+            "shards": shards, "value_head": value_head}
 
 
 TINY = LLAMA | shape(2, 64, 4, 2, 160, 320)
@@ -157,4 +177,62 @@ MODELS = {
              "short_factor": [1.0, 1.0, 1.1, 1.2, 1.3, 1.5],
              "long_factor": [1.0, 1.2, 1.7, 2.5, 4.0, 7.0]}},
         prompts=(9, 24, 40)),
+    "qwen3-wide": model(
+        "norms of the heads of q and k; head_dim is not hidden / heads; ten heads over two; tied",
+        QWEN3, shape(2, 40, 10, 2, 80, 160, head_dim=24), {"tie_word_embeddings": True}),
+    "qwen3-biased": model(
+        "biases on q, k, v and o, and a window in the upper layer, beside the norms of heads",
+        QWEN3, shape(2, 48, 3, 3, 64, 160, head_dim=16),
+        {"attention_bias": True, "use_sliding_window": True, "sliding_window": 20,
+         "max_window_layers": 1}, prompts=(1, 15, 60)),
+    "gemma2-capped": model(
+        "both soft caps, low enough to bend; every other layer sees 20 positions; scores are not "
+        "scaled by the head_dim; tied by default",
+        GEMMA2, shape(3, 48, 6, 2, 96, 160, head_dim=16),
+        {"query_pre_attn_scalar": 20, "sliding_window": 20, "attn_logit_softcapping": 5.0,
+         "final_logit_softcapping": 0.7}, prompts=(1, 15, 60)),
+    "gemma2-bf16": model(
+        "no caps; the layers by layer_types; stored in bf16, computed in float32",
+        GEMMA2, shape(2, 48, 3, 1, 64, 160, head_dim=32),
+        {"query_pre_attn_scalar": 32, "sliding_window": 24, "attn_logit_softcapping": None,
+         "final_logit_softcapping": None, "torch_dtype": "bfloat16",
+         "layer_types": ["full_attention", "sliding_attention"]},
+        prompts=(1, 15, 60), dtype="BF16"),
+    "gemma3-pattern": model(
+        "every third of four layers sees all and rotates by scaled global frequencies, the others "
+        "see 20 positions and rotate by local ones: four KV groups; a prompt across the attention "
+        "chunk of 256 positions",
+        GEMMA3, shape(4, 48, 6, 2, 96, 160, head_dim=16),
+        {"query_pre_attn_scalar": 20, "sliding_window": 20, "sliding_window_pattern": 3,
+         "rope_theta": 100000.0, "rope_local_base_freq": 5000.0,
+         "rope_scaling": {"rope_type": "linear", "factor": 2.0}}, prompts=(1, 40, 270)),
+    "gemma3-types": model(
+        "the config.json of transformers 5: layer_types and rope_parameters by type; a soft cap of "
+        "the logits",
+        {key: value for key, value in GEMMA3.items() if key != "torch_dtype"},
+        shape(3, 48, 3, 1, 64, 160, head_dim=24),
+        {"dtype": "float32", "query_pre_attn_scalar": 24, "sliding_window": 20,
+         "final_logit_softcapping": 1.0,
+         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+         "rope_parameters": {
+             "sliding_attention": {"rope_type": "default", "rope_theta": 3000.0},
+             "full_attention": {"rope_type": "linear", "factor": 3.0, "rope_theta": 50000.0}}},
+        prompts=(1, 15, 60)),
+    "llama-scores": model(
+        "a head of three scores instead of the vocabulary; stored in bf16, computed in float32",
+        LLAMA, shape(2, 48, 6, 3, 80, 160),
+        {"architectures": ["LlamaForSequenceClassification"], "torch_dtype": "bfloat16",
+         "pad_token_id": None, "id2label": {"0": "good", "1": "bad", "2": "odd"},
+         "label2id": {"good": 0, "bad": 1, "odd": 2}}, dtype="BF16"),
+    "mistral-value": model(
+        "a value head in a file of its own beside a model that generates",
+        MISTRAL, shape(2, 48, 6, 2, 80, 160), {"sliding_window": 24}, value_head=True),
+    "qwen3-embedding": model(
+        "no head at all: names without \"model.\", states after the last norm",
+        QWEN3, shape(2, 40, 5, 1, 80, 160, head_dim=16), {"architectures": ["Qwen3Model"]}),
+    "gemma3-embedding": model(
+        "a Gemma without a head, whose layers see a window",
+        GEMMA3, shape(2, 48, 3, 1, 64, 160, head_dim=16),
+        {"architectures": ["Gemma3TextModel"], "query_pre_attn_scalar": 16, "sliding_window": 20,
+         "sliding_window_pattern": 2}, prompts=(1, 15, 60)),
 }

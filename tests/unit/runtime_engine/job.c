@@ -59,7 +59,7 @@ static struct plan_limits limits_of(const struct job_settings *s, const struct m
                                  .n_kv_groups = groups.n,
                                  .max_model_len = s->max_model_len,
                                  .vocab = model->config.vocab,
-                                 .max_copies = s->max_sequences};
+                                 .max_copies = s->max_sequences + KV_MAX_GROUPS};
     memcpy(limits.kv_window, groups.window, sizeof limits.kv_window);
     return limits;
 }

@@ -50,6 +50,21 @@ static void copy_weights(const struct folder *folder)
     safetensors_close(&file);
 }
 
+/* What else a request can ask of the damaged token. */
+enum { N_OTHERS = 4 };
+static void submit_others(struct job *job, const int32_t *bad)
+{
+    struct sampling_params params[N_OTHERS];
+    for (int i = 0; i < N_OTHERS; i++)
+        params[i] = params_default();
+    params[0].prompt_logprobs = 1;
+    params[1].beam_width = 2;
+    params[2].pooling = POOLING_MEAN;
+    params[3].pooling = POOLING_LAST;
+    for (int i = 0; i < N_OTHERS; i++)
+        job_submit(job, 7 + i, bad, N_PROMPT, &params[i]);
+}
+
 TEST(logits_that_are_no_numbers_end_their_request_and_no_other)
 {
     static struct job job;
@@ -82,12 +97,18 @@ TEST(logits_that_are_no_numbers_end_their_request_and_no_other)
     for (int i = 4; i < 7; i++) /* in the blocks where the damage was */
         job_submit(&job, i, good, N_PROMPT, &params);
     job_wait(&job, -1, 7);
+    submit_others(&job, bad);
+    job_wait(&job, -1, 7 + N_OTHERS);
     job_close(&job, false);
     folder_remove(&folder);
 
     CHECK_EQ(job.answer[2].n_tokens, 0);
     CHECK_EQ(job.answer[2].failure.kind, ERROR_SYSTEM);
     CHECK(strncmp(job.answer[2].failure.text, "non_finite_logits:", 18) == 0);
+    for (int i = 7; i < 7 + N_OTHERS; i++) {
+        CHECK_EQ(job.answer[i].failure.kind, ERROR_SYSTEM);
+        CHECK_EQ(job.answer[i].n_tokens + job.answer[i].n_values + job.answer[i].n_beams, 0);
+    }
     for (int i = 1; i < 7; i++)
         if (i != 2)
             CHECK(memcmp(&job.answer[i], &job.answer[0], sizeof job.answer[0]) == 0);

@@ -38,6 +38,8 @@ struct layout {
     int tp_size, n_threads;
     const char *kernels;
     int max_tokens, max_sequences, n_kv_blocks;
+    bool prefix_caching;
+    int ngram_max;
 };
 
 static void run(const char *folder, const struct layout *layout, struct answer *answers)
@@ -51,7 +53,10 @@ static void run(const char *folder, const struct layout *layout, struct answer *
                                           .max_tokens = layout->max_tokens,
                                           .max_sequences = layout->max_sequences,
                                           .max_model_len = 128,
-                                          .n_kv_blocks = layout->n_kv_blocks};
+                                          .n_kv_blocks = layout->n_kv_blocks,
+                                          .prefix_caching = layout->prefix_caching,
+                                          .ngram_max = layout->ngram_max,
+                                          .max_drafts = 3};
     job_open(&job, &settings);
     for (int i = 0; i < N_REQUESTS; i++)
         job_submit(&job, i, prompts[i], lengths[i], &params[i]);
@@ -81,15 +86,18 @@ static void compare(const char *folder, const struct layout *layouts, int n_layo
 TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
 {
     static const struct layout layouts[] = {
-        {1, 1, "scalar", 1024, 12, 96},                          /* all at once, on plain kernels */
-        {1, 1, NULL, 1024, 1, 96},                               /* one after the other */
-        {1, 2, NULL, 1024, 12, 96},     {1, 1, NULL, 1, 3, 96},  /* a token a step */
-        {1, 1, NULL, 7, 12, 96},                                 /* chunks */
-        {1, 2, NULL, 64, 5, 96},        {1, 1, NULL, 64, 12, 7}, /* a cache with room for one of the
-                                                                    long ones */
-        {2, 1, NULL, 1024, 12, 96},     {2, 2, NULL, 7, 4, 20},  {2, 1, "scalar", 64, 12, 96},
-        {3, 1, NULL, 64, 12, 96}, /* an odd number */
-        {4, 1, NULL, 1024, 2, 96},
+        {1, 1, "scalar", 1024, 12, 96, false, 0}, /* all at once, on plain kernels */
+        {1, 1, NULL, 1024, 1, 96, false, 0},      /* one after the other */
+        {1, 2, NULL, 1024, 12, 96, false, 0},
+        {1, 1, NULL, 1, 3, 96, false, 0},  /* a token a step */
+        {1, 1, NULL, 7, 12, 96, false, 0}, /* chunks */
+        {1, 2, NULL, 64, 5, 96, true, 0},
+        {1, 1, NULL, 64, 12, 7, false, 0}, /* a cache with room for one of the long ones */
+        {2, 1, NULL, 1024, 12, 96, false, 0},
+        {2, 2, NULL, 7, 4, 20, true, 0},
+        {2, 1, "scalar", 64, 12, 96, false, 2},
+        {3, 1, NULL, 64, 12, 96, false, 0}, /* an odd number */
+        {4, 1, NULL, 1024, 2, 96, true, 0},
     };
     compare(SOURCE_DIR "/tests/golden/llama-bf16", layouts, sizeof layouts / sizeof *layouts);
 }
@@ -98,11 +106,27 @@ TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
 TEST(the_demo_model_answers_the_same_on_one_five_and_eight_ranks)
 {
     static const struct layout layouts[] = {
-        {1, 2, NULL, 1024, 12, 96},
-        {5, 1, NULL, 64, 12, 96},
-        {8, 1, NULL, 1024, 4, 40},
+        {1, 2, NULL, 1024, 12, 96, false, 0},
+        {5, 1, NULL, 64, 12, 96, false, 0},
+        {8, 1, NULL, 1024, 4, 40, true, 3},
     };
     if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
         SKIP("demo/model has no weights");
     compare(SOURCE_DIR "/demo/model", layouts, sizeof layouts / sizeof *layouts);
+}
+
+/* Layers that see a window forget their old blocks, and those of one model may see differently far:
+ * several block tables of a sequence out of one pool. */
+TEST(layers_that_see_a_window_do_not_show_how_they_were_computed)
+{
+    static const char *const folders[] = {SOURCE_DIR "/tests/golden/mistral-window",
+                                          SOURCE_DIR "/tests/golden/gemma2-capped",
+                                          SOURCE_DIR "/tests/golden/gemma3-pattern"};
+    static const struct layout layouts[] = {
+        {1, 1, NULL, 1024, 12, 400, false, 0}, {1, 2, NULL, 7, 12, 400, true, 0},
+        {2, 1, NULL, 64, 5, 400, true, 3},     {1, 1, NULL, 64, 12, 48, false, 0},
+        {1, 1, NULL, 1, 12, 48, true, 2},      {2, 1, NULL, 20, 3, 48, true, 0},
+    };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        compare(folders[i], layouts, sizeof layouts / sizeof *layouts);
 }

@@ -1,7 +1,6 @@
 #include "tests/unit/runtime_forward/golden.h"
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -28,22 +27,34 @@ static const struct tensor *find(const struct golden *golden, int number, const 
     return safetensors_find(&golden->file, name);
 }
 
+/* Rows of float32 of the file; NULL where it has none. */
+static const float *find_rows(const struct golden *golden, int number, const char *what,
+                              int *n_rows, int *width)
+{
+    const struct tensor *tensor = find(golden, number, what);
+    if (tensor == NULL)
+        return NULL;
+    CHECK((uintptr_t)tensor->data % sizeof(float) == 0);
+    *n_rows = tensor->n_dims == 2 ? (int)tensor->shape[0] : 1;
+    *width = (int)tensor->shape[tensor->n_dims - 1];
+    return (const float *)(const void *)tensor->data;
+}
+
 bool golden_prompt_read(struct golden_prompt *out, const struct golden *golden, int number)
 {
     const struct tensor *ids = find(golden, number, "ids");
-    const struct tensor *logits = find(golden, number, "logits");
     const struct tensor *greedy = find(golden, number, "greedy");
+    int one_row;
     if (ids == NULL)
         return false;
-    CHECK(logits != NULL && greedy != NULL);
     *out = (struct golden_prompt){.n_ids = (int)ids->shape[0],
-                                  .n_greedy = (int)greedy->shape[0],
-                                  .n_rows = (int)logits->shape[0],
-                                  .vocab = (int)logits->shape[1]};
+                                  .n_greedy = greedy ? (int)greedy->shape[0] : 0};
     CHECK(out->n_ids <= GOLDEN_MAX_IDS && out->n_greedy <= GOLDEN_MAX_GREEDY);
     memcpy(out->ids, ids->data, ids->n_bytes);
-    memcpy(out->greedy, greedy->data, greedy->n_bytes);
-    out->logits = memory_alloc(logits->n_bytes, 1);
-    memcpy(out->logits, logits->data, logits->n_bytes);
+    if (greedy != NULL)
+        memcpy(out->greedy, greedy->data, greedy->n_bytes);
+    out->logits = find_rows(golden, number, "logits", &out->n_rows, &out->vocab);
+    out->hidden = find_rows(golden, number, "hidden", &out->n_hidden, &out->hidden_size);
+    out->scores = find_rows(golden, number, "scores", &one_row, &out->n_scores);
     return true;
 }

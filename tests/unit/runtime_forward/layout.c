@@ -1,6 +1,7 @@
 #include "tests/unit/runtime_forward/layout.h"
 
 #include "base/error.h"
+#include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
@@ -31,14 +32,40 @@ static int feeds_of(const struct layout *layout, int step, struct feed *feeds, b
         if (begin < 0 || begin >= sequence->n_ids)
             continue;
         const int n_new = min_int(sequence->chunk, sequence->n_ids - (int)begin);
-        feeds[n++] = (struct feed){
-            .sequence = s,
-            .ids = sequence->ids,
-            .n_computed = (int)begin,
-            .n_new = n_new,
-            .n_logits = min_int(n_new, sequence->last_rows ? sequence->last_rows : n_new)};
+        const int wanted = min_int(n_new, sequence->last_rows ? sequence->last_rows : n_new);
+        feeds[n++] = (struct feed){.sequence = s,
+                                   .ids = sequence->ids,
+                                   .n_computed = (int)begin,
+                                   .n_new = n_new,
+                                   .n_logits = sequence->logits ? wanted : 0,
+                                   .n_hidden = sequence->hidden ? wanted : 0};
     }
     return n;
+}
+
+/* The next `n_rows` of `from`, as the last ones that a feed is about; the rows after them. */
+static const float *take_rows(float *to, const float *from, const struct feed *feed, int n_rows,
+                              int width)
+{
+    const int first = feed->n_computed + feed->n_new - n_rows;
+    const size_t n = (size_t)n_rows * (size_t)width;
+    if (n > 0)
+        memcpy(to + (size_t)first * (size_t)width, from, n * sizeof *from);
+    return from + n;
+}
+
+static void take_result(const struct layout *layout, const struct step_result *result,
+                        const struct feed *feeds, int n_feeds)
+{
+    const float *logits = result->logits, *hidden = result->hidden;
+    for (int i = 0; i < n_feeds; i++) {
+        const struct sequence *to = &layout->sequences[feeds[i].sequence];
+        if (logits != NULL)
+            logits = take_rows(to->logits, logits, &feeds[i], feeds[i].n_logits, result->vocab);
+        if (hidden != NULL)
+            hidden =
+                take_rows(to->hidden, hidden, &feeds[i], feeds[i].n_hidden, result->hidden_size);
+    }
 }
 
 static bool run_rank(void *context, int rank, struct error *err)
@@ -54,21 +81,15 @@ static bool run_rank(void *context, int rank, struct error *err)
     if (!runner_open(&runner, layout->setup, layout->memory, rank, max_tokens, layout->n_sequences,
                      max_len, err))
         return false;
+    memset(runner.forward->kv.memory, 0xff, runner.forward->kv.n_bytes);
     bool ok = runner.model->config.vocab == layout->vocab, more = true;
     for (int step = 0; ok && more; step++) {
         struct feed feeds[MAX_FEEDS];
         struct step_result result;
         const int n = feeds_of(layout, step, feeds, &more);
         ok = n == 0 || runner_step(&runner, feeds, n, &result, err);
-        const float *from = ok && n > 0 ? result.logits : NULL;
-        for (int i = 0; from != NULL && i < n; i++) {
-            const size_t vocab = (size_t)layout->vocab;
-            const size_t n_floats = (size_t)feeds[i].n_logits * vocab;
-            const int first = feeds[i].n_computed + feeds[i].n_new - feeds[i].n_logits;
-            memcpy(layout->sequences[feeds[i].sequence].logits + (size_t)first * vocab, from,
-                   n_floats * sizeof *from);
-            from += n_floats;
-        }
+        if (ok && n > 0)
+            take_result(layout, &result, feeds, n);
     }
     runner_close(&runner);
     return ok;

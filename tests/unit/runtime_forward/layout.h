@@ -9,10 +9,12 @@
 struct sequence {
     const int32_t *ids;
     int n_ids, chunk, first_step;
-    int last_rows; /* 0: the logits of all rows; else of the last ones of every step */
-    float *logits; /* [n_ids, vocab]: filled in by rank 0 */
+    int last_rows; /* 0: of all rows; else of the last ones of every step */
+    float *logits; /* [n_ids, vocab]: filled in by rank 0; NULL: not asked for */
+    float *hidden; /* [n_ids, hidden]: likewise */
 };
-/* All ranks of the setup as threads; a failure fails the test. */
+/* All ranks of the setup as threads; a failure fails the test. The KV cache is full of NaN at the
+ * begin, so what is read without having been written shows. */
 void run_layout(const struct setup *setup, const struct sequence *sequences, int n_sequences,
                 int vocab);
 

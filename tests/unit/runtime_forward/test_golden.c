@@ -78,7 +78,68 @@ static void check_model(const char *name)
                 if (setup.tp_size <= model_max_tp(&config))
                     check_prompt(name, &setup, &prompt, chunks[i]);
         }
-        memory_free(prompt.logits);
+    }
+    golden_close(&golden);
+    CHECK(n_prompts >= 3);
+}
+
+static float number_of(const struct weight *weight, int64_t row, int64_t column)
+{
+    const int64_t at = row * weight->row_stride + column;
+    return weight->dtype == DTYPE_F32 ? ((const float *)weight->data)[at]
+                                      : bf16_to_f32(((const bf16 *)weight->data)[at]);
+}
+
+/* The head of a rank over the hidden state of the last position. */
+static void check_scores(const char *name, const struct golden *golden,
+                         const struct golden_prompt *prompt, const float *hidden)
+{
+    struct model *model;
+    struct error err = {0};
+    float scores[8];
+    CHECK(model_open(&model, golden->folder, "bfloat16", 1, 2, &err));
+    CHECK_EQ(model->config.n_labels, prompt->n_scores);
+    CHECK(model->config.n_labels <= 8);
+    for (int label = 0; label < model->config.n_labels; label++) {
+        double sum = model->score_bias.data ? (double)number_of(&model->score_bias, 0, label) : 0;
+        for (int i = 0; i < prompt->hidden_size; i++)
+            sum += (double)hidden[i] * (double)number_of(&model->score, label, i);
+        scores[label] = (float)sum;
+    }
+    check_row(name, 0, scores, prompt->scores, prompt->n_scores);
+    model_close(model);
+}
+
+static void check_hidden(const char *name)
+{
+    struct golden golden = golden_open(name);
+    struct setup setup = {.folder = golden.folder,
+                          .dtype = "float32",
+                          .n_threads = 1,
+                          .kv_dtype = DTYPE_F32,
+                          .block_tokens = 16};
+    struct model_config config;
+    struct error err = {0};
+    CHECK(model_config_read(&config, golden.folder, &err));
+    struct golden_prompt prompt;
+    int n_prompts = 0;
+    for (; golden_prompt_read(&prompt, &golden, n_prompts); n_prompts++) {
+        const size_t width = (size_t)config.hidden;
+        float *hidden = memory_alloc((size_t)prompt.n_ids * width, sizeof *hidden);
+        CHECK_EQ(prompt.hidden_size, config.hidden);
+        for (setup.tp_size = 1; setup.tp_size <= 2; setup.tp_size++)
+            for (int chunk = 7; chunk <= 70; chunk *= 10) {
+                const struct sequence sequence = {
+                    .ids = prompt.ids, .n_ids = prompt.n_ids, .chunk = chunk, .hidden = hidden};
+                run_layout(&setup, &sequence, 1, config.vocab);
+                for (int row = 0; row < prompt.n_hidden; row++)
+                    check_row(name, row,
+                              hidden + (size_t)(prompt.n_ids - prompt.n_hidden + row) * width,
+                              prompt.hidden + (size_t)row * width, config.hidden);
+            }
+        if (prompt.scores != NULL)
+            check_scores(name, &golden, &prompt, hidden + (size_t)(prompt.n_ids - 1) * width);
+        memory_free(hidden);
     }
     golden_close(&golden);
     CHECK(n_prompts >= 3);
@@ -106,3 +167,9 @@ TEST(golden_mistral_with_a_window) { check_model("mistral-window"); }
 TEST(golden_mistral_with_wide_heads_and_no_window) { check_model("mistral-nemo"); }
 TEST(golden_phi3_with_a_window) { check_model("phi3-window"); }
 TEST(golden_phi3_with_heads_rotated_in_part_by_longrope) { check_model("phi3-longrope"); }
+TEST(golden_scores_of_a_classifier) { check_hidden("llama-scores"); }
+TEST(golden_value_and_tokens_of_one_model)
+{
+    check_hidden("mistral-value");
+    check_model("mistral-value");
+}

@@ -49,7 +49,8 @@ static uint64_t submit(struct ends *ends, struct heard *heard)
     static const int32_t prompt[] = {1};
     struct error err = {0};
     struct link_submit request = {.prompt = prompt, .n_prompt = 1, .params = params_default()};
-    const struct dispatch_listener listener = {hear_token, hear_failure, heard};
+    const struct dispatch_listener listener = {
+        .token = hear_token, .failed = hear_failure, .context = heard};
     CHECK(dispatch_submit(ends->dispatch, &request, &listener, &err));
     return request.id;
 }
@@ -79,7 +80,7 @@ static bool run(struct ends *ends, sig_atomic_t interrupted, enum error_kind wan
 {
     struct error err = {0};
     const volatile sig_atomic_t interrupt = interrupted;
-    const bool good = dispatch_run(ends->dispatch, &interrupt, &err);
+    const bool good = dispatch_run(ends->dispatch, 0, &interrupt, &err);
     CHECK_EQ(err.kind, want);
     return good;
 }

@@ -74,7 +74,7 @@ TEST(qwen2_has_biases_on_q_k_v_alone)
 TEST(an_unknown_architecture_is_refused_with_those_known)
 {
     refused("\"architectures\": [\"MambaForCausalLM\"]", ERROR_UNSUPPORTED,
-            "LlamaForCausalLM, MistralForCausalLM, Phi3ForCausalLM");
+            "LlamaForCausalLM, MistralForCausalLM, Phi3ForCausalLM, Qwen2ForCausalLM");
     refused("\"architectures\": [\"MambaForCausalLM\"]", ERROR_UNSUPPORTED, "MambaForCausalLM");
     refused("\"architectures\": []", ERROR_INPUT, "\"architectures\" is missing");
     refused("\"architectures\": \"LlamaForCausalLM\"", ERROR_INPUT, "\"architectures\"");

@@ -66,7 +66,7 @@ TEST(every_layer_of_mistral_sees_its_window)
 
 TEST(the_upper_layers_of_qwen_see_a_window_if_it_is_used)
 {
-    static const char *const names[] = {"Qwen2ForCausalLM"};
+    static const char *const names[] = {"Qwen2ForCausalLM", "Qwen3ForCausalLM"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 #define USED "\"use_sliding_window\": true, \"sliding_window\": 16, "
         check_windows(names[i], USED "\"max_window_layers\": 1", 0, 16, 16);
@@ -85,7 +85,8 @@ TEST(a_window_as_long_as_the_longest_sequence_is_none)
 TEST(layer_types_say_which_layers_see_a_window)
 {
 #define TYPES "\"sliding_window\": 16, \"use_sliding_window\": true, \"layer_types\": "
-    static const char *const names[] = {"MistralForCausalLM", "Qwen2ForCausalLM"};
+    static const char *const names[] = {"MistralForCausalLM", "Qwen2ForCausalLM",
+                                        "Qwen3ForCausalLM", "Gemma2ForCausalLM"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         check_windows(names[i],
                       TYPES "[\"sliding_attention\", \"full_attention\", \"sliding_attention\"]",
@@ -115,9 +116,119 @@ TEST(phi3_rotates_a_part_of_each_head)
             ERROR_UNSUPPORTED, "longrope, or none");
 }
 
+TEST(qwen3_has_a_head_dim_of_its_own)
+{
+    CHECK_EQ(taken("Qwen3ForCausalLM", "").head_dim, 128);
+    CHECK_EQ(taken("Qwen3ForCausalLM", "\"head_dim\": 32").head_dim, 32);
+    const struct model_config biased = taken("Qwen3ForCausalLM", "\"attention_bias\": true");
+    CHECK(biased.attention_bias && biased.o_bias);
+    CHECK(!taken("Qwen3ForCausalLM", "").attention_bias);
+}
+
+TEST(gemma2_without_keys_is_as_it_was_published)
+{
+    const struct model_config config = taken("Gemma2ForCausalLM", "");
+    CHECK(config.tied);
+    CHECK_EQ(config.head_dim, 256);
+    CHECK(config.attention_scale == 1.0f / 16);
+    CHECK(config.attention_softcap == 50.0f && config.logit_softcap == 30.0f);
+    CHECK(config.norm_offset == 1.0f && config.embedding_scale == 8.0);
+    CHECK_EQ(config.activation, ACTIVATION_GELU_TANH);
+    CHECK_EQ(config.n_ropes, 1);
+    check_windows("Gemma2ForCausalLM", "\"max_position_embeddings\": 8192", 4096, 0, 4096);
+}
+
+TEST(gemma2_tells_no_cap_from_a_cap_that_is_not_given)
+{
+    const struct model_config config =
+        taken("Gemma2ForCausalLM", "\"attn_logit_softcapping\": null, "
+                                   "\"final_logit_softcapping\": null, "
+                                   "\"query_pre_attn_scalar\": 64, \"tie_word_embeddings\": false");
+    CHECK(config.attention_softcap == 0.0f && config.logit_softcap == 0.0f);
+    CHECK(config.attention_scale == 0.125f);
+    CHECK(!config.tied);
+    refused("Gemma2ForCausalLM", "\"attn_logit_softcapping\": 0", ERROR_INPUT,
+            "\"attn_logit_softcapping\"");
+    refused("Gemma2ForCausalLM", "\"final_logit_softcapping\": -1", ERROR_INPUT,
+            "\"final_logit_softcapping\"");
+    refused("Gemma2ForCausalLM", "\"query_pre_attn_scalar\": 0", ERROR_INPUT,
+            "\"query_pre_attn_scalar\"");
+}
+
+TEST(gemmas_have_gelu_and_look_back_only)
+{
+    static const char *const names[] = {"Gemma2ForCausalLM", "Gemma3ForCausalLM"};
+    for (int i = 0; i < 2; i++) {
+        refused(names[i], "\"hidden_activation\": \"silu\"", ERROR_UNSUPPORTED,
+                "\"hidden_activation\" is \"silu\", want gelu_pytorch_tanh");
+        taken(names[i], "\"hidden_activation\": \"gelu_pytorch_tanh\", \"hidden_act\": \"gelu\"");
+        refused(names[i], "\"use_bidirectional_attention\": true", ERROR_UNSUPPORTED,
+                "\"use_bidirectional_attention\"");
+    }
+}
+
+TEST(gemma3_rotates_windowed_layers_by_other_frequencies)
+{
+    const struct model_config config = taken(
+        "Gemma3ForCausalLM", "\"num_hidden_layers\": 6, \"sliding_window\": 32, \"rope_scaling\": "
+                             "{\"rope_type\": \"linear\", \"factor\": 8}");
+    CHECK_EQ(config.n_ropes, 2);
+    CHECK_EQ(config.rope_of[4], 1);
+    CHECK_EQ(config.rope_of[5], 0);
+    CHECK_EQ(config.window[4], 32);
+    CHECK_EQ(config.window[5], 0);
+    CHECK(config.rope[0].theta == 1e6 && config.rope[1].theta == 1e4);
+    CHECK(config.rope[0].type == ROPE_LINEAR && config.rope[0].factor == 8);
+    CHECK_EQ(config.rope[1].type, ROPE_DEFAULT);
+    CHECK_EQ(config.max_positions, 256); /* counts the stretched positions */
+    CHECK(config.logit_softcap == 0.0f && config.attention_softcap == 0.0f);
+}
+
+TEST(gemma3_keeps_the_frequencies_of_a_window_that_is_none)
+{
+    const struct model_config config = taken("Gemma3ForCausalLM", "\"sliding_window\": 1024");
+    CHECK_EQ(config.window[0], 0);
+    CHECK_EQ(config.rope_of[0], 1);
+}
+
+TEST(gemma3_reads_the_keys_of_transformers_5)
+{
+    const struct model_config config = taken(
+        "Gemma3ForCausalLM",
+        "\"num_hidden_layers\": 2, \"sliding_window\": 32, \"layer_types\": "
+        "[\"full_attention\", \"sliding_attention\"], \"rope_parameters\": {\"full_attention\": "
+        "{\"rope_type\": \"linear\", \"factor\": 4, \"rope_theta\": 5e5}, \"sliding_attention\": "
+        "{\"rope_type\": \"default\", \"rope_theta\": 2e4}}");
+    CHECK(config.rope_of[0] == 0 && config.rope_of[1] == 1);
+    CHECK(config.rope[0].theta == 5e5 && config.rope[0].factor == 4);
+    CHECK(config.rope[1].theta == 2e4 && config.rope[1].type == ROPE_DEFAULT);
+}
+
+TEST(gemma3_refuses_what_its_models_do_not_have)
+{
+    static const char name[] = "Gemma3ForCausalLM";
+    refused(name, "\"attn_logit_softcapping\": 50.0", ERROR_UNSUPPORTED,
+            "\"attn_logit_softcapping\"");
+    taken(name, "\"attn_logit_softcapping\": null");
+    refused(name, "\"sliding_window\": null", ERROR_INPUT, "\"sliding_window\" is null");
+    refused(name, "\"sliding_window_pattern\": 0", ERROR_INPUT, "\"sliding_window_pattern\"");
+    refused(name, "\"rope_parameters\": {\"rope_type\": \"default\"}", ERROR_UNSUPPORTED,
+            "\"rope_parameters\" is one set for all layers");
+    refused(name, "\"rope_parameters\": {\"sliding_attention\": {\"rope_theta\": 0}}", ERROR_INPUT,
+            "\"rope_theta\"");
+    refused(name, "\"rope_local_base_freq\": -1", ERROR_INPUT, "\"rope_local_base_freq\"");
+    refused(name, "\"rope_parameters\": [1]", ERROR_INPUT, "\"rope_parameters\" is no object");
+}
+
+TEST(gemma3_has_text_in_the_names_of_its_other_heads)
+{
+    CHECK(!taken("Gemma3TextModel", "").generates);
+    CHECK_EQ(taken("Gemma3TextForSequenceClassification", "").n_labels, 2);
+}
+
 TEST(every_family_comes_with_a_head_of_scores_and_without_a_head)
 {
-    static const char *const names[] = {"Llama", "Mistral", "Phi3", "Qwen2"};
+    static const char *const names[] = {"Gemma2", "Llama", "Mistral", "Phi3", "Qwen2", "Qwen3"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[64];
         snprintf(name, sizeof name, "%sForCausalLM", names[i]);

@@ -1,4 +1,4 @@
-#include "launcher/chat/line_input.h"
+#include "launcher/line_input.h"
 
 #include "base/error.h"
 

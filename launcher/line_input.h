@@ -1,4 +1,4 @@
-/* launcher/chat/line_input.h: lines of an input that nobody edits: a pipe, a file. */
+/* launcher/line_input.h: lines of an input that nobody edits: a pipe, a file. */
 #pragma once
 #include "base/bytes.h"
 

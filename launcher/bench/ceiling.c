@@ -1,0 +1,84 @@
+#include "launcher/bench/ceiling.h"
+
+#include "base/bandwidth.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "base/team.h"
+#include "launcher/session.h"
+#include "runtime/model/config.h"
+#include "runtime/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PASSES = 3 };
+static const size_t READ_BYTES = (size_t)1 << 30; /* far more than any cache */
+
+/* Bytes of a number of this type, as link and options name it. */
+static double number_bytes(const char *dtype)
+{
+    if (strcmp(dtype, "int8") == 0)
+        return 1;
+    return strcmp(dtype, "F32") == 0 || strcmp(dtype, "float32") == 0 ? 4 : 2;
+}
+
+bool ceiling_open(struct ceiling *out, const struct options *options, const struct session *session,
+                  struct error *err)
+{
+    struct model_config config;
+    const char *kv = options->kv_cache_dtype;
+    *out = (struct ceiling){.n_threads = session->n_threads};
+    if (!model_config_read(&config, session->model_folder, err) ||
+        !memory_map(&out->memory, READ_BYTES, err))
+        return false;
+    memset(out->memory, 1, READ_BYTES); /* pages that nobody wrote are all the same one */
+    out->weight_bytes = (double)session->weight_bytes;
+    if (!config.tied)
+        out->weight_bytes -= (double)config.vocab * config.hidden * number_bytes(session->dtype);
+    out->kv_bytes = 2.0 * config.n_layers * config.n_kv_heads * config.head_dim *
+                    number_bytes(strcmp(kv, "auto") == 0 ? session->dtype : kv);
+    return team_create(&out->team, out->n_threads, 0, NULL, err);
+}
+
+void ceiling_measure(struct ceiling *ceiling)
+{
+    for (int i = 0; i < PASSES; i++) {
+        const double rate = bandwidth_read(ceiling->team, ceiling->memory, READ_BYTES);
+        ceiling->bandwidth = rate > ceiling->bandwidth ? rate : ceiling->bandwidth;
+    }
+}
+
+static double bytes_of_token(const struct ceiling *ceiling, double context)
+{
+    return ceiling->weight_bytes + context * ceiling->kv_bytes;
+}
+
+double ceiling_tokens(const struct ceiling *ceiling, double context)
+{
+    return ceiling->bandwidth / bytes_of_token(ceiling, context);
+}
+
+void ceiling_print(const struct ceiling *ceiling, double context)
+{
+    printf("memory      %.2f GB/s read by %d threads in this run, %.4f GB a token: at most %.2f "
+           "tokens/s at batch 1\n",
+           ceiling->bandwidth * 1e-9, ceiling->n_threads, bytes_of_token(ceiling, context) * 1e-9,
+           ceiling_tokens(ceiling, context));
+}
+
+json_t *ceiling_json(const struct ceiling *ceiling, double context)
+{
+    return json_pack("{sf si sf sf sf sf}", "read_bytes_per_second", ceiling->bandwidth, "threads",
+                     ceiling->n_threads, "weight_bytes", ceiling->weight_bytes,
+                     "kv_bytes_per_position", ceiling->kv_bytes, "bytes_per_token",
+                     bytes_of_token(ceiling, context), "tokens_per_second_at_batch_1",
+                     ceiling_tokens(ceiling, context));
+}
+
+void ceiling_close(struct ceiling *ceiling)
+{
+    team_destroy(ceiling->team);
+    memory_unmap(ceiling->memory, READ_BYTES);
+    *ceiling = (struct ceiling){0};
+}

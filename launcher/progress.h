@@ -1,0 +1,25 @@
+/* launcher/progress.h: how far a long command is, on standard error.
+ *
+ * On a terminal a bar that is drawn again a few times a second: done and all, tokens a second, time
+ * left. Elsewhere one line for every tenth. Nothing while `quiet`.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct progress {
+    const char *what; /* "prompts" */
+    size_t total;     /* 0: not known */
+    bool quiet, is_terminal, drawn;
+    int64_t begin_ns, drawn_ns;
+    size_t tenths; /* that were told */
+};
+
+void progress_begin(struct progress *out, const char *what, size_t total, bool quiet);
+/* So many are done; n_tokens in all. Cheap: it may be called for every token. */
+void progress_update(struct progress *progress, size_t done, uint64_t n_tokens);
+/* Takes the bar away, so that a line can be printed where it stands. */
+void progress_hide(struct progress *progress);
+/* The last line: what was done, how long it took. */
+void progress_end(struct progress *progress, size_t done, uint64_t n_tokens);

@@ -1,0 +1,139 @@
+/* Which layers share a KV block, over the shapes that models have and over random ones. */
+#include "base/memory.h"
+#include "runtime/forward/kv_groups.h"
+#include "tests/test.h"
+
+#include <string.h>
+
+static struct model_config *config_of(int n_layers)
+{
+    struct model_config *config = memory_alloc(1, sizeof *config);
+    config->n_layers = n_layers;
+    return config;
+}
+
+/* Every layer is in one group, alone in its place, and its group sees as far as it does. */
+static void check_groups(const struct kv_groups *groups, const struct model_config *config)
+{
+    static unsigned char taken[KV_MAX_GROUPS][MODEL_MAX_LAYERS];
+    memset(taken, 0, sizeof taken);
+    CHECK(groups->n >= 1 && groups->n <= KV_MAX_GROUPS);
+    for (int i = 0; i < config->n_layers; i++) {
+        const int g = groups->of_layer[i], at = groups->at[i];
+        CHECK(g < groups->n);
+        CHECK(at >= 0 && at < groups->layers_per_block);
+        CHECK(!taken[g][at]);
+        taken[g][at] = 1;
+        CHECK(groups->window[g] == 0 ||
+              (config->window[i] != 0 && groups->window[g] >= config->window[i]));
+    }
+    for (int g = 0; g < groups->n; g++)
+        CHECK(taken[g][0]); /* no group without a layer */
+    for (int g = 1; g < groups->n; g++)
+        CHECK(groups->window[0] == 0 ||
+              (groups->window[g] != 0 && groups->window[g] <= groups->window[0]));
+}
+
+static struct kv_groups groups_of(int n_layers, int window, int period, int full)
+{
+    struct model_config *config = config_of(n_layers);
+    for (int i = 0; i < n_layers; i++)
+        config->window[i] = i % period == full ? 0 : window;
+    struct kv_groups groups;
+    kv_groups_make(&groups, config, false);
+    check_groups(&groups, config);
+    memory_free(config);
+    return groups;
+}
+
+TEST(layers_that_see_equally_far_are_one_group)
+{
+    const struct kv_groups all = groups_of(32, 4096, 1, 0), windowed = groups_of(32, 4096, 1, 1);
+    CHECK_EQ(all.n, 1);
+    CHECK_EQ(all.window[0], 0);
+    CHECK_EQ(all.layers_per_block, 32);
+    CHECK_EQ(windowed.n, 1);
+    CHECK_EQ(windowed.window[0], 4096);
+}
+
+TEST(gemma2_has_a_group_that_sees_all_and_one_with_a_window)
+{
+    const struct kv_groups groups = groups_of(26, 4096, 2, 1);
+    CHECK_EQ(groups.n, 2);
+    CHECK_EQ(groups.layers_per_block, 13);
+    CHECK_EQ(groups.window[0], 0);
+    CHECK_EQ(groups.window[1], 4096);
+    CHECK_EQ(groups.of_layer[0], 1);
+    CHECK_EQ(groups.of_layer[1], 0);
+    CHECK_EQ(groups.at[25], 12);
+}
+
+TEST(gemma3_has_one_group_that_sees_all_and_several_with_a_window)
+{
+    const struct kv_groups small = groups_of(26, 512, 6, 5), large = groups_of(62, 1024, 6, 5);
+    CHECK_EQ(small.layers_per_block, 4);
+    CHECK_EQ(small.n, 7);
+    CHECK_EQ(small.window[1], 512);
+    CHECK_EQ(large.layers_per_block, 10);
+    CHECK_EQ(large.n, 7);
+}
+
+TEST(one_layer_that_sees_all_among_many_leaves_few_places_unused)
+{
+    const struct kv_groups groups = groups_of(28, 4096, 28, 0);
+    CHECK_EQ(groups.layers_per_block, 4);
+    CHECK_EQ(groups.n, 8);
+}
+
+TEST(a_single_group_sees_as_far_as_the_furthest_layer)
+{
+    struct model_config *config = config_of(4);
+    struct kv_groups groups;
+    config->window[0] = config->window[2] = 16;
+    config->window[1] = config->window[3] = 64;
+    kv_groups_make(&groups, config, true);
+    check_groups(&groups, config);
+    CHECK_EQ(groups.n, 1);
+    CHECK_EQ(groups.layers_per_block, 4);
+    CHECK_EQ(groups.window[0], 64);
+    config->window[3] = 0;
+    kv_groups_make(&groups, config, true);
+    CHECK_EQ(groups.window[0], 0);
+    memory_free(config);
+}
+
+TEST(more_windows_than_groups_become_one_that_sees_all)
+{
+    struct model_config *config = config_of(KV_MAX_GROUPS + 1);
+    struct kv_groups groups;
+    for (int i = 0; i < config->n_layers; i++)
+        config->window[i] = 16 * (i + 1);
+    kv_groups_make(&groups, config, false);
+    CHECK_EQ(groups.n, 1);
+    CHECK_EQ(groups.window[0], 0);
+    config->n_layers = KV_MAX_GROUPS;
+    kv_groups_make(&groups, config, false);
+    check_groups(&groups, config);
+    CHECK_EQ(groups.n, KV_MAX_GROUPS);
+    CHECK_EQ(groups.window[0], 16 * KV_MAX_GROUPS);
+    memory_free(config);
+}
+
+TEST(any_layers_and_windows_make_groups)
+{
+    struct model_config *config = config_of(1);
+    uint32_t random = 1;
+    for (int round = 0; round < 2000; round++) {
+        random = random * 1664525 + 1013904223;
+        config->n_layers = 1 + (int)(random >> 8) % (round % 10 == 0 ? MODEL_MAX_LAYERS : 40);
+        const int n_windows = 1 + (int)(random >> 28) % 10;
+        for (int i = 0; i < config->n_layers; i++) {
+            random = random * 1664525 + 1013904223;
+            config->window[i] = (int)(random >> 16) % n_windows * 16;
+        }
+        struct kv_groups groups;
+        kv_groups_make(&groups, config, round % 7 == 0);
+        check_groups(&groups, config);
+    }
+    memory_free(config);
+}
