@@ -123,7 +123,8 @@ static void on_every_level(void (*check_level)(struct device *, const char *name
 
 /* ---- embed ---- */
 
-static void embed_shape(struct device *device, int n_tokens, int hidden, enum dtype dtype)
+static void embed_shape(struct device *device, int n_tokens, int hidden, enum dtype dtype,
+                        float scale)
 {
     enum { FIRST = 5, COUNT = 9 };
     struct weight table = weight_make(dtype, COUNT, hidden + 3, 1);
@@ -137,13 +138,15 @@ static void embed_shape(struct device *device, int n_tokens, int hidden, enum dt
                                           .first = FIRST,
                                           .count = COUNT,
                                           .n_tokens = n_tokens,
-                                          .hidden = hidden});
+                                          .hidden = hidden,
+                                          .scale = scale});
     for (int t = 0; t < n_tokens; t++)
         for (int i = 0; i < hidden; i++) {
             const float got = out.data[t * hidden + i];
             const int row = token[t] - FIRST;
-            const float want =
-                row < 0 || row >= COUNT ? 0 : weight_at(&table, (size_t)(row * (hidden + 3) + i));
+            const float want = row < 0 || row >= COUNT
+                                   ? 0
+                                   : weight_at(&table, (size_t)(row * (hidden + 3) + i)) * scale;
             CHECK(got == want && !(got == 0 && signbit(got)));
         }
     buffer_check_guards(&out, "embed");
@@ -157,10 +160,13 @@ static void embed_shapes(struct device *device, const char *name)
     for (int t = 0; t < N_TOKENS; t++)
         for (int w = 0; w < N_WIDTHS; w++)
             for (int d = 0; d < 3; d++)
-                embed_shape(device, tokens[t], widths[w], dtypes[d]);
+                embed_shape(device, tokens[t], widths[w], dtypes[d], d == 2 ? 33.94112f : 1);
 }
 
-TEST(embed_takes_the_rows_of_its_range_and_zeros_elsewhere) { on_every_level(embed_shapes); }
+TEST(embed_takes_the_rows_of_its_range_times_the_scale_and_zeros_elsewhere)
+{
+    on_every_level(embed_shapes);
+}
 
 static void embed_minus_zero(struct device *device, const char *name)
 {
@@ -173,7 +179,8 @@ static void embed_minus_zero(struct device *device, const char *name)
                                           .table = {minus, DTYPE_BF16, 40},
                                           .count = 1,
                                           .n_tokens = 1,
-                                          .hidden = 40});
+                                          .hidden = 40,
+                                          .scale = 1});
     for (int i = 0; i < 40; i++)
         CHECK(out[i] == 0 && !signbit(out[i]));
 }
@@ -328,7 +335,7 @@ static void silu_shapes(struct device *device, const char *name)
         }
 }
 
-TEST(silu_mul_is_math_exp_and_plain_operations_in_every_layout) { on_every_level(silu_shapes); }
+TEST(gated_is_math_exp_and_plain_operations_in_every_layout) { on_every_level(silu_shapes); }
 
 static void silu_dense(struct device *device, const char *name)
 {
