@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "tests/kernels/levels.h"
+#include "tests/kernels/row_case.h"
 #include "tests/kernels/written_order.h"
 #include "tests/test.h"
 
@@ -178,17 +179,6 @@ void case_run(struct attention_case *c, struct device *device)
     for (size_t i = 0; i < GUARD_BYTES; i++)
         if (all[i] != GUARD_BYTE || all[GUARD_BYTES + n_bytes + i] != GUARD_BYTE)
             test_fail(__FILE__, __LINE__, "attention wrote outside its output");
-}
-
-/* Element k of row r as it lies in an operand (kernels/tensor.h); k counts padding too. */
-static float operand_at(const struct operand *x, int r, int k)
-{
-    if (x->dtype == DTYPE_F32)
-        return ((const float *)x->data)[r * x->k + k];
-    const int group = r / TOKEN_GROUP, left = x->n_tokens - group * TOKEN_GROUP;
-    const int n = left < TOKEN_GROUP ? left : TOKEN_GROUP;
-    const bf16 *data = (const bf16 *)x->data + (size_t)group * TOKEN_GROUP * (size_t)x->k_padded;
-    return bf16_to_f32(data[(k / 2 * n + r % TOKEN_GROUP) * 2 + k % 2]);
 }
 
 float case_padded_out(const struct attention_case *c, int r, int k)

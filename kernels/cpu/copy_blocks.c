@@ -1,0 +1,28 @@
+/* Copies of blocks of the cache: memory only, so one kernel for all levels. */
+#include "base/team.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/device.h"
+
+static void copy(void *numbers, size_t bytes, const int32_t *pair)
+{
+    char *p = numbers;
+    memcpy(p + (size_t)pair[1] * bytes, p + (size_t)pair[0] * bytes, bytes);
+}
+
+static void copy_blocks_item(void *context, int i, int thread)
+{
+    (void)thread;
+    const struct copy_blocks_args *a = context;
+    const struct kv_cache *c = a->cache;
+    const int32_t *pair = a->pair + 2 * (size_t)i;
+    const size_t positions = (size_t)c->n_kv_heads * (size_t)c->block_tokens;
+    const size_t bytes = positions * (size_t)c->head_dim * dtype_bytes(c->dtype);
+    copy(c->k, bytes, pair);
+    copy(c->v, bytes, pair);
+}
+
+void scalar_copy_blocks(struct device *device, const struct copy_blocks_args *args)
+{
+    struct copy_blocks_args context = *args;
+    team_run(device->team, copy_blocks_item, &context, args->n_pairs);
+}
