@@ -22,7 +22,8 @@ bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const str
                                              .first = model->share.vocab.lo,
                                              .count = span_length(model->share.vocab),
                                              .n_tokens = plan->n_tokens,
-                                             .hidden = hidden});
+                                             .hidden = hidden,
+                                             .scale = 1});
     struct comm *tp = f->ranks->tp;
     return tp->size == 1 ||
            tp->ops->tree_reduce(tp, f->device, f->act.residual, f->act.residual, tp->size,
