@@ -25,7 +25,8 @@ static bool is_aligned(const void *p, size_t to) { return (uintptr_t)p % to == 0
 static bool weight_valid(const struct weight *weight, int n_columns)
 {
     return weight->data != NULL && (unsigned)weight->dtype < DTYPE_COUNT &&
-           is_aligned(weight->data, dtype_bytes(weight->dtype)) && weight->row_stride >= n_columns;
+           weight->dtype != DTYPE_I8 && is_aligned(weight->data, dtype_bytes(weight->dtype)) &&
+           weight->row_stride >= n_columns;
 }
 
 static bool operand_valid(const struct operand *operand, int n_tokens, const struct leaves *leaves)
@@ -42,8 +43,9 @@ static bool cache_valid(const struct kv_cache *cache)
 {
     const int tokens = cache->block_tokens;
     return cache->k != NULL && cache->v != NULL &&
-           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32) && cache->n_kv_heads > 0 &&
-           cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
+           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32 ||
+            (cache->dtype == DTYPE_I8 && cache->k_scale != NULL && cache->v_scale != NULL)) &&
+           cache->n_kv_heads > 0 && cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
            (tokens == 16 || tokens == 32 || tokens == 64 || tokens == 128 || tokens == 256);
 }
 
@@ -126,8 +128,8 @@ void op_rope_store(struct device *device, const struct rope_store_args *args)
     check(args->cos_sin != NULL && args->slot != NULL);
     const size_t q_numbers =
         (size_t)args->n_tokens * (size_t)args->n_heads * (size_t)args->cache->head_dim;
-    check(!overlap(args->q_out, q_numbers * dtype_bytes(args->cache->dtype), args->q,
-                   q_numbers * sizeof(float)));
+    check(!overlap(args->q_out, q_numbers * dtype_bytes(kv_query_dtype(args->cache->dtype)),
+                   args->q, q_numbers * sizeof(float)));
     device->ops->rope_store(device, args);
 }
 

@@ -19,6 +19,10 @@ static void copy_blocks_item(void *context, int i, int thread)
     const size_t bytes = positions * (size_t)c->head_dim * dtype_bytes(c->dtype);
     copy(c->k, bytes, pair);
     copy(c->v, bytes, pair);
+    if (c->dtype == DTYPE_I8) {
+        copy(c->k_scale, positions * sizeof(float), pair);
+        copy(c->v_scale, positions * sizeof(float), pair);
+    }
 }
 
 void scalar_copy_blocks(struct device *device, const struct copy_blocks_args *args)
