@@ -125,7 +125,7 @@ static bool find_dtype(const char *format, enum dtype *out)
     for (int i = 0; i < DTYPE_COUNT; i++) {
         if (strcmp(dtype_name((enum dtype)i), format) == 0) {
             *out = (enum dtype)i;
-            return true;
+            return dtype_is_float(*out);
         }
     }
     return false;
