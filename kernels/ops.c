@@ -41,9 +41,11 @@ static bool operand_valid(const struct operand *operand, int n_tokens, const str
 static bool cache_valid(const struct kv_cache *cache)
 {
     const int tokens = cache->block_tokens;
+    const bool has_scales = cache->k_scale != NULL && cache->v_scale != NULL;
     return cache->k != NULL && cache->v != NULL &&
-           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32) && cache->n_kv_heads > 0 &&
-           cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
+           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32 ||
+            (cache->dtype == DTYPE_I8 && has_scales)) &&
+           cache->n_kv_heads > 0 && cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
            (tokens == 16 || tokens == 32 || tokens == 64 || tokens == 128 || tokens == 256);
 }
 

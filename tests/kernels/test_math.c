@@ -1,5 +1,5 @@
-/* exp, log, sin and cos against long double over all of their range, in steps small enough to meet
- * every exponent many thousand times. */
+/* exp, tanh, log, sin and cos against long double over all of their range, in steps small enough to
+ * meet every exponent many thousand times. */
 #include "kernels/device.h"
 #include "kernels/math.h"
 #include "tests/test.h"
@@ -56,6 +56,39 @@ TEST(exp_at_its_limits)
     CHECK(math_exp(-87.33f) >= 0x1p-126f);
     CHECK(math_exp(nextafterf(88.72f, INFINITY)) == INFINITY);
     CHECK(math_exp(88.72f) < INFINITY);
+}
+
+TEST(tanh_is_within_2_ulp_and_odd)
+{
+    cpu_float_mode_set();
+    for (uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 1021) {
+        const float x = of_bits(bits);
+        check_ulps("tanh", x, math_tanh(x), tanhl(x));
+        CHECK(math_tanh(-x) == -math_tanh(x));
+    }
+}
+
+/* Every float around the edge between the two ways; elsewhere pairs of neighbours. */
+TEST(tanh_never_falls)
+{
+    cpu_float_mode_set();
+    float last = 0;
+    for (uint32_t bits = 0x3f1f0000u; bits < 0x3f210000u; bits++) {
+        const float t = math_tanh(of_bits(bits));
+        CHECK(t >= last);
+        last = t;
+    }
+    for (uint32_t bits = 0x38000000u; bits < 0x41400000u; bits += 31)
+        CHECK(math_tanh(of_bits(bits)) <= math_tanh(of_bits(bits + 1)));
+}
+
+TEST(tanh_at_its_limits)
+{
+    cpu_float_mode_set();
+    CHECK(math_tanh(0.0f) == 0 && math_tanh(-0.0f) == 0);
+    CHECK(math_tanh(INFINITY) == 1 && math_tanh(-INFINITY) == -1);
+    CHECK(math_tanh(3.4e38f) == 1 && math_tanh(-3.4e38f) == -1);
+    CHECK(isnan(math_tanh(NAN)));
 }
 
 TEST(log_is_within_2_ulp)
@@ -130,5 +163,19 @@ TEST(exp_log_sin_and_cos_keep_their_bits)
         }
     }
     if (hash != 0xa97ceb9a4340cc61u)
+        test_fail(__FILE__, __LINE__, "the hash is %#llx", (unsigned long long)hash);
+}
+
+TEST(tanh_keeps_its_bits)
+{
+    cpu_float_mode_set();
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over 32-bit words */
+    for (uint32_t i = 0; i < 1u << 20; i++) {
+        const float t = math_tanh((float)((int)i - (1 << 19)) * 0x1p-15f);
+        uint32_t bits;
+        memcpy(&bits, &t, sizeof bits);
+        hash = (hash ^ bits) * 0x100000001b3u;
+    }
+    if (hash != 0x70c6b223eca8b08du)
         test_fail(__FILE__, __LINE__, "the hash is %#llx", (unsigned long long)hash);
 }

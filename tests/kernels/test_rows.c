@@ -1,9 +1,8 @@
-/* The operations on rows, on every level and at awkward sizes: the written order bit for bit,
- * float64 within the rounding bound, and what must not show. */
-#include "kernels/cpu/cpu_ops.h"
-#include "kernels/math.h"
+/* embed, the norms and log_sum_exp, on every level and at awkward sizes: the written order bit for
+ * bit, float64 within the rounding bound, and what must not show. */
 #include "tests/kernels/close.h"
 #include "tests/kernels/levels.h"
+#include "tests/kernels/row_case.h"
 #include "tests/kernels/written_order.h"
 #include "tests/test.h"
 
@@ -12,115 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int tokens[] = {0, 1, 3, 16, 17, 33};
-static const int widths[] = {1, 7, 16, 64, 100, 2048};
-enum { N_TOKENS = sizeof tokens / sizeof *tokens, N_WIDTHS = sizeof widths / sizeof *widths };
-enum { GUARD_BYTES = 64, GUARD_BYTE = 0xa5 };
-
-static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
-
-/* ---- weights and operands ---- */
-
-/* n numbers of `dtype` that depend on the seed; whole ones also suit F16. Free with free(). */
-static struct weight weight_make(enum dtype dtype, int rows, int stride, uint64_t seed)
-{
-    const size_t n = (size_t)rows * (size_t)stride;
-    void *data = malloc((n + 1) * dtype_bytes(dtype));
-    for (size_t i = 0; i < n; i++) {
-        if (dtype == DTYPE_F32)
-            ((float *)data)[i] = number_at(seed, i, 0);
-        else if (dtype == DTYPE_BF16)
-            ((bf16 *)data)[i] = bf16_from_f32(number_at(seed, i, 0));
-        else /* any sign, exponents of 2^-8 to 2^7, any mantissa */
-            ((uint16_t *)data)[i] = (uint16_t)(0x1c00 + 977 * i % 0x4000 + (i % 2 << 15));
-    }
-    return (struct weight){.data = data, .dtype = dtype, .row_stride = stride};
-}
-
-static float weight_at(const struct weight *w, size_t i)
-{
-    switch (w->dtype) {
-    case DTYPE_BF16:
-        return bf16_to_f32(((const bf16 *)w->data)[i]);
-    case DTYPE_F16:
-        return f16_to_f32(((const uint16_t *)w->data)[i]);
-    default:
-        return ((const float *)w->data)[i];
-    }
-}
-
-struct output { /* an operand between guards, filled with NaN */
-    unsigned char *all;
-    size_t n_bytes;
-    struct operand operand;
-    struct leaves leaves;
-};
-
-static struct output output_make(enum dtype dtype, int n_tokens, const struct leaves *leaves)
-{
-    struct output o = {.n_bytes = operand_bytes(dtype, n_tokens, leaves), .leaves = *leaves};
-    o.all = aligned_alloc(64, (o.n_bytes + 2 * GUARD_BYTES + 63) / 64 * 64);
-    memset(o.all, GUARD_BYTE, GUARD_BYTES);
-    memset(o.all + GUARD_BYTES, 0xff, o.n_bytes);
-    memset(o.all + GUARD_BYTES + o.n_bytes, GUARD_BYTE, GUARD_BYTES);
-    o.operand = operand_make(o.all + GUARD_BYTES, dtype, n_tokens, leaves);
-    return o;
-}
-
-static void output_free(struct output *o)
-{
-    for (size_t i = 0; i < GUARD_BYTES; i++)
-        if (o->all[i] != GUARD_BYTE || o->all[GUARD_BYTES + o->n_bytes + i] != GUARD_BYTE)
-            test_fail(__FILE__, __LINE__, "wrote outside the operand");
-    free(o->all);
-}
-
-/* Element k of token t, padding counted: the formula of kernels/tensor.h. */
-static float padded_at(const struct output *o, int t, int k)
-{
-    const struct operand *x = &o->operand;
-    if (x->dtype == DTYPE_F32)
-        return ((const float *)x->data)[t * x->k + k];
-    const int group = t / 16, left = x->n_tokens - group * 16, n = left < 16 ? left : 16;
-    const bf16 *data = (const bf16 *)x->data + group * 16 * x->k_padded;
-    return bf16_to_f32(data[k / 2 * n * 2 + t % 16 * 2 + k % 2]);
-}
-
-/* Every element of the operand is want(t, k), rounded once; padding is zero. */
-static void check_output(const char *what, const struct output *o,
-                         float (*want)(void *context, int t, int k), void *context)
-{
-    for (int t = 0; t < o->operand.n_tokens; t++) {
-        int begin = 0, at = 0;
-        for (int l = 0; l < o->leaves.n_leaves; l++) {
-            for (int k = begin; k < o->leaves.leaf[l].k_end; k++, at++) {
-                float wanted = want(context, t, k);
-                if (o->operand.dtype == DTYPE_BF16)
-                    wanted = bf16_to_f32(bf16_from_f32(wanted));
-                if (!(padded_at(o, t, at) == wanted))
-                    test_fail(__FILE__, __LINE__, "%s: token %d element %d is %a, want %a", what, t,
-                              k, (double)padded_at(o, t, at), (double)wanted);
-            }
-            begin = o->leaves.leaf[l].k_end;
-            for (; o->operand.dtype == DTYPE_BF16 && at % 32 != 0; at++)
-                if (padded_at(o, t, at) != 0)
-                    test_fail(__FILE__, __LINE__, "%s: padding of token %d is not zero", what, t);
-        }
-    }
-}
-
-/* Runs check() on every level, with one thread and with three. */
-static void on_every_level(void (*check_level)(struct device *, const char *name))
-{
-    for (int level = 0; level < n_cpu_levels; level++)
-        for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
-            struct device *device = level_open(level, n_threads);
-            if (device != NULL)
-                check_level(device, cpu_levels[level].ops.name);
-            device_close(device);
-        }
-}
-
 /* ---- embed ---- */
 
 static void embed_shape(struct device *device, int n_tokens, int hidden, enum dtype dtype,
@@ -128,7 +18,7 @@ static void embed_shape(struct device *device, int n_tokens, int hidden, enum dt
 {
     enum { FIRST = 5, COUNT = 9 };
     struct weight table = weight_make(dtype, COUNT, hidden + 3, 1);
-    int32_t token[33];
+    int32_t token[ROW_TOKENS_MAX];
     for (int t = 0; t < n_tokens; t++)
         token[t] = t * 7 % 20;
     struct buffer out = buffer_make((size_t)(n_tokens * hidden));
@@ -157,13 +47,14 @@ static void embed_shape(struct device *device, int n_tokens, int hidden, enum dt
 static void embed_shapes(struct device *device, const char *name)
 {
     (void)name;
-    for (int t = 0; t < N_TOKENS; t++)
-        for (int w = 0; w < N_WIDTHS; w++)
+    for (int t = 0; t < ROW_TOKENS; t++)
+        for (int w = 0; w < ROW_WIDTHS; w++)
             for (int d = 0; d < 3; d++)
-                embed_shape(device, tokens[t], widths[w], dtypes[d], d == w % 3 ? 45.25f : 1);
+                embed_shape(device, row_tokens[t], row_widths[w], row_dtypes[d],
+                            d == w % 3 ? 45.25f : 1);
 }
 
-TEST(embed_takes_the_scaled_rows_of_its_range_and_zeros_elsewhere) { on_every_level(embed_shapes); }
+TEST(embed_takes_the_scaled_rows_of_its_range_and_zeros_elsewhere) { levels_each(embed_shapes); }
 
 static void embed_minus_zero(struct device *device, const char *name)
 {
@@ -182,13 +73,13 @@ static void embed_minus_zero(struct device *device, const char *name)
         CHECK(out[i] == 0 && !signbit(out[i]));
 }
 
-TEST(embed_has_no_minus_zero) { on_every_level(embed_minus_zero); }
+TEST(embed_has_no_minus_zero) { levels_each(embed_minus_zero); }
 
 /* ---- rms_norm ---- */
 
 struct norm_case {
-    const float *row[33]; /* after delta was added */
-    float scale[33];
+    const float *row[ROW_TOKENS_MAX]; /* after delta was added */
+    float scale[ROW_TOKENS_MAX], offset;
     struct weight weight;
 };
 
@@ -196,170 +87,169 @@ static float norm_want(void *context, int t, int k)
 {
     const struct norm_case *c = context;
     const float scaled = c->row[t][k] * c->scale[t];
-    return scaled * weight_at(&c->weight, (size_t)k);
+    const float weight = c->offset + weight_at(&c->weight, (size_t)k);
+    return scaled * weight;
+}
+
+static const float eps = 1e-5f;
+
+/* The written order, which float64 confirms. */
+static float rms_scale(const float *x, int n)
+{
+    const float scale = written_rms_scale(x, n, eps);
+    double squares = 0;
+    for (int i = 0; i < n; i++)
+        squares += (double)x[i] * (double)x[i];
+    const double exact = 1 / sqrt(squares / n + (double)eps);
+    CHECK(fabs((double)scale - exact) <= (n + 4) * 0x1p-24 * exact);
+    return scale;
+}
+
+/* What a call gets: a bit each. ROWS goes with none of those about the delta. */
+enum { ROWS = 1, DELTA = 2, BIAS = 4, DELTA_NORM = 8, OFFSET = 16 };
+static const int variants[] = {0,
+                               ROWS,
+                               DELTA,
+                               DELTA | BIAS,
+                               OFFSET,
+                               ROWS | OFFSET,
+                               DELTA | DELTA_NORM,
+                               DELTA | BIAS | DELTA_NORM | OFFSET,
+                               DELTA | DELTA_NORM | OFFSET};
+enum { N_VARIANTS = sizeof variants / sizeof *variants };
+
+/* sum = residual + what becomes of the delta. */
+static void add_delta(float *sum, const float *residual, const float *delta,
+                      const struct rms_norm_args *args)
+{
+    const int n = args->hidden;
+    float *d = malloc((size_t)n * sizeof *d);
+    for (int i = 0; i < n; i++)
+        d[i] =
+            args->delta_bias.data ? delta[i] + weight_at(&args->delta_bias, (size_t)i) : delta[i];
+    const float scale = args->delta_norm.data ? rms_scale(d, n) : 1;
+    for (int i = 0; i < n; i++) {
+        if (args->delta_norm.data) {
+            const float scaled = d[i] * scale;
+            const float weight = args->offset + weight_at(&args->delta_norm, (size_t)i);
+            d[i] = scaled * weight;
+        }
+        sum[i] = residual[i] + d[i];
+    }
+    free(d);
 }
 
 static void norm_shape(struct device *device, const char *name, int n_tokens, int hidden,
                        enum dtype out_dtype, enum dtype weight_dtype, int variant)
 {
-    enum { PLAIN, DELTA, ROWS, BIAS };
     const size_t n = (size_t)(n_tokens * hidden);
     struct buffer residual = buffer_make(n);
     float *delta = malloc((n + 1) * sizeof *delta), *sum = malloc((n + 1) * sizeof *sum);
-    int32_t row[33];
-    const struct weight bias = weight_make(weight_dtype, 1, hidden, 5);
-    for (size_t i = 0; i < n; i++) {
-        residual.data[i] = 3 * number_at(2, i, 0);
-        delta[i] = number_at(3, i, 0);
-        const float biased = delta[i] + weight_at(&bias, i % (size_t)hidden);
-        sum[i] = residual.data[i];
-        if (variant == DELTA || variant == BIAS)
-            sum[i] += variant == BIAS ? biased : delta[i];
-    }
-    const float eps = 1e-5f;
-    struct norm_case want = {.weight = weight_make(weight_dtype, 1, hidden, 4)};
-    for (int t = 0; t < n_tokens; t++) {
-        row[t] = n_tokens - 1 - t;
-        want.row[t] = sum + (variant == ROWS ? row[t] : t) * hidden;
-        want.scale[t] = written_rms_scale(want.row[t], hidden, eps);
-        double squares = 0;
-        for (int i = 0; i < hidden; i++)
-            squares += (double)want.row[t][i] * (double)want.row[t][i];
-        const double exact = 1 / sqrt(squares / hidden + (double)eps);
-        CHECK(fabs((double)want.scale[t] - exact) <= (hidden + 4) * 0x1p-24 * exact);
-    }
+    int32_t row[ROW_TOKENS_MAX];
+    const struct weight none = {0}, bias = weight_make(weight_dtype, 1, hidden, 5);
+    const struct weight weight = weight_make(weight_dtype, 1, hidden, 4);
+    const struct weight delta_norm = weight_make(weight_dtype, 1, hidden, 6);
     const struct leaves leaves = leaves_one(hidden);
     struct output out = output_make(out_dtype, n_tokens, &leaves);
-    const bool adds = variant == DELTA || variant == BIAS;
-    op_rms_norm(device,
-                &(struct rms_norm_args){.out = out.operand,
-                                        .residual = residual.data,
-                                        .delta = adds ? delta : NULL,
-                                        .delta_bias = variant == BIAS ? bias : (struct weight){0},
-                                        .row = variant == ROWS ? row : NULL,
-                                        .weight = want.weight,
-                                        .n_tokens = n_tokens,
-                                        .hidden = hidden,
-                                        .eps = eps});
+    const struct rms_norm_args args = {.out = out.operand,
+                                       .residual = residual.data,
+                                       .delta = variant & DELTA ? delta : NULL,
+                                       .delta_bias = variant & BIAS ? bias : none,
+                                       .delta_norm = variant & DELTA_NORM ? delta_norm : none,
+                                       .row = variant & ROWS ? row : NULL,
+                                       .weight = weight,
+                                       .n_tokens = n_tokens,
+                                       .hidden = hidden,
+                                       .eps = eps,
+                                       .offset = variant & OFFSET ? 1.0f : 0.0f};
+    for (size_t i = 0; i < n; i++) {
+        sum[i] = residual.data[i] = 3 * number_at(2, i, 0);
+        delta[i] = number_at(3, i, 0);
+    }
+    struct norm_case want = {.weight = weight, .offset = args.offset};
+    for (int t = 0; t < n_tokens; t++) {
+        const size_t at = (size_t)(t * hidden);
+        row[t] = n_tokens - 1 - t;
+        if (args.delta)
+            add_delta(sum + at, residual.data + at, delta + at, &args);
+    }
+    for (int t = 0; t < n_tokens; t++) {
+        want.row[t] = sum + (args.row ? row[t] : t) * hidden;
+        want.scale[t] = rms_scale(want.row[t], hidden);
+    }
+    op_rms_norm(device, &args);
     char what[96];
     snprintf(what, sizeof what, "%s rms_norm %d x %d variant %d", name, n_tokens, hidden, variant);
-    check_output(what, &out, norm_want, &want);
+    output_check(what, &out, norm_want, &want);
     CHECK(n == 0 || memcmp(residual.data, sum, n * sizeof *sum) == 0);
     buffer_check_guards(&residual, what);
     output_free(&out);
     buffer_free(&residual);
-    free((void *)want.weight.data);
+    free((void *)weight.data);
     free((void *)bias.data);
+    free((void *)delta_norm.data);
     free(sum);
     free(delta);
 }
 
 static void norm_shapes(struct device *device, const char *name)
 {
-    for (int t = 0; t < N_TOKENS; t++)
-        for (int w = 0; w < N_WIDTHS; w++)
-            for (int variant = 0; variant < 4; variant++) {
-                const enum dtype dtype = dtypes[variant % 3];
-                norm_shape(device, name, tokens[t], widths[w], DTYPE_BF16, dtype, variant);
-                norm_shape(device, name, tokens[t], widths[w], DTYPE_F32, dtype, variant);
+    for (int t = 0; t < ROW_TOKENS; t++)
+        for (int w = 0; w < ROW_WIDTHS; w++)
+            for (int v = 0; v < N_VARIANTS; v++) {
+                const enum dtype dtype = row_dtypes[(v + w) % ROW_DTYPES];
+                norm_shape(device, name, row_tokens[t], row_widths[w], DTYPE_BF16, dtype,
+                           variants[v]);
+                norm_shape(device, name, row_tokens[t], row_widths[w], DTYPE_F32, dtype,
+                           variants[v]);
             }
 }
 
-TEST(rms_norm_is_the_written_order_and_adds_the_delta_first) { on_every_level(norm_shapes); }
+TEST(rms_norm_is_the_written_order_and_adds_the_delta_first) { levels_each(norm_shapes); }
 
-/* ---- gated ---- */
+/* ---- head_norm ---- */
 
-struct silu_case {
-    const float *gate, *up;
-    int ffn;
-};
-
-static float silu_want(void *context, int t, int k)
+static void head_norm_shape(struct device *device, int n_tokens, int n_heads, int head_dim,
+                            enum dtype dtype, float offset)
 {
-    const struct silu_case *c = context;
-    const float gate = c->gate[t * c->ffn + k];
-    const float below = 1.0f + math_exp(0.0f - gate);
-    const float silu = gate / below;
-    return silu * c->up[t * c->ffn + k];
-}
-
-/* Leaves of `step` elements, a shorter last one. */
-static struct leaves leaves_of(int k, int step)
-{
-    struct leaves leaves = {.n_parts = 1};
-    for (int end = 0, i = 0; end < k; i++) {
-        end = end + step < k && i < MAX_LEAVES - 1 ? end + step : k;
-        leaves.leaf[leaves.n_leaves++] = (struct leaf){.k_end = end, .n_merges = i > 0};
-    }
-    return leaves;
-}
-
-static void silu_shape(struct device *device, const char *name, int n_tokens, int ffn, int leaf,
-                       enum dtype dtype)
-{
-    const size_t n = (size_t)(n_tokens * ffn);
-    float *gate = malloc((n + 1) * sizeof *gate), *up = malloc((n + 1) * sizeof *up);
+    const size_t n = (size_t)(n_tokens * n_heads * head_dim);
+    struct buffer x = buffer_make(n);
+    float *want = malloc((n + 1) * sizeof *want);
+    const struct weight weight = weight_make(dtype, 1, head_dim, 8);
+    for (size_t i = 0; i < n; i++)
+        x.data[i] = 3 * number_at(7, i, 0);
     for (size_t i = 0; i < n; i++) {
-        gate[i] = (i % 5 == 0 ? 100 : 8) * number_at(5, i, 0);
-        up[i] = number_at(6, i, 0);
-        CHECK(fabs((double)math_exp(gate[i]) / exp((double)gate[i]) - 1) <= 0x1p-22 ||
-              fabsf(gate[i]) > 87);
+        const size_t in_head = i % (size_t)head_dim;
+        const float scaled = x.data[i] * rms_scale(x.data + i - in_head, head_dim);
+        const float by = offset + weight_at(&weight, in_head);
+        want[i] = scaled * by;
     }
-    const struct leaves leaves = leaves_of(ffn, leaf);
-    struct output out = output_make(dtype, n_tokens, &leaves);
-    op_gated(device, &(struct gated_args){.out = out.operand,
-                                          .leaves = &leaves,
-                                          .gate = gate,
-                                          .up = up,
-                                          .n_tokens = n_tokens,
-                                          .ffn = ffn});
-    char what[96];
-    snprintf(what, sizeof what, "%s gated %d x %d in leaves of %d", name, n_tokens, ffn, leaf);
-    check_output(what, &out, silu_want, &(struct silu_case){gate, up, ffn});
-    output_free(&out);
-    free(up);
-    free(gate);
+    op_head_norm(device, &(struct head_norm_args){.x = x.data,
+                                                  .weight = weight,
+                                                  .n_tokens = n_tokens,
+                                                  .n_heads = n_heads,
+                                                  .head_dim = head_dim,
+                                                  .eps = eps,
+                                                  .offset = offset});
+    CHECK(n == 0 || memcmp(x.data, want, n * sizeof *want) == 0);
+    buffer_check_guards(&x, "head_norm");
+    buffer_free(&x);
+    free((void *)weight.data);
+    free(want);
 }
 
-static void silu_shapes(struct device *device, const char *name)
+static void head_norm_shapes(struct device *device, const char *name)
 {
-    for (int t = 0; t < N_TOKENS; t++)
-        for (int w = 0; w < N_WIDTHS; w++) {
-            silu_shape(device, name, tokens[t], widths[w], 4096, DTYPE_BF16);
-            silu_shape(device, name, tokens[t], widths[w], 4096, DTYPE_F32);
-            silu_shape(device, name, tokens[t], widths[w], 9 + widths[w] / 16, DTYPE_BF16);
-            silu_shape(device, name, tokens[t], widths[w], 9 + widths[w] / 16, DTYPE_F32);
+    (void)name;
+    static const int dims[] = {1, 7, 16, 20, 64, 128, MAX_HEAD_DIM};
+    for (int t = 0; t < 4; t++)
+        for (int d = 0; d < 7; d++) {
+            head_norm_shape(device, row_tokens[t], 1 + d % 3, dims[d], row_dtypes[d % 3], 0);
+            head_norm_shape(device, row_tokens[t], 1 + t, dims[d], row_dtypes[(d + 1) % 3], 1);
         }
 }
 
-TEST(silu_mul_is_math_exp_and_plain_operations_in_every_layout) { on_every_level(silu_shapes); }
-
-static void silu_dense(struct device *device, const char *name)
-{
-    enum { N = 1 << 16 };
-    float *gate = malloc(N * sizeof *gate), *up = malloc(N * sizeof *up);
-    for (uint32_t i = 0; i < N; i++) { /* every sign and exponent */
-        const uint32_t bits = i << 16 | (i * 40503u & 0xffffu);
-        memcpy(&gate[i], &bits, sizeof bits);
-        if (!(fabsf(gate[i]) < INFINITY))
-            gate[i] = (float)i;
-        up[i] = 1;
-    }
-    const struct leaves leaves = leaves_one(N);
-    struct output out = output_make(DTYPE_F32, 1, &leaves);
-    op_gated(device, &(struct gated_args){.out = out.operand,
-                                          .leaves = &leaves,
-                                          .gate = gate,
-                                          .up = up,
-                                          .n_tokens = 1,
-                                          .ffn = N});
-    check_output(name, &out, silu_want, &(struct silu_case){gate, up, N});
-    output_free(&out);
-    free(up);
-    free(gate);
-}
-
-TEST(exp_in_the_row_kernels_equals_math_exp_over_its_whole_range) { on_every_level(silu_dense); }
+TEST(head_norm_is_rms_norm_of_every_head) { levels_each(head_norm_shapes); }
 
 /* ---- log_sum_exp ---- */
 
@@ -367,22 +257,22 @@ static void lse_shapes(struct device *device, const char *name)
 {
     static const int columns[] = {1, 7, 16, 255, 256, 257, 700, 1000, 1700, 2048, 2777, 3300, 5003};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-        enum { ROWS = 3 };
+        enum { N_ROWS = 3 };
         const int n = columns[i], stride = n + 5;
-        float *x = malloc((size_t)(ROWS * stride) * sizeof *x);
-        for (int j = 0; j < ROWS * stride; j++)
+        float *x = malloc((size_t)(N_ROWS * stride) * sizeof *x);
+        for (int j = 0; j < N_ROWS * stride; j++)
             x[j] = j % stride < n ? 20 * number_at(7, (uint64_t)j, 0) : NAN;
         x[stride / 2] = n > 1 ? -INFINITY : x[0]; /* a token that is not allowed */
         for (int j = 0; j < n; j++) /* one near 1: log hides nothing of the order of the sum */
             x[stride + j] = j == n / 3 ? 0 : 3 * number_at(8, (uint64_t)j, 0) - 9;
-        struct buffer max = buffer_make(ROWS), lse = buffer_make(ROWS);
+        struct buffer max = buffer_make(N_ROWS), lse = buffer_make(N_ROWS);
         op_log_sum_exp(device, &(struct log_sum_exp_args){.max = max.data,
                                                           .lse = lse.data,
                                                           .logits = x,
-                                                          .n_rows = ROWS,
+                                                          .n_rows = N_ROWS,
                                                           .n_columns = n,
                                                           .row_stride = stride});
-        for (int r = 0; r < ROWS; r++) {
+        for (int r = 0; r < N_ROWS; r++) {
             float want_max, want_lse;
             written_log_sum_exp(x + r * stride, n, &want_max, &want_lse);
             if (!(max.data[r] == want_max && lse.data[r] == want_lse))
@@ -404,7 +294,7 @@ static void lse_shapes(struct device *device, const char *name)
     }
 }
 
-TEST(log_sum_exp_is_the_written_order) { on_every_level(lse_shapes); }
+TEST(log_sum_exp_is_the_written_order) { levels_each(lse_shapes); }
 
 static void lse_nan(struct device *device, const char *name)
 {
@@ -423,4 +313,4 @@ static void lse_nan(struct device *device, const char *name)
     }
 }
 
-TEST(a_nan_anywhere_in_a_row_of_logits_is_not_lost) { on_every_level(lse_nan); }
+TEST(a_nan_anywhere_in_a_row_of_logits_is_not_lost) { levels_each(lse_nan); }
