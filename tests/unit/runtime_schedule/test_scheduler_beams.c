@@ -142,7 +142,7 @@ static void commit_each(struct fixture *f)
 TEST(a_preempted_search_computes_its_prompt_once)
 {
     struct fixture f;
-    struct scheduler_settings settings = fixture_settings(32, 4, 8);
+    struct scheduler_settings settings = fixture_settings(32, 4, 7);
     settings.limits.max_copies = 4; /* and no prefix cache */
     fixture_open_with(&f, &settings);
     must_submit(&f, 1, 14, 9);
