@@ -218,3 +218,16 @@ TEST(deadlines_end_requests_one_by_one)
     check_order(&f, (uint64_t[]){4}, 1);
     fixture_close(&f);
 }
+
+TEST(what_never_ran_is_not_charged)
+{
+    struct fixture f;
+    fixture_open(&f, 16, 1, 64);
+    submit_as(&f, 1, 8, 0, 0); /* keeps the scheduler from resting */
+    submit_as(&f, 2, 8, 0, 7);
+    CHECK(scheduler_cancel(f.scheduler, 2));
+    submit_as(&f, 3, 8, 0, 7);
+    submit_as(&f, 4, 8, 0, 9);
+    check_order(&f, (uint64_t[]){1, 3, 4}, 3);
+    fixture_close(&f);
+}
