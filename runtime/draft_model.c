@@ -54,7 +54,8 @@ static void take_guesses(struct draft_model *d, const struct step_result *result
                                 .params = &request->params,
                                 .token = request->token,
                                 .n_prompt = request->n_prompt,
-                                .n_tokens = d->row[i].position};
+                                .n_tokens = d->row[i].position,
+                                .kind = ROW_GUESS};
     }
     sampler_pick(d->is.sampler, d->sample, n, d->picked);
     for (int i = 0; i < n; i++) {

@@ -62,7 +62,7 @@ struct link_logprob {
 };
 struct link_token {
     uint64_t id;
-    int32_t token;
+    int32_t token; /* -1: none, this is only the end (FINISH_ABORT: its deadline is over) */
     const struct link_logprob *logprob; /* the chosen token first, then the best in order */
     int n_logprobs;
     enum finish_reason finish;

@@ -101,6 +101,10 @@ void output_add(struct output *output, const struct link_token *token)
 {
     if (output->finish != FINISH_NONE)
         return;
+    if (token->token < 0) {
+        output_end(output, token->finish);
+        return;
+    }
     if (output->tokens.n == 0)
         output->cached_tokens = token->cached_tokens;
     ids_add(&output->tokens, token->token);

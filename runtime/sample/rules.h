@@ -13,6 +13,7 @@
 
 enum row_kind {
     ROW_SAMPLE,
+    ROW_GUESS,  /* the same token, and nothing about it: of a draft model */
     ROW_PROMPT, /* token[n_tokens] is there already: only its log-probabilities are wanted */
     ROW_BEAM    /* the 2 * beam_width most likely tokens, by raw log-probability */
 };

@@ -80,11 +80,16 @@ static const float *pick(const struct sampler *s, struct rules_scratch *scratch,
     return value;
 }
 
+static bool gives_logprobs(const struct sample_row *row)
+{
+    return row->kind == ROW_SAMPLE && row->params->logprobs != LOGPROBS_OFF;
+}
+
 static void sample(const struct sampler *s, struct rules_scratch *scratch,
                    const struct sample_row *row, struct picked *picked)
 {
     const float *processed = pick(s, scratch, row, &picked->token);
-    if (picked->token < 0 || row->params->logprobs == LOGPROBS_OFF)
+    if (picked->token < 0 || !gives_logprobs(row))
         return;
     if (s->processed_logprobs)
         picked->lse = rules_log_sum_exp(scratch, processed, s->vocab);
@@ -123,7 +128,7 @@ static void pick_row(void *context, int i, int thread)
     struct picked *picked = &job->picked[i];
     picked->token = -1;
     picked->n_logprobs = 0;
-    if (row->kind == ROW_SAMPLE)
+    if (row->kind == ROW_SAMPLE || row->kind == ROW_GUESS)
         sample(s, &s->scratch[thread], row, picked);
     else if (!isfinite(picked->lse)) /* a NaN, a +inf, or nothing above -inf */
         return;
@@ -137,8 +142,8 @@ static void pick_row(void *context, int i, int thread)
 
 static bool needs_raw_lse(const struct sampler *s, const struct sample_row *row)
 {
-    return row->kind != ROW_SAMPLE ||
-           (row->params->logprobs != LOGPROBS_OFF && !s->processed_logprobs);
+    return row->kind == ROW_PROMPT || row->kind == ROW_BEAM ||
+           (gives_logprobs(row) && !s->processed_logprobs);
 }
 
 /* Of the rows from row[0] on that need it and are next to each other in memory; how many. */

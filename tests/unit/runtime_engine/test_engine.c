@@ -1,5 +1,6 @@
 /* The engine as the gateway sees it, on a golden model: many requests at once, whole. */
 #include "base/memory.h"
+#include "base/system.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_engine/job.h"
 
@@ -225,5 +226,57 @@ TEST(a_request_larger_than_the_cache_is_refused_and_one_that_fits_runs)
     CHECK_EQ(job.answer[0].n_tokens, 20);
     CHECK_EQ(job.answer[1].failure.kind, ERROR_INPUT);
     CHECK(strstr(job.answer[1].failure.text, "33 tokens") != NULL);
+    job_close(&job, false);
+}
+
+static void submit_until(struct job *job, int request, int64_t deadline_ns, int max_tokens)
+{
+    const struct sampling_params params = greedy(max_tokens);
+    job_send(
+        job, request,
+        &(struct link_submit){
+            .prompt = prompt, .n_prompt = N_PROMPT, .params = params, .deadline_ns = deadline_ns});
+}
+
+TEST(a_request_ends_without_a_token_when_its_time_is_over)
+{
+    static struct job job;
+    struct job_settings settings = small_job();
+    settings.max_sequences = 1;
+    settings.max_model_len = JOB_MAX_TOKENS;
+    settings.n_flights = 2;
+    job_open(&job, &settings);
+    const int64_t now = clock_now_ns();
+    submit_until(&job, 0, now + 3600LL * 1000000000, 4);
+    submit_until(&job, 1, now - 1, 4);                  /* while it waits */
+    submit_until(&job, 2, now + 10 * 1000 * 1000, 400); /* while it runs, or waits */
+    submit_until(&job, 3, 0, 4);
+    job_wait(&job, -1, 4);
+    CHECK_EQ(job.answer[0].finish, FINISH_LENGTH);
+    CHECK_EQ(job.answer[1].finish, FINISH_ABORT);
+    CHECK_EQ(job.answer[1].n_tokens, 0);
+    CHECK(job.answer[2].finish == FINISH_ABORT || job.answer[2].n_tokens == 400);
+    CHECK_EQ(job.answer[3].finish, FINISH_LENGTH);
+    job_close(&job, false);
+    CHECK_EQ(job.counts.n_running + job.counts.n_waiting, 0);
+    CHECK_EQ(job.counts.n_free_blocks, job.counts.n_blocks);
+}
+
+TEST(a_request_whose_rules_leave_no_token_says_so)
+{
+    static struct job job;
+    const struct job_settings settings = small_job();
+    struct sampling_params params = greedy(4);
+    static const int32_t one[] = {7}, end[] = {1};
+    params.allowed_id = one;
+    params.n_allowed_ids = 1;
+    params.bad_id = one;
+    params.bad_end = end;
+    params.n_bad_words = 1;
+    job_open(&job, &settings);
+    job_submit(&job, 0, prompt, N_PROMPT, &params);
+    job_wait(&job, -1, 1);
+    CHECK_EQ(job.answer[0].failure.kind, ERROR_INPUT);
+    CHECK(strstr(job.answer[0].failure.text, "no token is left") != NULL);
     job_close(&job, false);
 }

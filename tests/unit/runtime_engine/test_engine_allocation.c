@@ -113,6 +113,8 @@ static void check_steps(struct job_settings settings)
         job_cancel(&job, i);
     job_close(&job, false);
     CHECK_EQ(after, before);
+    for (int i = 0; i < N_REQUESTS && (settings.ngram_max > 0 || settings.draft != NULL); i++)
+        CHECK(job.costs[i].n_drafted > 0); /* these steps had guesses */
 }
 
 TEST(a_warm_step_of_many_sequences_allocates_nothing)

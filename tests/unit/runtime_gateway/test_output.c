@@ -351,3 +351,20 @@ TEST(a_prompt_and_its_answer_must_fit_the_model)
     CHECK(!intake_fit(128, 128, false, &max_tokens, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
 }
+
+TEST(an_end_without_a_token_adds_none_and_gives_what_was_held_back)
+{
+    struct intake intake = open_intake();
+    const char *const stops[] = {"cd"};
+    const struct output_rules rules = {.tokenizer = intake.tokenizer, .stop = stops, .n_stop = 1};
+    struct output output;
+    output_init(&output, &rules);
+    add_all(&output, (const int32_t[]){A, B, C}, 3);
+    released_is(&output, "ab");
+    add(&output, -1, FINISH_ABORT);
+    released_is(&output, "abc");
+    CHECK_EQ(output.finish, FINISH_ABORT);
+    CHECK_EQ(output.tokens.n, 3);
+    output_release(&output);
+    intake_close(&intake);
+}
