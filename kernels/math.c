@@ -1,4 +1,5 @@
-/* exp is the vector code with one lane, so that the row kernels and this file have one source.
+/* exp and tanh are the vector code with one lane, so that the row kernels and this file have one
+ * source.
  * log, sin and cos are needed a few times per row only: plain double arithmetic with series whose
  * coefficients are exact fractions, rounded to float32 once at the end. */
 #include "kernels/math.h"
@@ -6,12 +7,13 @@
 #define VEC_LANES 1
 #include "kernels/cpu/vec_scalar.inc.h"
 
-#include "kernels/cpu/exp.inc.h"
+#include "kernels/cpu/tanh.inc.h"
 
 #include <stdint.h>
 #include <string.h>
 
 float math_exp(float x) { return vec_exp(vec_set(x)).lane[0]; }
+float math_tanh(float x) { return vec_tanh(vec_set(x)).lane[0]; }
 
 /* x = 2^n m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1),
  * |s| < 0.172: the first term left out, 2 s^13 / 13, is below 2^-37 of the result. */

@@ -24,7 +24,7 @@ static bool is_aligned(const void *p, size_t to) { return (uintptr_t)p % to == 0
 
 static bool weight_valid(const struct weight *weight, int n_columns)
 {
-    return weight->data != NULL && (unsigned)weight->dtype < DTYPE_COUNT &&
+    return weight->data != NULL && dtype_is_float(weight->dtype) &&
            is_aligned(weight->data, dtype_bytes(weight->dtype)) && weight->row_stride >= n_columns;
 }
 
@@ -49,7 +49,8 @@ static bool cache_valid(const struct kv_cache *cache)
 
 void op_embed(struct device *device, const struct embed_args *args)
 {
-    check(args->n_tokens >= 0 && args->hidden > 0 && args->first >= 0 && args->count >= 0);
+    check(args->n_tokens >= 0 && args->hidden > 0 && args->first >= 0 && args->count >= 0 &&
+          args->scale > 0);
     if (args->n_tokens == 0)
         return;
     check(args->out != NULL && args->token != NULL);
@@ -70,9 +71,21 @@ void op_rms_norm(struct device *device, const struct rms_norm_args *args)
     check(args->row == NULL || args->delta == NULL);
     check(args->delta_bias.data == NULL ||
           (args->delta != NULL && weight_valid(&args->delta_bias, args->hidden)));
+    check(args->delta_norm.data == NULL ||
+          (args->delta != NULL && weight_valid(&args->delta_norm, args->hidden)));
     check(!overlap(args->out.data, operand_bytes(args->out.dtype, args->n_tokens, &leaves),
                    args->delta, args->delta ? f32_bytes(args->n_tokens, args->hidden) : 0));
     device->ops->rms_norm(device, args);
+}
+
+void op_head_norm(struct device *device, const struct head_norm_args *args)
+{
+    check(args->n_tokens >= 0 && args->n_heads > 0 && args->eps > 0);
+    check(args->head_dim > 0 && args->head_dim <= MAX_HEAD_DIM);
+    if (args->n_tokens == 0)
+        return;
+    check(args->x != NULL && weight_valid(&args->weight, args->head_dim));
+    device->ops->head_norm(device, args);
 }
 
 void op_matmul(struct device *device, const struct matmul_args *args)
@@ -122,7 +135,7 @@ void op_rope_store(struct device *device, const struct rope_store_args *args)
 void op_attention(struct device *device, const struct attention_args *args)
 {
     check(args->n_tokens >= 0 && args->n_sequences >= 0 && args->n_heads > 0);
-    check(cache_valid(args->cache) && args->window >= 0);
+    check(cache_valid(args->cache) && args->window >= 0 && args->softcap >= 0);
     if (args->n_tokens == 0)
         return;
     check(operand_valid(&args->out, args->n_tokens, args->leaves));
@@ -140,11 +153,30 @@ void op_gated(struct device *device, const struct gated_args *args)
         return;
     check(operand_valid(&args->out, args->n_tokens, args->leaves) && args->out.k == args->ffn);
     check(args->gate != NULL && args->up != NULL);
+    check(args->activation == ACTIVATION_SILU || args->activation == ACTIVATION_GELU_TANH);
     const size_t out_bytes = operand_bytes(args->out.dtype, args->n_tokens, args->leaves);
     const size_t in_bytes = f32_bytes(args->n_tokens, args->ffn);
     check(!overlap(args->out.data, out_bytes, args->gate, in_bytes) &&
           !overlap(args->out.data, out_bytes, args->up, in_bytes));
     device->ops->gated(device, args);
+}
+
+void op_softcap(struct device *device, const struct softcap_args *args)
+{
+    check(args->n >= 0 && args->cap > 0);
+    if (args->n == 0)
+        return;
+    check(args->x != NULL);
+    device->ops->softcap(device, args);
+}
+
+void op_copy_blocks(struct device *device, const struct copy_blocks_args *args)
+{
+    check(args->n_pairs >= 0 && cache_valid(args->cache));
+    if (args->n_pairs == 0)
+        return;
+    check(args->pair != NULL);
+    device->ops->copy_blocks(device, args);
 }
 
 void op_log_sum_exp(struct device *device, const struct log_sum_exp_args *args)

@@ -27,6 +27,7 @@
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/exp.inc.h"
 #include "kernels/cpu/operand.inc.h"
+#include "kernels/cpu/tanh.inc.h"
 #include "kernels/device.h"
 
 /* ---- products ---- */
@@ -136,13 +137,15 @@ static struct span row_span(const struct attention_rows *rows, int row, int chun
 
 /* Scores become weights relative to their maximum, rounded to the cache dtype; those outside the
  * span become zero. `begin` and `end` are multiples of K_BLOCK around it. */
-static struct softmax softmax_row(float *score, struct span span, int begin, int end, float scale,
-                                  enum dtype dtype)
+static struct softmax softmax_row(const struct attention_rows *rows, float *score, struct span span,
+                                  int begin, int end)
 {
-    const struct vec lowest = vec_set(-INFINITY), by = vec_set(scale);
+    const struct vec lowest = vec_set(-INFINITY), by = vec_set(rows->scale);
     struct vec largest = lowest;
     for (int i = begin; i < end; i += VEC_LANES) {
         struct vec seen = vec_mul(vec_load(score + i), by);
+        if (rows->softcap > 0)
+            seen = vec_softcap(seen, vec_set(rows->softcap));
         if (span.begin > i || span.end < i + VEC_LANES)
             seen = vec_keep(seen, span.begin - i, span.end - i, lowest);
         largest = vec_max(seen, largest);
@@ -155,7 +158,7 @@ static struct softmax softmax_row(float *score, struct span span, int begin, int
         if (span.begin > i || span.end < i + VEC_LANES)
             p = vec_keep(p, span.begin - i, span.end - i, vec_set(0.0f));
         sum = vec_add(sum, p);
-        vec_store(score + i, dtype == DTYPE_BF16 ? vec_round_bf16(p) : p);
+        vec_store(score + i, rows->cache->dtype == DTYPE_BF16 ? vec_round_bf16(p) : p);
     }
     return (struct softmax){.max = max, .sum = vec_sum(sum)};
 }
@@ -200,8 +203,7 @@ static void attend_tile(const struct attention_rows *rows, struct attention_scra
             (end - begin) / VEC_LANES);
     struct softmax softmax[TILE_ROWS];
     for (int r = 0; r < n_rows; r++)
-        softmax[r] = softmax_row(s->score + r * ATTENTION_CHUNK, span[r], begin, end, rows->scale,
-                                 rows->cache->dtype);
+        softmax[r] = softmax_row(rows, s->score + r * ATTENTION_CHUNK, span[r], begin, end);
     const int n_blocks = (end - begin) / K_BLOCK;
     if (finite)
         product(s->chunk_out, dim, s->score + begin, ATTENTION_CHUNK,
@@ -306,8 +308,7 @@ static void attend_in_place(const struct attention_rows *rows, struct attention_
     const int end = (seen.end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
     scores_in_place(rows, s, chunk, seen);
     for (int r = 0; r < rows->n_rows; r++)
-        softmax[r] = softmax_row(s->score + r * ATTENTION_CHUNK, seen, begin, end, rows->scale,
-                                 rows->cache->dtype);
+        softmax[r] = softmax_row(rows, s->score + r * ATTENTION_CHUNK, seen, begin, end);
     outputs_in_place(rows, s, chunk, seen);
     for (int r = 0; r < rows->n_rows; r++)
         combine_row(&s->softmax[r], s->out + (size_t)(r * rows->dim), softmax[r],
@@ -421,7 +422,8 @@ static void attention_item(void *context, int item, int thread)
                                   .first_token = token,
                                   .position = a->n_computed[sequence] + token - first_row,
                                   .window = a->window,
-                                  .scale = a->scale};
+                                  .scale = a->scale,
+                                  .softcap = a->softcap};
     const int left = end_row - token;
     const int n_tokens = left < work->tokens_per_item ? left : work->tokens_per_item;
     rows.n_seen = rows.position + n_tokens;

@@ -23,7 +23,7 @@ struct attention_rows {
     int position; /* of first_token in its sequence */
     int n_seen;   /* positions that the last row sees */
     int window;
-    float scale;
+    float scale, softcap;
 };
 
 struct softmax {

@@ -1,4 +1,6 @@
 /* The row kernels of this level. */
 #include "kernels/cpu/vec_avx512.inc.h"
 
+#include "kernels/cpu/activations.inc.h"
+#include "kernels/cpu/rope_store.inc.h"
 #include "kernels/cpu/rows.inc.h"

@@ -16,26 +16,33 @@ void avx2_matmul(struct device *, const struct matmul_args *);
 void avx512_matmul(struct device *, const struct matmul_args *);
 void amx_matmul(struct device *, const struct matmul_args *);
 void scalar_rope_angles(struct device *, const struct rope_angles_args *);
+void scalar_copy_blocks(struct device *, const struct copy_blocks_args *);
 
 void scalar_embed(struct device *, const struct embed_args *);
 void scalar_rms_norm(struct device *, const struct rms_norm_args *);
+void scalar_head_norm(struct device *, const struct head_norm_args *);
 void scalar_rope_store(struct device *, const struct rope_store_args *);
 void scalar_attention(struct device *, const struct attention_args *);
 void scalar_gated(struct device *, const struct gated_args *);
+void scalar_softcap(struct device *, const struct softcap_args *);
 void scalar_log_sum_exp(struct device *, const struct log_sum_exp_args *);
 
 void avx2_embed(struct device *, const struct embed_args *);
 void avx2_rms_norm(struct device *, const struct rms_norm_args *);
+void avx2_head_norm(struct device *, const struct head_norm_args *);
 void avx2_rope_store(struct device *, const struct rope_store_args *);
 void avx2_attention(struct device *, const struct attention_args *);
 void avx2_gated(struct device *, const struct gated_args *);
+void avx2_softcap(struct device *, const struct softcap_args *);
 void avx2_log_sum_exp(struct device *, const struct log_sum_exp_args *);
 
 void avx512_embed(struct device *, const struct embed_args *);
 void avx512_rms_norm(struct device *, const struct rms_norm_args *);
+void avx512_head_norm(struct device *, const struct head_norm_args *);
 void avx512_rope_store(struct device *, const struct rope_store_args *);
 void avx512_attention(struct device *, const struct attention_args *);
 void avx512_gated(struct device *, const struct gated_args *);
+void avx512_softcap(struct device *, const struct softcap_args *);
 void avx512_log_sum_exp(struct device *, const struct log_sum_exp_args *);
 
 /* All the CPU tables of this build, slowest first; each one is complete.

@@ -1,77 +1,14 @@
-/* kernels/cpu/rows.inc.h: the operations on rows, once for all levels.
+/* kernels/cpu/rows.inc.h: embed, the norms and log_sum_exp, once for all levels.
  *
  * A file per instruction set includes one of vec_*.inc.h and then this; LEVEL(name) is the name
- * of a kernel there. The order of every sum is that of docs/numerics.md, "Rows".
- *
- * Operands are written in groups of 16 tokens, because a cache line of theirs holds a pair of
- * each: one item is one group, unless there are fewer groups than threads (decoding), where it is
- * one token. */
+ * of a kernel there. The order of every sum is that of docs/numerics.md, "Rows". */
 #pragma once
 #ifndef VEC_LANES
 #include "kernels/cpu/vec_scalar.inc.h"
 #endif
-#include "base/team.h"
-#include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/exp.inc.h"
-#include "kernels/cpu/operand.inc.h"
-#include "kernels/device.h"
+#include "kernels/cpu/row_parts.inc.h"
 #include "kernels/math.h"
-
-static inline int min_of(int a, int b) { return a < b ? a : b; }
-
-/* The first n of 16 lanes; zeros in the others, whose memory is not read. */
-static inline struct vec load_part(const float *p, int n)
-{
-    if (n >= VEC_LANES)
-        return vec_load(p);
-    float part[VEC_LANES] = {0};
-    memcpy(part, p, (size_t)n * sizeof *p);
-    return vec_load(part);
-}
-
-static inline void store_part(float *p, struct vec a, int n)
-{
-    if (n >= VEC_LANES) {
-        vec_store(p, a);
-        return;
-    }
-    float part[VEC_LANES];
-    vec_store(part, a);
-    memcpy(p, part, (size_t)n * sizeof *p);
-}
-
-/* The first n lanes to elements at, at + 1, ... of `p`. */
-static inline void store_as(void *p, enum dtype dtype, size_t at, struct vec a, int n)
-{
-    if (dtype == DTYPE_F32) {
-        store_part((float *)p + at, a, n);
-        return;
-    }
-    bf16 rounded[VEC_LANES];
-    vec_store_bf16(rounded, a);
-    memcpy((bf16 *)p + at, rounded, (size_t)min_of(n, VEC_LANES) * sizeof *rounded);
-}
-
-/* Elements at .. at + n - 1 as float32; exact. */
-static inline void widen(float *out, const struct weight *w, int64_t at, int n)
-{
-    int i = 0;
-    switch (w->dtype) {
-    case DTYPE_BF16:
-        for (const bf16 *p = (const bf16 *)w->data + at; i + VEC_LANES <= n; i += VEC_LANES)
-            vec_store(out + i, vec_load_bf16(p + i));
-        for (const bf16 *p = (const bf16 *)w->data + at; i < n; i++)
-            out[i] = bf16_to_f32(p[i]);
-        break;
-    case DTYPE_F16:
-        for (const uint16_t *p = (const uint16_t *)w->data + at; i < n; i++)
-            out[i] = f16_to_f32(p[i]);
-        break;
-    case DTYPE_F32:
-    default:
-        memcpy(out, (const float *)w->data + at, (size_t)n * sizeof *out);
-    }
-}
 
 /* ---- embed ---- */
 
@@ -85,13 +22,15 @@ static void embed_item(void *context, int t, int thread)
         memset(out, 0, (size_t)a->hidden * sizeof *out);
         return;
     }
-    const struct vec zero = vec_set(0.0f);
+    const struct vec zero = vec_set(0.0f), scale = vec_set(a->scale);
     for (int i = 0; i < a->hidden; i += K_BLOCK) {
         float block[K_BLOCK];
         const int n = min_of(a->hidden - i, K_BLOCK);
         widen(block, &a->table, row * a->table.row_stride + i, n);
-        for (int j = 0; j < n; j += VEC_LANES) /* adding 0 turns -0 into +0 */
-            store_part(out + i + j, vec_add(zero, load_part(block + j, n - j)), n - j);
+        for (int j = 0; j < n; j += VEC_LANES) { /* adding 0 turns -0 into +0 */
+            const struct vec scaled = vec_mul(load_part(block + j, n - j), scale);
+            store_part(out + i + j, vec_add(zero, scaled), n - j);
+        }
     }
 }
 
@@ -101,46 +40,46 @@ void LEVEL(embed)(struct device *device, const struct embed_args *args)
     team_run(device->team, embed_item, &context, args->n_tokens);
 }
 
-/* ---- work on groups of tokens ---- */
-
-struct groups {
-    const void *args;
-    int n_tokens, tokens_per_item, items; /* items over the tokens */
-};
-
-static struct groups groups_make(const struct device *device, const void *args, int n_tokens)
-{
-    const int n_groups = (n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
-    const int per_item = n_groups < team_size(device->team) ? 1 : TOKEN_GROUP;
-    return (struct groups){.args = args,
-                           .n_tokens = n_tokens,
-                           .tokens_per_item = per_item,
-                           .items = (n_tokens + per_item - 1) / per_item};
-}
-
 /* ---- rms_norm ---- */
 
-/* residual += delta (+ bias), and 1 / sqrt(mean(r^2) + eps). */
-static float rms_scale(float *residual, const float *delta, const struct weight *bias, int hidden,
-                       float eps)
+/* delta (+ bias) */
+static struct vec delta_part(const struct rms_norm_args *a, const float *delta, int i)
+{
+    const struct vec d = load_part(delta + i, a->hidden - i);
+    return a->delta_bias.data ? vec_add(d, widen_part(&a->delta_bias, i, a->hidden - i)) : d;
+}
+
+/* 1 / sqrt(mean(d^2) + eps) of the delta alone */
+static float delta_scale(const struct rms_norm_args *a, const float *delta)
 {
     struct vec sum = vec_set(0.0f);
-    for (int i = 0; i < hidden; i += VEC_LANES) {
-        const int n = hidden - i;
+    for (int i = 0; i < a->hidden; i += VEC_LANES) {
+        const struct vec d = delta_part(a, delta, i);
+        sum = vec_fma(d, d, sum);
+    }
+    return rms_of(sum, a->hidden, a->eps);
+}
+
+/* residual += the delta, where there is one; then 1 / sqrt(mean(r^2) + eps). */
+static float rms_scale(const struct rms_norm_args *a, float *residual, const float *delta)
+{
+    const bool is_normed = delta && a->delta_norm.data;
+    const struct vec by = vec_set(is_normed ? delta_scale(a, delta) : 1.0f);
+    const struct vec offset = vec_set(a->offset);
+    struct vec sum = vec_set(0.0f);
+    for (int i = 0; i < a->hidden; i += VEC_LANES) {
+        const int n = a->hidden - i;
         struct vec r = load_part(residual + i, n);
         if (delta) {
-            struct vec d = load_part(delta + i, n);
-            if (bias->data) {
-                float b[VEC_LANES] = {0};
-                widen(b, bias, i, min_of(n, VEC_LANES));
-                d = vec_add(d, vec_load(b));
-            }
+            struct vec d = delta_part(a, delta, i);
+            if (is_normed)
+                d = vec_mul(vec_mul(d, by), vec_add(offset, widen_part(&a->delta_norm, i, n)));
             r = vec_add(r, d);
             store_part(residual + i, r, n);
         }
         sum = vec_fma(r, r, sum);
     }
-    return 1.0f / sqrtf(vec_sum(sum) / (float)hidden + eps);
+    return rms_of(sum, a->hidden, a->eps);
 }
 
 static void rms_norm_item(void *context, int item, int thread)
@@ -158,7 +97,7 @@ static void rms_norm_item(void *context, int item, int thread)
         const size_t hidden = (size_t)a->hidden, t = (size_t)(first + r);
         float *residual = a->residual + (a->row ? (size_t)a->row[t] : t) * hidden;
         const float *delta = a->delta ? a->delta + t * hidden : NULL;
-        scale[r] = vec_set(rms_scale(residual, delta, &a->delta_bias, a->hidden, a->eps));
+        scale[r] = vec_set(rms_scale(a, residual, delta));
         row[r] = residual;
     }
     const int n_blocks = operand_blocks(&a->out);
@@ -166,6 +105,8 @@ static void rms_norm_item(void *context, int item, int thread)
         const struct k_block block = operand_block(&a->out, &leaves, b);
         float weight[K_BLOCK] = {0}, values[TOKEN_GROUP][K_BLOCK];
         widen(weight, &a->weight, block.k, block.n);
+        for (int j = 0; j < K_BLOCK; j += VEC_LANES)
+            vec_store(weight + j, vec_add(vec_set(a->offset), vec_load(weight + j)));
         for (int r = 0; r < n_rows; r++)
             for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
                 const int n = block.n - j > 0 ? block.n - j : 0;
@@ -182,112 +123,35 @@ void LEVEL(rms_norm)(struct device *device, const struct rms_norm_args *args)
     team_run(device->team, rms_norm_item, &groups, groups.items);
 }
 
-/* ---- gated ---- */
+/* ---- head_norm ---- */
 
-enum {
-    SILU_BLOCKS = 16, /* 512 columns an item, so that few tokens make enough items */
-    SILU_STEP = 4,    /* blocks of a row at a time: memory likes runs of 512 bytes */
-};
-
-static struct vec gated(struct vec gate, struct vec up)
-{
-    const struct vec e = vec_exp(vec_sub(vec_set(0.0f), gate));
-    return vec_mul(vec_div(gate, vec_add(vec_set(1.0f), e)), up);
-}
-
-static void silu_mul_item(void *context, int item, int thread)
+static void head_norm_item(void *context, int t, int thread)
 {
     (void)thread;
-    const struct groups *groups = context;
-    const struct gated_args *a = groups->args;
-    const int first = item % groups->items * groups->tokens_per_item;
-    const int n_rows = min_of(groups->tokens_per_item, a->n_tokens - first);
-    const int b_begin = item / groups->items * SILU_BLOCKS;
-    const int b_end = min_of(b_begin + SILU_BLOCKS, operand_blocks(&a->out));
-
-    for (int b = b_begin; b < b_end; b += SILU_STEP) {
-        const int n_blocks = min_of(SILU_STEP, b_end - b);
-        struct k_block block[SILU_STEP];
-        float values[SILU_STEP][TOKEN_GROUP][K_BLOCK];
-        for (int i = 0; i < n_blocks; i++)
-            block[i] = operand_block(&a->out, a->leaves, b + i);
-        for (int r = 0; r < n_rows; r++)
-            for (int i = 0; i < n_blocks; i++)
-                for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
-                    const int n = block[i].n > j ? block[i].n - j : 0;
-                    const size_t at = (size_t)(first + r) * (size_t)a->ffn +
-                                      (size_t)(block[i].k + (n > 0 ? j : 0));
-                    vec_store(values[i][r] + j,
-                              gated(load_part(a->gate + at, n), load_part(a->up + at, n)));
-                }
-        for (int i = 0; i < n_blocks; i++)
-            operand_store_block(&a->out, block[i], first, n_rows, values[i]);
+    const struct head_norm_args *a = context;
+    const int dim = a->head_dim;
+    struct vec weight[MAX_HEAD_DIM / VEC_LANES];
+    for (int i = 0; i < dim; i += VEC_LANES)
+        weight[i / VEC_LANES] = vec_add(vec_set(a->offset), widen_part(&a->weight, i, dim - i));
+    for (int h = 0; h < a->n_heads; h++) {
+        float *x = a->x + ((size_t)t * (size_t)a->n_heads + (size_t)h) * (size_t)dim;
+        struct vec sum = vec_set(0.0f);
+        for (int i = 0; i < dim; i += VEC_LANES) {
+            const struct vec part = load_part(x + i, dim - i);
+            sum = vec_fma(part, part, sum);
+        }
+        const struct vec scale = vec_set(rms_of(sum, dim, a->eps));
+        for (int i = 0; i < dim; i += VEC_LANES) {
+            const struct vec scaled = vec_mul(load_part(x + i, dim - i), scale);
+            store_part(x + i, vec_mul(scaled, weight[i / VEC_LANES]), dim - i);
+        }
     }
 }
 
-void LEVEL(gated)(struct device *device, const struct gated_args *args)
+void LEVEL(head_norm)(struct device *device, const struct head_norm_args *args)
 {
-    struct groups groups = groups_make(device, args, args->n_tokens);
-    const int n_spans = (operand_blocks(&args->out) + SILU_BLOCKS - 1) / SILU_BLOCKS;
-    team_run(device->team, silu_mul_item, &groups, groups.items * n_spans);
-}
-
-/* ---- rope_store ---- */
-
-/* One head, rotated, to elements at .. of `out`. */
-static void rotate(void *out, enum dtype dtype, size_t at, const float *x, const float *cos_sin,
-                   int half, int head_dim)
-{
-    for (int i = 0; i < half; i += VEC_LANES) {
-        const int n = half - i;
-        const struct vec c = load_part(cos_sin + i, n), s = load_part(cos_sin + half + i, n);
-        const struct vec x1 = load_part(x + i, n), x2 = load_part(x + half + i, n);
-        store_as(out, dtype, at + i, vec_sub(vec_mul(x1, c), vec_mul(x2, s)), n);
-        store_as(out, dtype, at + half + i, vec_add(vec_mul(x2, c), vec_mul(x1, s)), n);
-    }
-    for (int i = 2 * half; i < head_dim; i += VEC_LANES)
-        store_as(out, dtype, at + i, load_part(x + i, head_dim - i), head_dim - i);
-}
-
-/* Positions lie in pairs: element i of this one is every second from `at` on. */
-static void store_value(void *cache, enum dtype dtype, size_t at, const float *x, int head_dim)
-{
-    for (int i = 0; i < head_dim; i++) {
-        if (dtype == DTYPE_F32)
-            ((float *)cache)[at + 2 * (size_t)i] = x[i];
-        else
-            ((bf16 *)cache)[at + 2 * (size_t)i] = bf16_from_f32(x[i]);
-    }
-}
-
-static void rope_store_item(void *context, int t, int thread)
-{
-    (void)thread;
-    const struct rope_store_args *a = context;
-    const struct kv_cache *cache = a->cache;
-    const size_t head_dim = (size_t)cache->head_dim, n_kv = (size_t)cache->n_kv_heads;
-    const size_t row = (size_t)t, n_heads = (size_t)a->n_heads;
-    const float *cos_sin = a->cos_sin + row * 2 * (size_t)a->half;
-    for (size_t h = 0; h < n_heads; h++) {
-        const size_t at = (row * n_heads + h) * head_dim;
-        rotate(a->q_out, cache->dtype, at, a->q + at, cos_sin, a->half, cache->head_dim);
-    }
-    const size_t block = (size_t)(a->slot[t] / cache->block_tokens);
-    const size_t in_block = (size_t)(a->slot[t] % cache->block_tokens);
-    for (size_t h = 0; h < n_kv; h++) {
-        const size_t from = (row * n_kv + h) * head_dim;
-        const size_t head_at = (block * n_kv + h) * (size_t)cache->block_tokens * head_dim;
-        rotate(cache->k, cache->dtype, head_at + in_block * head_dim, a->k + from, cos_sin, a->half,
-               cache->head_dim);
-        store_value(cache->v, cache->dtype, head_at + in_block / 2 * head_dim * 2 + in_block % 2,
-                    a->v + from, cache->head_dim);
-    }
-}
-
-void LEVEL(rope_store)(struct device *device, const struct rope_store_args *args)
-{
-    struct rope_store_args context = *args;
-    team_run(device->team, rope_store_item, &context, args->n_tokens);
+    struct head_norm_args context = *args;
+    team_run(device->team, head_norm_item, &context, args->n_tokens);
 }
 
 /* ---- log_sum_exp ---- */

@@ -18,10 +18,13 @@ const struct ops amx_emulated_ops = {
     .name = "amx-emulated",
     .embed = scalar_embed,
     .rms_norm = scalar_rms_norm,
+    .head_norm = scalar_head_norm,
     .matmul = amx_emulated_matmul,
     .rope_angles = scalar_rope_angles,
     .rope_store = scalar_rope_store,
     .attention = scalar_attention,
     .gated = scalar_gated,
+    .softcap = scalar_softcap,
+    .copy_blocks = scalar_copy_blocks,
     .log_sum_exp = scalar_log_sum_exp,
 };

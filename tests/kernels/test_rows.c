@@ -123,7 +123,8 @@ static void on_every_level(void (*check_level)(struct device *, const char *name
 
 /* ---- embed ---- */
 
-static void embed_shape(struct device *device, int n_tokens, int hidden, enum dtype dtype)
+static void embed_shape(struct device *device, int n_tokens, int hidden, enum dtype dtype,
+                        float scale)
 {
     enum { FIRST = 5, COUNT = 9 };
     struct weight table = weight_make(dtype, COUNT, hidden + 3, 1);
@@ -137,13 +138,15 @@ static void embed_shape(struct device *device, int n_tokens, int hidden, enum dt
                                           .first = FIRST,
                                           .count = COUNT,
                                           .n_tokens = n_tokens,
-                                          .hidden = hidden});
+                                          .hidden = hidden,
+                                          .scale = scale});
     for (int t = 0; t < n_tokens; t++)
         for (int i = 0; i < hidden; i++) {
             const float got = out.data[t * hidden + i];
             const int row = token[t] - FIRST;
-            const float want =
-                row < 0 || row >= COUNT ? 0 : weight_at(&table, (size_t)(row * (hidden + 3) + i));
+            const float want = row < 0 || row >= COUNT
+                                   ? 0
+                                   : weight_at(&table, (size_t)(row * (hidden + 3) + i)) * scale;
             CHECK(got == want && !(got == 0 && signbit(got)));
         }
     buffer_check_guards(&out, "embed");
@@ -157,10 +160,10 @@ static void embed_shapes(struct device *device, const char *name)
     for (int t = 0; t < N_TOKENS; t++)
         for (int w = 0; w < N_WIDTHS; w++)
             for (int d = 0; d < 3; d++)
-                embed_shape(device, tokens[t], widths[w], dtypes[d]);
+                embed_shape(device, tokens[t], widths[w], dtypes[d], d == w % 3 ? 45.25f : 1);
 }
 
-TEST(embed_takes_the_rows_of_its_range_and_zeros_elsewhere) { on_every_level(embed_shapes); }
+TEST(embed_takes_the_scaled_rows_of_its_range_and_zeros_elsewhere) { on_every_level(embed_shapes); }
 
 static void embed_minus_zero(struct device *device, const char *name)
 {
@@ -173,7 +176,8 @@ static void embed_minus_zero(struct device *device, const char *name)
                                           .table = {minus, DTYPE_BF16, 40},
                                           .count = 1,
                                           .n_tokens = 1,
-                                          .hidden = 40});
+                                          .hidden = 40,
+                                          .scale = 1});
     for (int i = 0; i < 40; i++)
         CHECK(out[i] == 0 && !signbit(out[i]));
 }
