@@ -65,16 +65,20 @@ static int kv_dtype_of(const struct options *options, const struct model *model)
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
+static int64_t blocks_of(int64_t positions, const struct plan_limits *limits)
+{
+    return (positions + limits->block_tokens - 1) / limits->block_tokens;
+}
+
 /* Blocks that a sequence of the greatest length holds at once: of a group with a window those that
  * a step sees or writes. */
 static int64_t blocks_of_sequence(const struct plan_limits *limits)
 {
-    const int64_t block = limits->block_tokens;
-    const int64_t all = (limits->max_model_len + block - 1) / block;
+    const int64_t all = blocks_of(limits->max_model_len, limits);
     int64_t blocks = 0;
     for (int g = 0; g < limits->n_kv_groups; g++) {
         const int64_t seen = (int64_t)limits->kv_window[g] + limits->max_tokens;
-        blocks += limits->kv_window[g] > 0 ? min_of(all, (seen + block - 1) / block + 1) : all;
+        blocks += limits->kv_window[g] > 0 ? min_of(all, blocks_of(seen, limits) + 1) : all;
     }
     return blocks;
 }
@@ -119,6 +123,12 @@ static bool gather_shares(struct share *all, const struct share *mine, struct de
     const bool good = ranks->world->ops->all_gather(ranks->world, device, all, mine, n_bytes, err);
     memory_free(n_bytes);
     return good;
+}
+
+static int64_t tokens_of(const struct plan_limits *limits)
+{
+    const int64_t all = blocks_of(limits->max_model_len, limits);
+    return limits->n_kv_blocks * all * limits->block_tokens / blocks_of_sequence(limits);
 }
 
 static void tell(const struct rank_memory *memory, const struct plan_limits *limits)
@@ -167,7 +177,7 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
     limits->n_kv_blocks = (int)n_blocks;
     *out = (struct rank_memory){.kv_dtype = kv_dtype,
                                 .kv_bytes = n_blocks * block_bytes,
-                                .kv_tokens = n_blocks / limits->n_kv_groups * limits->block_tokens,
+                                .kv_tokens = tokens_of(limits),
                                 .weight_bytes = weight_bytes};
     tell(out, limits);
     return true;

@@ -26,7 +26,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
 struct rank_memory {
     int kv_dtype;         /* enum dtype */
     int64_t kv_bytes;     /* KV cache of this rank */
-    int64_t kv_tokens;    /* positions that fit where no layer forgets any */
+    int64_t kv_tokens;    /* positions that fit, of sequences of the greatest length */
     int64_t weight_bytes; /* of all ranks */
 };
 

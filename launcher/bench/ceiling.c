@@ -9,8 +9,10 @@
 #include "runtime/model/config.h"
 #include "runtime/options.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { PASSES = 3 };
 static const size_t READ_BYTES = (size_t)1 << 30; /* far more than any cache */
@@ -23,6 +25,26 @@ static double number_bytes(const char *dtype)
     return strcmp(dtype, "F32") == 0 || strcmp(dtype, "float32") == 0 ? 4 : 2;
 }
 
+/* Bytes of the weights of the model that guesses, as its files have them; 0: nobody guesses. The
+ * ranks count them among their own. */
+static double draft_bytes(const struct options *options)
+{
+    double sum = 0;
+    if (strcmp(options->speculative_method, "draft_model") != 0)
+        return 0;
+    DIR *folder = opendir(options->speculative_model);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        struct stat status;
+        const char *end = strrchr(entry->d_name, '.');
+        if (end != NULL && strcmp(end, ".safetensors") == 0 &&
+            fstatat(dirfd(folder), entry->d_name, &status, 0) == 0)
+            sum += (double)status.st_size;
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return sum;
+}
+
 bool ceiling_open(struct ceiling *out, const struct options *options, const struct session *session,
                   struct error *err)
 {
@@ -33,7 +55,7 @@ bool ceiling_open(struct ceiling *out, const struct options *options, const stru
         !memory_map(&out->memory, READ_BYTES, err))
         return false;
     memset(out->memory, 1, READ_BYTES); /* pages that nobody wrote are all the same one */
-    out->weight_bytes = (double)session->weight_bytes;
+    out->weight_bytes = (double)session->weight_bytes - draft_bytes(options);
     if (!config.tied)
         out->weight_bytes -= (double)config.vocab * config.hidden * number_bytes(session->dtype);
     out->kv_bytes = 2.0 * config.n_layers * config.n_kv_heads * config.head_dim *

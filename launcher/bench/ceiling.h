@@ -2,7 +2,8 @@
  *
  * A decode step reads every weight once, of an embedding that is no head one row, and the keys and
  * values of each sequence. At batch 1 no machine makes more tokens a second than its bandwidth over
- * these bytes; at batch B the weights are shared, and B times that number is what is aimed at.
+ * these bytes; at batch B the weights are shared, and B times that number is what is aimed at. All
+ * this is without guesses: those that are right go beyond it.
  */
 #pragma once
 #include <jansson.h>

@@ -10,6 +10,20 @@ float *cos_sin_of(const struct forward *f, int n_tokens, int rope)
            (size_t)rope * (size_t)n_tokens * 2 * (size_t)f->model->config.rope_half;
 }
 
+static void norm_heads(const struct forward *f, int n_tokens, float *x, int n_heads,
+                       const struct weight *weight)
+{
+    const struct model_config *config = &f->model->config;
+    if (weight->data != NULL)
+        op_head_norm(f->device, &(struct head_norm_args){.x = x,
+                                                         .weight = *weight,
+                                                         .n_tokens = n_tokens,
+                                                         .n_heads = n_heads,
+                                                         .head_dim = config->head_dim,
+                                                         .eps = config->norm_eps,
+                                                         .offset = config->norm_offset});
+}
+
 bool attention_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                    int layer, struct error *err)
 {
@@ -28,6 +42,8 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
     project(f, n_tokens, act->k, &weights->k_proj, &weights->k_bias, kv_width);
     project(f, n_tokens, act->v, &weights->v_proj, &weights->v_bias, kv_width);
 
+    norm_heads(f, n_tokens, act->q, n_heads, &weights->q_norm);
+    norm_heads(f, n_tokens, act->k, span_length(share->kv_heads), &weights->k_norm);
     op_rope_store(f->device, &(struct rope_store_args){
                                  .q_out = act->q_rotated,
                                  .q = act->q,

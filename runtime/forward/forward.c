@@ -169,6 +169,17 @@ static void place_rows(struct forward *f, const struct step_plan *plan,
                                       .scale = config->rope[i].scale});
 }
 
+/* A block belongs to one group, and all its places are copied: those that a smaller group does not
+ * use are of nobody. */
+static void copy_blocks(struct forward *f, const struct step_plan *plan,
+                        const struct step_view *view)
+{
+    for (int i = 0; plan->n_copies > 0 && i < f->kv.n_places; i++)
+        op_copy_blocks(f->device, &(struct copy_blocks_args){.cache = &f->kv.place[i],
+                                                             .pair = view->copy,
+                                                             .n_pairs = plan->n_copies});
+}
+
 bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                  struct step_result *result, struct error *err)
 {
@@ -181,6 +192,7 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
     if (n_tokens == 0)
         return true;
 
+    copy_blocks(f, plan, view);
     place_rows(f, plan, view);
     if (!vocabulary_embed(f, plan, view, err)) /* a later stage receives the residual here */
         return error_in(err, "embedding");

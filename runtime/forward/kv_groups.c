@@ -31,25 +31,33 @@ static void count_layer(struct windows *out, int window)
     out->n_layers[at] = 1;
 }
 
+static int groups_of_window(const struct windows *windows, int w, int layers_per_block)
+{
+    return (windows->n_layers[w] + layers_per_block - 1) / layers_per_block;
+}
+
 static int groups_of(const struct windows *windows, int layers_per_block)
 {
     int n = 0;
-    for (int i = 0; i < windows->n; i++)
-        n += (windows->n_layers[i] + layers_per_block - 1) / layers_per_block;
+    for (int w = 0; w < windows->n; w++)
+        n += groups_of_window(windows, w, layers_per_block);
     return n;
 }
 
-/* Layers of a block such that the fewest places stay unused; of several such numbers the largest,
- * which has the fewest tables. */
+/* Long sequences are mostly in the groups that see furthest, so these leave the fewest places
+ * unused, then all together; of several such numbers the largest, which has the fewest tables. */
 static int choose_layers_per_block(const struct windows *windows, int n_layers)
 {
-    int best = n_layers, fewest = groups_of(windows, n_layers) * n_layers;
+    int best = n_layers, best_furthest = n_layers, best_all = windows->n * n_layers;
     for (int n = n_layers - 1; n > 0; n--) {
         const int n_groups = groups_of(windows, n);
-        if (n_groups <= KV_MAX_GROUPS && n_groups * n < fewest) {
-            best = n;
-            fewest = n_groups * n;
-        }
+        const int furthest = groups_of_window(windows, 0, n) * n, all = n_groups * n;
+        if (n_groups > KV_MAX_GROUPS || furthest > best_furthest ||
+            (furthest == best_furthest && all >= best_all))
+            continue;
+        best = n;
+        best_furthest = furthest;
+        best_all = all;
     }
     return best;
 }

@@ -110,6 +110,10 @@ static bool project_logits(struct forward *f, int n_rows, struct step_result *ou
         mine = f->act.logits_parts + (size_t)n_rows * (size_t)model->share.vocab.lo;
     if (n_columns > 0)
         project(f, n_rows, mine, &model->lm_head, &(struct weight){0}, n_columns);
+    if (n_columns > 0 && model->config.logit_softcap > 0)
+        op_softcap(f->device, &(struct softcap_args){.x = mine,
+                                                     .n = (int64_t)n_rows * n_columns,
+                                                     .cap = model->config.logit_softcap});
     if (!alone && !gather(f, n_rows, mine, err))
         return false;
     if (f->ranks->tp_rank != 0)

@@ -92,6 +92,10 @@ static bool add_bad_word(struct intake *intake, const char *word, bool after_spa
     bytes_printf(&text, "%s%s", after_space ? " " : "", word);
     const bool good = encoder_encode(intake->encoder, text.data, text.len, &options, id, err);
     bytes_release(&text);
+    if (!good && after_space) { /* a vocabulary without spaces has no such word */
+        *err = (struct error){0};
+        return true;
+    }
     if (!good || id->n == before)
         return good;
     if (after_space && end->n > 0) { /* the same word without a space is the one before */

@@ -185,32 +185,39 @@ static bool in_slots(const struct slot *slots, const char *name, const struct mo
     return false;
 }
 
-/* Layer numbers in their plain spelling only: a "007" would be a second name of a tensor. */
+/* "12.mlp.up_proj.weight". Layer numbers in their plain spelling only: a "007" would be a second
+ * name of a tensor. */
+static bool in_layers(const char *name, const struct model_config *config)
+{
+    const struct slot *const *tables = config->family->layer_slots;
+    char *rest;
+    const long layer = strtol(name, &rest, 10);
+    const bool plain = name[0] >= '0' && name[0] <= '9' && (name[0] != '0' || rest == name + 1);
+    bool known = false;
+    for (int t = 0; t < MAX_TABLES && tables[t] != NULL; t++)
+        known |= *rest == '.' && in_slots(tables[t], rest + 1, config);
+    return known && plain && layer < config->n_layers;
+}
+
 static bool is_expected(const char *stored, const struct model *model)
 {
     const struct model_config *config = &model->config;
     const struct family *family = config->family;
-    char name[sizeof body + SAFETENSORS_MAX_NAME];
-    const bool in_body = model->bare_names && !in_slots(family->model_slots, stored, config);
-    snprintf(name, sizeof name, "%s%s", in_body ? body : "", stored);
-    if (model->bare_names && strncmp(stored, body, strlen(body)) == 0)
-        return false;
     for (const char *const *end = family->ignored; *end != NULL; end++) {
-        if (ends_with(name, *end))
+        if (ends_with(stored, *end))
             return true;
     }
+    const bool in_body = strncmp(stored, body, strlen(body)) == 0;
+    if (!in_body && in_slots(family->model_slots, stored, config))
+        return true; /* a head */
+    if (model->bare_names == in_body)
+        return false;
+    char name[sizeof body + SAFETENSORS_MAX_NAME];
+    snprintf(name, sizeof name, "%s%s", model->bare_names ? body : "", stored);
     const size_t n_prefix = strlen(family->layer_prefix);
-    if (strncmp(name, family->layer_prefix, n_prefix) != 0)
-        return in_slots(family->model_slots, name, config);
-    char *rest;
-    const char *const digits = name + n_prefix;
-    const long layer = strtol(digits, &rest, 10);
-    const bool plain =
-        digits[0] >= '0' && digits[0] <= '9' && (digits[0] != '0' || rest == digits + 1);
-    bool known = false;
-    for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
-        known |= *rest == '.' && in_slots(family->layer_slots[t], rest + 1, config);
-    return known && plain && layer < config->n_layers;
+    return strncmp(name, family->layer_prefix, n_prefix) == 0
+               ? in_layers(name + n_prefix, config)
+               : in_slots(family->model_slots, name, config);
 }
 
 static void find_extra(struct load *load)

@@ -45,7 +45,9 @@ static int most_drafts(const struct scheduler *s, const struct batch *batch, int
         return 0;
     if (s->is.drafter == DRAFTER_MODEL && r->n_draft_computed + r->n_draft_new < end)
         return 0;
-    const int blocks_left = s->blocks.pool.n_free / s->is.limits.n_kv_groups;
+    /* not the blocks that somebody's next token may need */
+    const int spare = s->blocks.pool.n_free / s->is.limits.n_kv_groups - s->n_places;
+    const int blocks_left = larger(spare, 0);
     const int places = (r->n_blocks + blocks_left) * s->is.limits.block_tokens - end;
     const int budget = smaller(s->choice.tokens_left, s->choice.logits_left);
     return smaller(smaller(s->is.max_drafts, r->limit - r->n_tokens - 1), smaller(budget, places));

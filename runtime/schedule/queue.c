@@ -70,12 +70,19 @@ void queue_add(struct scheduler *s, struct request *request)
     if (s->waiting.n + s->running.n == 0)
         fair_share_rest(&s->fair);
     request->arrival = ++s->n_arrivals;
-    request->charged_tokens =
-        fair_share_cost(request->n_prompt, request->limit - request->n_prompt);
+    request->charged_tokens = fair_share_cost(
+        request->n_prompt, (int64_t)beams_most(request) * (request->limit - request->n_prompt));
     request->start_tag = fair_share_queue(&s->fair, request->tenant, request->charged_tokens);
     request_heap_add(&s->waiting, request);
     if (request->deadline_ns != 0)
         request_heap_add(&s->deadlines, request);
+}
+
+/* Tokens that it had computed for it. */
+static int count_used(const struct request *request)
+{
+    const int n_output = request_n_output(beam_at(request, 0));
+    return request->was_admitted ? request->n_prompt + beams_most(request) * n_output : 0;
 }
 
 void queue_remove(struct scheduler *s, struct request *request)
@@ -86,7 +93,7 @@ void queue_remove(struct scheduler *s, struct request *request)
         request_heap_remove(&s->waiting, request);
     if (request->deadline_ns != 0)
         request_heap_remove(&s->deadlines, request);
-    fair_share_settle(&s->fair, request->tenant, request->charged_tokens, request->n_tokens);
+    fair_share_settle(&s->fair, request->tenant, request->charged_tokens, count_used(request));
 }
 
 /* ---- admission and preemption ---- */

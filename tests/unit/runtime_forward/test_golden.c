@@ -167,9 +167,17 @@ TEST(golden_mistral_with_a_window) { check_model("mistral-window"); }
 TEST(golden_mistral_with_wide_heads_and_no_window) { check_model("mistral-nemo"); }
 TEST(golden_phi3_with_a_window) { check_model("phi3-window"); }
 TEST(golden_phi3_with_heads_rotated_in_part_by_longrope) { check_model("phi3-longrope"); }
+TEST(golden_qwen3_with_norms_of_wide_heads) { check_model("qwen3-wide"); }
+TEST(golden_qwen3_with_biases_and_a_window) { check_model("qwen3-biased"); }
+TEST(golden_gemma2_with_both_caps) { check_model("gemma2-capped"); }
+TEST(golden_gemma2_without_caps_stored_in_bf16) { check_model("gemma2-bf16"); }
+TEST(golden_gemma3_with_a_pattern_of_windows) { check_model("gemma3-pattern"); }
+TEST(golden_gemma3_with_the_config_of_transformers_5) { check_model("gemma3-types"); }
 TEST(golden_scores_of_a_classifier) { check_hidden("llama-scores"); }
 TEST(golden_value_and_tokens_of_one_model)
 {
     check_hidden("mistral-value");
     check_model("mistral-value");
 }
+TEST(golden_hidden_states_of_a_model_without_a_head) { check_hidden("qwen3-embedding"); }
+TEST(golden_hidden_states_of_a_gemma_without_a_head) { check_hidden("gemma3-embedding"); }

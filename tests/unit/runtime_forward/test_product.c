@@ -173,6 +173,23 @@ TEST(one_hash_with_heads_rotated_in_part)
     check_model("tests/golden/phi3-longrope", "bfloat16", 70);
 }
 
+TEST(one_hash_with_norms_of_heads) { check_model("tests/golden/qwen3-wide", "bfloat16", 70); }
+
+TEST(one_hash_with_caps_and_norms_around_the_branches)
+{
+    check_model("tests/golden/gemma2-capped", "bfloat16", 70);
+}
+
+TEST(one_hash_with_two_ropes_and_four_kv_groups)
+{
+    check_model("tests/golden/gemma3-pattern", "bfloat16", 300);
+}
+
+TEST(one_hash_with_two_ropes_in_float32)
+{
+    check_model("tests/golden/gemma3-types", "float32", 70);
+}
+
 TEST(one_hash_of_the_demo_model)
 {
     if (!file_exists(SOURCE_DIR "/demo/model/config.json"))

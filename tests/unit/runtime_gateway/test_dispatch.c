@@ -26,6 +26,7 @@ static void close_ends(struct ends *ends)
 
 struct heard {
     int n_tokens, n_failures;
+    int n_positions, n_beams, n_values;
     bool wants_more;
 };
 
@@ -42,6 +43,24 @@ static void hear_failure(void *context, const struct error *why)
     struct heard *heard = context;
     (void)why;
     heard->n_failures++;
+}
+
+static void hear_prompt(void *context, const struct link_prompt_logprobs *logprobs)
+{
+    struct heard *heard = context;
+    heard->n_positions += logprobs->n_positions;
+}
+
+static void hear_beams(void *context, const struct link_beams *beams)
+{
+    struct heard *heard = context;
+    heard->n_beams += beams->n_beams;
+}
+
+static void hear_pooled(void *context, const struct link_pooled *pooled)
+{
+    struct heard *heard = context;
+    heard->n_values += pooled->n_values;
 }
 
 static uint64_t submit(struct ends *ends, struct heard *heard)
@@ -131,5 +150,104 @@ TEST(after_an_interrupt_all_can_be_cancelled_and_the_link_goes_on)
     CHECK_EQ(heard.n_tokens, 0);
     CHECK_EQ(later.n_tokens, 1);
     engine_hears(&ends, LINK_SUBMIT, next);
+    close_ends(&ends);
+}
+
+/* ---- what is no token ---- */
+
+static const struct link_logprob logprob = {.token = 1, .logprob = -1, .rank = 1};
+static const int32_t logprob_end = 1, beam_token = 5;
+static const struct link_beam beam = {.token = &beam_token, .n_tokens = 1, .finish = FINISH_STOP};
+static const float value[2] = {1, 2};
+
+static struct link_event prompt_event(uint64_t id)
+{
+    return (struct link_event){
+        .kind = LINK_PROMPT_LOGPROBS,
+        .prompt_logprobs = {
+            .id = id, .position = 1, .logprob = &logprob, .end = &logprob_end, .n_positions = 1}};
+}
+
+static struct link_event beams_event(uint64_t id)
+{
+    return (struct link_event){.kind = LINK_BEAMS,
+                               .beams = {.id = id, .beam = &beam, .n_beams = 1}};
+}
+
+static struct link_event pooled_event(uint64_t id)
+{
+    return (struct link_event){.kind = LINK_POOLED,
+                               .pooled = {.id = id, .value = value, .n_values = 2}};
+}
+
+static void engine_sends(struct ends *ends, struct link_event event)
+{
+    struct error err = {0};
+    bool all_sent;
+    CHECK(link_send_event(ends->engine, &event, &err));
+    CHECK(link_flush(ends->engine, &all_sent, &err) && all_sent);
+}
+
+static uint64_t submit_all_kinds(struct ends *ends, struct heard *heard)
+{
+    static const int32_t prompt[] = {1};
+    struct error err = {0};
+    struct link_submit request = {.prompt = prompt, .n_prompt = 1, .params = params_default()};
+    const struct dispatch_listener listener = {.token = hear_token,
+                                               .prompt_logprobs = hear_prompt,
+                                               .beams = hear_beams,
+                                               .pooled = hear_pooled,
+                                               .failed = hear_failure,
+                                               .context = heard};
+    CHECK(dispatch_submit(ends->dispatch, &request, &listener, &err));
+    return request.id;
+}
+
+TEST(beams_and_vectors_are_the_end_and_log_probabilities_of_a_prompt_are_not)
+{
+    struct ends ends = connect_ends();
+    struct heard one = {.wants_more = true}, two = {.wants_more = true}, three = {0};
+    const uint64_t first = submit_all_kinds(&ends, &one), second = submit_all_kinds(&ends, &two),
+                   third = submit_all_kinds(&ends, &three);
+    engine_sends(&ends, prompt_event(first));
+    engine_sends(&ends, beams_event(second));
+    engine_sends(&ends, pooled_event(third));
+    engine_says(&ends, first, FINISH_STOP);
+    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK(one.n_positions == 1 && one.n_tokens == 1);
+    CHECK_EQ(two.n_beams, 1);
+    CHECK_EQ(three.n_values, 2);
+    CHECK_EQ(dispatch_events(ends.dispatch), 4);
+    close_ends(&ends);
+}
+
+TEST(an_answer_that_nobody_asked_for_ends_the_link)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        struct ends ends = connect_ends();
+        struct heard heard = {.wants_more = true};
+        const uint64_t id = submit(&ends, &heard);
+        engine_sends(&ends, kind == 0   ? prompt_event(id)
+                            : kind == 1 ? beams_event(id)
+                                        : pooled_event(id));
+        CHECK(!run(&ends, 0, ERROR_PEER));
+        close_ends(&ends);
+    }
+}
+
+TEST(it_comes_back_when_few_enough_are_in_flight)
+{
+    struct ends ends = connect_ends();
+    struct error err = {0};
+    const volatile sig_atomic_t interrupt = 0;
+    struct heard heard = {.wants_more = true};
+    const uint64_t first = submit(&ends, &heard);
+    submit(&ends, &heard);
+    submit(&ends, &heard);
+    CHECK(dispatch_run(ends.dispatch, 3, &interrupt, &err)); /* at once */
+    engine_says(&ends, first, FINISH_STOP);
+    CHECK(dispatch_run(ends.dispatch, 2, &interrupt, &err));
+    CHECK_EQ(heard.n_tokens, 1);
+    CHECK_EQ(dispatch_in_flight(ends.dispatch), 2);
     close_ends(&ends);
 }

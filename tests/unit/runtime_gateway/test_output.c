@@ -199,6 +199,117 @@ static bool ends_with_special(struct intake *intake, const struct text_range *us
     return special;
 }
 
+TEST(rows_of_a_prompt_come_in_order_or_are_refused)
+{
+    struct intake intake = open_intake();
+    const struct output_rules rules = {.tokenizer = intake.tokenizer};
+    static const struct link_logprob entry[] = {{1, -1, 1}, {2, -2, 2}, {3, -3, 1}};
+    static const int32_t end[] = {2, 3};
+    struct link_prompt_logprobs rows = {
+        .position = 1, .logprob = entry, .end = end, .n_positions = 2};
+    struct output output;
+    output_init(&output, &rules);
+    CHECK(output_add_prompt(&output, &rows));
+    CHECK(!output_add_prompt(&output, &rows)); /* positions 1 and 2 again */
+    rows.position = 4;
+    CHECK(!output_add_prompt(&output, &rows)); /* 3 is missing */
+    rows.position = 3;
+    rows.n_positions = 1;
+    CHECK(output_add_prompt(&output, &rows));
+    CHECK_EQ(output.prompt.end.n, 3);
+    CHECK_EQ(output.prompt.n_entries, 5);
+    CHECK_EQ(output.prompt.end.data[2], 5);
+    CHECK_EQ(output.prompt.entry[2].token, 3);
+    output_release(&output);
+    intake_close(&intake);
+}
+
+TEST(a_beam_is_a_whole_answer_with_a_score)
+{
+    struct intake intake = open_intake();
+    const struct output_rules rules = {.tokenizer = intake.tokenizer};
+    static const int32_t token[] = {A, E_FIRST, E_SECOND, B};
+    struct link_beam beam = {.token = token,
+                             .n_tokens = 4,
+                             .cumulative_logprob = -3,
+                             .score = -0.5,
+                             .finish = FINISH_STOP};
+    struct output output;
+    output_init(&output, &rules);
+    output_add_beam(&output, &beam, 7);
+    released_is(&output, "a\xc3\xa9"); /* not the token that ended it */
+    CHECK_EQ(output.tokens.n, 4);
+    CHECK(output.cumulative_logprob == -3 && output.score == -0.5);
+    CHECK(output.finish == FINISH_STOP && output.cached_tokens == 7);
+    output_release(&output);
+    output_init(&output, &rules);
+    beam.finish = FINISH_LENGTH;
+    output_add_beam(&output, &beam, 0);
+    released_is(&output, "a\xc3\xa9"
+                         "b");
+    output_release(&output);
+    intake_close(&intake);
+}
+
+static void refuses_words(struct intake *intake, const char *const *word, int n, const char *why)
+{
+    struct ids id = {0}, end = {0};
+    struct error err = {0};
+    CHECK(!intake_bad_words(intake, word, n, &id, &end, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    if (strstr(err.text, why) == NULL)
+        test_fail(__FILE__, __LINE__, "refused with '%s', want '%s'", err.text, why);
+    ids_release(&id);
+    ids_release(&end);
+}
+
+TEST(a_bad_word_is_bad_at_the_begin_of_a_word_and_inside)
+{
+    struct intake intake;
+    struct error err = {0};
+    struct ids id = {0}, end = {0}, inside = {0}, begin = {0};
+    static const char *const words[] = {" time", "."};
+    CHECK(intake_open(&intake, SOURCE_DIR "/demo/model", &err));
+    CHECK(encoder_encode(intake.encoder, "time", 4, NULL, &inside, &err));
+    CHECK(encoder_encode(intake.encoder, " time", 5, NULL, &begin, &err));
+    CHECK(inside.data[0] != begin.data[0]);
+    CHECK(intake_bad_words(&intake, words, 2, &id, &end, &err));
+    CHECK_EQ(end.data[0], inside.n);
+    CHECK(memcmp(id.data, inside.data, inside.n * sizeof *id.data) == 0);
+    if (inside.n == begin.n) { /* as many tokens: it is a word of its own */
+        CHECK_EQ(end.data[1], inside.n + begin.n);
+        CHECK_EQ(id.data[inside.n], begin.data[0]);
+    }
+    const char *many[PARAMS_MAX_BAD_WORDS + 1];
+    for (int i = 0; i <= PARAMS_MAX_BAD_WORDS; i++)
+        many[i] = "fox";
+    refuses_words(&intake, many, PARAMS_MAX_BAD_WORDS + 1, "too many");
+    refuses_words(&intake, (const char *const[]){"a", "  "}, 2, "an empty word");
+    ids_release(&id);
+    ids_release(&end);
+    ids_release(&inside);
+    ids_release(&begin);
+    intake_close(&intake);
+}
+
+TEST(a_salt_becomes_bytes_that_no_other_salt_has)
+{
+    struct bytes one = {0}, two = {0};
+    struct error err = {0};
+    static char long_salt[5000];
+    memset(long_salt, 'x', sizeof long_salt - 1);
+    CHECK(intake_cache_key("a", &one, &err) && intake_cache_key("b", &two, &err));
+    CHECK(one.len == two.len && memcmp(one.data, two.data, one.len) != 0);
+    CHECK(intake_cache_key(NULL, &one, &err));
+    CHECK_EQ(one.len, 0);
+    CHECK(!intake_cache_key("", &one, &err));
+    err = (struct error){0};
+    CHECK(!intake_cache_key(long_salt, &one, &err));
+    CHECK(strstr(err.text, "4999 bytes, at most") != NULL);
+    bytes_release(&one);
+    bytes_release(&two);
+}
+
 TEST(what_users_write_spells_no_special_token)
 {
     struct intake intake = open_intake();

@@ -244,3 +244,30 @@ TEST(a_value_head_of_another_shape_is_refused)
     check_refused(&small, ERROR_INPUT, "v_head.summary.weight is [2, 64], want [1, 64]", NULL);
     small_remove(&small);
 }
+
+/* sqrt(48) is 6.928, and 6.9375 in bf16: the reference rounds it to the format of the model. */
+TEST(the_scale_of_the_embedding_has_the_precision_of_the_operands)
+{
+    static const struct {
+        const char *dtype;
+        float scale;
+    } cases[] = {{"bfloat16", 6.9375f}, {"float32", 6.92820323f}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model *model = NULL;
+        struct error err = {0};
+        CHECK(
+            model_open(&model, SOURCE_DIR "/tests/golden/gemma2-bf16", cases[i].dtype, 0, 1, &err));
+        CHECK(model->embedding_scale == cases[i].scale);
+        model_close(model);
+    }
+}
+
+TEST(a_family_without_a_scale_of_the_embedding_has_one)
+{
+    struct small_model small = small_make("BF16");
+    write_as(&small, "LlamaForCausalLM", "");
+    struct model *model = open_rank(&small, 0, 1);
+    CHECK(model->embedding_scale == 1.0f);
+    model_close(model);
+    small_remove(&small);
+}

@@ -1,0 +1,147 @@
+/* What is counted before a job begins is what it takes, and what its steps may ask for. */
+#include "base/error.h"
+#include "kernels/device.h"
+#include "kernels/dtype.h"
+#include "launcher/rank_memory.h"
+#include "parallel/ranks.h"
+#include "runtime/forward/forward.h"
+#include "runtime/forward/layers.h"
+#include "runtime/model/model.h"
+#include "runtime/options.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct options options_of(int64_t kv_bytes)
+{
+    return (struct options){.max_num_seqs = 4,
+                            .max_num_batched_tokens = 32,
+                            .block_size = 16,
+                            .kv_cache_memory_bytes = kv_bytes,
+                            .kv_cache_dtype = "auto"};
+}
+
+struct parts {
+    struct model *model;
+    struct device *device;
+    struct ranks ranks;
+    struct plan_limits limits;
+    struct rank_memory memory;
+};
+
+static void open_parts(struct parts *out, const char *name)
+{
+    struct error err = {0};
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/tests/golden/%s", SOURCE_DIR, name);
+    *out =
+        (struct parts){.ranks = {.world_size = 1, .tp_size = 1, .pp_stages = 1, .local_size = 1}};
+    CHECK(comm_open_self(&out->ranks.tp, &err));
+    out->ranks.world = out->ranks.tp;
+    CHECK(device_open_cpu(&out->device, NULL, 1, 0, &err));
+    CHECK(model_open(&out->model, folder, "auto", 0, 1, &err));
+}
+
+static bool plan(struct parts *parts, const struct options *options, struct error *err)
+{
+    *err = (struct error){0};
+    return rank_limits_make(&parts->limits, options, &parts->model->config, 0, err) &&
+           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, parts->device,
+                            &parts->ranks, err);
+}
+
+static void close_parts(struct parts *parts)
+{
+    model_close(parts->model);
+    device_close(parts->device);
+    comm_close(parts->ranks.tp);
+}
+
+static void plan_good(struct parts *parts, const struct options *options)
+{
+    struct error err;
+    if (!plan(parts, options, &err))
+        test_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+TEST(the_cache_takes_the_bytes_that_were_counted)
+{
+    static const char *const names[] = {"llama-16", "mistral-window", "qwen2-window",
+                                        "gemma3-pattern"};
+    static const char *const dtypes[] = {"auto", "bfloat16", "float32"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
+            struct parts parts;
+            struct forward *forward;
+            struct error err = {0};
+            struct options options = options_of(100000);
+            options.kv_cache_dtype = dtypes[d];
+            options.max_num_seqs = 64;
+            open_parts(&parts, names[i]);
+            plan_good(&parts, &options);
+            CHECK(forward_create(&forward, parts.model, parts.device, &parts.ranks, &parts.limits,
+                                 parts.memory.kv_dtype, &err));
+            CHECK_EQ((int64_t)forward->kv.n_bytes, parts.memory.kv_bytes);
+            CHECK(parts.memory.kv_bytes <= 100000);
+            const int64_t block = parts.memory.kv_bytes / parts.limits.n_kv_blocks;
+            CHECK(parts.memory.kv_bytes + block > 100000); /* one more would not fit */
+            forward_destroy(forward);
+            close_parts(&parts);
+        }
+}
+
+/* Four sequences of 512 positions: all of them, and of a window of 20 what a step of 32 tokens can
+ * see or write. */
+TEST(no_more_blocks_are_taken_than_sequences_can_hold)
+{
+    struct parts parts;
+    const struct options options = options_of(1 << 30);
+    open_parts(&parts, "llama-16");
+    plan_good(&parts, &options);
+    CHECK_EQ(parts.limits.n_kv_blocks, 4 * 512 / 16);
+    CHECK_EQ(parts.memory.kv_tokens, 4 * 512);
+    close_parts(&parts);
+    open_parts(&parts, "qwen2-window"); /* two windowed layers, one that sees all */
+    plan_good(&parts, &options);
+    CHECK_EQ(parts.limits.n_kv_groups, 3);
+    CHECK_EQ(parts.limits.n_kv_blocks, 4 * (512 / 16 + 2 * (4 + 1)));
+    CHECK_EQ(parts.memory.kv_tokens, 4 * 512);
+    close_parts(&parts);
+}
+
+TEST(a_cache_that_holds_no_block_is_refused)
+{
+    struct parts parts;
+    struct error err;
+    const struct options options = options_of(100);
+    open_parts(&parts, "llama-16");
+    CHECK(!plan(&parts, &options, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "--kv-cache-memory-bytes 100"));
+    close_parts(&parts);
+}
+
+TEST(plans_have_room_for_drafts_and_for_prompts)
+{
+    struct parts parts;
+    struct error err = {0};
+    struct options options = options_of(0);
+    open_parts(&parts, "gemma3-pattern");
+    const struct model_config *config = &parts.model->config;
+    CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
+    CHECK_EQ(parts.limits.max_logits, 64);
+    CHECK_EQ(parts.limits.max_copies, 4);
+    CHECK_EQ(parts.limits.n_kv_groups, 4);
+    CHECK_EQ(parts.limits.kv_window[0], 0);
+    CHECK_EQ(parts.limits.kv_window[1], 20);
+    options.max_num_seqs = 100;
+    CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
+    CHECK_EQ(parts.limits.max_logits, 100);
+    CHECK(rank_limits_make(&parts.limits, &options, config, 5, &err));
+    CHECK_EQ(parts.limits.max_logits, 100 + 5 * 32);
+    options.max_num_seqs = 20;
+    CHECK(rank_limits_make(&parts.limits, &options, config, 5, &err));
+    CHECK_EQ(parts.limits.max_logits, 20 + 5 * 20);
+    close_parts(&parts);
+}
