@@ -26,6 +26,13 @@ struct choice {
     bool may_preempt; /* all that can be were not chosen yet */
 };
 
+/* The first of the queue found no room. */
+struct refusal {
+    uint64_t arrival;    /* which one that was */
+    int n_blocks;        /* not before so many are free, */
+    uint64_t until_step; /* or this step has come */
+};
+
 struct request_list {
     struct request *first, *last;
     int n;
@@ -37,6 +44,7 @@ struct scheduler {
     struct sequence_blocks blocks;
     struct fair_share fair;
     struct request_heap waiting, deadlines;
+    struct refusal refused;
     struct request_list running; /* in the order of the queue */
     int n_places;                /* for sequences, that they may have */
     struct request_list ended;   /* with rows in plans in flight, or with beams that are shown */
