@@ -13,9 +13,6 @@
 #include "base/check.h"
 #include "runtime/schedule/drafts.h"
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
-
 /* ---- rows that give something ---- */
 
 /* Rows of the prompt, of [begin, end), whose logits are wanted: a range. */

@@ -19,6 +19,9 @@
 #include "runtime/schedule/scheduler.h"
 #include "runtime/schedule/sequence_blocks.h"
 
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+static inline int larger(int a, int b) { return a > b ? a : b; }
+
 /* What was chosen so far for a step, and what is left of its budgets. */
 struct choice {
     int n_sequences, n_tokens, n_blocks, n_logits, n_hidden, n_copies;
