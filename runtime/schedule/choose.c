@@ -2,8 +2,7 @@
  * is preempted for one of them was not chosen yet, and nothing that is chosen is ever taken back.
  *
  * A chunk ends where a budget ends: of tokens, of rows of logits (prompt log-probabilities want one
- * for each token), of blocks. The last is met only by the last of the queue, for all others there
- * is somebody to preempt.
+ * for each token), of blocks. Only for a sequence without a block for a single row others give way.
  *
  * A block is listed in the prefix cache as soon as the step that fills it is chosen. Sequences that
  * are chosen after it may read it in the same step: every layer stores the keys and values of all
@@ -12,9 +11,6 @@
 
 #include "base/check.h"
 #include "runtime/schedule/drafts.h"
-
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
 
 /* ---- rows that give something ---- */
 
@@ -39,6 +35,17 @@ static int count_logits(const struct request *r, int n_new)
     return prompt.end - prompt.begin + (samples ? 1 : 0);
 }
 
+/* Rows of logits that the sequence may have now. One that wants them for its whole prompt leaves a
+ * row for each of the others, as long as a quarter is left for it: they would all pause else. */
+static int logits_for(const struct scheduler *s, const struct request *r)
+{
+    const struct choice *c = &s->choice;
+    const int others = s->n_places - 1 - c->n_sequences;
+    if (!request_has_prompt_rows(r) || others <= 0)
+        return c->logits_left;
+    return c->logits_left - smaller(others, c->logits_left / 4 * 3);
+}
+
 /* ---- a sequence ---- */
 
 /* Blocks that must be copied before it runs: only beams share what they write to. */
@@ -47,24 +54,21 @@ static int count_copies(const struct scheduler *s, const struct request *r)
     return r->leader->beams == NULL ? 0 : blocks_shared_now(&s->blocks, r);
 }
 
-/* Blocks that a sequence needs for its next n_new rows, for copies too. */
-static int blocks_for(const struct scheduler *s, const struct request *r, int n_new)
+/* The next rows of the sequence that have blocks, or find free ones. */
+static int rows_with_blocks(const struct scheduler *s, const struct request *r)
 {
-    return blocks_lacking(&s->blocks, r, r->n_computed + n_new) + count_copies(s, r);
+    const int n_free = s->blocks.pool.n_free - count_copies(s, r);
+    const int n_blocks = r->n_blocks + n_free / s->is.limits.n_kv_groups;
+    return n_free < 0 ? 0 : n_blocks * s->is.limits.block_tokens - r->n_computed;
 }
 
-/* Makes room for the blocks of the next n_new rows; returns for how many there is some. */
+/* For how many of the next n_new rows there are blocks. If there are none, others give way. */
 static int make_room(struct scheduler *s, struct request *r, int n_new)
 {
-    const struct block_pool *pool = &s->blocks.pool;
-    while (blocks_for(s, r, n_new) > pool->n_free)
-        if (!s->choice.may_preempt || !queue_preempt_last(s, r->leader)) {
-            const int more = pool->n_free - count_copies(s, r);
-            const int n_blocks = r->n_blocks + more / s->is.limits.n_kv_groups;
-            return more < 0 ? 0
-                            : smaller(n_new, n_blocks * s->is.limits.block_tokens - r->n_computed);
-        }
-    return n_new;
+    int n = rows_with_blocks(s, r);
+    while (n == 0 && s->choice.may_preempt && queue_preempt_last(s, r->leader))
+        n = rows_with_blocks(s, r);
+    return smaller(n, n_new);
 }
 
 /* Takes the blocks of this step, and tells the prefix cache and the draft model. */
@@ -83,8 +87,9 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
 {
     struct choice *c = &s->choice;
     int n_new = smaller(goal - r->n_computed, c->tokens_left);
-    while (count_logits(r, n_new) > c->logits_left)
-        n_new -= count_logits(r, n_new) - c->logits_left;
+    const int most_logits = logits_for(s, r);
+    while (count_logits(r, n_new) > most_logits)
+        n_new -= count_logits(r, n_new) - most_logits;
     if (c->n_copies + count_copies(s, r) > s->is.limits.max_copies)
         return; /* in the next step */
     blocks_trim(&s->blocks, r);
