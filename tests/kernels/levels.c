@@ -27,17 +27,6 @@ struct device *level_open(int level, int n_threads)
     return device;
 }
 
-void levels_each(void (*check_level)(struct device *, const char *name))
-{
-    for (int level = 0; level < n_cpu_levels; level++)
-        for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
-            struct device *device = level_open(level, n_threads);
-            if (device != NULL)
-                check_level(device, device->ops->name);
-            device_close(device);
-        }
-}
-
 static uint64_t mix(uint64_t seed, uint64_t a, uint64_t b) /* splitmix64, Steele et al. 2014 */
 {
     uint64_t z = seed * 0x9e3779b97f4a7c15u + a * 0xd1342543de82ef95u + b * 0x2545f4914f6cdd1du;

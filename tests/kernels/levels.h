@@ -11,9 +11,6 @@ int n_levels(void);
  * machine cannot run it. Failing to open it fails the test. */
 struct device *level_open(int level, int n_threads);
 
-/* check_level() on each of cpu_levels that the machine runs, with one thread and with three. */
-void levels_each(void (*check_level)(struct device *, const char *name));
-
 /* A number that depends on its arguments only: [-1, 1), or whole in [-8, 8]. */
 float number_at(uint64_t seed, uint64_t a, uint64_t b);
 float whole_at(uint64_t seed, uint64_t a, uint64_t b);

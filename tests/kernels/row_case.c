@@ -1,14 +1,11 @@
 #include "tests/kernels/row_case.h"
 
+#include "kernels/cpu/cpu_ops.h"
 #include "tests/kernels/levels.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-const int row_tokens[ROW_TOKENS] = {0, 1, 3, 16, 17, ROW_TOKENS_MAX};
-const int row_widths[ROW_WIDTHS] = {1, 7, 16, 64, 100, 2048};
-const enum dtype row_dtypes[ROW_DTYPES] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
 
 enum { GUARD_BYTES = 64, GUARD_BYTE = 0xa5 };
 
@@ -39,16 +36,6 @@ float weight_at(const struct weight *w, size_t i)
     }
 }
 
-struct leaves leaves_every(int k, int step)
-{
-    struct leaves leaves = {.n_parts = 1};
-    for (int end = 0, i = 0; end < k; i++) {
-        end = end + step < k && i < MAX_LEAVES - 1 ? end + step : k;
-        leaves.leaf[leaves.n_leaves++] = (struct leaf){.k_end = end, .n_merges = i > 0};
-    }
-    return leaves;
-}
-
 struct output output_make(enum dtype dtype, int n_tokens, const struct leaves *leaves)
 {
     struct output o = {.n_bytes = operand_bytes(dtype, n_tokens, leaves), .leaves = *leaves};
@@ -68,18 +55,17 @@ void output_free(struct output *o)
     free(o->all);
 }
 
-/* Element k of token t, padding counted: the formula of kernels/tensor.h. */
-static float padded_at(const struct output *o, int t, int k)
+float operand_at(const struct operand *x, int t, int k)
 {
-    const struct operand *x = &o->operand;
     if (x->dtype == DTYPE_F32)
         return ((const float *)x->data)[t * x->k + k];
-    const int group = t / 16, left = x->n_tokens - group * 16, n = left < 16 ? left : 16;
-    const bf16 *data = (const bf16 *)x->data + group * 16 * x->k_padded;
-    return bf16_to_f32(data[k / 2 * n * 2 + t % 16 * 2 + k % 2]);
+    const int group = t / TOKEN_GROUP, left = x->n_tokens - group * TOKEN_GROUP;
+    const int n = left < TOKEN_GROUP ? left : TOKEN_GROUP;
+    const bf16 *data = (const bf16 *)x->data + (size_t)group * TOKEN_GROUP * (size_t)x->k_padded;
+    return bf16_to_f32(data[(k / 2 * n + t % TOKEN_GROUP) * 2 + k % 2]);
 }
 
-void output_check(const char *what, const struct output *o,
+void check_output(const char *what, const struct output *o,
                   float (*want)(void *context, int t, int k), void *context)
 {
     for (int t = 0; t < o->operand.n_tokens; t++) {
@@ -89,14 +75,25 @@ void output_check(const char *what, const struct output *o,
                 float wanted = want(context, t, k);
                 if (o->operand.dtype == DTYPE_BF16)
                     wanted = bf16_to_f32(bf16_from_f32(wanted));
-                if (!(padded_at(o, t, at) == wanted))
+                if (!(operand_at(&o->operand, t, at) == wanted))
                     test_fail(__FILE__, __LINE__, "%s: token %d element %d is %a, want %a", what, t,
-                              k, (double)padded_at(o, t, at), (double)wanted);
+                              k, (double)operand_at(&o->operand, t, at), (double)wanted);
             }
             begin = o->leaves.leaf[l].k_end;
             for (; o->operand.dtype == DTYPE_BF16 && at % 32 != 0; at++)
-                if (padded_at(o, t, at) != 0)
+                if (operand_at(&o->operand, t, at) != 0)
                     test_fail(__FILE__, __LINE__, "%s: padding of token %d is not zero", what, t);
         }
     }
+}
+
+void on_every_level(void (*check_level)(struct device *, const char *name))
+{
+    for (int level = 0; level < n_cpu_levels; level++)
+        for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
+            struct device *device = level_open(level, n_threads);
+            if (device != NULL)
+                check_level(device, cpu_levels[level].ops.name);
+            device_close(device);
+        }
 }

@@ -1,20 +1,23 @@
-/* tests/kernels/row_case.h: weights and operands for the tests of the row kernels. */
+/* tests/kernels/row_case.h: weights and outputs of the operations on rows, and their sizes. */
 #pragma once
-#include "kernels/ops.h"
+#include "kernels/device.h"
+#include "kernels/tensor.h"
 
 #include <stdint.h>
 
-/* The awkward sizes: tokens around a group, widths around a vector and a block. */
-enum { ROW_TOKENS = 6, ROW_WIDTHS = 6, ROW_DTYPES = 3, ROW_TOKENS_MAX = 33 };
-extern const int row_tokens[ROW_TOKENS], row_widths[ROW_WIDTHS];
-extern const enum dtype row_dtypes[ROW_DTYPES]; /* of weights */
+static const int row_tokens[] = {0, 1, 3, 16, 17, 33};
+static const int row_widths[] = {1, 7, 16, 64, 100, 2048};
+static const enum dtype weight_dtypes[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
+enum {
+    N_ROW_TOKENS = sizeof row_tokens / sizeof *row_tokens,
+    N_ROW_WIDTHS = sizeof row_widths / sizeof *row_widths,
+    N_WEIGHT_DTYPES = sizeof weight_dtypes / sizeof *weight_dtypes,
+    MAX_ROW_TOKENS = 33,
+};
 
-/* n numbers of `dtype` that depend on the seed; whole ones also suit F16. Free with free(). */
+/* Numbers of `dtype` that depend on the seed; whole ones also suit F16. Free with free(). */
 struct weight weight_make(enum dtype dtype, int rows, int stride, uint64_t seed);
 float weight_at(const struct weight *w, size_t i);
-
-/* Leaves of `step` elements, a shorter last one. */
-struct leaves leaves_every(int k, int step);
 
 struct output { /* an operand between guards, filled with NaN */
     unsigned char *all;
@@ -22,9 +25,15 @@ struct output { /* an operand between guards, filled with NaN */
     struct operand operand;
     struct leaves leaves;
 };
-
 struct output output_make(enum dtype dtype, int n_tokens, const struct leaves *leaves);
-void output_free(struct output *o); /* fails the test where a guard was written */
+void output_free(struct output *o); /* checks the guards */
+
+/* Element k of token t, padding counted: the formula of kernels/tensor.h. */
+float operand_at(const struct operand *x, int t, int k);
+
 /* Every element of the operand is want(t, k), rounded once; padding is zero. */
-void output_check(const char *what, const struct output *o,
+void check_output(const char *what, const struct output *o,
                   float (*want)(void *context, int t, int k), void *context);
+
+/* Runs check_level() on every level, with one thread and with three. */
+void on_every_level(void (*check_level)(struct device *, const char *name));
