@@ -13,9 +13,6 @@
 #include "base/check.h"
 #include "runtime/schedule/drafts.h"
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
-
 /* ---- rows that give something ---- */
 
 /* Rows of the prompt, of [begin, end), whose logits are wanted: a range. */
@@ -37,6 +34,17 @@ static int count_logits(const struct request *r, int n_new)
     const struct range prompt = prompt_rows(r, r->n_computed, end);
     const bool samples = end == r->n_tokens && !request_pools(r);
     return prompt.end - prompt.begin + (samples ? 1 : 0);
+}
+
+/* Rows of logits that the sequence may have now. One that wants them for its whole prompt leaves a
+ * row for each of the others, as long as a quarter is left for it: they would all pause else. */
+static int logits_for(const struct scheduler *s, const struct request *r)
+{
+    const struct choice *c = &s->choice;
+    const int others = s->n_places - 1 - c->n_sequences;
+    if (!request_has_prompt_rows(r) || others <= 0)
+        return c->logits_left;
+    return c->logits_left - smaller(others, c->logits_left / 4 * 3);
 }
 
 /* ---- a sequence ---- */
@@ -83,8 +91,9 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
 {
     struct choice *c = &s->choice;
     int n_new = smaller(goal - r->n_computed, c->tokens_left);
-    while (count_logits(r, n_new) > c->logits_left)
-        n_new -= count_logits(r, n_new) - c->logits_left;
+    const int most_logits = logits_for(s, r);
+    while (count_logits(r, n_new) > most_logits)
+        n_new -= count_logits(r, n_new) - most_logits;
     if (c->n_copies + count_copies(s, r) > s->is.limits.max_copies)
         return; /* in the next step */
     blocks_trim(&s->blocks, r);

@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
-
 /* ---- how far the draft model is ---- */
 
 void drafts_admit(struct scheduler *s, struct request *r)

@@ -8,6 +8,8 @@
 
 #include "runtime/schedule/drafts.h"
 
+enum { RETRY_STEPS = 16 };
+
 static bool runs_before(const struct request *a, const struct request *b)
 {
     if (a->priority != b->priority)
@@ -104,8 +106,10 @@ static bool asks_all_rows(const struct request *request)
     return params->pooling == POOLING_MEAN || request_has_prompt_rows(request);
 }
 
-/* Takes what is cached, and says whether there is room for the rest of its tokens. */
-static bool find_room(struct scheduler *s, struct request *request)
+/* Takes what is cached, and returns how many blocks more than there are the rest of its tokens
+ * needs.
+ */
+static int find_room(struct scheduler *s, struct request *request)
 {
     struct request *first = beam_at(request, 0);
     int most = first->n_tokens - 1; /* a row must run */
@@ -115,7 +119,7 @@ static bool find_room(struct scheduler *s, struct request *request)
         most = beams_common(&s->blocks, request);
     blocks_take_cached(&s->blocks, first, most);
     const int64_t needed = beams_need(&s->blocks, request, first->n_tokens, beams_now(request));
-    return needed - blocks_held(&s->blocks, first) <= s->blocks.pool.n_free;
+    return (int)needed - blocks_held(&s->blocks, first) - s->blocks.pool.n_free;
 }
 
 static void count_admission(struct scheduler *s, struct request *request)
@@ -131,14 +135,30 @@ static void count_admission(struct scheduler *s, struct request *request)
     s->counts.n_cache_hits += (uint64_t)request->n_computed;
 }
 
+/* Looking for what is cached of a long prompt takes its time, so one that found no room is looked
+ * at again when there are as many free blocks as it lacked, or after some steps: others may have
+ * computed more of it. */
+static bool was_refused(const struct scheduler *s, const struct request *request)
+{
+    const struct refusal *refused = &s->refused;
+    return refused->arrival == request->arrival && s->blocks.pool.n_free < refused->n_blocks &&
+           s->step < refused->until_step;
+}
+
 struct request *queue_admit(struct scheduler *s)
 {
     struct request *request = request_heap_first(&s->waiting);
     if (request == NULL || beams_are_awaited(request) || s->blocks.pool.n_free == 0 ||
         s->n_places + beams_most(request) > s->is.limits.max_sequences)
         return NULL;
-    if (!find_room(s, request)) {
+    if (was_refused(s, request))
+        return NULL;
+    const int n_lacking = find_room(s, request);
+    if (n_lacking > 0) {
         beams_give(&s->blocks, request);
+        s->refused = (struct refusal){.arrival = request->arrival,
+                                      .n_blocks = s->blocks.pool.n_free + n_lacking,
+                                      .until_step = s->step + RETRY_STEPS};
         return NULL;
     }
     count_admission(s, request);

@@ -231,3 +231,18 @@ TEST(what_never_ran_is_not_charged)
     check_order(&f, (uint64_t[]){1, 3, 4}, 3);
     fixture_close(&f);
 }
+
+TEST(who_found_no_room_is_asked_again_when_there_is_some)
+{
+    struct fixture f;
+    fixture_open(&f, 32, 4, 6);
+    must_submit(&f, 1, 12, 4);
+    must_submit(&f, 2, 14, 4); /* 4 blocks, and 3 are left */
+    plan(&f, (int[]){12, 0});
+    commit(&f, WORD);
+    plan(&f, (int[]){1, 0});
+    CHECK_EQ(scheduler_counts(f.scheduler).n_waiting, 1);
+    commit(&f, EOS);
+    plan(&f, (int[]){14, 0}); /* at once */
+    fixture_close(&f);
+}

@@ -137,3 +137,21 @@ TEST(an_engine_without_vectors_refuses_to_pool)
     CHECK_EQ(err.kind, ERROR_INPUT);
     fixture_close(&f);
 }
+
+TEST(rows_of_a_prompt_leave_one_for_each_of_the_others)
+{
+    struct fixture f;
+    open_rows(&f, 64, 8, 64);
+    f.params.prompt_logprobs = 0;
+    must_submit(&f, 1, 20, 4);
+    f.params.prompt_logprobs = LOGPROBS_OFF;
+    must_submit(&f, 2, 3, 4);
+    must_submit(&f, 3, 3, 4);
+    plan(&f, (int[]){8, 2, 2, 0}); /* nobody else ran yet: the others get no row */
+    commit(&f, WORD);
+    plan(&f, (int[]){6, 1, 1, 0});
+    commit(&f, WORD);
+    plan(&f, (int[]){6, 1, 1, 0});
+    CHECK_EQ(f.batch.plan->n_logits, 8);
+    fixture_close(&f);
+}
