@@ -80,7 +80,7 @@ static bool read_draft(struct rank_models *m, const struct options *options, str
 
 static bool kv_dtype_check(int kv_dtype, struct error *err)
 {
-    return kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_BF16 ||
+    return kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_I8 ||
            error_set(err, ERROR_INPUT, "a KV cache of dtype %d, which this program has not",
                      kv_dtype);
 }
