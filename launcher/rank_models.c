@@ -42,6 +42,9 @@ static bool draft_check(const struct rank_models *m, const struct options *optio
 {
     const struct model_config *target = &m->config[PLAN_TARGET], *draft = &m->config[PLAN_DRAFT];
     const int max_model_len = m->plan.limits[PLAN_TARGET].max_model_len;
+    if (!draft->generates)
+        return error_set(err, ERROR_INPUT, "it makes no tokens (%s): it cannot guess any",
+                         draft->architecture);
     if (draft->vocab != target->vocab)
         return error_set(err, ERROR_INPUT,
                          "it has %d tokens and the model %d: a draft model must have the same",
