@@ -1,6 +1,6 @@
-/* A table entry is a reference of the pool, or 0 before first_block[]. The rounding of windows: an
- * attention kernel walks over whole runs of WALK positions counted from 0, and what it reads before
- * the window is masked but must be there. */
+/* A table entry is a reference of the pool, and 0 where the sequence has none. The rounding of
+ * windows: an attention kernel walks over whole runs of WALK positions counted from 0, and what it
+ * reads before the window is masked but must be there. */
 #include "runtime/schedule/sequence_blocks.h"
 
 #include "base/check.h"
@@ -257,7 +257,6 @@ void blocks_take_cached(struct sequence_blocks *blocks, struct request *sequence
     for (int g = 0; g < blocks->limits.n_kv_groups; g++) {
         int32_t *table = table_of(sequence, g);
         const int first = blocks_first_seen(blocks, g, n * block_tokens);
-        memset(table, 0, (size_t)first * sizeof *table);
         for (int i = first; i < n; i++) {
             struct contents contents;
             contents_find(&contents, blocks, sequence, i);

@@ -36,6 +36,7 @@ TEST(a_prompt_runs_whole_and_then_token_by_token)
     CHECK_EQ(f.outcome[0].finish, FINISH_STOP);
     CHECK(!scheduler_choose(f.scheduler, &f.batch));
     CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 16);
+    CHECK_EQ(scheduler_counts(f.scheduler).n_blocks, 16);
     fixture_close(&f);
 }
 

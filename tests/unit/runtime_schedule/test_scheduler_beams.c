@@ -92,6 +92,7 @@ TEST(a_search_ends_with_its_best_and_all_blocks_home)
     commit_candidates(&f, 4);
     CHECK_EQ(f.outcome[0].id, 0);
     CHECK_EQ(f.outcome[1].id, 1);
+    CHECK_EQ(f.outcome[1].token, -1);
     CHECK_EQ(f.outcome[1].finish, FINISH_LENGTH);
     CHECK_EQ(f.outcome[1].n_beams, 2);
     const struct beam *beam = f.outcome[1].beam;
@@ -118,6 +119,7 @@ TEST(a_beam_search_takes_as_many_places_as_it_is_wide)
     CHECK_EQ(f.outcome[0].finish, FINISH_ERROR);
     CHECK_EQ(f.outcome[0].n_beams, 0);
     plan(&f, (int[]){3, 0});
+    submit_beams(&f, 5, 6, 4, 3); /* all places */
     f.params.beam_width = 4;
     const struct request_source source = fixture_source(&f, 4, 6);
     CHECK(!scheduler_submit(f.scheduler, &source, &err));
@@ -179,5 +181,60 @@ TEST(a_cancelled_search_gives_all_its_blocks)
     commit_candidates(&f, 6);
     for (int i = 0; i < f.batch.plan->n_logits; i++)
         CHECK_EQ(f.outcome[i].id, 0);
+    fixture_close(&f);
+}
+
+TEST(fewer_candidates_than_asked_for_make_fewer_beams)
+{
+    struct fixture f;
+    open_beams(&f, 4, 32, 4);
+    submit_beams(&f, 1, 6, 4, 3);
+    plan(&f, (int[]){6, 0});
+    commit_candidates(&f, 2);
+    plan(&f, (int[]){1, 1, 0});
+    commit_candidates(&f, 3);
+    plan(&f, (int[]){1, 1, 1, 0});
+    fixture_close(&f);
+}
+
+TEST(a_search_without_any_candidate_fails)
+{
+    struct fixture f;
+    open_beams(&f, 4, 32, 4);
+    submit_beams(&f, 1, 6, 4, 3);
+    plan(&f, (int[]){6, 0});
+    commit_candidates(&f, 0);
+    CHECK_EQ(f.outcome[0].id, 1);
+    CHECK_EQ(f.outcome[0].finish, FINISH_ERROR);
+    CHECK_EQ(f.outcome[0].n_beams, 0);
+    CHECK_EQ(scheduler_counts(f.scheduler).n_free_blocks, 32);
+    fixture_close(&f);
+}
+
+TEST(after_a_preemption_only_what_all_beams_have_comes_out_of_the_cache)
+{
+    struct fixture f;
+    int32_t prompt[14]; /* as the first beam goes on */
+    open_beams(&f, 4, 7, 4);
+    memcpy(prompt, f.prompt, sizeof prompt);
+    prompt[6] = prompt[7] = 40;
+    f.params.max_tokens = 12;
+    struct request_source source = fixture_source(&f, 1, 14);
+    source.prompt = prompt;
+    must_submit_source(&f, &source);
+    submit_beams(&f, 2, 6, 8, 2);
+    plan_any(&f);
+    for (int i = 0; scheduler_counts(f.scheduler).n_preemptions == 0; i++) {
+        CHECK(i < 12);
+        commit_each(&f);
+        plan_any(&f);
+    }
+    commit_each(&f);
+    CHECK(scheduler_cancel(f.scheduler, 1));
+    const struct step_view view = plan_any(&f);
+    const struct request *first = f.batch.sequence[0];
+    CHECK_EQ(first->id, 2);
+    CHECK(first->token[6] == 40 && first->token[7] == 40);
+    CHECK_EQ(view.n_computed[0], 4);
     fixture_close(&f);
 }

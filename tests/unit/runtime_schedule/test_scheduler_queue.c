@@ -246,3 +246,32 @@ TEST(who_found_no_room_is_asked_again_when_there_is_some)
     plan(&f, (int[]){14, 0}); /* at once */
     fixture_close(&f);
 }
+
+TEST(who_awaits_a_token_is_not_admitted_again_before_it_is_there)
+{
+    for (int width = 0; width <= 1; width++) { /* a beam search too */
+        struct fixture f;
+        struct batch other;
+        struct scheduler_settings settings = fixture_settings(16, 4, 4);
+        settings.limits.max_copies = 1;
+        fixture_open_with(&f, &settings);
+        batch_init(&other, &f.settings.limits);
+        must_submit(&f, 1, 8, 8);
+        plan(&f, (int[]){8, 0});
+        swap(&f.batch, &other);
+        f.params.beam_width = width;
+        must_submit(&f, 2, 7, 8);
+        plan(&f, (int[]){7, 0});
+        swap(&f.batch, &other);
+        commit(&f, WORD);
+        plan(&f, (int[]){1, 0}); /* preempts the second one */
+        CHECK(scheduler_cancel(f.scheduler, 1));
+        struct batch third;
+        batch_init(&third, &f.settings.limits);
+        CHECK(!scheduler_choose(f.scheduler, &third));
+        CHECK_EQ(scheduler_counts(f.scheduler).n_running, 0);
+        batch_release(&third);
+        batch_release(&other);
+        fixture_close(&f);
+    }
+}
