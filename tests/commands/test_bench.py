@@ -86,8 +86,15 @@ class Bench(unittest.TestCase):
             result = phalanx(*LATENCY, *words)
             self.assertEqual(result.code, 2, words)
             self.assertIn(message, result.err)
-        self.assertEqual(phalanx("bench").code, 2)
-        self.assertEqual(phalanx("bench", "latencies").code, 2)
+
+    def test_bench_alone_says_what_there_is(self):
+        for words in (("bench",), ("bench", "latencies")):
+            result = phalanx(*words)
+            self.assertEqual((result.code, result.out), (2, ""))
+            self.assertIn("phalanx bench throughput", result.err)
+        result = phalanx("bench", "--help")
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertIn("phalanx bench latency", result.out)
 
 
 if __name__ == "__main__":
