@@ -178,6 +178,11 @@ static bool is_among(int32_t token, const int32_t *ids, int n)
     return false;
 }
 
+bool request_is_eos(const struct request_bounds *bounds, int32_t token)
+{
+    return is_among(token, bounds->eos_id, bounds->n_eos_ids);
+}
+
 enum finish_reason request_append(struct request *request, int32_t token,
                                   const struct request_bounds *bounds, int32_t *stop_token)
 {
@@ -186,7 +191,7 @@ enum finish_reason request_append(struct request *request, int32_t token,
     request->token[request->n_tokens++] = token;
     *stop_token = -1;
     if (request_n_output(request) >= params->min_tokens) {
-        if (!params->ignore_eos && is_among(token, bounds->eos_id, bounds->n_eos_ids))
+        if (!params->ignore_eos && request_is_eos(bounds, token))
             return FINISH_STOP;
         if (is_among(token, params->stop_id, params->n_stop_ids)) {
             *stop_token = token;

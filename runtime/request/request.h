@@ -103,6 +103,8 @@ void request_create_beam(struct request **out, struct request *leader,
                          const struct request_bounds *bounds);
 void request_destroy(struct request *request); /* NULL is fine */
 
+bool request_is_eos(const struct request_bounds *bounds, int32_t token);
+
 static inline int request_n_output(const struct request *request)
 {
     return request->n_tokens - request->n_prompt;

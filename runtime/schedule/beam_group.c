@@ -123,21 +123,13 @@ void beams_give(struct sequence_blocks *blocks, struct request *request)
 
 /* ---- a step of the search ---- */
 
-static bool is_eos(const struct request_bounds *bounds, int32_t token)
-{
-    for (int i = 0; i < bounds->n_eos_ids; i++)
-        if (bounds->eos_id[i] == token)
-            return true;
-    return false;
-}
-
 /* A completed sequence: the n first tokens of output of `from`, and one more. */
 static void complete(struct beam_group *group, const struct request *from, int n, int32_t last,
                      double cumulative, enum finish_reason finish,
                      const struct request_bounds *bounds)
 {
     const double score =
-        beam_score(cumulative, from->n_prompt, n + 1, is_eos(bounds, last), &from->params);
+        beam_score(cumulative, from->n_prompt, n + 1, request_is_eos(bounds, last), &from->params);
     int at = group->n_best;
     while (at > 0 && score > group->best[at - 1].score)
         at--;

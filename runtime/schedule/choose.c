@@ -13,9 +13,6 @@
 #include "base/check.h"
 #include "runtime/schedule/drafts.h"
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
-
 /* ---- rows that give something ---- */
 
 /* Rows of the prompt, of [begin, end), whose logits are wanted: a range. */
@@ -39,12 +36,29 @@ static int count_logits(const struct request *r, int n_new)
     return prompt.end - prompt.begin + (samples ? 1 : 0);
 }
 
+/* Rows of logits that the sequence may have now. One that wants them for its whole prompt leaves a
+ * row for each of the others, as long as a quarter is left for it: they would all pause else. */
+static int logits_for(const struct scheduler *s, const struct request *r)
+{
+    const struct choice *c = &s->choice;
+    const int others = s->n_places - 1 - c->n_sequences;
+    if (!request_has_prompt_rows(r) || others <= 0)
+        return c->logits_left;
+    return c->logits_left - smaller(others, c->logits_left / 4 * 3);
+}
+
 /* ---- a sequence ---- */
 
-/* Blocks that a sequence needs for its next n_new rows, copies of shared ones too. */
+/* Blocks that must be copied before it runs: only beams share what they write to. */
+static int count_copies(const struct scheduler *s, const struct request *r)
+{
+    return r->leader->beams == NULL ? 0 : blocks_shared_now(&s->blocks, r);
+}
+
+/* Blocks that a sequence needs for its next n_new rows, for copies too. */
 static int blocks_for(const struct scheduler *s, const struct request *r, int n_new)
 {
-    return blocks_lacking(&s->blocks, r, r->n_computed + n_new) + blocks_shared_now(&s->blocks, r);
+    return blocks_lacking(&s->blocks, r, r->n_computed + n_new) + count_copies(s, r);
 }
 
 /* Makes room for the blocks of the next n_new rows; returns for how many there is some. */
@@ -53,7 +67,7 @@ static int make_room(struct scheduler *s, struct request *r, int n_new)
     const struct block_pool *pool = &s->blocks.pool;
     while (blocks_for(s, r, n_new) > pool->n_free)
         if (!s->choice.may_preempt || !queue_preempt_last(s, r->leader)) {
-            const int more = pool->n_free - blocks_shared_now(&s->blocks, r);
+            const int more = pool->n_free - count_copies(s, r);
             const int n_blocks = r->n_blocks + more / s->is.limits.n_kv_groups;
             return more < 0 ? 0
                             : smaller(n_new, n_blocks * s->is.limits.block_tokens - r->n_computed);
@@ -65,7 +79,8 @@ static int make_room(struct scheduler *s, struct request *r, int n_new)
 static void take_blocks(struct scheduler *s, struct batch *batch, struct request *r, int end)
 {
     struct choice *c = &s->choice;
-    c->n_copies += blocks_part(&s->blocks, r, batch->copy + 2 * c->n_copies);
+    if (count_copies(s, r) > 0)
+        c->n_copies += blocks_part(&s->blocks, r, batch->copy + 2 * c->n_copies);
     blocks_extend(&s->blocks, r, end);
     blocks_list(&s->blocks, r, request_samples(r) ? end : smaller(end, r->n_prompt));
     drafts_follow(s, r, end);
@@ -76,9 +91,10 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
 {
     struct choice *c = &s->choice;
     int n_new = smaller(goal - r->n_computed, c->tokens_left);
-    while (count_logits(r, n_new) > c->logits_left)
-        n_new -= count_logits(r, n_new) - c->logits_left;
-    if (c->n_copies + blocks_shared_now(&s->blocks, r) > s->is.limits.max_copies)
+    const int most_logits = logits_for(s, r);
+    while (count_logits(r, n_new) > most_logits)
+        n_new -= count_logits(r, n_new) - most_logits;
+    if (c->n_copies + count_copies(s, r) > s->is.limits.max_copies)
         return; /* in the next step */
     blocks_trim(&s->blocks, r);
     if (n_new > 0)

@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
-
 /* ---- how far the draft model is ---- */
 
 void drafts_admit(struct scheduler *s, struct request *r)
@@ -45,7 +42,9 @@ static int most_drafts(const struct scheduler *s, const struct batch *batch, int
         return 0;
     if (s->is.drafter == DRAFTER_MODEL && r->n_draft_computed + r->n_draft_new < end)
         return 0;
-    const int blocks_left = s->blocks.pool.n_free / s->is.limits.n_kv_groups;
+    /* not the blocks that somebody's next token may need */
+    const int spare = s->blocks.pool.n_free / s->is.limits.n_kv_groups - s->n_places;
+    const int blocks_left = larger(spare, 0);
     const int places = (r->n_blocks + blocks_left) * s->is.limits.block_tokens - end;
     const int budget = smaller(s->choice.tokens_left, s->choice.logits_left);
     return smaller(smaller(s->is.max_drafts, r->limit - r->n_tokens - 1), smaller(budget, places));

@@ -18,9 +18,9 @@ static uint64_t *end_of(struct fair_share *fair, uint64_t tenant)
     return &fair->end[(tenant ^ tenant >> 32) % FAIR_SLOTS];
 }
 
-int fair_share_cost(int n_prompt, int most_output)
+int fair_share_cost(int n_prompt, int64_t most_output)
 {
-    return n_prompt + (most_output < FAIR_GUESS ? most_output : FAIR_GUESS);
+    return n_prompt + (int)(most_output < FAIR_GUESS ? most_output : FAIR_GUESS);
 }
 
 uint64_t fair_share_queue(struct fair_share *fair, uint64_t tenant, int cost)

@@ -26,7 +26,7 @@ void fair_share_init(struct fair_share *fair);
 void fair_share_release(struct fair_share *fair);
 
 /* What a request of so many tokens is charged at first. */
-int fair_share_cost(int n_prompt, int most_output);
+int fair_share_cost(int n_prompt, int64_t most_output);
 /* The start tag of a request that is queued now. */
 uint64_t fair_share_queue(struct fair_share *fair, uint64_t tenant, int cost);
 /* A request with this tag begins to run. */

@@ -8,6 +8,8 @@
 
 #include "runtime/schedule/drafts.h"
 
+enum { RETRY_STEPS = 16 };
+
 static bool runs_before(const struct request *a, const struct request *b)
 {
     if (a->priority != b->priority)
@@ -70,12 +72,19 @@ void queue_add(struct scheduler *s, struct request *request)
     if (s->waiting.n + s->running.n == 0)
         fair_share_rest(&s->fair);
     request->arrival = ++s->n_arrivals;
-    request->charged_tokens =
-        fair_share_cost(request->n_prompt, request->limit - request->n_prompt);
+    request->charged_tokens = fair_share_cost(
+        request->n_prompt, (int64_t)beams_most(request) * (request->limit - request->n_prompt));
     request->start_tag = fair_share_queue(&s->fair, request->tenant, request->charged_tokens);
     request_heap_add(&s->waiting, request);
     if (request->deadline_ns != 0)
         request_heap_add(&s->deadlines, request);
+}
+
+/* Tokens that it had computed for it. */
+static int count_used(const struct request *request)
+{
+    const int n_output = request_n_output(beam_at(request, 0));
+    return request->was_admitted ? request->n_prompt + beams_most(request) * n_output : 0;
 }
 
 void queue_remove(struct scheduler *s, struct request *request)
@@ -86,7 +95,7 @@ void queue_remove(struct scheduler *s, struct request *request)
         request_heap_remove(&s->waiting, request);
     if (request->deadline_ns != 0)
         request_heap_remove(&s->deadlines, request);
-    fair_share_settle(&s->fair, request->tenant, request->charged_tokens, request->n_tokens);
+    fair_share_settle(&s->fair, request->tenant, request->charged_tokens, count_used(request));
 }
 
 /* ---- admission and preemption ---- */
@@ -97,8 +106,10 @@ static bool asks_all_rows(const struct request *request)
     return params->pooling == POOLING_MEAN || request_has_prompt_rows(request);
 }
 
-/* Takes what is cached, and says whether there is room for the rest of its tokens. */
-static bool find_room(struct scheduler *s, struct request *request)
+/* Takes what is cached, and returns how many blocks more than there are the rest of its tokens
+ * needs.
+ */
+static int find_room(struct scheduler *s, struct request *request)
 {
     struct request *first = beam_at(request, 0);
     int most = first->n_tokens - 1; /* a row must run */
@@ -108,7 +119,7 @@ static bool find_room(struct scheduler *s, struct request *request)
         most = beams_common(&s->blocks, request);
     blocks_take_cached(&s->blocks, first, most);
     const int64_t needed = beams_need(&s->blocks, request, first->n_tokens, beams_now(request));
-    return needed - blocks_held(&s->blocks, first) <= s->blocks.pool.n_free;
+    return (int)needed - blocks_held(&s->blocks, first) - s->blocks.pool.n_free;
 }
 
 static void count_admission(struct scheduler *s, struct request *request)
@@ -124,14 +135,30 @@ static void count_admission(struct scheduler *s, struct request *request)
     s->counts.n_cache_hits += (uint64_t)request->n_computed;
 }
 
+/* Looking for what is cached of a long prompt takes its time, so one that found no room is looked
+ * at again when there are as many free blocks as it lacked, or after some steps: others may have
+ * computed more of it. */
+static bool was_refused(const struct scheduler *s, const struct request *request)
+{
+    const struct refusal *refused = &s->refused;
+    return refused->arrival == request->arrival && s->blocks.pool.n_free < refused->n_blocks &&
+           s->step < refused->until_step;
+}
+
 struct request *queue_admit(struct scheduler *s)
 {
     struct request *request = request_heap_first(&s->waiting);
     if (request == NULL || beams_are_awaited(request) || s->blocks.pool.n_free == 0 ||
         s->n_places + beams_most(request) > s->is.limits.max_sequences)
         return NULL;
-    if (!find_room(s, request)) {
+    if (was_refused(s, request))
+        return NULL;
+    const int n_lacking = find_room(s, request);
+    if (n_lacking > 0) {
         beams_give(&s->blocks, request);
+        s->refused = (struct refusal){.arrival = request->arrival,
+                                      .n_blocks = s->blocks.pool.n_free + n_lacking,
+                                      .until_step = s->step + RETRY_STEPS};
         return NULL;
     }
     count_admission(s, request);

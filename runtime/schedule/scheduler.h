@@ -82,7 +82,9 @@ void batch_init(struct batch *batch, const struct plan_limits *limits);
 void batch_release(struct batch *batch);
 
 /* What row i of the logits gave: a token, for a row of sampling, or candidates, best first, for one
- * of a beam (2 * beam_width of them). Rows with is_prompt are not looked at. */
+ * of a beam (2 * beam_width of them, and token not below 0). Rows with is_prompt are not looked at.
+ * A row with a draft before it is sampled as if the draft were right: token[0 .. position) of its
+ * request. */
 struct row_result {
     int32_t token; /* below 0: none could be picked, the request ends with FINISH_ERROR */
     const struct beam_candidate *candidate;
@@ -91,11 +93,12 @@ struct row_result {
 
 /* What became of row i of the logits. */
 struct outcome {
-    uint64_t id; /* 0: nobody wants it: cancelled meanwhile, a wrong draft, an unfinished beam */
-    int32_t token;
+    uint64_t id;   /* 0: nobody wants it: cancelled meanwhile, a wrong draft, an unfinished beam */
+    int32_t token; /* of a row with is_prompt the one of the prompt, of beams -1 */
     enum finish_reason finish;
-    int32_t stop_token;            /* that ended it; -1: none */
-    int32_t cached_tokens;         /* of the prompt, from the prefix cache */
+    int32_t stop_token;    /* that ended it; -1: none */
+    int32_t cached_tokens; /* of the prompt, from the prefix cache: told with the first token,
+                              0 afterwards; of a request that pools: request->n_cached */
     int32_t n_drafted, n_accepted; /* drafts of this request so far, and those that were right */
     const struct beam *beam; /* a beam search has ended: its n_beams best, best first, until the */
     int n_beams;             /* next call of the scheduler; else NULL */
@@ -104,8 +107,9 @@ struct outcome {
 void scheduler_create(struct scheduler **out, const struct scheduler_settings *settings);
 void scheduler_destroy(struct scheduler *scheduler); /* NULL is fine */
 
-/* ERROR_INPUT: the request is wrong (request.h), its id is in use, or it can never fit the KV
- * pool. ERROR_LIMIT: too many requests. */
+/* ERROR_INPUT: the request is wrong (request.h), its id is in use, it can never fit the KV pool, or
+ * has more beams than sequences run. ERROR_LIMIT: too many requests. ERROR_UNSUPPORTED: a beam
+ * search, and a step copies no blocks (max_copies; else there are at least n_kv_groups). */
 bool scheduler_submit(struct scheduler *scheduler, const struct request_source *source,
                       struct error *err);
 /* The request ends now and gives no more outcomes. False when there is none of this id. */

@@ -19,11 +19,21 @@
 #include "runtime/schedule/scheduler.h"
 #include "runtime/schedule/sequence_blocks.h"
 
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+static inline int larger(int a, int b) { return a > b ? a : b; }
+
 /* What was chosen so far for a step, and what is left of its budgets. */
 struct choice {
     int n_sequences, n_tokens, n_blocks, n_logits, n_hidden, n_copies;
     int tokens_left, logits_left, draft_tokens_left;
     bool may_preempt; /* all that can be were not chosen yet */
+};
+
+/* The first of the queue found no room. */
+struct refusal {
+    uint64_t arrival;    /* which one that was */
+    int n_blocks;        /* not before so many are free, */
+    uint64_t until_step; /* or this step has come */
 };
 
 struct request_list {
@@ -37,6 +47,7 @@ struct scheduler {
     struct sequence_blocks blocks;
     struct fair_share fair;
     struct request_heap waiting, deadlines;
+    struct refusal refused;
     struct request_list running; /* in the order of the queue */
     int n_places;                /* for sequences, that they may have */
     struct request_list ended;   /* with rows in plans in flight, or with beams that are shown */

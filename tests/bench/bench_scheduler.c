@@ -1,43 +1,17 @@
 /* What the scheduler costs: choose, write and commit of a step in which all sequences decode, with
- * the prefix cache on. It also counts allocations (the linker sends them through here): none.
+ * the prefix cache on. It also counts allocations: none.
  *
  *   bench_scheduler [SEQUENCES [TOKENS]]      256 sequences that have 1000 tokens on average */
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
 #include "runtime/schedule/scheduler.h"
+#include "tests/unit/runtime_schedule/allocations.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { BLOCK_TOKENS = 16, VOCAB = 32000, N_STEPS = 400, N_WARM_UP = 50 };
-
-static long n_allocations;
-
-void *__real_malloc(size_t n_bytes);
-void *__real_calloc(size_t count, size_t n_bytes);
-void *__real_realloc(void *p, size_t n_bytes);
-void *__wrap_malloc(size_t n_bytes);
-void *__wrap_calloc(size_t count, size_t n_bytes);
-void *__wrap_realloc(void *p, size_t n_bytes);
-
-void *__wrap_malloc(size_t n_bytes)
-{
-    n_allocations++;
-    return __real_malloc(n_bytes);
-}
-
-void *__wrap_calloc(size_t count, size_t n_bytes)
-{
-    n_allocations++;
-    return __real_calloc(count, n_bytes);
-}
-
-void *__wrap_realloc(void *p, size_t n_bytes)
-{
-    n_allocations++;
-    return __real_realloc(p, n_bytes);
-}
 
 struct bench {
     struct plan_limits limits;
@@ -117,7 +91,7 @@ static void measure(const char *what, int n_sequences, int n_tokens, enum drafte
     while (b.batch.plan->n_logits < n_sequences); /* until all prompts are done */
     for (int i = 0; i < N_WARM_UP; i++)
         run_step(&b);
-    const long before = n_allocations;
+    const long before = allocations();
     const int64_t begin_ns = clock_now_ns();
     for (int i = 0; i < N_STEPS; i++)
         run_step(&b);
@@ -126,7 +100,7 @@ static void measure(const char *what, int n_sequences, int n_tokens, enum drafte
     printf("%-8s %4d sequences of about %5d tokens: %7.1f us a step, %ld allocations in %d steps, "
            "%d running, %.2f tokens a row\n",
            what, n_sequences, n_tokens, (double)(end_ns - begin_ns) / 1e3 / N_STEPS,
-           n_allocations - before, N_STEPS, counts.n_running,
+           allocations() - before, N_STEPS, counts.n_running,
            1 + (double)counts.n_accepted / ((double)n_sequences * N_STEPS));
     close_bench(&b);
 }
@@ -141,5 +115,5 @@ int main(int argc, char **argv)
     }
     measure("plain", n_sequences, n_tokens, DRAFTER_NONE);
     measure("n-gram", n_sequences, n_tokens, DRAFTER_NGRAM);
-    return n_allocations > 0 ? 0 : 1; /* the counter counts */
+    return allocations() > 0 ? 0 : 1; /* the counter counts */
 }

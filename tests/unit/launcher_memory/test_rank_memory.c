@@ -47,8 +47,8 @@ static bool plan(struct parts *parts, const struct options *options, struct erro
 {
     *err = (struct error){0};
     return rank_limits_make(&parts->limits, options, &parts->model->config, 0, err) &&
-           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, parts->device,
-                            &parts->ranks, err);
+           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, NULL,
+                            parts->device, &parts->ranks, err);
 }
 
 static void close_parts(struct parts *parts)

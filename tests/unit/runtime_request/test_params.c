@@ -83,6 +83,74 @@ TEST(what_is_outside_a_range_is_refused_by_name)
     check_refused(&p, "stop_token_ids must be in [0, 999], got 1000");
 }
 
+TEST(what_comes_back_is_checked_by_name)
+{
+    REFUSED(prompt_logprobs, 21, "prompt_logprobs must be in [-1, 20], got 21");
+    REFUSED(beam_width, 17, "beam_width must be in [0, 16], got 17");
+    REFUSED(beam_width, -1, "beam_width must be in [0, 16], got -1");
+    REFUSED(length_penalty, NAN, "length_penalty must be a finite number, got nan");
+    REFUSED(length_penalty, -INFINITY, "length_penalty must be a finite number, got -inf");
+    REFUSED(pooling, (enum pooling)3, "pooling must be in [0, 2], got 3");
+    struct sampling_params p = params_default();
+    p.pooling = POOLING_LAST;
+    p.max_tokens = 0; /* not looked at */
+    check_taken(&p);
+    p.beam_width = 2;
+    check_refused(&p, "a request that pools cannot have a beam_width");
+}
+
+TEST(ids_of_lists_are_inside_the_vocabulary)
+{
+    const int32_t good[] = {0, VOCAB - 1}, wrong[] = {0, VOCAB}, negative[] = {-1};
+    struct sampling_params p = params_default();
+    p.allowed_id = good;
+    p.n_allowed_ids = 2;
+    check_taken(&p);
+    p.allowed_id = wrong;
+    check_refused(&p, "allowed_token_ids must be in [0, 999], got 1000");
+    p.allowed_id = negative;
+    p.n_allowed_ids = 1;
+    check_refused(&p, "allowed_token_ids must be in [0, 999], got -1");
+    p.n_allowed_ids = VOCAB + 1;
+    check_refused(&p, "the number of allowed_token_ids must be in [0, 1000], got 1001");
+}
+
+TEST(biases_have_a_range_and_a_number)
+{
+    struct token_bias bias[] = {{VOCAB - 1, 100}, {0, -100}};
+    struct sampling_params p = params_default();
+    p.bias = bias;
+    p.n_biases = 2;
+    check_taken(&p);
+    bias[1].bias = 100.5f;
+    check_refused(&p, "logit_bias must be in [-100, 100], got 100.5");
+    bias[1].bias = NAN;
+    check_refused(&p, "logit_bias must be in [-100, 100], got nan");
+    bias[0].token = VOCAB;
+    check_refused(&p, "a token of logit_bias must be in [0, 999], got 1000");
+    p.n_biases = PARAMS_MAX_BIASES + 1;
+    check_refused(&p, "the number of logit_bias must be in [0, 1024], got 1025");
+}
+
+TEST(bad_words_are_not_empty_and_not_too_many)
+{
+    int32_t id[] = {1, 2, 3}, end[] = {2, 3};
+    struct sampling_params p = params_default();
+    p.bad_id = id;
+    p.bad_end = end;
+    p.n_bad_words = 2;
+    check_taken(&p);
+    end[1] = 2;
+    check_refused(&p, "bad_words cannot have an empty word");
+    end[1] = PARAMS_MAX_BAD_IDS + 1;
+    check_refused(&p, "the number of tokens of bad_words must be in [0, 8192], got 8193");
+    end[1] = 3;
+    id[2] = VOCAB;
+    check_refused(&p, "a token of bad_words must be in [0, 999], got 1000");
+    p.n_bad_words = PARAMS_MAX_BAD_WORDS + 1;
+    check_refused(&p, "the number of bad_words must be in [0, 1024], got 1025");
+}
+
 TEST(finish_reasons_have_the_names_of_the_api)
 {
     CHECK(finish_reason_name(FINISH_NONE) == NULL);

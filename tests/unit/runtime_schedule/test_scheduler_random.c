@@ -1,4 +1,5 @@
 #include "tests/test.h"
+#include "tests/unit/runtime_schedule/allocations.h"
 #include "tests/unit/runtime_schedule/world.h"
 
 TEST(random_requests_never_stall_never_leak_and_end_once)
@@ -7,6 +8,8 @@ TEST(random_requests_never_stall_never_leak_and_end_once)
     for (uint64_t seed = 1; c.n_steps < 50000; seed++)
         world_live(&c, seed, 500);
     CHECK_EQ(c.n_submitted, c.n_ended + c.n_failed + c.n_cancelled + c.n_expired);
+    CHECK_EQ(c.n_allocations, 0);
+    CHECK(allocations() > c.n_submitted); /* the counter counts */
     /* the test tested something */
     CHECK(c.n_ended > 5000 && c.n_failed > 100 && c.n_cancelled > 500 && c.n_expired > 500);
     CHECK(c.n_refused > 1000 && c.n_chunks > 5000 && c.n_preempted > 1000 && c.n_hits > 10000);

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "runtime/schedule/scheduler.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_schedule/allocations.h"
 #include "tests/unit/runtime_schedule/kv_picture.h"
 #include "tests/unit/runtime_schedule/oracle.h"
 
@@ -244,7 +245,9 @@ static void run_drafts(struct world *w, struct flight *flight)
                 sequence[n] = batch->sequence[i];
                 key[n++] = flight->key[i];
             }
+        const long before = allocations();
         const bool runs = scheduler_write_draft(w->scheduler, batch, pass, w->draft_plan, row);
+        w->counts->n_allocations += allocations() - before;
         CHECK_EQ(runs, n > 0);
         if (!runs)
             return;
@@ -289,7 +292,12 @@ static void submit_step(struct world *w)
 {
     struct flight *flight = &w->flight[(w->oldest + w->n_in_flight) % w->depth];
     struct batch *batch = &flight->batch;
-    if (w->n_in_flight == w->depth || !scheduler_choose(w->scheduler, batch))
+    if (w->n_in_flight == w->depth)
+        return;
+    const long before = allocations();
+    const bool runs = scheduler_choose(w->scheduler, batch);
+    w->counts->n_allocations += allocations() - before;
+    if (!runs)
         return;
     for (int s = 0; s < batch->n_sequences; s++) {
         const struct live *live = find(w, batch->sequence[s]->leader->id);
@@ -298,7 +306,9 @@ static void submit_step(struct world *w)
     }
     if (w->settings.drafter == DRAFTER_MODEL)
         run_drafts(w, flight);
+    const long before_write = allocations();
     scheduler_write(w->scheduler, batch);
+    w->counts->n_allocations += allocations() - before_write;
     const struct step_view view = check_plan(batch->plan, &w->limits);
     CHECK_EQ(batch->plan->n_sequences, batch->n_sequences);
     check_batch(w, batch, &view);
@@ -430,7 +440,9 @@ static void collect_step(struct world *w)
     }
     for (int i = 0; i < batch->plan->n_hidden; i++)
         take_hidden(w, &batch->hidden[i]);
+    const long before = allocations();
     scheduler_commit(w->scheduler, batch, result, outcome);
+    w->counts->n_allocations += allocations() - before;
     for (int i = 0; i < n_rows; i++)
         check_outcome(w, &row[i], &outcome[i]);
     w->oldest = (w->oldest + 1) % w->depth;
