@@ -2,8 +2,7 @@
  * is preempted for one of them was not chosen yet, and nothing that is chosen is ever taken back.
  *
  * A chunk ends where a budget ends: of tokens, of rows of logits (prompt log-probabilities want one
- * for each token), of blocks. The last is met only by the last of the queue, for all others there
- * is somebody to preempt.
+ * for each token), of blocks. Only for a sequence without a block for a single row others give way.
  *
  * A block is listed in the prefix cache as soon as the step that fills it is chosen. Sequences that
  * are chosen after it may read it in the same step: every layer stores the keys and values of all
@@ -55,24 +54,21 @@ static int count_copies(const struct scheduler *s, const struct request *r)
     return r->leader->beams == NULL ? 0 : blocks_shared_now(&s->blocks, r);
 }
 
-/* Blocks that a sequence needs for its next n_new rows, for copies too. */
-static int blocks_for(const struct scheduler *s, const struct request *r, int n_new)
+/* The next rows of the sequence that have blocks, or find free ones. */
+static int rows_with_blocks(const struct scheduler *s, const struct request *r)
 {
-    return blocks_lacking(&s->blocks, r, r->n_computed + n_new) + count_copies(s, r);
+    const int n_free = s->blocks.pool.n_free - count_copies(s, r);
+    const int n_blocks = r->n_blocks + n_free / s->is.limits.n_kv_groups;
+    return n_free < 0 ? 0 : n_blocks * s->is.limits.block_tokens - r->n_computed;
 }
 
-/* Makes room for the blocks of the next n_new rows; returns for how many there is some. */
+/* For how many of the next n_new rows there are blocks. If there are none, others give way. */
 static int make_room(struct scheduler *s, struct request *r, int n_new)
 {
-    const struct block_pool *pool = &s->blocks.pool;
-    while (blocks_for(s, r, n_new) > pool->n_free)
-        if (!s->choice.may_preempt || !queue_preempt_last(s, r->leader)) {
-            const int more = pool->n_free - count_copies(s, r);
-            const int n_blocks = r->n_blocks + more / s->is.limits.n_kv_groups;
-            return more < 0 ? 0
-                            : smaller(n_new, n_blocks * s->is.limits.block_tokens - r->n_computed);
-        }
-    return n_new;
+    int n = rows_with_blocks(s, r);
+    while (n == 0 && s->choice.may_preempt && queue_preempt_last(s, r->leader))
+        n = rows_with_blocks(s, r);
+    return smaller(n, n_new);
 }
 
 /* Takes the blocks of this step, and tells the prefix cache and the draft model. */

@@ -69,13 +69,6 @@ int blocks_first_seen(const struct sequence_blocks *blocks, int group, int posit
     return ((position - window + 1) & ~(WALK - 1)) / blocks->limits.block_tokens;
 }
 
-int blocks_lacking(const struct sequence_blocks *blocks, const struct request *sequence,
-                   int n_positions)
-{
-    const int lacking = blocks_of(blocks, n_positions) - sequence->n_blocks;
-    return lacking > 0 ? lacking * blocks->limits.n_kv_groups : 0;
-}
-
 /* ---- take and give ---- */
 
 static int32_t *table_of(const struct request *sequence, int group)

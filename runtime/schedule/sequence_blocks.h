@@ -40,10 +40,7 @@ int blocks_held(const struct sequence_blocks *blocks, const struct request *sequ
 /* The first block of the group that the row at `position`, or one after it, sees. */
 int blocks_first_seen(const struct sequence_blocks *blocks, int group, int position);
 
-/* How many more the sequence needs, in all groups, before it has n_positions. */
-int blocks_lacking(const struct sequence_blocks *blocks, const struct request *sequence,
-                   int n_positions);
-/* Takes these; they must be there. */
+/* Takes what the sequence lacks before it has n_positions; they must be there. */
 void blocks_extend(struct sequence_blocks *blocks, struct request *sequence, int n_positions);
 /* Gives back what rows from n_computed on do not see. */
 void blocks_trim(struct sequence_blocks *blocks, struct request *sequence);

@@ -101,3 +101,24 @@ TEST(a_hit_without_what_the_next_row_sees_is_none)
     CHECK_EQ(plan_any(&f).n_computed[0], 0);
     fixture_close(&f);
 }
+
+TEST(a_chunk_is_cut_before_somebody_gives_way_for_it)
+{
+    struct fixture f;
+    struct scheduler_settings settings = fixture_settings(60, 4, 22);
+    settings.limits.kv_window[0] = 4; /* at most 10 blocks when it runs row by row */
+    settings.by_priority = true;
+    fixture_open_with(&f, &settings);
+    must_submit(&f, 1, 18, 4);
+    plan(&f, (int[]){18, 0});
+    commit(&f, WORD);
+    struct request_source source = fixture_source(&f, 2, 120);
+    source.priority = -1;
+    must_submit_source(&f, &source);
+    plan(&f, (int[]){1, 59, 0}); /* 5 and 15 blocks, 2 are left */
+    commit(&f, WORD);
+    plan(&f, (int[]){41, 1, 0}); /* with the 8 that it sees no more it has 10 for 41 of 61 rows */
+    CHECK_EQ(f.batch.sequence[0]->id, 2);
+    CHECK_EQ(scheduler_counts(f.scheduler).n_preemptions, 0);
+    fixture_close(&f);
+}
