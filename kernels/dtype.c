@@ -24,11 +24,6 @@ size_t dtype_bytes(enum dtype dtype)
     return formats[dtype].bits / 8;
 }
 
-bool dtype_is_float(enum dtype dtype)
-{
-    return dtype == DTYPE_F32 || dtype == DTYPE_BF16 || dtype == DTYPE_F16;
-}
-
 /* Integers only: with denormals flushed to zero (kernels/device.h) float arithmetic would lose the
  * small ones. Every binary16 is a normal float32, zero, infinity or NaN. */
 float f16_to_f32(uint16_t half)

@@ -7,12 +7,13 @@
 #define VEC_LANES 1
 #include "kernels/cpu/vec_scalar.inc.h"
 
-#include "kernels/cpu/tanh.inc.h"
+#include "kernels/cpu/exp.inc.h"
 
 #include <stdint.h>
 #include <string.h>
 
 float math_exp(float x) { return vec_exp(vec_set(x)).lane[0]; }
+
 float math_tanh(float x) { return vec_tanh(vec_set(x)).lane[0]; }
 
 /* x = 2^n m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1),

@@ -24,8 +24,9 @@ static bool is_aligned(const void *p, size_t to) { return (uintptr_t)p % to == 0
 
 static bool weight_valid(const struct weight *weight, int n_columns)
 {
-    return weight->data != NULL && dtype_is_float(weight->dtype) &&
-           is_aligned(weight->data, dtype_bytes(weight->dtype)) && weight->row_stride >= n_columns;
+    return weight->data != NULL && (unsigned)weight->dtype < DTYPE_COUNT &&
+           weight->dtype != DTYPE_I8 && is_aligned(weight->data, dtype_bytes(weight->dtype)) &&
+           weight->row_stride >= n_columns;
 }
 
 static bool operand_valid(const struct operand *operand, int n_tokens, const struct leaves *leaves)
@@ -42,15 +43,16 @@ static bool cache_valid(const struct kv_cache *cache)
 {
     const int tokens = cache->block_tokens;
     return cache->k != NULL && cache->v != NULL &&
-           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32) && cache->n_kv_heads > 0 &&
-           cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
+           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32 ||
+            (cache->dtype == DTYPE_I8 && cache->k_scale != NULL && cache->v_scale != NULL)) &&
+           cache->n_kv_heads > 0 && cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
            (tokens == 16 || tokens == 32 || tokens == 64 || tokens == 128 || tokens == 256);
 }
 
 void op_embed(struct device *device, const struct embed_args *args)
 {
-    check(args->n_tokens >= 0 && args->hidden > 0 && args->first >= 0 && args->count >= 0 &&
-          args->scale > 0);
+    check(args->n_tokens >= 0 && args->hidden > 0 && args->first >= 0 && args->count >= 0);
+    check(args->scale > 0);
     if (args->n_tokens == 0)
         return;
     check(args->out != NULL && args->token != NULL);
@@ -80,8 +82,7 @@ void op_rms_norm(struct device *device, const struct rms_norm_args *args)
 
 void op_head_norm(struct device *device, const struct head_norm_args *args)
 {
-    check(args->n_tokens >= 0 && args->n_heads > 0 && args->eps > 0);
-    check(args->head_dim > 0 && args->head_dim <= MAX_HEAD_DIM);
+    check(args->n_tokens >= 0 && args->n_heads > 0 && args->head_dim > 0 && args->eps > 0);
     if (args->n_tokens == 0)
         return;
     check(args->x != NULL && weight_valid(&args->weight, args->head_dim));
@@ -127,8 +128,8 @@ void op_rope_store(struct device *device, const struct rope_store_args *args)
     check(args->cos_sin != NULL && args->slot != NULL);
     const size_t q_numbers =
         (size_t)args->n_tokens * (size_t)args->n_heads * (size_t)args->cache->head_dim;
-    check(!overlap(args->q_out, q_numbers * dtype_bytes(args->cache->dtype), args->q,
-                   q_numbers * sizeof(float)));
+    check(!overlap(args->q_out, q_numbers * dtype_bytes(kv_query_dtype(args->cache->dtype)),
+                   args->q, q_numbers * sizeof(float)));
     device->ops->rope_store(device, args);
 }
 
@@ -149,11 +150,11 @@ void op_attention(struct device *device, const struct attention_args *args)
 void op_gated(struct device *device, const struct gated_args *args)
 {
     check(args->n_tokens >= 0 && args->ffn > 0);
+    check(args->activation == ACTIVATION_SILU || args->activation == ACTIVATION_GELU_TANH);
     if (args->n_tokens == 0)
         return;
     check(operand_valid(&args->out, args->n_tokens, args->leaves) && args->out.k == args->ffn);
     check(args->gate != NULL && args->up != NULL);
-    check(args->activation == ACTIVATION_SILU || args->activation == ACTIVATION_GELU_TANH);
     const size_t out_bytes = operand_bytes(args->out.dtype, args->n_tokens, args->leaves);
     const size_t in_bytes = f32_bytes(args->n_tokens, args->ffn);
     check(!overlap(args->out.data, out_bytes, args->gate, in_bytes) &&
@@ -172,7 +173,7 @@ void op_softcap(struct device *device, const struct softcap_args *args)
 
 void op_copy_blocks(struct device *device, const struct copy_blocks_args *args)
 {
-    check(args->n_pairs >= 0 && cache_valid(args->cache));
+    check(cache_valid(args->cache) && args->n_pairs >= 0);
     if (args->n_pairs == 0)
         return;
     check(args->pair != NULL);

@@ -90,7 +90,8 @@ struct rope_angles_args {
  *
  * I8: an element is its number times the scale of its position and head,
  *   k_scale, v_scale: [n_blocks][n_kv_heads][block_tokens] float32,  scale = max|x| / 127
- * 0 where all are 0. docs/numerics.md, "Attention", says where the scales enter the sums. */
+ * 0 where all are 0, NaN where one is not finite. docs/numerics.md, "Attention", says where the
+ * scales enter the sums. */
 enum { MAX_HEAD_DIM = 512 };
 struct kv_cache {
     void *k, *v;
@@ -99,11 +100,17 @@ struct kv_cache {
     int n_kv_heads, head_dim, block_tokens; /* block_tokens: 16, 32, 64, 128 or 256 */
 };
 
+/* The format of queries that meet this cache. */
+static inline enum dtype kv_query_dtype(enum dtype cache_dtype)
+{
+    return cache_dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+}
+
 /* Rotates q and k (first half against second half of the first 2 * half elements of each head,
  * the layout of Hugging Face checkpoints), rounds q to `q_out`, and writes k and v to the cache.
  * Source: Su et al. 2021, arXiv:2104.09864. */
 struct rope_store_args {
-    void *q_out;          /* [n_tokens, n_heads, head_dim] in cache->dtype; BF16 for I8 */
+    void *q_out;          /* [n_tokens, n_heads, head_dim] in kv_query_dtype() */
     const float *q;       /* [n_tokens, n_heads * head_dim] */
     const float *k;       /* [n_tokens, n_kv_heads * head_dim] */
     const float *v;       /* [n_tokens, n_kv_heads * head_dim] */
@@ -122,7 +129,7 @@ struct rope_store_args {
 struct attention_args {
     struct operand out; /* [n_tokens, n_heads * head_dim] with `leaves` of o_proj */
     const struct leaves *leaves;
-    const void *q; /* [n_tokens, n_heads, head_dim] in cache->dtype; BF16 for I8 */
+    const void *q; /* [n_tokens, n_heads, head_dim] in kv_query_dtype() */
     const struct kv_cache *cache;
     const int32_t *kv_of_head;  /* [n_heads] local KV head of each local query head, ascending */
     const int32_t *first_row;   /* [n_sequences + 1] */

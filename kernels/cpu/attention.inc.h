@@ -27,7 +27,6 @@
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/exp.inc.h"
 #include "kernels/cpu/operand.inc.h"
-#include "kernels/cpu/tanh.inc.h"
 #include "kernels/device.h"
 
 /* ---- products ---- */
@@ -135,30 +134,41 @@ static struct span row_span(const struct attention_rows *rows, int row, int chun
                          .end = end < ATTENTION_CHUNK ? end : ATTENTION_CHUNK};
 }
 
-/* Scores become weights relative to their maximum, rounded to the cache dtype; those outside the
- * span become zero. `begin` and `end` are multiples of K_BLOCK around it. */
-static struct softmax softmax_row(const struct attention_rows *rows, float *score, struct span span,
+/* Scores of row r become weights of the values, relative to their maximum and rounded to the format
+ * of queries; those outside the span become zero. `begin` and `end` are multiples of K_BLOCK around
+ * it. */
+static struct softmax softmax_row(const struct attention_rows *rows,
+                                  const struct attention_scratch *s, int r, struct span span,
                                   int begin, int end)
 {
-    const struct vec lowest = vec_set(-INFINITY), by = vec_set(rows->scale);
+    const struct vec lowest = vec_set(-INFINITY), zero = vec_set(0.0f);
+    const struct vec by = vec_set(rows->scale), cap = vec_set(rows->softcap);
+    const bool scaled = rows->cache->dtype == DTYPE_I8, rounded = rows->cache->dtype != DTYPE_F32;
+    float *score = s->score + r * ATTENTION_CHUNK;
     struct vec largest = lowest;
     for (int i = begin; i < end; i += VEC_LANES) {
-        struct vec seen = vec_mul(vec_load(score + i), by);
+        struct vec seen = vec_load(score + i);
+        if (scaled)
+            seen = vec_mul(seen, vec_load(s->k_scale + i));
+        seen = vec_mul(seen, by);
         if (rows->softcap > 0)
-            seen = vec_softcap(seen, vec_set(rows->softcap));
+            seen = vec_softcap(seen, cap);
         if (span.begin > i || span.end < i + VEC_LANES)
             seen = vec_keep(seen, span.begin - i, span.end - i, lowest);
         largest = vec_max(seen, largest);
         vec_store(score + i, seen);
     }
     const float max = vec_largest(largest);
-    struct vec sum = vec_set(0.0f);
+    struct vec sum = zero;
     for (int i = begin; i < end; i += VEC_LANES) {
         struct vec p = vec_exp(vec_sub(vec_load(score + i), vec_set(max)));
-        if (span.begin > i || span.end < i + VEC_LANES)
-            p = vec_keep(p, span.begin - i, span.end - i, vec_set(0.0f));
+        struct vec weight = scaled ? vec_mul(p, vec_load(s->v_scale + i)) : p;
+        if (span.begin > i || span.end < i + VEC_LANES) {
+            p = vec_keep(p, span.begin - i, span.end - i, zero);
+            weight = vec_keep(weight, span.begin - i, span.end - i, zero);
+        }
         sum = vec_add(sum, p);
-        vec_store(score + i, rows->cache->dtype == DTYPE_BF16 ? vec_round_bf16(p) : p);
+        vec_store(score + i, rounded ? vec_round_bf16(weight) : weight);
     }
     return (struct softmax){.max = max, .sum = vec_sum(sum)};
 }
@@ -203,7 +213,7 @@ static void attend_tile(const struct attention_rows *rows, struct attention_scra
             (end - begin) / VEC_LANES);
     struct softmax softmax[TILE_ROWS];
     for (int r = 0; r < n_rows; r++)
-        softmax[r] = softmax_row(rows, s->score + r * ATTENTION_CHUNK, span[r], begin, end);
+        softmax[r] = softmax_row(rows, s, r, span[r], begin, end);
     const int n_blocks = (end - begin) / K_BLOCK;
     if (finite)
         product(s->chunk_out, dim, s->score + begin, ATTENTION_CHUNK,
@@ -234,6 +244,8 @@ static int tile_rows(int n_left)
 static void attend_packed(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
                           struct span seen)
 {
+    if (rows->cache->dtype == DTYPE_I8)
+        pack_scales(rows, s, chunk, seen.begin, seen.end);
     pack_keys(rows, s, chunk, seen.begin, seen.end);
     const bool finite = pack_values(rows, s, chunk, seen.begin, seen.end);
     for (int row = 0, n; row < rows->n_rows; row += n) {
@@ -308,7 +320,7 @@ static void attend_in_place(const struct attention_rows *rows, struct attention_
     const int end = (seen.end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
     scores_in_place(rows, s, chunk, seen);
     for (int r = 0; r < rows->n_rows; r++)
-        softmax[r] = softmax_row(rows, s->score + r * ATTENTION_CHUNK, seen, begin, end);
+        softmax[r] = softmax_row(rows, s, r, seen, begin, end);
     outputs_in_place(rows, s, chunk, seen);
     for (int r = 0; r < rows->n_rows; r++)
         combine_row(&s->softmax[r], s->out + (size_t)(r * rows->dim), softmax[r],
@@ -326,7 +338,7 @@ static void read_queries(const struct attention_args *a, const struct attention_
         const size_t head = (size_t)(rows->first_head + r % rows->n_heads);
         const size_t at = (t * (size_t)a->n_heads + head) * (size_t)head_dim;
         int i = 0;
-        if (rows->cache->dtype == DTYPE_BF16) {
+        if (kv_query_dtype(rows->cache->dtype) == DTYPE_BF16) {
             const bf16 *from = (const bf16 *)a->q + at;
             for (; i + VEC_LANES <= head_dim; i += VEC_LANES)
                 vec_store(query + i, vec_load_bf16(from + i));

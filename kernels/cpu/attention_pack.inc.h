@@ -31,13 +31,14 @@ struct softmax {
 };
 
 struct attention_scratch {
-    float *keys;      /* [16 panels of 16 positions][dim][16 positions] */
-    float *values;    /* [8 blocks][dim / 16 panels][32 positions][16 of dim] */
-    float *query;     /* [ATTENTION_ROWS][dim] */
-    float *out;       /* [ATTENTION_ROWS][dim] of the chunks so far, relative to softmax[].max */
-    float *score;     /* [IN_PLACE_ROWS][ATTENTION_CHUNK] */
-    float *chunk_out; /* [IN_PLACE_ROWS][dim] */
-    struct softmax *softmax; /* [ATTENTION_ROWS] */
+    float *keys;   /* [16 panels of 16 positions][dim][16 positions] */
+    float *values; /* [8 blocks][dim / 16 panels][32 positions][16 of dim] */
+    float *query;  /* [ATTENTION_ROWS][dim] */
+    float *out;    /* [ATTENTION_ROWS][dim] of the chunks so far, relative to softmax[].max */
+    float *score;  /* [IN_PLACE_ROWS][ATTENTION_CHUNK] */
+    float *k_scale, *v_scale; /* [ATTENTION_CHUNK], I8 only */
+    float *chunk_out;         /* [IN_PLACE_ROWS][dim] */
+    struct softmax *softmax;  /* [ATTENTION_ROWS] */
 };
 
 /* Panels of 16 lanes: of panel v, block i of K_BLOCK, elements k and k + 1 are the vectors at
@@ -55,7 +56,7 @@ static inline int padded_dim(int head_dim) { return (head_dim + K_BLOCK - 1) / K
 static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
 {
     enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + IN_PLACE_ROWS };
-    enum { OTHER_FLOATS = IN_PLACE_ROWS * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
+    enum { OTHER_FLOATS = (IN_PLACE_ROWS + 2) * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
     _Static_assert((FLOATS_PER_DIM * MAX_HEAD_DIM + OTHER_FLOATS) * sizeof(float) <=
                        CPU_SCRATCH_BYTES,
                    "attention needs more scratch memory");
@@ -67,7 +68,9 @@ static inline struct attention_scratch attention_scratch_make(void *memory, int 
     s.out = s.query + ATTENTION_ROWS * d;
     s.chunk_out = s.out + ATTENTION_ROWS * d;
     s.score = s.chunk_out + IN_PLACE_ROWS * d;
-    s.softmax = (struct softmax *)(s.score + IN_PLACE_ROWS * ATTENTION_CHUNK);
+    s.k_scale = s.score + IN_PLACE_ROWS * ATTENTION_CHUNK;
+    s.v_scale = s.k_scale + ATTENTION_CHUNK;
+    s.softmax = (struct softmax *)(s.v_scale + ATTENTION_CHUNK);
     return s;
 }
 
@@ -186,9 +189,29 @@ static inline void load_across(struct vec m[VEC_LANES], const struct key_rows *k
     vec_transpose(m);
 }
 
+/* The same for I8: a lane of what is loaded has four numbers. */
+static void pack_key_bytes(float *panel, int dim, struct key_rows k)
+{
+    for (int d = 0; d < dim; d += 4 * VEC_LANES) {
+        struct vec m[VEC_LANES];
+        load_across(m, &k, (size_t)d);
+        for (int i = 0; i < VEC_LANES && d + 4 * i < dim; i++, panel += 4 * VEC_LANES) {
+            struct vec bytes = m[i];
+            for (int byte = 3; byte >= 0; byte--) {
+                vec_store(panel + byte * VEC_LANES, vec_top_byte(bytes));
+                bytes = vec_next_byte(bytes);
+            }
+        }
+    }
+}
+
 /* To panel[dim][16 positions], widened. */
 static void pack_key_panel(float *panel, int dim, enum dtype dtype, struct key_rows k)
 {
+    if (dtype == DTYPE_I8) {
+        pack_key_bytes(panel, dim, k);
+        return;
+    }
     for (int d = 0; d < dim; d += dtype == DTYPE_BF16 ? K_BLOCK : VEC_LANES) {
         struct vec m[VEC_LANES];
         load_across(m, &k, (size_t)d * dtype_bytes(dtype));
@@ -225,6 +248,16 @@ static void pack_keys(const struct attention_rows *rows, struct attention_scratc
             key_rows(rows, chunk * ATTENTION_CHUNK + p, begin > p ? begin - p : 0, end - p));
 }
 
+/* The first n of 16 numbers of 16 bits to the upper half of each lane. */
+static inline struct vec load_halves(const bf16 *from, int n)
+{
+    if (n >= VEC_LANES)
+        return vec_load_bf16(from);
+    bf16 part[VEC_LANES] = {0};
+    memcpy(part, from, (size_t)n * sizeof *from);
+    return vec_load_bf16(part);
+}
+
 /* Two positions from a pair of the cache to their places in the panels; a position not to be read
  * becomes zeros. Adds 0 * value to *zero, which stays 0 as long as all are finite. */
 static inline void pack_value_pair(const struct attention_rows *rows, float *to, size_t from,
@@ -240,6 +273,11 @@ static inline void pack_value_pair(const struct attention_rows *rows, float *to,
             const struct vec both = load_bytes((const char *)pairs, (size_t)left * sizeof(float));
             a = vec_even(both);
             b = vec_odd(both);
+        } else if (left > 0 && c->dtype == DTYPE_I8) {
+            const bf16 *pairs = (const bf16 *)(const void *)((const int8_t *)c->v + from + 2 * d);
+            const struct vec both = load_halves(pairs, left);
+            a = vec_top_byte(vec_next_byte(both));
+            b = vec_top_byte(both);
         } else if (left > 0) {
             const float *pairs = (const float *)c->v + from + 2 * d;
             float even[VEC_LANES] = {0}, odd[VEC_LANES] = {0};
@@ -255,6 +293,24 @@ static inline void pack_value_pair(const struct attention_rows *rows, float *to,
         *zero = vec_fma(a, nothing, vec_fma(b, nothing, *zero));
         vec_store(to, a);
         vec_store(to + VEC_LANES, b);
+    }
+}
+
+/* The scales of I8, 0 at positions that are not read. */
+static void pack_scales(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
+                        int begin, int end)
+{
+    const struct kv_cache *c = rows->cache;
+    const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+    for (int p = from; p < to; p++) {
+        s->k_scale[p] = s->v_scale[p] = 0.0f;
+        if (p < begin || p >= end)
+            continue;
+        const int position = chunk * ATTENTION_CHUNK + p;
+        const size_t at = cache_block_at(rows, position) / (size_t)c->head_dim +
+                          (size_t)(position % c->block_tokens);
+        s->k_scale[p] = c->k_scale[at];
+        s->v_scale[p] = c->v_scale[at];
     }
 }
 

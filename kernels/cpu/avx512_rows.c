@@ -1,6 +1,5 @@
-/* The row kernels of this level. */
+/* The row kernels of this level, and the writing of the cache. */
 #include "kernels/cpu/vec_avx512.inc.h"
 
-#include "kernels/cpu/activations.inc.h"
-#include "kernels/cpu/rope_store.inc.h"
 #include "kernels/cpu/rows.inc.h"
+#include "kernels/cpu/store.inc.h"

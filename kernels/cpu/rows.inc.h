@@ -1,13 +1,21 @@
-/* kernels/cpu/rows.inc.h: embed, the norms and log_sum_exp, once for all levels.
+/* kernels/cpu/rows.inc.h: the operations on rows, once for all levels.
  *
  * A file per instruction set includes one of vec_*.inc.h and then this; LEVEL(name) is the name
- * of a kernel there. The order of every sum is that of docs/numerics.md, "Rows". */
+ * of a kernel there. The order of every sum is that of docs/numerics.md, "Rows".
+ *
+ * Operands are written in groups of 16 tokens, because a cache line of theirs holds a pair of
+ * each: one item is one group, unless there are fewer groups than threads (decoding), where it is
+ * one token. */
 #pragma once
 #ifndef VEC_LANES
 #include "kernels/cpu/vec_scalar.inc.h"
 #endif
+#include "base/team.h"
+#include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/exp.inc.h"
-#include "kernels/cpu/row_parts.inc.h"
+#include "kernels/cpu/operand.inc.h"
+#include "kernels/cpu/part.inc.h"
+#include "kernels/device.h"
 #include "kernels/math.h"
 
 /* ---- embed ---- */
@@ -27,10 +35,9 @@ static void embed_item(void *context, int t, int thread)
         float block[K_BLOCK];
         const int n = min_of(a->hidden - i, K_BLOCK);
         widen(block, &a->table, row * a->table.row_stride + i, n);
-        for (int j = 0; j < n; j += VEC_LANES) { /* adding 0 turns -0 into +0 */
-            const struct vec scaled = vec_mul(load_part(block + j, n - j), scale);
-            store_part(out + i + j, vec_add(zero, scaled), n - j);
-        }
+        for (int j = 0; j < n; j += VEC_LANES) /* adding 0 turns -0 into +0 */
+            store_part(out + i + j, vec_add(zero, vec_mul(load_part(block + j, n - j), scale)),
+                       n - j);
     }
 }
 
@@ -40,46 +47,77 @@ void LEVEL(embed)(struct device *device, const struct embed_args *args)
     team_run(device->team, embed_item, &context, args->n_tokens);
 }
 
-/* ---- rms_norm ---- */
+/* ---- work on groups of tokens ---- */
 
-/* delta (+ bias) */
-static struct vec delta_part(const struct rms_norm_args *a, const float *delta, int i)
+struct groups {
+    const void *args;
+    int n_tokens, tokens_per_item, items; /* items over the tokens */
+};
+
+static struct groups groups_make(const struct device *device, const void *args, int n_tokens)
 {
-    const struct vec d = load_part(delta + i, a->hidden - i);
-    return a->delta_bias.data ? vec_add(d, widen_part(&a->delta_bias, i, a->hidden - i)) : d;
+    const int n_groups = (n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
+    const int per_item = n_groups < team_size(device->team) ? 1 : TOKEN_GROUP;
+    return (struct groups){.args = args,
+                           .n_tokens = n_tokens,
+                           .tokens_per_item = per_item,
+                           .items = (n_tokens + per_item - 1) / per_item};
 }
 
-/* 1 / sqrt(mean(d^2) + eps) of the delta alone */
+/* ---- rms_norm and head_norm ---- */
+
+/* 16 numbers of a weight, or the first n and zeros. */
+static inline struct vec weight_part(const struct weight *w, int at, int n)
+{
+    float part[VEC_LANES] = {0};
+    widen(part, w, at, min_of(n, VEC_LANES));
+    return vec_load(part);
+}
+
+/* 1 / sqrt(mean + eps) of n squares in 16 lanes. */
+static inline float rms_scale(struct vec squares, int n, float eps)
+{
+    return 1.0f / sqrtf(vec_sum(squares) / (float)n + eps);
+}
+
+/* delta (+ bias), as it is added to the residual or normalised before that. */
+static inline struct vec delta_part(const struct rms_norm_args *a, const float *delta, int at)
+{
+    const int n = a->hidden - at;
+    const struct vec d = load_part(delta + at, n);
+    return a->delta_bias.data ? vec_add(d, weight_part(&a->delta_bias, at, n)) : d;
+}
+
 static float delta_scale(const struct rms_norm_args *a, const float *delta)
 {
-    struct vec sum = vec_set(0.0f);
+    struct vec squares = vec_set(0.0f);
     for (int i = 0; i < a->hidden; i += VEC_LANES) {
         const struct vec d = delta_part(a, delta, i);
-        sum = vec_fma(d, d, sum);
+        squares = vec_fma(d, d, squares);
     }
-    return rms_of(sum, a->hidden, a->eps);
+    return rms_scale(squares, a->hidden, a->eps);
 }
 
-/* residual += the delta, where there is one; then 1 / sqrt(mean(r^2) + eps). */
-static float rms_scale(const struct rms_norm_args *a, float *residual, const float *delta)
+/* residual += delta, and the scale of the sum; delta may be NULL. */
+static float add_and_scale(const struct rms_norm_args *a, float *residual, const float *delta)
 {
-    const bool is_normed = delta && a->delta_norm.data;
-    const struct vec by = vec_set(is_normed ? delta_scale(a, delta) : 1.0f);
+    const bool normed = delta && a->delta_norm.data;
     const struct vec offset = vec_set(a->offset);
-    struct vec sum = vec_set(0.0f);
+    const struct vec scale = vec_set(normed ? delta_scale(a, delta) : 1.0f);
+    struct vec squares = vec_set(0.0f);
     for (int i = 0; i < a->hidden; i += VEC_LANES) {
         const int n = a->hidden - i;
         struct vec r = load_part(residual + i, n);
         if (delta) {
             struct vec d = delta_part(a, delta, i);
-            if (is_normed)
-                d = vec_mul(vec_mul(d, by), vec_add(offset, widen_part(&a->delta_norm, i, n)));
+            if (normed)
+                d = vec_mul(vec_mul(d, scale), vec_add(offset, weight_part(&a->delta_norm, i, n)));
             r = vec_add(r, d);
             store_part(residual + i, r, n);
         }
-        sum = vec_fma(r, r, sum);
+        squares = vec_fma(r, r, squares);
     }
-    return rms_of(sum, a->hidden, a->eps);
+    return rms_scale(squares, a->hidden, a->eps);
 }
 
 static void rms_norm_item(void *context, int item, int thread)
@@ -96,17 +134,17 @@ static void rms_norm_item(void *context, int item, int thread)
     for (int r = 0; r < n_rows; r++) {
         const size_t hidden = (size_t)a->hidden, t = (size_t)(first + r);
         float *residual = a->residual + (a->row ? (size_t)a->row[t] : t) * hidden;
-        const float *delta = a->delta ? a->delta + t * hidden : NULL;
-        scale[r] = vec_set(rms_scale(a, residual, delta));
+        scale[r] = vec_set(add_and_scale(a, residual, a->delta ? a->delta + t * hidden : NULL));
         row[r] = residual;
     }
     const int n_blocks = operand_blocks(&a->out);
+    const struct vec offset = vec_set(a->offset);
     for (int b = 0; b < n_blocks; b++) {
         const struct k_block block = operand_block(&a->out, &leaves, b);
         float weight[K_BLOCK] = {0}, values[TOKEN_GROUP][K_BLOCK];
         widen(weight, &a->weight, block.k, block.n);
         for (int j = 0; j < K_BLOCK; j += VEC_LANES)
-            vec_store(weight + j, vec_add(vec_set(a->offset), vec_load(weight + j)));
+            vec_store(weight + j, vec_add(offset, vec_load(weight + j)));
         for (int r = 0; r < n_rows; r++)
             for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
                 const int n = block.n - j > 0 ? block.n - j : 0;
@@ -123,27 +161,23 @@ void LEVEL(rms_norm)(struct device *device, const struct rms_norm_args *args)
     team_run(device->team, rms_norm_item, &groups, groups.items);
 }
 
-/* ---- head_norm ---- */
-
 static void head_norm_item(void *context, int t, int thread)
 {
     (void)thread;
     const struct head_norm_args *a = context;
-    const int dim = a->head_dim;
-    struct vec weight[MAX_HEAD_DIM / VEC_LANES];
-    for (int i = 0; i < dim; i += VEC_LANES)
-        weight[i / VEC_LANES] = vec_add(vec_set(a->offset), widen_part(&a->weight, i, dim - i));
-    for (int h = 0; h < a->n_heads; h++) {
-        float *x = a->x + ((size_t)t * (size_t)a->n_heads + (size_t)h) * (size_t)dim;
-        struct vec sum = vec_set(0.0f);
-        for (int i = 0; i < dim; i += VEC_LANES) {
-            const struct vec part = load_part(x + i, dim - i);
-            sum = vec_fma(part, part, sum);
+    const struct vec offset = vec_set(a->offset);
+    float *x = a->x + (size_t)t * (size_t)a->n_heads * (size_t)a->head_dim;
+    for (int h = 0; h < a->n_heads; h++, x += a->head_dim) {
+        struct vec squares = vec_set(0.0f);
+        for (int i = 0; i < a->head_dim; i += VEC_LANES) {
+            const struct vec r = load_part(x + i, a->head_dim - i);
+            squares = vec_fma(r, r, squares);
         }
-        const struct vec scale = vec_set(rms_of(sum, dim, a->eps));
-        for (int i = 0; i < dim; i += VEC_LANES) {
-            const struct vec scaled = vec_mul(load_part(x + i, dim - i), scale);
-            store_part(x + i, vec_mul(scaled, weight[i / VEC_LANES]), dim - i);
+        const struct vec scale = vec_set(rms_scale(squares, a->head_dim, a->eps));
+        for (int i = 0; i < a->head_dim; i += VEC_LANES) {
+            const int n = a->head_dim - i;
+            const struct vec by = vec_add(offset, weight_part(&a->weight, i, n));
+            store_part(x + i, vec_mul(vec_mul(load_part(x + i, n), scale), by), n);
         }
     }
 }
@@ -152,6 +186,85 @@ void LEVEL(head_norm)(struct device *device, const struct head_norm_args *args)
 {
     struct head_norm_args context = *args;
     team_run(device->team, head_norm_item, &context, args->n_tokens);
+}
+
+/* ---- gated ---- */
+
+enum {
+    GATED_BLOCKS = 16, /* 512 columns an item, so that few tokens make enough items */
+    GATED_STEP = 4,    /* blocks of a row at a time: memory likes runs of 512 bytes */
+};
+
+/* x / (1 + exp(-w)): w = x is SiLU. x / 2 (1 + tanh(u)) is the same with w = 2 u, without the
+ * cancellation of 1 + tanh for negative x. */
+static inline struct vec gated(struct vec gate, struct vec up, enum activation activation)
+{
+    struct vec w = gate;
+    if (activation == ACTIVATION_GELU_TANH) /* 2 sqrt(2 / pi), and that times 0.044715 */
+        w = vec_mul(gate,
+                    vec_fma(vec_mul(gate, gate), vec_set(0x1.2444f2p-4f), vec_set(0x1.988454p+0f)));
+    const struct vec e = vec_exp(vec_sub(vec_set(0.0f), w));
+    return vec_mul(vec_div(gate, vec_add(vec_set(1.0f), e)), up);
+}
+
+static void gated_item(void *context, int item, int thread)
+{
+    (void)thread;
+    const struct groups *groups = context;
+    const struct gated_args *a = groups->args;
+    const int first = item % groups->items * groups->tokens_per_item;
+    const int n_rows = min_of(groups->tokens_per_item, a->n_tokens - first);
+    const int b_begin = item / groups->items * GATED_BLOCKS;
+    const int b_end = min_of(b_begin + GATED_BLOCKS, operand_blocks(&a->out));
+
+    for (int b = b_begin; b < b_end; b += GATED_STEP) {
+        const int n_blocks = min_of(GATED_STEP, b_end - b);
+        struct k_block block[GATED_STEP];
+        float values[GATED_STEP][TOKEN_GROUP][K_BLOCK];
+        for (int i = 0; i < n_blocks; i++)
+            block[i] = operand_block(&a->out, a->leaves, b + i);
+        for (int r = 0; r < n_rows; r++)
+            for (int i = 0; i < n_blocks; i++)
+                for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
+                    const int n = block[i].n > j ? block[i].n - j : 0;
+                    const size_t at = (size_t)(first + r) * (size_t)a->ffn +
+                                      (size_t)(block[i].k + (n > 0 ? j : 0));
+                    vec_store(values[i][r] + j, gated(load_part(a->gate + at, n),
+                                                      load_part(a->up + at, n), a->activation));
+                }
+        for (int i = 0; i < n_blocks; i++)
+            operand_store_block(&a->out, block[i], first, n_rows, values[i]);
+    }
+}
+
+void LEVEL(gated)(struct device *device, const struct gated_args *args)
+{
+    struct groups groups = groups_make(device, args, args->n_tokens);
+    const int n_spans = (operand_blocks(&args->out) + GATED_BLOCKS - 1) / GATED_BLOCKS;
+    team_run(device->team, gated_item, &groups, groups.items * n_spans);
+}
+
+/* ---- softcap ---- */
+
+enum { SOFTCAP_NUMBERS = 4096 }; /* of an item */
+
+static void softcap_item(void *context, int item, int thread)
+{
+    (void)thread;
+    const struct softcap_args *a = context;
+    const int64_t begin = (int64_t)item * SOFTCAP_NUMBERS;
+    const int n = (int)(a->n - begin < SOFTCAP_NUMBERS ? a->n - begin : SOFTCAP_NUMBERS);
+    const struct vec cap = vec_set(a->cap);
+    float *x = a->x + begin;
+    for (int i = 0; i < n; i += VEC_LANES)
+        store_part(x + i, vec_softcap(load_part(x + i, n - i), cap), n - i);
+}
+
+void LEVEL(softcap)(struct device *device, const struct softcap_args *args)
+{
+    struct softcap_args context = *args;
+    const int64_t n_items = (args->n + SOFTCAP_NUMBERS - 1) / SOFTCAP_NUMBERS;
+    team_run(device->team, softcap_item, &context, (int)n_items);
 }
 
 /* ---- log_sum_exp ---- */

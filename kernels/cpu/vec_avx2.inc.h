@@ -172,6 +172,33 @@ static inline struct vec vec_load_bf16(const bf16 *p)
     return V(vec_load_bf16_8(p), vec_load_bf16_8(p + 8));
 }
 
+static inline __m256 vec_top_byte_8(__m256 bytes)
+{
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_castps_si256(bytes), 24));
+}
+
+static inline struct vec vec_top_byte(struct vec bytes)
+{
+    return V(vec_top_byte_8(bytes.low), vec_top_byte_8(bytes.high));
+}
+
+static inline struct vec vec_next_byte(struct vec bytes)
+{
+    return V(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(bytes.low), 8)),
+             _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(bytes.high), 8)));
+}
+
+static inline void vec_store_bytes(int8_t *p, struct vec a)
+{
+    const __m256i byte = _mm256_set1_epi32(0xff);
+    const __m256i low = _mm256_and_si256(_mm256_castps_si256(a.low), byte);
+    const __m256i high = _mm256_and_si256(_mm256_castps_si256(a.high), byte);
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+    const __m128i bytes =
+        _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, bytes);
+}
+
 /* 8 x 8: pairs of lanes, pairs of pairs, then halves. */
 static inline void vec_transpose_8(__m256 m[8])
 {

@@ -111,6 +111,21 @@ static inline struct vec vec_load_bf16(const bf16 *p)
     return V(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)));
 }
 
+static inline struct vec vec_top_byte(struct vec bytes)
+{
+    return V(_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_castps_si512(bytes.v), 24)));
+}
+
+static inline struct vec vec_next_byte(struct vec bytes)
+{
+    return V(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(bytes.v), 8)));
+}
+
+static inline void vec_store_bytes(int8_t *p, struct vec a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v)));
+}
+
 /* The last three of four steps: pairs of pairs, and twice quarters of a register. */
 static inline void vec_transpose_pairs(struct vec m[16], __m512 a[16])
 {

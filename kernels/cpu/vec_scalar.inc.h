@@ -185,6 +185,38 @@ static inline struct vec vec_odd(struct vec pairs)
     return r;
 }
 
+/* The upper byte of every lane, a signed number, as float32. */
+static inline struct vec vec_top_byte(struct vec bytes)
+{
+    struct vec r;
+    for (int i = 0; i < VEC_LANES; i++) {
+        int8_t top;
+        memcpy(&top, (const char *)&bytes + i * 4 + 3, sizeof top);
+        r.lane[i] = top;
+    }
+    return r;
+}
+
+/* Every byte of a lane takes the place of the one above it. */
+static inline struct vec vec_next_byte(struct vec bytes)
+{
+    struct vec r;
+    for (int i = 0; i < VEC_LANES; i++) {
+        uint32_t bits;
+        memcpy(&bits, (const char *)&bytes + i * 4, sizeof bits);
+        bits <<= 8;
+        memcpy((char *)&r + i * 4, &bits, sizeof bits);
+    }
+    return r;
+}
+
+/* The lower byte of the bits of every lane. */
+static inline void vec_store_bytes(int8_t *p, struct vec a)
+{
+    for (int i = 0; i < VEC_LANES; i++)
+        memcpy(p + i, (const char *)&a + i * 4, 1);
+}
+
 /* Lane j of m[i] and lane i of m[j] change places; the bits are not touched. */
 static inline void vec_transpose(struct vec m[VEC_LANES])
 {

@@ -123,9 +123,9 @@ struct weight_shape weight_shape_of(const struct model *model, const struct slot
 static bool find_dtype(const char *format, enum dtype *out)
 {
     for (int i = 0; i < DTYPE_COUNT; i++) {
-        if (strcmp(dtype_name((enum dtype)i), format) == 0) {
+        if (i != DTYPE_I8 && strcmp(dtype_name((enum dtype)i), format) == 0) {
             *out = (enum dtype)i;
-            return dtype_is_float(*out);
+            return true;
         }
     }
     return false;

@@ -2,7 +2,7 @@
  *
  * What a sequence holds depends on the seed, the sequence and the position only, so that two cases
  * with other blocks, chunks or batches can be compared row by row. Slots that no sequence uses,
- * and those beyond the last position, are NaN. */
+ * those beyond the last position and all of block 0 are NaN (of I8: their scales). */
 #pragma once
 #include "kernels/device.h"
 #include "kernels/ops.h"
@@ -12,12 +12,13 @@
 enum { CASE_SEQUENCES = 8 };
 
 struct attention_shape {
-    enum dtype dtype, out_dtype; /* of the cache and q; of the output */
+    enum dtype dtype, out_dtype; /* of the cache; of the output */
     int n_heads, n_kv_heads, head_dim, block_tokens;
     int n_sequences;
     int sequence[CASE_SEQUENCES]; /* which one: what is in it */
     int n_computed[CASE_SEQUENCES], n_new[CASE_SEQUENCES];
     int window;
+    float softcap;
     uint64_t seed;
     bool whole;          /* small whole numbers instead of reals */
     unsigned block_step; /* blocks are handed out in steps of this: odd, so that all are met */
@@ -49,11 +50,23 @@ void case_want(const struct attention_case *c, int r, int h, double *want, doubl
 void case_check_same_row(const char *what, const struct attention_case *a, int r,
                          const struct attention_case *b, int s);
 
-/* For tests that place their own numbers: element i of K or V of a KV head at a position. */
+/* For tests that place their own numbers: element i of K or V of a KV head at a position; of I8 a
+ * whole number. */
 void case_set_key(struct attention_case *c, int sequence, int position, int kv_head, int i,
                   float x);
 void case_set_value(struct attention_case *c, int sequence, int position, int kv_head, int i,
                     float x);
 void case_set_query(struct attention_case *c, int row, int head, int i, float x);
+/* The scales of a position: I8 only. */
+void case_set_scales(struct attention_case *c, int sequence, int position, int kv_head,
+                     float k_scale, float v_scale);
+/* Blocks that no row of the case sees become block 0. */
+void case_forget_unseen(struct attention_case *c);
 /* The same by the written order (written_order.h), rounded to the output dtype. */
 void case_written(const struct attention_case *c, int r, int h, float *want);
+/* case_out() is within the bound of case_want() and equal to case_written(), or the test fails;
+ * `name` and `shape` are for its message. */
+void case_check_row(const struct attention_case *c, const char *name, int shape, int r, int h);
+/* case_check_same_row() of all rows. */
+void case_check_same_rows(const char *what, const struct attention_case *a,
+                          const struct attention_case *b);

@@ -1,5 +1,5 @@
-/* Attention of every level: against float64, against answers that are known exactly, and against
- * itself: levels, threads, blocks, chunks of the prompt and batches must not show in any bit. */
+/* Attention of every level: against float64, against the written order, and against answers that
+ * are known exactly. */
 #include "kernels/cpu/cpu_ops.h"
 #include "tests/kernels/attention_case.h"
 #include "tests/kernels/levels.h"
@@ -124,6 +124,91 @@ static const struct attention_shape shapes[] = {
      .n_computed = {50, 300, 511, 900},
      .n_new = {1, 1, 1, 1},
      .window = 301},
+    /* capped scores, packed and in place */
+    {.dtype = DTYPE_BF16,
+     .out_dtype = DTYPE_F32,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 64,
+     .block_tokens = 32,
+     .n_sequences = 3,
+     .sequence = {0, 1, 2},
+     .n_computed = {0, 600, 270},
+     .n_new = {20, 1, 1},
+     .softcap = 1.5f},
+    {.dtype = DTYPE_F32,
+     .out_dtype = DTYPE_F32,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 20,
+     .block_tokens = 16,
+     .n_sequences = 2,
+     .sequence = {0, 1},
+     .n_computed = {250, 40},
+     .n_new = {10, 1},
+     .window = 30,
+     .softcap = 50},
+    /* whole numbers with scales: the smallest head, odd ones, wide ones, groups, windows, a cap */
+    {.dtype = DTYPE_I8,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 1,
+     .n_kv_heads = 1,
+     .head_dim = 1,
+     .block_tokens = 16,
+     .n_sequences = 1,
+     .n_new = {3}},
+    {.dtype = DTYPE_I8,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 6,
+     .n_kv_heads = 2,
+     .head_dim = 20,
+     .block_tokens = 16,
+     .block_step = 5,
+     .n_sequences = 4,
+     .sequence = {0, 1, 2, 3},
+     .n_computed = {0, 255, 31, 530},
+     .n_new = {40, 3, 1, 1}},
+    {.dtype = DTYPE_I8,
+     .out_dtype = DTYPE_F32,
+     .n_heads = 14,
+     .n_kv_heads = 2,
+     .head_dim = 64,
+     .block_tokens = 32,
+     .n_sequences = 5,
+     .sequence = {0, 1, 2, 3, 4},
+     .n_computed = {0, 31, 300, 777, 250},
+     .n_new = {1, 1, 1, 1, 12}},
+    {.dtype = DTYPE_I8,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 3,
+     .n_kv_heads = 3,
+     .head_dim = 80,
+     .block_tokens = 64,
+     .n_sequences = 3,
+     .sequence = {0, 1, 2},
+     .n_computed = {240, 700, 90},
+     .n_new = {33, 1, 1},
+     .window = 67,
+     .softcap = 2},
+    {.dtype = DTYPE_I8,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 4,
+     .n_kv_heads = 1,
+     .head_dim = 128,
+     .block_tokens = 128,
+     .n_sequences = 2,
+     .sequence = {0, 1},
+     .n_computed = {300, 5},
+     .n_new = {1, 20}},
+    {.dtype = DTYPE_I8,
+     .out_dtype = DTYPE_BF16,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = MAX_HEAD_DIM,
+     .block_tokens = 16,
+     .n_sequences = 1,
+     .n_computed = {255},
+     .n_new = {3}},
     /* the widest head */
     {.dtype = DTYPE_BF16,
      .out_dtype = DTYPE_BF16,
@@ -138,33 +223,6 @@ static const struct attention_shape shapes[] = {
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
-static void check_row(const struct attention_case *c, const char *name, int shape, int r, int h)
-{
-    double want[512], bound[512];
-    float written[512];
-    case_want(c, r, h, want, bound);
-    case_written(c, r, h, written);
-    for (int i = 0; i < c->shape.head_dim; i++) {
-        const float got = case_out(c, r, h, i);
-        if (!(fabs((double)got - want[i]) <= bound[i]))
-            test_fail(__FILE__, __LINE__,
-                      "%s, shape %d: row %d head %d element %d is %.9g, want %.9g +- %.2g", name,
-                      shape, r, h, i, (double)got, want[i], bound[i]);
-        if (memcmp(&got, &written[i], sizeof got) != 0)
-            test_fail(__FILE__, __LINE__,
-                      "%s, shape %d: row %d head %d element %d is %a, by the written order %a",
-                      name, shape, r, h, i, (double)got, (double)written[i]);
-    }
-}
-
-static void check_same_rows(const char *what, const struct attention_case *a,
-                            const struct attention_case *b)
-{
-    CHECK_EQ(a->n_rows, b->n_rows);
-    for (int r = 0; r < a->n_rows; r++)
-        case_check_same_row(what, a, r, b, r);
-}
-
 TEST(attention_is_near_float64_in_the_written_order_and_equal_on_all_levels)
 {
     for (int shape = 0; shape < N_SHAPES; shape++) {
@@ -173,7 +231,7 @@ TEST(attention_is_near_float64_in_the_written_order_and_equal_on_all_levels)
         case_run(first, scalar);
         for (int r = 0; r < first->n_rows; r += r < 40 ? 1 : 13)
             for (int h = 0; h < first->shape.n_heads; h += h < 4 ? 1 : 3)
-                check_row(first, "scalar", shape, r, h);
+                case_check_row(first, "scalar", shape, r, h);
         device_close(scalar);
         for (int level = 1; level < n_cpu_levels; level++) {
             struct device *device = level_open(level, 1);
@@ -181,7 +239,7 @@ TEST(attention_is_near_float64_in_the_written_order_and_equal_on_all_levels)
                 continue;
             struct attention_case *c = case_make(&shapes[shape]);
             case_run(c, device);
-            check_same_rows(cpu_levels[level].ops.name, first, c);
+            case_check_same_rows(cpu_levels[level].ops.name, first, c);
             case_free(c);
             device_close(device);
         }
@@ -307,131 +365,7 @@ TEST(a_query_of_zeros_gets_the_mean_of_the_values_exactly)
     }
 }
 
-/* ---- what must not show ---- */
-
-static const struct attention_shape prompt = {.dtype = DTYPE_BF16,
-                                              .out_dtype = DTYPE_BF16,
-                                              .n_heads = 6,
-                                              .n_kv_heads = 2,
-                                              .head_dim = 32,
-                                              .block_tokens = 16,
-                                              .n_sequences = 1,
-                                              .sequence = {3},
-                                              .n_new = {300}};
-
-static struct attention_case *run_shape(const struct attention_shape *shape, struct device *device)
-{
-    struct attention_case *c = case_make(shape);
-    case_run(c, device);
-    return c;
-}
-
-TEST(blocks_of_the_cache_do_not_show)
-{
-    for (int level = 0; level < n_cpu_levels; level++) {
-        struct device *device = level_open(level, 1);
-        if (device == NULL)
-            continue;
-        struct attention_case *want = run_shape(&prompt, device);
-        for (int tokens = 16; tokens <= 256; tokens *= 2) {
-            struct attention_shape shape = prompt;
-            shape.block_tokens = tokens;
-            shape.block_step = (unsigned)tokens + 3;
-            struct attention_case *c = run_shape(&shape, device);
-            check_same_rows("other blocks", want, c);
-            case_free(c);
-        }
-        case_free(want);
-        device_close(device);
-    }
-}
-
-TEST(chunks_of_the_prompt_do_not_show)
-{
-    static const int chunks[] = {1, 7, 64, 255};
-    for (int level = 0; level < n_cpu_levels; level++) {
-        struct device *device = level_open(level, 1);
-        if (device == NULL)
-            continue;
-        struct attention_case *want = run_shape(&prompt, device);
-        for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
-            for (int done = 0; done < 300; done += chunks[i]) {
-                if (chunks[i] == 1 && done % 17 != 0)
-                    continue; /* a sample: each is a case of its own */
-                struct attention_shape shape = prompt;
-                shape.n_computed[0] = done;
-                shape.n_new[0] = done + chunks[i] < 300 ? chunks[i] : 300 - done;
-                struct attention_case *c = run_shape(&shape, device);
-                for (int r = 0; r < c->n_rows; r++)
-                    case_check_same_row("a chunk of the prompt", want, done + r, c, r);
-                case_free(c);
-            }
-        case_free(want);
-        device_close(device);
-    }
-}
-
-TEST(other_sequences_of_the_batch_and_threads_do_not_show)
-{
-    const struct attention_shape batch = {.dtype = DTYPE_BF16,
-                                          .out_dtype = DTYPE_BF16,
-                                          .n_heads = 6,
-                                          .n_kv_heads = 2,
-                                          .head_dim = 32,
-                                          .block_tokens = 32,
-                                          .n_sequences = 5,
-                                          .sequence = {1, 3, 0, 2, 4},
-                                          .n_computed = {40, 120, 0, 511, 256},
-                                          .n_new = {1, 60, 65, 2, 1}};
-    for (int level = 0; level < n_cpu_levels; level++)
-        for (int n_threads = 1; n_threads <= 3; n_threads++) {
-            struct device *device = level_open(level, n_threads);
-            if (device == NULL)
-                continue;
-            struct attention_case *together = run_shape(&batch, device);
-            for (int s = 0; s < batch.n_sequences; s++)
-                for (int t = 0; t < batch.n_new[s]; t += t < 2 ? 1 : 29) {
-                    struct attention_shape alone = batch;
-                    alone.n_sequences = 1;
-                    alone.sequence[0] = batch.sequence[s];
-                    alone.n_computed[0] = batch.n_computed[s] + t;
-                    alone.n_new[0] = 1;
-                    struct attention_case *c = run_shape(&alone, device);
-                    case_check_same_row("alone", together, together->first_row[s] + t, c, 0);
-                    case_free(c);
-                }
-            case_free(together);
-            device_close(device);
-        }
-}
-
-/* Position 100 of the prompt overflowed: rows before it, and those whose window has left it
- * behind, must not notice, although they are worked on together with rows that see it. */
-TEST(a_value_that_is_not_finite_spoils_only_the_rows_that_see_it)
-{
-    struct attention_shape shape = prompt;
-    shape.window = 64;
-    for (int level = 0; level < n_cpu_levels; level++) {
-        struct device *device = level_open(level, 1);
-        if (device == NULL)
-            continue;
-        struct attention_case *want = run_shape(&shape, device);
-        struct attention_case *c = case_make(&shape);
-        for (int kv = 0; kv < 2; kv++) {
-            case_set_key(c, 0, 100, kv, 3, NAN);
-            case_set_value(c, 0, 100, kv, 5, INFINITY);
-        }
-        case_run(c, device);
-        for (int r = 0; r < c->n_rows; r++)
-            if (r < 100 || r >= 164)
-                case_check_same_row("beside a NaN", want, r, c, r);
-            else
-                CHECK(!(fabsf(case_out(c, r, 0, 5)) < INFINITY));
-        case_free(c);
-        case_free(want);
-        device_close(device);
-    }
-}
+/* ---- padding ---- */
 
 /* Leaves of `width` elements, each padded to `padded`. */
 static void check_padding(const struct attention_shape *shape, int width, int padded)
@@ -440,7 +374,8 @@ static void check_padding(const struct attention_shape *shape, int width, int pa
         struct device *device = level_open(level, 1);
         if (device == NULL)
             continue;
-        struct attention_case *c = run_shape(shape, device);
+        struct attention_case *c = case_make(shape);
+        case_run(c, device);
         for (int r = 0; r < c->n_rows; r++)
             for (int k = 0; k < c->args.out.k_padded; k++)
                 if (k % padded >= width)

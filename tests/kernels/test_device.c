@@ -12,8 +12,9 @@ TEST(every_table_is_complete)
     for (int level = 0; level < n_cpu_levels; level++) {
         const struct ops *ops = &cpu_levels[level].ops;
         CHECK(ops->name);
-        CHECK(ops->embed && ops->rms_norm && ops->matmul && ops->rope_angles);
-        CHECK(ops->rope_store && ops->attention && ops->gated && ops->log_sum_exp);
+        CHECK(ops->embed && ops->rms_norm && ops->head_norm && ops->matmul && ops->rope_angles);
+        CHECK(ops->rope_store && ops->attention && ops->gated && ops->softcap);
+        CHECK(ops->copy_blocks && ops->log_sum_exp);
     }
 }
 

@@ -61,7 +61,9 @@ TEST(formats_have_the_names_and_widths_of_checkpoints)
     CHECK_STR(dtype_name(DTYPE_F32), "F32");
     CHECK_STR(dtype_name(DTYPE_BF16), "BF16");
     CHECK_STR(dtype_name(DTYPE_F16), "F16");
+    CHECK_STR(dtype_name(DTYPE_I8), "I8");
     CHECK_EQ(dtype_bytes(DTYPE_F32), 4);
     CHECK_EQ(dtype_bytes(DTYPE_BF16), 2);
     CHECK_EQ(dtype_bytes(DTYPE_F16), 2);
+    CHECK_EQ(dtype_bytes(DTYPE_I8), 1);
 }

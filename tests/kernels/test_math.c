@@ -1,5 +1,5 @@
-/* exp, log, sin and cos against long double over all of their range, in steps small enough to meet
- * every exponent many thousand times. */
+/* exp, tanh, log, sin and cos against long double over all of their range, in steps small enough to
+ * meet every exponent many thousand times. */
 #include "kernels/device.h"
 #include "kernels/math.h"
 #include "tests/test.h"
@@ -58,6 +58,27 @@ TEST(exp_at_its_limits)
     CHECK(math_exp(88.72f) < INFINITY);
 }
 
+TEST(tanh_is_within_2_ulp)
+{
+    cpu_float_mode_set();
+    for (uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 1009)
+        check_ulps("tanh", of_bits(bits), math_tanh(of_bits(bits)), tanhl(of_bits(bits)));
+    for (uint32_t bits = 0x3e000000u; bits < 0x41200000u; bits += 31) /* 1/8 to 10 */
+        check_ulps("tanh", of_bits(bits), math_tanh(of_bits(bits)), tanhl(of_bits(bits)));
+}
+
+TEST(tanh_at_its_limits_and_its_signs)
+{
+    cpu_float_mode_set();
+    CHECK(math_tanh(INFINITY) == 1 && math_tanh(-INFINITY) == -1);
+    CHECK(math_tanh(0x1p127f) == 1 && math_tanh(-0x1p127f) == -1);
+    CHECK(math_tanh(0.0f) == 0 && !signbit(math_tanh(0.0f)));
+    CHECK(math_tanh(-0.0f) == 0 && signbit(math_tanh(-0.0f)));
+    CHECK(isnan(math_tanh(NAN)));
+    for (uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 10007)
+        CHECK(math_tanh(-of_bits(bits)) == -math_tanh(of_bits(bits)));
+}
+
 TEST(log_is_within_2_ulp)
 {
     cpu_float_mode_set();
@@ -110,10 +131,23 @@ TEST(sin_and_cos_of_zero_and_nan)
 
 /* Results of other machines and other versions are compared with ours bit by bit, so a change of
  * these functions that is still accurate is a change of the numerics (docs/numerics.md). */
+static uint64_t hash_more(uint64_t hash, float x) /* FNV-1a over 32-bit words */
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (hash ^ bits) * 0x100000001b3u;
+}
+
+static void check_hash(uint64_t hash, uint64_t want)
+{
+    if (hash != want)
+        test_fail(__FILE__, __LINE__, "the hash is %#llx", (unsigned long long)hash);
+}
+
 TEST(exp_log_sin_and_cos_keep_their_bits)
 {
     cpu_float_mode_set();
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over 32-bit words */
+    uint64_t hash = 0xcbf29ce484222325u;
     for (uint32_t i = 0; i < 1u << 20; i++) {
         const float x = of_bits(i << 12 | (i * 2654435761u >> 20));
         float of_x[4] = {0, 0, 0, 0};
@@ -123,12 +157,20 @@ TEST(exp_log_sin_and_cos_keep_their_bits)
             of_x[1] = math_log(x);
         if (fabsf(x) <= 0x1p24f)
             math_sincos(x, &of_x[2], &of_x[3]);
-        for (int j = 0; j < 4; j++) {
-            uint32_t bits;
-            memcpy(&bits, &of_x[j], sizeof bits);
-            hash = (hash ^ bits) * 0x100000001b3u;
-        }
+        for (int j = 0; j < 4; j++)
+            hash = hash_more(hash, of_x[j]);
     }
-    if (hash != 0xa97ceb9a4340cc61u)
-        test_fail(__FILE__, __LINE__, "the hash is %#llx", (unsigned long long)hash);
+    check_hash(hash, 0xa97ceb9a4340cc61u);
+}
+
+TEST(tanh_keeps_its_bits)
+{
+    cpu_float_mode_set();
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t i = 0; i < 1u << 20; i++) {
+        const float x = of_bits(i << 12 | (i * 2654435761u >> 20));
+        if (x >= -10 && x <= 10)
+            hash = hash_more(hash, math_tanh(x));
+    }
+    check_hash(hash, 0x1ca0a2f7ca1c8e8eu);
 }

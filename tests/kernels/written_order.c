@@ -57,40 +57,60 @@ void written_log_sum_exp(const float *x, int n_columns, float *max, float *lse)
     *lse = *max + math_log(tree_of_blocks(x, n_columns, *max, 0, (n_columns + 255) / 256));
 }
 
-void written_attention(float *out, const float *q, const float *keys, const float *values,
-                       int head_dim, int first, int n, float scale, bool bf16_cache)
+/* One chunk: weights of the values, and the sum of what they were before scale and rounding. */
+struct written_chunk {
+    float w[256], sum, max;
+};
+
+static struct written_chunk written_scores(const struct written_attention *a, int chunk, int begin,
+                                           int end)
+{
+    struct written_chunk c = {.max = -INFINITY};
+    float score[256], lane[16] = {0};
+    for (int i = begin; i < end; i++) {
+        const size_t p = (size_t)(chunk + i);
+        score[i] = written_dot(a->q, a->keys + p * (size_t)a->head_dim, 1, a->head_dim);
+        if (a->k_scale)
+            score[i] = score[i] * a->k_scale[p];
+        score[i] = score[i] * a->scale;
+        if (a->softcap > 0)
+            score[i] = a->softcap * math_tanh(score[i] / a->softcap);
+        c.max = score[i] > c.max ? score[i] : c.max;
+    }
+    for (int i = begin; i < end; i++) {
+        const float e = math_exp(score[i] - c.max);
+        lane[i % 16] = lane[i % 16] + e;
+        c.w[i] = a->v_scale ? e * a->v_scale[chunk + i] : e;
+        if (a->bf16_weights)
+            c.w[i] = bf16_to_f32(bf16_from_f32(c.w[i]));
+    }
+    c.sum = halved(lane);
+    return c;
+}
+
+void written_attention(float *out, const struct written_attention *a)
 {
     float all_max = -INFINITY, all_sum = 0;
-    for (int i = 0; i < head_dim; i++)
-        out[i] = 0;
-    for (int chunk = first / 256 * 256; chunk < n; chunk += 256) {
-        const int begin = first > chunk ? first - chunk : 0;
-        const int end = n - chunk < 256 ? n - chunk : 256;
-        float score[256], p[256] = {0}, v[256] = {0}, lane[16] = {0}, max = -INFINITY;
-        for (int i = begin; i < end; i++) {
-            score[i] =
-                written_dot(q, keys + (size_t)(chunk + i) * (size_t)head_dim, 1, head_dim) * scale;
-            max = score[i] > max ? score[i] : max;
-        }
-        for (int i = begin; i < end; i++) {
-            p[i] = math_exp(score[i] - max);
-            lane[i % 16] = lane[i % 16] + p[i];
-            p[i] = bf16_cache ? bf16_to_f32(bf16_from_f32(p[i])) : p[i];
-        }
-        const float sum = halved(lane);
-        const float new_max = max > all_max ? max : all_max;
-        const float keep = math_exp(all_max - new_max), take = math_exp(max - new_max);
-        const float kept_sum = all_sum * keep, taken_sum = sum * take;
+    for (int d = 0; d < a->head_dim; d++)
+        out[d] = 0;
+    for (int chunk = a->first / 256 * 256; chunk < a->n; chunk += 256) {
+        const int begin = a->first > chunk ? a->first - chunk : 0;
+        const int end = a->n - chunk < 256 ? a->n - chunk : 256;
+        const struct written_chunk c = written_scores(a, chunk, begin, end);
+        const float new_max = c.max > all_max ? c.max : all_max;
+        const float keep = math_exp(all_max - new_max), take = math_exp(c.max - new_max);
+        const float kept_sum = all_sum * keep, taken_sum = c.sum * take;
         all_sum = kept_sum + taken_sum;
         all_max = new_max;
-        for (int d = 0; d < head_dim; d++) {
+        float v[256] = {0};
+        for (int d = 0; d < a->head_dim; d++) {
             for (int i = begin; i < end; i++)
-                v[i] = values[(size_t)(chunk + i) * (size_t)head_dim + (size_t)d];
-            const float add = written_dot(p, v, 1, 256) + 0.0f;
+                v[i] = a->values[(size_t)(chunk + i) * (size_t)a->head_dim + (size_t)d];
+            const float add = written_dot(c.w, v, 1, 256) + 0.0f;
             const float kept = out[d] * keep, taken = add * take;
             out[d] = kept + taken;
         }
     }
-    for (int d = 0; d < head_dim; d++)
+    for (int d = 0; d < a->head_dim; d++)
         out[d] = out[d] * (1.0f / all_sum);
 }

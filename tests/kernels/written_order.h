@@ -12,6 +12,12 @@ float written_dot(const float *a, const float *b, size_t b_step, int n);
 float written_rms_scale(const float *x, int hidden, float eps);
 void written_log_sum_exp(const float *x, int n_columns, float *max, float *lse);
 /* "Attention": one query head of one row over positions [first, n), whose keys and values are
- * [n, head_dim], already rounded to the cache dtype. */
-void written_attention(float *out, const float *q, const float *keys, const float *values,
-                       int head_dim, int first, int n, float scale, bool bf16_cache);
+ * [n, head_dim] as the cache holds them, for I8 with a scale [n] of each position. */
+struct written_attention {
+    const float *q, *keys, *values;
+    const float *k_scale, *v_scale; /* NULL: none */
+    int head_dim, first, n;
+    float scale, softcap;
+    bool bf16_weights; /* the format of queries is BF16 */
+};
+void written_attention(float *out, const struct written_attention *a);
