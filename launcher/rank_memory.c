@@ -60,6 +60,8 @@ static int kv_dtype_of(const struct options *options, const struct model *model)
         return DTYPE_F32;
     if (strcmp(options->kv_cache_dtype, "bfloat16") == 0)
         return DTYPE_BF16;
+    if (strcmp(options->kv_cache_dtype, "int8") == 0)
+        return DTYPE_I8;
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
