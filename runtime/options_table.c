@@ -65,8 +65,7 @@ const struct option option_table[] = {
     {.name = "--kv-cache-dtype", .kind = OPTION_TEXT, .offset = FIELD(kv_cache_dtype),
      .value = "NAME", .default_text = "auto", .choices = "auto|bfloat16|float32|int8",
      .commands = ENGINE, .section = "Scheduling",
-     .help = "Numbers of the KV cache; auto follows --dtype. int8 takes about half the memory of "
-             "bfloat16, and answers differ a little."},
+     .help = "Numbers of the KV cache; auto follows --dtype."},
 
     {.name = "--prompt", .alias = "-p", .kind = OPTION_LIST, .offset = FIELD(prompt),
      .value = "TEXT", .commands = GENERATE | DEMO, .basic = true, .section = "Prompts",
