@@ -69,7 +69,7 @@ TEST(the_cache_takes_the_bytes_that_were_counted)
 {
     static const char *const names[] = {"llama-16", "mistral-window", "qwen2-window",
                                         "gemma3-pattern"};
-    static const char *const dtypes[] = {"auto", "bfloat16", "float32"};
+    static const char *const dtypes[] = {"auto", "bfloat16", "float32", "int8"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
             struct parts parts;
