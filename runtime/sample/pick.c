@@ -133,10 +133,12 @@ static void look_at_block(struct search *s, int block)
         const float *of = value + g * GROUP;
         most[g] = larger(larger(of[0], of[1]), larger(of[2], of[3])) + most_noise;
     }
+    int n = s->n_groups;
     for (int g = 0; g < GROUPS; g++) {
-        s->group[s->n_groups] = (uint32_t)(block * GROUPS + g);
-        s->n_groups += !(most[g] < score);
+        s->group[n] = (uint32_t)(block * GROUPS + g);
+        n += !(most[g] < score);
     }
+    s->n_groups = n;
     s->most = larger(s->most, s->t->block_max[block]);
     if (s->n_groups < PHILOX_RUN)
         return;
