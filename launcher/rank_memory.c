@@ -49,8 +49,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
         .n_kv_groups = groups.n,
-        .max_copies =
-            (int)options->max_num_seqs + KV_MAX_GROUPS, /* one sequence needs all groups */
+        .max_copies = (int)max_of(options->max_num_seqs, groups.n), /* a sequence: one in each */
     };
     memcpy(out->kv_window, groups.window, sizeof out->kv_window);
     return true;
