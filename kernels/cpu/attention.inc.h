@@ -368,111 +368,36 @@ static void write_rows(const struct attention_args *a, const struct attention_ro
     }
 }
 
+/* The positions that the first row does not see: those before this one. */
+static int first_seen(const struct attention_rows *rows) { return row_span(rows, 0, 0).begin; }
+
+/* Nothing seen so far. */
+static void begin_rows(const struct attention_rows *rows, const struct attention_scratch *s)
+{
+    memset(s->out, 0, (size_t)(rows->n_rows * rows->dim) * sizeof *s->out);
+    for (int r = 0; r < rows->n_rows; r++)
+        s->softmax[r] = (struct softmax){.max = -INFINITY, .sum = 0.0f};
+}
+
+static void attend_chunk(const struct attention_rows *rows, struct attention_scratch *s, int chunk)
+{
+    const int at = chunk * ATTENTION_CHUNK, first = first_seen(rows);
+    const struct span seen = {.begin = first > at ? first - at : 0,
+                              .end = rows->n_seen - at < ATTENTION_CHUNK ? rows->n_seen - at
+                                                                         : ATTENTION_CHUNK};
+    if (reads_in_place(rows))
+        attend_in_place(rows, s, chunk, seen);
+    else
+        attend_packed(rows, s, chunk, seen);
+}
+
 static void attend(const struct attention_args *a, const struct attention_rows *rows,
                    struct attention_scratch *s)
 {
     read_queries(a, rows, s->query);
-    memset(s->out, 0, (size_t)(rows->n_rows * rows->dim) * sizeof *s->out);
-    for (int r = 0; r < rows->n_rows; r++)
-        s->softmax[r] = (struct softmax){.max = -INFINITY, .sum = 0.0f};
-
-    const int first_seen = row_span(rows, 0, 0).begin; /* of the first row; chunk 0 counts from 0 */
-    for (int chunk = first_seen / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < rows->n_seen;
-         chunk++) {
-        const int at = chunk * ATTENTION_CHUNK;
-        const int begin = first_seen > at ? first_seen - at : 0;
-        const int end = rows->n_seen - at < ATTENTION_CHUNK ? rows->n_seen - at : ATTENTION_CHUNK;
-        if (reads_in_place(rows))
-            attend_in_place(rows, s, chunk, (struct span){begin, end});
-        else
-            attend_packed(rows, s, chunk, (struct span){begin, end});
-    }
+    begin_rows(rows, s);
+    for (int chunk = first_seen(rows) / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < rows->n_seen;
+         chunk++)
+        attend_chunk(rows, s, chunk);
     write_rows(a, rows, s);
-}
-
-/* ---- sharing the work ---- */
-
-struct attention_work {
-    const struct attention_args *args;
-    struct device *device;
-    int tokens_per_item, n_runs; /* runs of tokens, over all sequences */
-};
-
-/* Runs of tokens are numbered so that those of sequence s start at
- * first_row[s] / tokens_per_item + s: always room enough, and found by halving. */
-static int sequence_of_run(const struct attention_work *work, int run)
-{
-    const struct attention_args *a = work->args;
-    int lo = 0, hi = a->n_sequences;
-    while (hi - lo > 1) {
-        const int mid = lo + (hi - lo) / 2;
-        if (a->first_row[mid] / work->tokens_per_item + mid <= run)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-static void attention_item(void *context, int item, int thread)
-{
-    const struct attention_work *work = context;
-    const struct attention_args *a = work->args;
-    const int run = work->n_runs - 1 - item / a->cache->n_kv_heads; /* the longest first */
-    const int kv_head = item % a->cache->n_kv_heads;
-    const int sequence = sequence_of_run(work, run);
-    const int first_row = a->first_row[sequence], end_row = a->first_row[sequence + 1];
-    const int in_sequence = run - (first_row / work->tokens_per_item + sequence);
-    const int token = first_row + in_sequence * work->tokens_per_item;
-    if (token >= end_row)
-        return;
-
-    struct attention_rows rows = {.cache = a->cache,
-                                  .block = a->block + a->first_block[sequence],
-                                  .kv_head = kv_head,
-                                  .dim = padded_dim(a->cache->head_dim),
-                                  .first_token = token,
-                                  .position = a->n_computed[sequence] + token - first_row,
-                                  .window = a->window,
-                                  .scale = a->scale,
-                                  .softcap = a->softcap};
-    const int left = end_row - token;
-    const int n_tokens = left < work->tokens_per_item ? left : work->tokens_per_item;
-    rows.n_seen = rows.position + n_tokens;
-    struct attention_scratch scratch =
-        attention_scratch_make(work->device->scratch[thread], rows.dim);
-    for (int head = 0; head < a->n_heads; head += rows.n_heads) {
-        rows.first_head = head;
-        for (rows.n_heads = 1; head + rows.n_heads < a->n_heads; rows.n_heads++)
-            if (a->kv_of_head[head + rows.n_heads] != a->kv_of_head[head] ||
-                rows.n_heads == ATTENTION_ROWS)
-                break;
-        rows.n_rows = n_tokens * rows.n_heads;
-        if (a->kv_of_head[head] == kv_head)
-            attend(a, &rows, &scratch);
-    }
-}
-
-/* Query heads that share a KV head, at most. */
-static int largest_group(const struct attention_args *a)
-{
-    int largest = 1, n = 1;
-    for (int h = 1; h < a->n_heads; h++) {
-        n = a->kv_of_head[h] == a->kv_of_head[h - 1] ? n + 1 : 1;
-        largest = n > largest ? n : largest;
-    }
-    return largest;
-}
-
-void LEVEL(attention)(struct device *device, const struct attention_args *args)
-{
-    if (args->n_tokens == 0)
-        return;
-    const int group = largest_group(args);
-    const int tokens = group < ATTENTION_ROWS ? ATTENTION_ROWS / group : 1;
-    struct attention_work work = {.args = args,
-                                  .device = device,
-                                  .tokens_per_item = tokens,
-                                  .n_runs = args->n_tokens / tokens + args->n_sequences};
-    team_run(device->team, attention_item, &work, work.n_runs * args->cache->n_kv_heads);
 }

@@ -53,13 +53,19 @@ struct panels {
 /* Head dimensions are padded with zeros to whole blocks and whole pairs of vectors. */
 static inline int padded_dim(int head_dim) { return (head_dim + K_BLOCK - 1) / K_BLOCK * K_BLOCK; }
 
-static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
+static inline size_t attention_scratch_bytes(int dim)
 {
     enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + IN_PLACE_ROWS };
     enum { OTHER_FLOATS = (IN_PLACE_ROWS + 2) * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
-    _Static_assert((FLOATS_PER_DIM * MAX_HEAD_DIM + OTHER_FLOATS) * sizeof(float) <=
+    enum { SLOT_FLOATS = ATTENTION_ROWS * (MAX_HEAD_DIM + 2) }; /* of attention_share.inc.h */
+    _Static_assert((FLOATS_PER_DIM * MAX_HEAD_DIM + OTHER_FLOATS + SLOT_FLOATS) * sizeof(float) <=
                        CPU_SCRATCH_BYTES,
                    "attention needs more scratch memory");
+    return ((size_t)FLOATS_PER_DIM * (size_t)dim + OTHER_FLOATS) * sizeof(float);
+}
+
+static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
+{
     struct attention_scratch s;
     const size_t d = (size_t)dim;
     s.keys = memory;
