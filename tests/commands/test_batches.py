@@ -9,6 +9,7 @@ import time
 import unittest
 
 from common import DEMO, PHALANX, generate_json, phalanx
+from terminal import Terminal
 
 WORDS = ("--max-tokens", 8, "--seed", 3)
 
@@ -133,6 +134,23 @@ class PromptsFile(unittest.TestCase):
         quiet = phalanx("generate", DEMO, "--prompts-file", path, "--jsonl", *WORDS, "--quiet")
         self.assertEqual(quiet.err, "")
         self.assertEqual(quiet.out, told.out)
+
+
+class Bar(unittest.TestCase):
+    def test_a_terminal_shows_a_bar_and_whole_lines(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "p")
+            path.write_text("The fox\n" * 400)
+            screen = Terminal([PHALANX, "generate", DEMO, "--prompts-file", path, "--jsonl",
+                               "--ignore-eos", "--max-tokens", 24], columns=2000)
+            self.addCleanup(screen.close)
+            seen = screen.expect("in all")
+            self.assertEqual(screen.wait(), 0)
+        self.assertRegex(seen, r"\[#+\.+\] \d+/400 prompts, \d+ tokens/s, \d+:\d\d left")
+        self.assertRegex(seen, r"400/400 prompts, \d+ tokens/s, \d+:\d\d in all$")
+        lines = [line.rpartition("\r")[2] for line in seen.replace("\r\n", "\n").split("\n")]
+        answers = [json.loads(line) for line in lines[:-1]]
+        self.assertEqual([a["request_id"] for a in answers], [str(i) for i in range(400)])
 
 
 class AsTheyCome(unittest.TestCase):
