@@ -21,7 +21,8 @@ enum {
     TILE_NUMBERS = TILE * TILE, /* of C */
     BLOCK_BYTES = K_BLOCK * (int)sizeof(bf16),
     TILE_BYTES = TILE * BLOCK_BYTES, /* of A */
-    FEW_TOKENS = 32,                 /* two groups: the weights are used once, in place */
+    FEW_TOKENS = 64,                 /* the weights are used where they lie */
+    TOGETHER = 32, /* outputs whose weights are in L1 at once, a multiple of PANEL */
     FEW_K_STEP = 2048,
     MANY_K_STEP = 256,
 };
@@ -43,20 +44,18 @@ struct group {
 };
 
 /* Copies the rows to scratch, tile after tile, with zeros for what is not there. */
-static struct panel panel_copied(const struct matmul_block *block, int first_row)
+static struct panel panel_copied(const struct matmul_block *block, int first_row, char *to_panel)
 {
-    struct panel panel = {
-        .data = block->scratch, .row_bytes = BLOCK_BYTES, .block_bytes = TILE_BYTES};
+    struct panel panel = {.data = to_panel, .row_bytes = BLOCK_BYTES, .block_bytes = TILE_BYTES};
     panel.n_blocks = (block->n_k + K_BLOCK - 1) / K_BLOCK;
     panel.half_bytes = (ptrdiff_t)panel.n_blocks * TILE_BYTES;
     const int n_rows = min_int(PANEL, block->n_rows - first_row);
     const bool whole = n_rows == PANEL && block->n_k % K_BLOCK == 0;
     if (!whole)
-        memset(block->scratch, 0, 2 * (size_t)panel.half_bytes);
+        memset(to_panel, 0, 2 * (size_t)panel.half_bytes);
     for (int row = 0; row < n_rows; row++) {
         const bf16 *from = (const bf16 *)block->weight + (first_row + row) * block->row_stride;
-        char *to =
-            (char *)block->scratch + row / TILE * panel.half_bytes + row % TILE * BLOCK_BYTES;
+        char *to = to_panel + row / TILE * panel.half_bytes + row % TILE * BLOCK_BYTES;
         for (int k = 0; k < block->n_k; k += K_BLOCK, to += TILE_BYTES) {
             if (block->n_k - k >= K_BLOCK)
                 memcpy(to, from + k, BLOCK_BYTES); /* of constant size: one register */
@@ -67,11 +66,11 @@ static struct panel panel_copied(const struct matmul_block *block, int first_row
     return panel;
 }
 
+/* The rows where they lie; what is not whole must be copied. */
 static struct panel panel_of(const struct matmul_block *block, int first_row)
 {
-    const bool whole = block->n_rows - first_row >= PANEL && block->n_k % K_BLOCK == 0;
-    if (!whole || block->n_tokens > FEW_TOKENS)
-        return panel_copied(block, first_row);
+    if (block->n_rows - first_row < PANEL || block->n_k % K_BLOCK != 0)
+        return panel_copied(block, first_row, block->scratch);
     const ptrdiff_t row_bytes = (ptrdiff_t)(block->row_stride * (int64_t)sizeof(bf16));
     return (struct panel){
         .data = (const char *)block->weight + first_row * row_bytes,
@@ -98,88 +97,189 @@ static void configure(const struct group *first, const struct group *second)
     tile_configure(&config);
 }
 
-static void multiply_one(const struct panel *panel, const struct group *group)
+static inline __attribute__((always_inline)) void
+multiply_one(const struct panel panel, const struct group group, bool is_first)
 {
     enum { C_STRIDE = TILE * sizeof(float) };
-    const char *a = panel->data;
-    const bf16 *b = group->x;
-    const size_t b_stride = (size_t)group->tokens * 2 * sizeof *b;
-    tile_load(0, group->c, C_STRIDE);
-    tile_load(1, group->c + TILE_NUMBERS, C_STRIDE);
-    for (int i = 0; i < panel->n_blocks; i++, a += panel->block_bytes) {
-        tile_load(6, b, b_stride);
-        tile_load(4, a, panel->row_bytes);
-        tile_dot_bf16(0, 4, 6);
-        tile_load(5, a + panel->half_bytes, panel->row_bytes);
-        tile_dot_bf16(1, 5, 6);
-        b += K_BLOCK * group->tokens;
+    const char *a = panel.data;
+    const bf16 *b = group.x;
+    const size_t b_stride = (size_t)group.tokens * 2 * sizeof *b;
+    if (is_first) {
+        tile_zero(0);
+        tile_zero(1);
+    } else {
+        tile_load(0, group.c, C_STRIDE);
+        tile_load(1, group.c + TILE_NUMBERS, C_STRIDE);
     }
-    tile_store(0, group->c, C_STRIDE);
-    tile_store(1, group->c + TILE_NUMBERS, C_STRIDE);
+    for (int i = 0; i < panel.n_blocks; i++, a += panel.block_bytes) {
+        tile_load(6, b, b_stride);
+        tile_load(4, a, panel.row_bytes);
+        tile_dot_bf16(0, 4, 6);
+        tile_load(5, a + panel.half_bytes, panel.row_bytes);
+        tile_dot_bf16(1, 5, 6);
+        b += K_BLOCK * group.tokens;
+    }
+    tile_store(0, group.c, C_STRIDE);
+    tile_store(1, group.c + TILE_NUMBERS, C_STRIDE);
 }
 
-static void multiply_two(const struct panel *panel, const struct group *first,
-                         const struct group *second)
+static inline __attribute__((always_inline)) void multiply_two(const struct panel panel,
+                                                               const struct group first,
+                                                               const struct group second,
+                                                               bool is_first)
 {
     enum { C_STRIDE = TILE * sizeof(float) };
-    const char *a = panel->data;
-    const bf16 *b = first->x, *b2 = second->x;
-    const size_t b_stride = (size_t)first->tokens * 2 * sizeof *b;
-    const size_t b2_stride = (size_t)second->tokens * 2 * sizeof *b2;
-    tile_load(0, first->c, C_STRIDE);
-    tile_load(1, first->c + TILE_NUMBERS, C_STRIDE);
-    tile_load(2, second->c, C_STRIDE);
-    tile_load(3, second->c + TILE_NUMBERS, C_STRIDE);
-    for (int i = 0; i < panel->n_blocks; i++, a += panel->block_bytes) {
+    const char *a = panel.data;
+    const bf16 *b = first.x, *b2 = second.x;
+    const size_t b_stride = (size_t)first.tokens * 2 * sizeof *b;
+    const size_t b2_stride = (size_t)second.tokens * 2 * sizeof *b2;
+    if (is_first) {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+    } else {
+        tile_load(0, first.c, C_STRIDE);
+        tile_load(1, first.c + TILE_NUMBERS, C_STRIDE);
+        tile_load(2, second.c, C_STRIDE);
+        tile_load(3, second.c + TILE_NUMBERS, C_STRIDE);
+    }
+    for (int i = 0; i < panel.n_blocks; i++, a += panel.block_bytes) {
         tile_load(6, b, b_stride);
-        tile_load(4, a, panel->row_bytes);
+        tile_load(4, a, panel.row_bytes);
         tile_dot_bf16(0, 4, 6);
-        tile_load(5, a + panel->half_bytes, panel->row_bytes);
+        tile_load(5, a + panel.half_bytes, panel.row_bytes);
         tile_dot_bf16(1, 5, 6);
         tile_load(7, b2, b2_stride);
         tile_dot_bf16(2, 4, 7);
         tile_dot_bf16(3, 5, 7);
-        b += K_BLOCK * first->tokens;
-        b2 += K_BLOCK * second->tokens;
+        b += K_BLOCK * first.tokens;
+        b2 += K_BLOCK * second.tokens;
     }
-    tile_store(0, first->c, C_STRIDE);
-    tile_store(1, first->c + TILE_NUMBERS, C_STRIDE);
-    tile_store(2, second->c, C_STRIDE);
-    tile_store(3, second->c + TILE_NUMBERS, C_STRIDE);
+    tile_store(0, first.c, C_STRIDE);
+    tile_store(1, first.c + TILE_NUMBERS, C_STRIDE);
+    tile_store(2, second.c, C_STRIDE);
+    tile_store(3, second.c + TILE_NUMBERS, C_STRIDE);
 }
 
-/* C of an item is [groups][round_up(n_rows, PANEL)][16 tokens]. */
-static struct group group_of(const struct matmul_block *block, int index, int first_row)
+/* C of an item is [panels][groups][PANEL][16 tokens]. */
+static inline size_t c_at(int row, int index, int n_groups)
+{
+    return ((size_t)(row / PANEL) * (size_t)n_groups + (size_t)index) * PANEL * TILE;
+}
+
+static inline struct group group_of(const struct matmul_block *block, int index, int row)
 {
     const int n_groups = (block->n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
     if (index >= n_groups)
         return (struct group){0};
-    const size_t rows = (size_t)round_up_int(block->n_rows, PANEL);
     return (struct group){
         .x = block_group(block, index),
-        .c = block->c + ((size_t)index * rows + (size_t)first_row) * TILE,
+        .c = block->c + c_at(row, index, n_groups),
         .tokens = block_group_tokens(block, index),
     };
 }
 
-static void accumulate_tiles(const struct matmul_block *block)
+/* The additions after a leaf, on the C of one group, while it is in L1. */
+static void merge(const struct matmul_block *block, const struct group *group)
+{
+    for (float *c = group->c; c < group->c + PANEL * TILE; c += VEC_LANES) {
+        struct vec sum = vec_load(c);
+        for (int i = 1; i <= block->n_merges; i++)
+            sum = vec_add(vec_load(c - (size_t)i * block->c_numbers), sum);
+        vec_store(c - (size_t)block->n_merges * block->c_numbers, sum);
+    }
+}
+
+/* C of two groups, index and the next, and one panel of outputs. */
+static void multiply_pair(const struct matmul_block *block, const struct panel *panel, int row,
+                          int index, int configured[2])
+{
+    const struct group first = group_of(block, index, row);
+    const struct group second = group_of(block, index + 1, row);
+    if (first.tokens != configured[0] || second.tokens != configured[1]) {
+        configure(&first, &second);
+        configured[0] = first.tokens;
+        configured[1] = second.tokens;
+    }
+    if (second.tokens > 0)
+        multiply_two(*panel, first, second, block->is_first);
+    else
+        multiply_one(*panel, first, block->is_first);
+    if (block->n_merges == 0)
+        return;
+    merge(block, &first);
+    if (second.tokens > 0)
+        merge(block, &second);
+}
+
+/* A few tokens: the weights are used where they lie, while the next ones come. */
+static void accumulate_few(const struct matmul_block *block)
 {
     int configured[2] = {0, 0}; /* tokens of both groups */
+    const int lines = block->n_k * PANEL * (int)sizeof(bf16) / LINE_BYTES;
+    const int n_pairs = (block->n_tokens + 2 * TOKEN_GROUP - 1) / (2 * TOKEN_GROUP);
     for (int row = 0; row < block->n_rows; row += PANEL) {
         const struct panel panel = panel_of(block, row);
-        for (int index = 0; index * TOKEN_GROUP < block->n_tokens; index += 2) {
-            const struct group first = group_of(block, index, row);
-            const struct group second = group_of(block, index + 1, row);
-            if (first.tokens != configured[0] || second.tokens != configured[1]) {
-                configure(&first, &second);
-                configured[0] = first.tokens;
-                configured[1] = second.tokens;
-            }
-            if (second.tokens > 0)
-                multiply_two(&panel, &first, &second);
-            else
-                multiply_one(&panel, &first);
+        for (int pair = 0; pair < n_pairs; pair++) {
+            fetch_lines(block->ahead, (lines + n_pairs - 1) / n_pairs);
+            multiply_pair(block, &panel, row, 2 * pair, configured);
         }
+    }
+    tile_release();
+}
+
+/* The weights that follow on those of n_rows outputs from row on: of the next ones, or of the first
+ * ones further on in K. */
+static struct ahead panels_ahead(const struct matmul_block *block, int row)
+{
+    struct ahead ahead = {.row_bytes = block->row_stride * (int64_t)sizeof(bf16),
+                          .row_lines = block->n_k * (int)sizeof(bf16) / LINE_BYTES};
+    const char *const weight = block->weight;
+    if (row + TOGETHER < block->n_rows) {
+        ahead.row = weight + (row + TOGETHER) * ahead.row_bytes;
+        ahead.n_rows = min_int(TOGETHER, block->n_rows - row - TOGETHER);
+    } else if (block->n_k < block->n_k_left) {
+        ahead.row = weight + block->n_k * (ptrdiff_t)sizeof(bf16);
+        ahead.n_rows = min_int(TOGETHER, block->n_rows);
+    }
+    return ahead.row_lines > 0 ? ahead : (struct ahead){0};
+}
+
+/* Part `part` of n_parts of the tokens of a group, one step of K further on. */
+static void fetch_x(const struct matmul_block *block, int index, int part, int n_parts)
+{
+    const int tokens = block_group_tokens(block, index);
+    const int n_k = round_up_int(block->n_k, K_BLOCK);
+    if (tokens <= 0 || block->x_k + 2 * n_k > block->k_padded)
+        return;
+    const int lines = n_k * tokens * (int)sizeof(bf16) / LINE_BYTES;
+    const char *next = (const char *)(block_group(block, index) + (size_t)n_k * (size_t)tokens);
+    for (int line = lines * part / n_parts; line < lines * (part + 1) / n_parts; line++)
+        __builtin_prefetch(next + line * LINE_BYTES, 0, 2);
+}
+
+static void accumulate_many(const struct matmul_block *block)
+{
+    int configured[2] = {0, 0}; /* tokens of both groups */
+    const int n_pairs = (block->n_tokens + 2 * TOKEN_GROUP - 1) / (2 * TOKEN_GROUP);
+    for (int row = 0; row < block->n_rows; row += TOGETHER) {
+        struct panel panel[TOGETHER / PANEL];
+        const int n_panels = (min_int(TOGETHER, block->n_rows - row) + PANEL - 1) / PANEL;
+        for (int i = 0; i < n_panels; i++)
+            panel[i] = panel_copied(block, row + i * PANEL,
+                                    (char *)block->scratch + i * PANEL * MANY_K_STEP * 2);
+        struct ahead ahead = panels_ahead(block, row);
+        const int lines =
+            (ahead.row_lines * ahead.n_rows + n_pairs * n_panels - 1) / (n_pairs * n_panels);
+        for (int pair = 0; pair < n_pairs; pair++)
+            for (int i = 0; i < n_panels; i++) {
+                fetch_lines(&ahead, lines);
+                fetch_x(block, 2 * pair, row / TOGETHER, (block->n_rows + TOGETHER - 1) / TOGETHER);
+                fetch_x(block, 2 * pair + 1, row / TOGETHER,
+                        (block->n_rows + TOGETHER - 1) / TOGETHER);
+                multiply_pair(block, &panel[i], row + i * PANEL, 2 * pair, configured);
+            }
     }
     tile_release();
 }
@@ -187,13 +287,14 @@ static void accumulate_tiles(const struct matmul_block *block)
 /* 16 outputs x 16 tokens at a time. */
 static void store_tiles(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens)
 {
-    const size_t rows_padded = (size_t)round_up_int(n_rows, PANEL);
-    for (int t = 0; t < n_tokens; t += TILE, c += rows_padded * TILE)
+    const int n_groups = (n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
+    for (int t = 0; t < n_tokens; t += TILE)
         for (int row = 0; row < n_rows; row += TILE) {
+            const float *tile = c + c_at(row, t / TILE, n_groups) + row % PANEL * TILE;
             const char *line[TILE];
             struct vec token[TILE];
             for (int i = 0; i < TILE; i++)
-                line[i] = (const char *)(c + (size_t)(row + i) * TILE);
+                line[i] = (const char *)(tile + i * TILE);
             vec_load_transposed(token, line, 0);
             for (int i = 0; i < min_int(TILE, n_tokens - t); i++) {
                 float *to = out + (t + i) * out_stride + row;
@@ -208,16 +309,22 @@ static void store_tiles(float *out, int64_t out_stride, const float *c, int n_ro
 static void tile_matmul(struct device *device, const struct matmul_args *args)
 {
     static const struct matmul_kernel few = {
-        .accumulate = accumulate_tiles,
+        .accumulate = accumulate_few,
         .store = store_tiles,
         .k_step = FEW_K_STEP,
         .item_tokens = FEW_TOKENS,
+        .unit_rows = PANEL,
+        .c_bytes = C_BYTES,
+        .merges = true,
     };
     static const struct matmul_kernel many = {
-        .accumulate = accumulate_tiles,
+        .accumulate = accumulate_many,
         .store = store_tiles,
         .k_step = MANY_K_STEP,
         .item_tokens = ITEM_TOKENS,
+        .unit_rows = ITEM_ROWS,
+        .c_bytes = C_BYTES,
+        .merges = true,
     };
     matmul_drive(device, args, args->n_tokens <= FEW_TOKENS ? &few : &many);
 }
