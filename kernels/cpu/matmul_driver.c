@@ -34,7 +34,6 @@ struct item {
     float *c;         /* the stack of partial sums */
     size_t c_numbers; /* of one of them */
     void *kernel_scratch;
-    struct ahead ahead;
 };
 
 static int stack_depth(const struct leaves *leaves)
@@ -72,8 +71,8 @@ static void accumulate(const struct matmul_kernel *kernel, const struct matmul_b
 
 /* Adds the sum over one leaf, [k, leaf->k_end), to the stack, whose top is c; the leaf begins at
  * k_padded of the operand. */
-static void sum_leaf(const struct drive *drive, struct item *item, float *c, int k, int k_padded,
-                     const struct leaf *leaf)
+static void sum_leaf(const struct drive *drive, const struct item *item, float *c, int k,
+                     int k_padded, const struct leaf *leaf)
 {
     const struct matmul_args *args = drive->args;
     const struct weight *weight = &args->weight;
@@ -86,7 +85,6 @@ static void sum_leaf(const struct drive *drive, struct item *item, float *c, int
                                       .c_numbers = item->c_numbers,
                                       .is_first = k == begin,
                                       .n_merges = k + n_k == leaf->k_end ? leaf->n_merges : 0,
-                                      .ahead = &item->ahead,
                                       .weight = (const char *)weight->data +
                                                 element * (int64_t)dtype_bytes(weight->dtype),
                                       .weight_dtype = weight->dtype,
@@ -105,7 +103,7 @@ static void sum_leaf(const struct drive *drive, struct item *item, float *c, int
 }
 
 /* Runs the program of the leaves; n_parts sums lie on the stack at the end. */
-static void sum_parts(const struct drive *drive, struct item *item)
+static void sum_parts(const struct drive *drive, const struct item *item)
 {
     const struct leaves *leaves = drive->args->leaves;
     const bool padded = drive->args->x.dtype == DTYPE_BF16;
@@ -149,24 +147,6 @@ static void store_parts(const struct drive *drive, const struct item *item)
     }
 }
 
-/* The weights of the unit that this thread takes after [row, row + n_rows). */
-static struct ahead ahead_of(const struct drive *drive, int row, int n_rows, int item_end)
-{
-    const struct matmul_args *args = drive->args;
-    const struct weight *weight = &args->weight;
-    int next = row + n_rows;
-    if (next == item_end) /* the others take the next items */
-        next += drive->item_rows * (team_size(drive->device->team) - 1);
-    const int left = args->n_out - next;
-    const int64_t row_bytes = weight->row_stride * (int64_t)dtype_bytes(weight->dtype);
-    return (struct ahead){
-        .row = (const char *)weight->data + next * row_bytes,
-        .row_bytes = row_bytes,
-        .row_lines = args->x.k * (int)dtype_bytes(weight->dtype) / LINE_BYTES,
-        .n_rows = left > 0 ? min_int(drive->kernel->unit_rows, left) : 0,
-    };
-}
-
 static void run_item(void *context, int index, int thread)
 {
     const struct drive *drive = context;
@@ -183,7 +163,6 @@ static void run_item(void *context, int index, int thread)
         item.n_rows = min_int(drive->kernel->unit_rows, end - item.row);
         item.c_numbers = (size_t)round_up_int(item.n_rows, PANEL) *
                          (size_t)round_up_int(item.n_tokens, TOKEN_GROUP);
-        item.ahead = ahead_of(drive, item.row, item.n_rows, end);
         sum_parts(drive, &item);
         store_parts(drive, &item);
     }

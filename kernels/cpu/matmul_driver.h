@@ -48,11 +48,10 @@ static inline void fetch_lines(struct ahead *ahead, int n_lines)
 /* c[t, o] += sum over n_k elements of x[t, k] * weight[o, k]. */
 struct matmul_block {
     float *c; /* n_tokens, rounded up to groups, x n_rows, rounded up to PANEL: see `store` */
-    size_t c_numbers;    /* of C */
-    bool is_first;       /* C is undefined: it begins at zero */
-    int n_merges;        /* then so often: the C before this one, c_numbers down, += this one */
-    struct ahead *ahead; /* weights of the next unit of outputs */
-    const void *weight;  /* element k of output o: [o * row_stride + k] */
+    size_t c_numbers;   /* of C */
+    bool is_first;      /* C is undefined: it begins at zero */
+    int n_merges;       /* then so often: the C before this one, c_numbers down, += this one */
+    const void *weight; /* element k of output o: [o * row_stride + k] */
     enum dtype weight_dtype;
     int64_t row_stride;
     const void *x; /* the operand from the first token on, which begins a group */

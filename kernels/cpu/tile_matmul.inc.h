@@ -213,18 +213,15 @@ static void multiply_pair(const struct matmul_block *block, const struct panel *
         merge(block, &second);
 }
 
-/* A few tokens: the weights are used where they lie, while the next ones come. */
+/* A few tokens: the weights are used where they lie. Nothing is fetched ahead: the processor does,
+ * and better than we (20 % more came from memory than with the order of few_matmul.inc.h). */
 static void accumulate_few(const struct matmul_block *block)
 {
     int configured[2] = {0, 0}; /* tokens of both groups */
-    const int lines = block->n_k * PANEL * (int)sizeof(bf16) / LINE_BYTES;
-    const int n_pairs = (block->n_tokens + 2 * TOKEN_GROUP - 1) / (2 * TOKEN_GROUP);
     for (int row = 0; row < block->n_rows; row += PANEL) {
         const struct panel panel = panel_of(block, row);
-        for (int pair = 0; pair < n_pairs; pair++) {
-            fetch_lines(block->ahead, (lines + n_pairs - 1) / n_pairs);
-            multiply_pair(block, &panel, row, 2 * pair, configured);
-        }
+        for (int index = 0; index * TOKEN_GROUP < block->n_tokens; index += 2)
+            multiply_pair(block, &panel, row, index, configured);
     }
     tile_release();
 }
