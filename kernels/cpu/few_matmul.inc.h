@@ -10,7 +10,7 @@
  * Included by matmul.inc.h. x BF16 and so the weights. */
 #pragma once
 
-enum { FEW_ROWS = LANES, FEW_LEAST_ITEM = 32, FEW_ITEMS = 32 };
+enum { FEW_ROWS = LANES, FEW_LEAST_ITEM = 32, FEW_ITEMS = 32, LINE_BYTES = 64 };
 
 struct few {
     const struct device *device;
@@ -23,13 +23,31 @@ static inline const bf16 *few_row(const struct few *few, int row)
     return (const bf16 *)few->args->weight.data + row * few->args->weight.row_stride;
 }
 
-/* The next 16 rows. */
-static inline struct ahead few_ahead(const struct few *few, int row, int end)
+/* The lines of the next 16 rows. */
+struct ahead {
+    const char *row; /* the one that is fetched now */
+    int64_t row_bytes;
+    int line, row_lines, n_rows; /* n_rows: still to fetch, this one too */
+};
+
+static inline struct ahead ahead_of(const struct few *few, int row, int end)
 {
     return (struct ahead){.row = (const char *)few_row(few, row),
                           .row_bytes = few->args->weight.row_stride * (int64_t)sizeof(bf16),
                           .row_lines = few->args->x.k * (int)sizeof(bf16) / LINE_BYTES,
                           .n_rows = row < end ? min_int(FEW_ROWS, end - row) : 0};
+}
+
+static inline void fetch_lines(struct ahead *ahead, int n_lines)
+{
+    for (; n_lines > 0 && ahead->n_rows > 0; n_lines--) {
+        __builtin_prefetch(ahead->row + ahead->line * LINE_BYTES, 0, 2);
+        if (++ahead->line < ahead->row_lines)
+            continue;
+        ahead->line = 0;
+        ahead->row += ahead->row_bytes;
+        ahead->n_rows--;
+    }
 }
 
 /* sum[odd][t] = the chains of one block of K; x is [even, odd][16][n_tokens]. */
@@ -135,7 +153,7 @@ static void few_run_item(void *context, int item, int thread)
         const struct lane_rows rows =
             lane_rows(few_row(few, row), DTYPE_BF16, args->weight.row_stride, n_rows);
         /* The next item is as good a guess as any: some thread takes it. */
-        struct ahead ahead = few_ahead(few, row + FEW_ROWS, args->n_out);
+        struct ahead ahead = ahead_of(few, row + FEW_ROWS, args->n_out);
         struct vec part[MAX_LEAVES][FEW_TOKENS];
         few_rows_of(few, &rows, &ahead, x, part);
         few_store(few, part, row, n_rows);

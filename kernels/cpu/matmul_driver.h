@@ -22,28 +22,7 @@ enum {
     ITEM_TOKENS = 512,    /* most tokens of an item, a multiple of TOKEN_GROUP */
     C_BYTES = 1280 << 10, /* room for all partial sums of an item */
     KERNEL_SCRATCH_BYTES = 768 << 10,
-    LINE_BYTES = 64, /* of the cache */
 };
-
-/* Weights that are wanted soon, to be fetched into L2 row after row: memory is fastest in its own
- * order. */
-struct ahead {
-    const char *row; /* the one that is fetched now */
-    int64_t row_bytes;
-    int line, row_lines, n_rows; /* n_rows: still to fetch, this one too */
-};
-
-static inline void fetch_lines(struct ahead *ahead, int n_lines)
-{
-    for (; n_lines > 0 && ahead->n_rows > 0; n_lines--) {
-        __builtin_prefetch(ahead->row + ahead->line * LINE_BYTES, 0, 2);
-        if (++ahead->line < ahead->row_lines)
-            continue;
-        ahead->line = 0;
-        ahead->row += ahead->row_bytes;
-        ahead->n_rows--;
-    }
-}
 
 /* c[t, o] += sum over n_k elements of x[t, k] * weight[o, k]. */
 struct matmul_block {

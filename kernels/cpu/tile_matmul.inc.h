@@ -5,10 +5,16 @@
  * in the checkpoint, operand B a group of tokens as kernels/tensor.h lays it out, and C comes out
  * as [outputs][tokens]; it is transposed when it is stored.
  *
- * 2 x 2 tiles of C are in registers: 32 outputs and two groups. K goes in steps of MANY_K_STEP, so
- * that the weights of a panel (16 KB) stay in L1 and the tokens of an item in L2; C is written and
- * read again between steps, which loses no bit. With many tokens the panel is copied to scratch
- * first, where no two of its rows share a cache set.
+ * 2 x 2 tiles of C are in registers: 32 outputs and two groups. Up to FEW_TOKENS tokens what counts
+ * is memory: weights are used where they lie, 32 outputs go through all of K, and every one is read
+ * once, in one stream. With more, K goes in steps of MANY_K_STEP, so that the weights of a panel
+ * (16 KB) stay in L1 and the tokens of an item in L2; C is written and read again between steps,
+ * which loses no bit, and the panel is copied to scratch first, where no two of its rows share a
+ * cache set. Leaves are merged 4 KB of C at a time, while these are in L1.
+ *
+ * Nothing is fetched ahead: on a Xeon with AMX prefetches in any order took a fifth of the
+ * bandwidth from a few tokens, and gave nothing to many. Two panels at once in L1 (32 KB of its 48)
+ * lost a tenth.
  *
  * Include first: one of vec_*.inc.h (for the transposition), and tile.h or its emulator. */
 #pragma once
@@ -22,7 +28,6 @@ enum {
     BLOCK_BYTES = K_BLOCK * (int)sizeof(bf16),
     TILE_BYTES = TILE * BLOCK_BYTES, /* of A */
     FEW_TOKENS = 64,                 /* the weights are used where they lie */
-    TOGETHER = 32, /* outputs whose weights are in L1 at once, a multiple of PANEL */
     FEW_K_STEP = 2048,
     MANY_K_STEP = 256,
 };
@@ -44,18 +49,20 @@ struct group {
 };
 
 /* Copies the rows to scratch, tile after tile, with zeros for what is not there. */
-static struct panel panel_copied(const struct matmul_block *block, int first_row, char *to_panel)
+static struct panel panel_copied(const struct matmul_block *block, int first_row)
 {
-    struct panel panel = {.data = to_panel, .row_bytes = BLOCK_BYTES, .block_bytes = TILE_BYTES};
+    struct panel panel = {
+        .data = block->scratch, .row_bytes = BLOCK_BYTES, .block_bytes = TILE_BYTES};
     panel.n_blocks = (block->n_k + K_BLOCK - 1) / K_BLOCK;
     panel.half_bytes = (ptrdiff_t)panel.n_blocks * TILE_BYTES;
     const int n_rows = min_int(PANEL, block->n_rows - first_row);
     const bool whole = n_rows == PANEL && block->n_k % K_BLOCK == 0;
     if (!whole)
-        memset(to_panel, 0, 2 * (size_t)panel.half_bytes);
+        memset(block->scratch, 0, 2 * (size_t)panel.half_bytes);
     for (int row = 0; row < n_rows; row++) {
         const bf16 *from = (const bf16 *)block->weight + (first_row + row) * block->row_stride;
-        char *to = to_panel + row / TILE * panel.half_bytes + row % TILE * BLOCK_BYTES;
+        char *to =
+            (char *)block->scratch + row / TILE * panel.half_bytes + row % TILE * BLOCK_BYTES;
         for (int k = 0; k < block->n_k; k += K_BLOCK, to += TILE_BYTES) {
             if (block->n_k - k >= K_BLOCK)
                 memcpy(to, from + k, BLOCK_BYTES); /* of constant size: one register */
@@ -70,7 +77,7 @@ static struct panel panel_copied(const struct matmul_block *block, int first_row
 static struct panel panel_of(const struct matmul_block *block, int first_row)
 {
     if (block->n_rows - first_row < PANEL || block->n_k % K_BLOCK != 0)
-        return panel_copied(block, first_row, block->scratch);
+        return panel_copied(block, first_row);
     const ptrdiff_t row_bytes = (ptrdiff_t)(block->row_stride * (int64_t)sizeof(bf16));
     return (struct panel){
         .data = (const char *)block->weight + first_row * row_bytes,
@@ -213,73 +220,20 @@ static void multiply_pair(const struct matmul_block *block, const struct panel *
         merge(block, &second);
 }
 
-/* A few tokens: the weights are used where they lie. Nothing is fetched ahead: the processor does,
- * and better than we (20 % more came from memory than with the order of few_matmul.inc.h). */
-static void accumulate_few(const struct matmul_block *block)
+static inline __attribute__((always_inline)) void accumulate_tiles(const struct matmul_block *block,
+                                                                   bool in_place)
 {
     int configured[2] = {0, 0}; /* tokens of both groups */
     for (int row = 0; row < block->n_rows; row += PANEL) {
-        const struct panel panel = panel_of(block, row);
+        const struct panel panel = in_place ? panel_of(block, row) : panel_copied(block, row);
         for (int index = 0; index * TOKEN_GROUP < block->n_tokens; index += 2)
             multiply_pair(block, &panel, row, index, configured);
     }
     tile_release();
 }
 
-/* The weights that follow on those of n_rows outputs from row on: of the next ones, or of the first
- * ones further on in K. */
-static struct ahead panels_ahead(const struct matmul_block *block, int row)
-{
-    struct ahead ahead = {.row_bytes = block->row_stride * (int64_t)sizeof(bf16),
-                          .row_lines = block->n_k * (int)sizeof(bf16) / LINE_BYTES};
-    const char *const weight = block->weight;
-    if (row + TOGETHER < block->n_rows) {
-        ahead.row = weight + (row + TOGETHER) * ahead.row_bytes;
-        ahead.n_rows = min_int(TOGETHER, block->n_rows - row - TOGETHER);
-    } else if (block->n_k < block->n_k_left) {
-        ahead.row = weight + block->n_k * (ptrdiff_t)sizeof(bf16);
-        ahead.n_rows = min_int(TOGETHER, block->n_rows);
-    }
-    return ahead.row_lines > 0 ? ahead : (struct ahead){0};
-}
-
-/* Part `part` of n_parts of the tokens of a group, one step of K further on. */
-static void fetch_x(const struct matmul_block *block, int index, int part, int n_parts)
-{
-    const int tokens = block_group_tokens(block, index);
-    const int n_k = round_up_int(block->n_k, K_BLOCK);
-    if (tokens <= 0 || block->x_k + 2 * n_k > block->k_padded)
-        return;
-    const int lines = n_k * tokens * (int)sizeof(bf16) / LINE_BYTES;
-    const char *next = (const char *)(block_group(block, index) + (size_t)n_k * (size_t)tokens);
-    for (int line = lines * part / n_parts; line < lines * (part + 1) / n_parts; line++)
-        __builtin_prefetch(next + line * LINE_BYTES, 0, 2);
-}
-
-static void accumulate_many(const struct matmul_block *block)
-{
-    int configured[2] = {0, 0}; /* tokens of both groups */
-    const int n_pairs = (block->n_tokens + 2 * TOKEN_GROUP - 1) / (2 * TOKEN_GROUP);
-    for (int row = 0; row < block->n_rows; row += TOGETHER) {
-        struct panel panel[TOGETHER / PANEL];
-        const int n_panels = (min_int(TOGETHER, block->n_rows - row) + PANEL - 1) / PANEL;
-        for (int i = 0; i < n_panels; i++)
-            panel[i] = panel_copied(block, row + i * PANEL,
-                                    (char *)block->scratch + i * PANEL * MANY_K_STEP * 2);
-        struct ahead ahead = panels_ahead(block, row);
-        const int lines =
-            (ahead.row_lines * ahead.n_rows + n_pairs * n_panels - 1) / (n_pairs * n_panels);
-        for (int pair = 0; pair < n_pairs; pair++)
-            for (int i = 0; i < n_panels; i++) {
-                fetch_lines(&ahead, lines);
-                fetch_x(block, 2 * pair, row / TOGETHER, (block->n_rows + TOGETHER - 1) / TOGETHER);
-                fetch_x(block, 2 * pair + 1, row / TOGETHER,
-                        (block->n_rows + TOGETHER - 1) / TOGETHER);
-                multiply_pair(block, &panel[i], row + i * PANEL, 2 * pair, configured);
-            }
-    }
-    tile_release();
-}
+static void accumulate_few(const struct matmul_block *block) { accumulate_tiles(block, true); }
+static void accumulate_many(const struct matmul_block *block) { accumulate_tiles(block, false); }
 
 /* 16 outputs x 16 tokens at a time. */
 static void store_tiles(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens)
