@@ -6,6 +6,8 @@
 #endif
 #include "kernels/cpu/attention.inc.h"
 
+#include <limits.h>
+
 /* ---- many rows ---- */
 
 struct attention_work {
@@ -88,16 +90,18 @@ static void attention_item(void *context, int item, int thread)
 /* ---- few long sequences ---- */
 
 /* Where there are fewer pairs of a sequence and a KV head than would keep all threads busy, and
- * each sequence decodes one token, the items are chunks. What a chunk gives (the maximum, the sum
- * and the output of each row) goes to a slot at the end of the threads' scratch memory; when the
- * slots are full or all is done the caller combines them from left to right. A chunk onto nothing
- * is the chunk itself, bit by bit: that is what attend_chunk() leaves after begin_rows(). */
+ * each sequence decodes one token, the items are runs of chunks: runs, because a chunk fetches the
+ * next one ahead, and that helps no other core. What a chunk gives (the maximum, the sum and the
+ * output of each row) goes to a slot at the end of the threads' scratch memory; when the slots are
+ * full or all is done the caller combines them from left to right. A chunk onto nothing is the
+ * chunk itself, bit by bit: that is what attend_chunk() leaves after begin_rows(). */
 struct split {
     const struct attention_args *args;
     struct device *device;
     size_t slot_floats;
     int slots_per_thread, group; /* group: rows that a slot has room for */
-    int first_unit;              /* of this wave; unit i has slot 1 + i - first_unit */
+    int first_unit, n_units;     /* of this wave; unit i has slot 1 + i - first_unit */
+    int units_per_item;
 };
 
 /* One chunk of one sequence and KV head; a unit, because `rows` may be of no query head. */
@@ -155,15 +159,15 @@ static struct attention_scratch slot_at(const struct split *split, int slot)
     return (struct attention_scratch){.out = memory, .softmax = (struct softmax *)(memory + n_out)};
 }
 
-static void split_item(void *context, int item, int thread)
+/* Unit first_unit + i, to its slot. */
+static void attend_unit(const struct split *split, int i, int thread)
 {
-    const struct split *split = context;
-    const struct unit unit = unit_at(split->args, split->first_unit + item);
+    const struct unit unit = unit_at(split->args, split->first_unit + i);
     if (unit.rows.n_rows == 0)
         return;
     struct attention_scratch s =
         attention_scratch_make(split->device->scratch[thread], unit.rows.dim);
-    const struct attention_scratch slot = slot_at(split, 1 + item);
+    const struct attention_scratch slot = slot_at(split, 1 + i);
     s.out = slot.out;
     s.softmax = slot.softmax;
     read_queries(split->args, &unit.rows, s.query);
@@ -171,10 +175,18 @@ static void split_item(void *context, int item, int thread)
     attend_chunk(&unit.rows, &s, unit.chunk);
 }
 
-static void combine_wave(const struct split *split, int n_units)
+static void split_item(void *context, int item, int thread)
+{
+    const struct split *split = context;
+    const int begin = item * split->units_per_item, end = begin + split->units_per_item;
+    for (int i = begin; i < end && i < split->n_units; i++)
+        attend_unit(split, i, thread);
+}
+
+static void combine_wave(const struct split *split)
 {
     const struct attention_scratch all = slot_at(split, 0);
-    for (int i = 0; i < n_units; i++) {
+    for (int i = 0; i < split->n_units; i++) {
         const struct unit unit = unit_at(split->args, split->first_unit + i);
         const struct attention_rows *rows = &unit.rows;
         const struct attention_scratch slot = slot_at(split, 1 + i);
@@ -190,13 +202,17 @@ static void combine_wave(const struct split *split, int n_units)
 
 static void attend_split(const struct split *split, int n_units)
 {
+    enum { ITEMS_PER_THREAD = 4 }; /* a thread that comes late finds some left */
     struct split wave = *split;
-    const int room = split->slots_per_thread * team_size(split->device->team) - 1;
-    while (wave.first_unit < n_units) {
-        const int left = n_units - wave.first_unit, n = left < room ? left : room;
-        team_run(split->device->team, split_item, &wave, n);
-        combine_wave(&wave, n);
-        wave.first_unit += n;
+    const int n_threads = team_size(split->device->team);
+    const int room = split->slots_per_thread * n_threads - 1;
+    for (; wave.first_unit < n_units; wave.first_unit += wave.n_units) {
+        const int left = n_units - wave.first_unit, n_items = ITEMS_PER_THREAD * n_threads;
+        wave.n_units = left < room ? left : room;
+        wave.units_per_item = (wave.n_units + n_items - 1) / n_items;
+        team_run(split->device->team, split_item, &wave,
+                 (wave.n_units + wave.units_per_item - 1) / wave.units_per_item);
+        combine_wave(&wave);
     }
 }
 
@@ -222,21 +238,26 @@ static struct split split_make(struct device *device, const struct attention_arg
     return split;
 }
 
-/* Units of chunks, or 0 where items of whole rows keep the threads busy. */
+/* Units of chunks, or 0 where items of whole rows keep the threads busy: they go through the chunks
+ * of a row without a stop, so they are better unless a fifth of the threads' time would be lost. */
 static int split_units(const struct device *device, const struct attention_args *a, int group)
 {
-    const int n_threads = team_size(device->team);
+    const int64_t n_threads = team_size(device->team);
     const int64_t n_pairs = (int64_t)a->n_sequences * a->cache->n_kv_heads;
     if (n_threads == 1 || a->n_tokens != a->n_sequences || n_pairs >= 2 * n_threads ||
         group > ATTENTION_ROWS)
         return 0;
-    int n_units = 0;
+    int64_t n_units = 0, longest = 0;
     for (int s = 0; s < a->n_sequences; s++) {
         if (a->first_row[s + 1] - a->first_row[s] != 1)
             return 0;
-        n_units += n_chunks_of(a, s) * a->cache->n_kv_heads;
+        const int n_chunks = n_chunks_of(a, s);
+        n_units += (int64_t)n_chunks * a->cache->n_kv_heads;
+        longest = n_chunks > longest ? n_chunks : longest;
     }
-    return n_units > n_pairs ? n_units : 0;
+    const int64_t rounds = (n_pairs + n_threads - 1) / n_threads;
+    const bool is_even = 4 * n_threads * rounds * longest <= 5 * n_units;
+    return is_even || n_units > INT_MAX ? 0 : (int)n_units;
 }
 
 void LEVEL(attention)(struct device *device, const struct attention_args *args)
