@@ -52,6 +52,8 @@ static void *numbers(struct device *device, enum dtype dtype, size_t n)
         const float x = (float)(state >> 8) * 0x1p-23f - 1;
         if (dtype == DTYPE_BF16)
             ((bf16 *)p)[i] = bf16_from_f32(x);
+        else if (dtype == DTYPE_I8)
+            ((int8_t *)p)[i] = (int8_t)(127 * x);
         else
             ((float *)p)[i] = x;
     }
@@ -109,6 +111,7 @@ static void attend_once(void *context)
 
 struct shape {
     int n_heads, n_kv_heads, head_dim, n_sequences, n_computed, n_new;
+    enum dtype dtype; /* of the cache */
 };
 
 static void bench_attention(struct device *device, struct shape s)
@@ -118,9 +121,12 @@ static void bench_attention(struct device *device, struct shape s)
     const int n_tokens = s.n_sequences * s.n_new, k = s.n_heads * s.head_dim;
     const size_t n_cache = (size_t)n_blocks * (size_t)s.n_sequences * BLOCK_TOKENS *
                            (size_t)(s.n_kv_heads * s.head_dim);
-    struct kv_cache cache = {.k = numbers(device, DTYPE_BF16, n_cache),
-                             .v = numbers(device, DTYPE_BF16, n_cache),
-                             .dtype = DTYPE_BF16,
+    const size_t n_scales = n_cache / (size_t)s.head_dim, n_bytes = n_cache * dtype_bytes(s.dtype);
+    struct kv_cache cache = {.k = numbers(device, s.dtype, n_cache),
+                             .v = numbers(device, s.dtype, n_cache),
+                             .k_scale = numbers(device, DTYPE_F32, n_scales),
+                             .v_scale = numbers(device, DTYPE_F32, n_scales),
+                             .dtype = s.dtype,
                              .n_kv_heads = s.n_kv_heads,
                              .head_dim = s.head_dim,
                              .block_tokens = BLOCK_TOKENS};
@@ -158,19 +164,22 @@ static void bench_attention(struct device *device, struct shape s)
                                    .n_heads = s.n_heads,
                                    .scale = 1 / sqrtf((float)s.head_dim)}};
     const double seconds = median_seconds(attend_once, &a);
-    printf("attention %3d x %4d new after %6d, %2d/%d heads of %3d: ", s.n_sequences, s.n_new,
-           s.n_computed, s.n_heads, s.n_kv_heads, s.head_dim);
+    printf("attention %3d x %4d new after %6d, %2d/%d heads of %3d, %4s: ", s.n_sequences, s.n_new,
+           s.n_computed, s.n_heads, s.n_kv_heads, s.head_dim, dtype_name(s.dtype));
     if (s.n_new == 1) {
-        const double limit = read_gb_per_second(device, cache.k, n_cache * sizeof(bf16));
-        const double rate = 2 * sizeof(bf16) * (double)n_cache / seconds * 1e-9;
-        printf("%6.1f GB/s, %3.0f %% of %.1f\n", rate, rate / limit * 100, limit);
+        const double limit = read_gb_per_second(device, cache.k, n_bytes);
+        const double rate = 2 * (double)n_bytes / seconds * 1e-9;
+        printf("%8.1f us, %6.1f GB/s, %3.0f %% of %.1f\n", seconds * 1e6, rate, rate / limit * 100,
+               limit);
     } else {
         const double seen = (double)s.n_new * (s.n_computed + (s.n_new + 1) / 2.0);
         printf("%6.1f GFLOP/s\n",
                4.0 * s.head_dim * s.n_heads * s.n_sequences * seen / seconds * 1e-9);
     }
-    device_free(device, cache.k, n_cache * 2);
-    device_free(device, cache.v, n_cache * 2);
+    device_free(device, cache.k, n_bytes);
+    device_free(device, cache.v, n_bytes);
+    device_free(device, cache.k_scale, n_scales * sizeof(float));
+    device_free(device, cache.v_scale, n_scales * sizeof(float));
     device_free(device, out, n_out);
     device_free(device, q, (size_t)(n_tokens * k) * 2);
     memory_free(kv_of_head);
@@ -205,7 +214,7 @@ static void norm_once(void *context)
                                .eps = 1e-5f});
 }
 
-static void silu_once(void *context)
+static void gated_once(void *context)
 {
     const struct rows *r = context;
     const struct leaves leaves = leaves_one(FFN);
@@ -265,12 +274,17 @@ int main(int argc, char **argv)
         {32, 8, 128, 1, 0, 512},  {32, 8, 64, 1, 0, 2048},    {14, 2, 64, 1, 0, 512},
         {32, 32, 128, 1, 0, 512},
     };
+    static const enum dtype dtypes[] = {DTYPE_BF16, DTYPE_I8};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        bench_attention(device, shapes[i]);
+        for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
+            struct shape shape = shapes[i];
+            shape.dtype = dtypes[d];
+            bench_attention(device, shape);
+        }
     const int tokens[] = {1, 16, 512};
     for (int i = 0; i < 3; i++) {
         bench_rows(device, "rms_norm", norm_once, tokens[i], HIDDEN, 14);
-        bench_rows(device, "gated", silu_once, tokens[i], FFN, 10);
+        bench_rows(device, "gated", gated_once, tokens[i], FFN, 10);
     }
     bench_rows(device, "log_sum_exp", lse_once, 1, VOCAB, 4);
     bench_rows(device, "log_sum_exp", lse_once, 16, VOCAB, 4);
