@@ -296,21 +296,25 @@ static inline void pack_value_pair(const struct attention_rows *rows, float *to,
     }
 }
 
-/* The scales of I8, 0 at positions that are not read. */
+/* The scales of I8, 0 at positions that are not read: 16 positions are always in one block. */
 static void pack_scales(const struct attention_rows *rows, struct attention_scratch *s, int chunk,
                         int begin, int end)
 {
     const struct kv_cache *c = rows->cache;
     const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
-    for (int p = from; p < to; p++) {
-        s->k_scale[p] = s->v_scale[p] = 0.0f;
-        if (p < begin || p >= end)
-            continue;
-        const int position = chunk * ATTENTION_CHUNK + p;
-        const size_t at = cache_block_at(rows, position) / (size_t)c->head_dim +
-                          (size_t)(position % c->block_tokens);
-        s->k_scale[p] = c->k_scale[at];
-        s->v_scale[p] = c->v_scale[at];
+    const struct vec zero = vec_set(0.0f);
+    for (int p = from; p < to; p += VEC_LANES) {
+        struct vec k = zero, v = zero;
+        if (p < end && p + VEC_LANES > begin) {
+            const int position = chunk * ATTENTION_CHUNK + p;
+            const size_t block = (size_t)rows->block[position / c->block_tokens];
+            const size_t head = block * (size_t)c->n_kv_heads + (size_t)rows->kv_head;
+            const size_t at = head * (size_t)c->block_tokens + (size_t)(position % c->block_tokens);
+            k = vec_keep(vec_load(c->k_scale + at), begin - p, end - p, zero);
+            v = vec_keep(vec_load(c->v_scale + at), begin - p, end - p, zero);
+        }
+        vec_store(s->k_scale + p, k);
+        vec_store(s->v_scale + p, v);
     }
 }
 
@@ -321,19 +325,22 @@ static bool pack_values(const struct attention_rows *rows, struct attention_scra
     const struct kv_cache *c = rows->cache;
     const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
     struct vec zero = vec_set(0.0f);
+    size_t at = 0; /* of the 16 positions around p, which are in one block */
     for (int p = from; p < to; p += 2) {
         const bool first = p >= begin && p < end, second = p + 1 >= begin && p + 1 < end;
         float *panel = s->values + (size_t)(p / K_BLOCK * K_BLOCK) * (size_t)rows->dim +
                        (size_t)(p % K_BLOCK) * VEC_LANES;
-        if (!first && !second) {
+        if (p % VEC_LANES == 0 && p < end && p + VEC_LANES > begin) {
+            const int position = chunk * ATTENTION_CHUNK + p;
+            at = cache_block_at(rows, position) +
+                 (size_t)(position % c->block_tokens) * (size_t)c->head_dim;
+        }
+        if (first || second)
+            pack_value_pair(rows, panel, at + (size_t)(p % VEC_LANES) * (size_t)c->head_dim, first,
+                            second, &zero);
+        else
             for (int d = 0; d < rows->dim; d += VEC_LANES, panel += PANEL_BLOCK)
                 memset(panel, 0, 2 * sizeof(struct vec));
-            continue;
-        }
-        const int position = chunk * ATTENTION_CHUNK + p;
-        const size_t in_block = (size_t)(position % c->block_tokens);
-        const size_t at = cache_block_at(rows, position) + in_block * (size_t)c->head_dim;
-        pack_value_pair(rows, panel, at, first, second, &zero);
     }
     return vec_sum(zero) == 0.0f;
 }
