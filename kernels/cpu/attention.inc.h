@@ -257,32 +257,39 @@ static void attend_packed(const struct attention_rows *rows, struct attention_sc
 /* ---- one token: its rows all see the same positions ---- */
 
 /* With few rows the panels cost more than the products. Then keys are packed 32 positions at a
- * time and used from L1, and whole blocks of values are used as they lie in the cache. */
+ * time and used from L1, and so are values, but for whole blocks in BF16: these are used as they
+ * lie in the cache. */
 static bool reads_in_place(const struct attention_rows *rows)
 {
     const struct kv_cache *c = rows->cache;
     return rows->n_rows == rows->n_heads && rows->n_rows <= IN_PLACE_ROWS &&
-           c->dtype == DTYPE_BF16 && c->head_dim % K_BLOCK == 0 && c->block_tokens >= K_BLOCK;
+           (c->dtype == DTYPE_I8 ||
+            (c->dtype == DTYPE_BF16 && c->head_dim % K_BLOCK == 0 && c->block_tokens >= K_BLOCK));
 }
 
 static void scores_in_place(const struct attention_rows *rows, struct attention_scratch *s,
                             int chunk, struct span seen)
 {
     const size_t dim = (size_t)rows->dim;
-    const struct panels panels = key_pair_panels(s, rows->dim);
+    const bool paired = rows->cache->dtype == DTYPE_BF16;
+    const struct panels panels =
+        paired ? key_pair_panels(s, rows->dim) : key_panels(s, rows->dim, 0);
     for (int p = seen.begin / K_BLOCK * K_BLOCK; p < seen.end; p += K_BLOCK) {
         for (int i = 0; i < K_BLOCK; i += VEC_LANES) {
             const int first = p + i, begin = seen.begin > first ? seen.begin - first : 0;
-            pack_key_pairs(
-                s->keys + (size_t)i * dim / 2, rows->dim,
-                key_rows(rows, chunk * ATTENTION_CHUNK + first, begin, seen.end - first));
+            const struct key_rows keys =
+                key_rows(rows, chunk * ATTENTION_CHUNK + first, begin, seen.end - first);
+            if (paired)
+                pack_key_pairs(s->keys + (size_t)i * dim / 2, rows->dim, keys);
+            else
+                pack_key_bytes(s->keys + (size_t)i * dim, rows->dim, keys);
         }
         clear_rows(s->score + p, ATTENTION_CHUNK, rows->n_rows, K_BLOCK);
         for (int row = 0, n; row < rows->n_rows; row += n) {
             n = tile_rows(rows->n_rows - row);
-            product_paired(s->score + row * ATTENTION_CHUNK + p, ATTENTION_CHUNK,
-                           s->query + (size_t)row * dim, dim, panels, rows->dim / K_BLOCK, n,
-                           K_BLOCK / VEC_LANES);
+            (paired ? product_paired : product_onto)(
+                s->score + row * ATTENTION_CHUNK + p, ATTENTION_CHUNK, s->query + (size_t)row * dim,
+                dim, panels, rows->dim / K_BLOCK, n, K_BLOCK / VEC_LANES);
         }
     }
 }
@@ -293,7 +300,8 @@ static void outputs_in_place(const struct attention_rows *rows, struct attention
     const size_t dim = (size_t)rows->dim;
     clear_rows(s->chunk_out, dim, rows->n_rows, rows->dim);
     for (int p = seen.begin / K_BLOCK * K_BLOCK; p < seen.end; p += K_BLOCK) {
-        const bool whole = p >= seen.begin && p + K_BLOCK <= seen.end;
+        const bool whole =
+            rows->cache->dtype == DTYPE_BF16 && p >= seen.begin && p + K_BLOCK <= seen.end;
         if (!whole)
             pack_values(rows, s, chunk, seen.begin > p ? seen.begin : p,
                         seen.end < p + K_BLOCK ? seen.end : p + K_BLOCK);
@@ -318,6 +326,8 @@ static void attend_in_place(const struct attention_rows *rows, struct attention_
     struct softmax softmax[IN_PLACE_ROWS];
     const int begin = seen.begin / K_BLOCK * K_BLOCK;
     const int end = (seen.end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+    if (rows->cache->dtype == DTYPE_I8)
+        pack_scales(rows, s, chunk, seen.begin, seen.end);
     scores_in_place(rows, s, chunk, seen);
     for (int r = 0; r < rows->n_rows; r++)
         softmax[r] = softmax_row(rows, s, r, seen, begin, end);
