@@ -6,8 +6,8 @@
  * Not the intrinsics of the compiler: those of gcc 12 name 8 of the 64 bytes of a configuration
  * and no memory at all for loads and stores, so it may drop or move what was written before.
  *
- * Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS, TILEZERO, TILERELEASE) and
- * volume 1, chapter 18. */
+ * Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS, TILEZERO, TILERELEASE)
+ * and volume 1, chapter 18. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

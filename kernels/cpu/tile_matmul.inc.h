@@ -12,9 +12,9 @@
  * which loses no bit, and the panel is copied to scratch first, where no two of its rows share a
  * cache set. Leaves are merged 4 KB of C at a time, while these are in L1.
  *
- * Nothing is fetched ahead: on a Xeon with AMX prefetches in any order took a fifth of the
- * bandwidth from a few tokens, and gave nothing to many. Two panels at once in L1 (32 KB of its 48)
- * lost a tenth.
+ * Nothing is fetched ahead: on a Xeon with AMX prefetches, row after row, took a fifth of the
+ * bandwidth from a few tokens, and gave many tokens 4 % at best. Two panels at once in L1 (32 KB
+ * of its 48) lost 7 % and more.
  *
  * Include first: one of vec_*.inc.h (for the transposition), and tile.h or its emulator. */
 #pragma once

@@ -93,7 +93,7 @@ static const size_t READ_BYTES = (size_t)1 << 30;
 
 struct bench {
     struct runner runner;
-    uint64_t *memory; /* [READ_BYTES / 8] */
+    uint64_t *memory;                                    /* [READ_BYTES / 8] */
     int32_t ids[PREFILL + PROMPT + RUNS * DECODE_STEPS]; /* more than MOST_POSITIONS */
 };
 
