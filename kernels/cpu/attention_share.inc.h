@@ -189,6 +189,8 @@ static void combine_wave(const struct split *split)
     for (int i = 0; i < split->n_units; i++) {
         const struct unit unit = unit_at(split->args, split->first_unit + i);
         const struct attention_rows *rows = &unit.rows;
+        if (rows->n_rows == 0)
+            continue;
         const struct attention_scratch slot = slot_at(split, 1 + i);
         if (unit.chunk * ATTENTION_CHUNK <= first_seen(rows))
             begin_rows(rows, &all);
