@@ -233,6 +233,8 @@ static bool hand_on(struct generation *g, const struct generation_hooks *hooks, 
         good = hooks->done(hooks->context, g->item[n], err);
         free_item(g->item[n++]);
     }
+    if (n == 0)
+        return true;
     memmove(g->item, g->item + n, (g->n_items - n) * sizeof(*g->item));
     g->n_items -= n;
     g->n_submitted -= n;

@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
-from common import DEMO, SOURCE, generate_json, phalanx
+from common import DEMO, HAS_MPI, SOURCE, generate_json, phalanx
 
 PROMPT = ("-p", "Once upon a time there was a fox who", "--max-tokens", 16)
 GREEDY = (*PROMPT, "--temperature", 0, "--ignore-eos")
@@ -169,6 +169,14 @@ class Scheduling(unittest.TestCase):
         (result,) = generate_json("-p", "The fox and the bird went on and on. " * 8, "--n", 4,
                                   "--max-tokens", 4, "--seed", 1, "--max-num-seqs", 1)
         self.assertEqual(len(result["outputs"]), 4)
+
+    def test_a_cache_of_bytes_has_bits_of_its_own_at_every_scale(self):
+        words = (*PROMPT, "--seed", 4, "--ignore-eos", "--logprobs", 2, "--kv-cache-dtype", "int8")
+        want = only(*words)
+        self.assertNotEqual(want["logprobs"], only(*words, "--kv-cache-dtype", "auto")["logprobs"])
+        for more in (("--max-num-batched-tokens", 3), ("--kernels", "scalar"),
+                     *([("-tp", 2)] if HAS_MPI else [])):
+            self.assertEqual(only(*words, *more), want, more)
 
     def test_a_deadline_ends_an_answer(self):
         (result,) = generate_json("-p", "The fox", "--max-tokens", 2000, "--ignore-eos",
