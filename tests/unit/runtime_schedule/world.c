@@ -61,6 +61,8 @@ static int below(struct world *w, int n)
     return (int)((w->random >> 33) % (uint64_t)n);
 }
 
+static int smaller(int a, int b) { return a < b ? a : b; }
+
 static bool one_in(struct world *w, int n) { return below(w, n) == 0; }
 
 static struct live *find(struct world *w, uint64_t id)
@@ -148,7 +150,8 @@ static void choose_params(struct world *w, struct sampling_params *params)
     params->penalize_prompt = one_in(w, 2);
 }
 
-/* A prompt of its own, or the begin of one that others have too. */
+/* A prompt of its own, or the begin of one that others have too. Some come with output, as after a
+ * restart of the engine. */
 static void choose_prompt(struct world *w, struct live *live)
 {
     live->n_prompt = 1 + below(w, one_in(w, 3) ? w->limits.max_model_len : 20);
@@ -156,7 +159,10 @@ static void choose_prompt(struct world *w, struct live *live)
         live->n_prompt = w->limits.max_model_len;
     const int n_common = one_in(w, 3) ? below(w, live->n_prompt + 1) : live->n_prompt;
     const int32_t *common = w->prompt[below(w, N_PROMPTS)];
-    for (int i = 0; i < live->n_prompt; i++)
+    live->n_tokens = live->n_prompt;
+    if (one_in(w, 4) && live->n_prompt < MAX_LEN)
+        live->n_tokens += below(w, smaller(MAX_OUTPUT, MAX_LEN - live->n_prompt));
+    for (int i = 0; i < live->n_tokens; i++)
         live->token[i] = i < n_common ? common[i] : below(w, ORACLE_VOCAB);
 }
 
@@ -169,7 +175,6 @@ static void submit_one(struct world *w)
     *live = (struct live){.key = (uint64_t)below(w, 3)};
     choose_params(w, &live->params);
     choose_prompt(w, live);
-    live->n_tokens = live->n_prompt;
     live->limit = w->limits.max_model_len;
     if (live->n_prompt + live->params.max_tokens < live->limit)
         live->limit = live->n_prompt + live->params.max_tokens;
@@ -179,6 +184,8 @@ static void submit_one(struct world *w)
     const struct request_source source = {.id = ++w->last_id,
                                           .prompt = live->token,
                                           .n_prompt = live->n_prompt,
+                                          .output = live->token + live->n_prompt,
+                                          .n_output = live->n_tokens - live->n_prompt,
                                           .params = &live->params,
                                           .priority = below(w, 3),
                                           .tenant = (uint64_t)below(w, 4),
@@ -188,6 +195,7 @@ static void submit_one(struct world *w)
     if (scheduler_submit(w->scheduler, &source, &err)) {
         live->id = source.id;
         w->counts->n_submitted++;
+        w->counts->n_replayed += source.n_output > 0;
     } else {
         CHECK_EQ(err.kind, ERROR_INPUT); /* too long or too wide, for the model or for the pool */
         w->counts->n_refused++;
@@ -349,7 +357,7 @@ static void check_token(struct world *w, struct live *live, const struct outcome
     const uint64_t hash = oracle_hash(live->key, live->token, live->n_tokens);
     CHECK_EQ(outcome->token, oracle_token(hash, live->token[live->n_tokens - 1]));
     CHECK(outcome->n_accepted <= outcome->n_drafted);
-    CHECK(outcome->cached_tokens < live->n_prompt);
+    CHECK(outcome->cached_tokens < live->n_tokens && outcome->cached_tokens <= live->n_prompt);
     CHECK(outcome->cached_tokens == 0 || !live->has_outcome);
     if (live->params.prompt_logprobs != LOGPROBS_OFF) {
         CHECK_EQ(live->n_prompt_rows, live->n_prompt);
