@@ -21,7 +21,8 @@ enum {
     MAX_IN_FLIGHT = 3,
     MAX_CANDIDATES = 2 * PARAMS_MAX_BEAMS,
     N_PROMPTS = 4, /* that many requests have in common */
-    HIDDEN = 4
+    HIDDEN = 4,
+    MAX_EOS_IDS = 20, /* then beams end often, and few are left */
 };
 
 struct live { /* what a user knows of his request; id 0: nobody */
@@ -49,7 +50,7 @@ struct world {
     struct live live[MAX_LIVE];
     struct kv_picture kv, draft_kv;
     struct step_plan *draft_plan;
-    int32_t prompt[N_PROMPTS][MAX_LEN];
+    int32_t prompt[N_PROMPTS][MAX_LEN], eos_id[MAX_EOS_IDS];
     uint64_t random, last_id;
     int64_t now;
     struct world_counts *counts;
@@ -96,13 +97,14 @@ static void choose_limits(struct world *w)
 
 static void open_world(struct world *w, uint64_t seed, struct world_counts *counts)
 {
-    static const int32_t eos_id = ORACLE_EOS;
     *w = (struct world){.random = seed, .counts = counts, .now = 1};
     choose_limits(w);
+    for (int i = 0; i < MAX_EOS_IDS; i++)
+        w->eos_id[i] = ORACLE_EOS + i;
     w->depth = 1 + below(w, MAX_IN_FLIGHT);
     w->settings = (struct scheduler_settings){.limits = w->limits,
-                                              .eos_id = &eos_id,
-                                              .n_eos_ids = 1,
+                                              .eos_id = w->eos_id,
+                                              .n_eos_ids = one_in(w, 4) ? MAX_EOS_IDS : 1,
                                               .max_requests = MAX_LIVE,
                                               .hidden_size = HIDDEN,
                                               .by_priority = one_in(w, 2),
@@ -338,7 +340,7 @@ static void check_beams(struct world *w, struct live *live, const struct outcome
     static int32_t token[PARAMS_MAX_BEAMS * MAX_OUTPUT];
     struct beam want[PARAMS_MAX_BEAMS];
     const int n = oracle_beams(want, token, MAX_OUTPUT, live->key, live->token, live->n_prompt,
-                               live->limit - live->n_prompt, &live->params);
+                               live->limit - live->n_prompt, w->settings.n_eos_ids, &live->params);
     CHECK_EQ(outcome->n_beams, n);
     for (int i = 0; i < n; i++) {
         const struct beam *got = &outcome->beam[i];
@@ -372,9 +374,10 @@ static void check_token(struct world *w, struct live *live, const struct outcome
     live->token[live->n_tokens++] = outcome->token;
     const bool may_stop =
         !live->params.ignore_eos && live->n_tokens - live->n_prompt >= live->params.min_tokens;
-    const enum finish_reason want = may_stop && outcome->token == ORACLE_EOS ? FINISH_STOP
-                                    : live->n_tokens == live->limit          ? FINISH_LENGTH
-                                                                             : FINISH_NONE;
+    const enum finish_reason want = may_stop && oracle_is_eos(outcome->token, w->settings.n_eos_ids)
+                                        ? FINISH_STOP
+                                    : live->n_tokens == live->limit ? FINISH_LENGTH
+                                                                    : FINISH_NONE;
     CHECK_EQ(outcome->finish, want);
     if (want != FINISH_NONE)
         end(live, &w->counts->n_ended);
