@@ -26,7 +26,7 @@ struct request_source {
     int n_prompt, n_output;
     const struct sampling_params *params;
     int priority;             /* lower runs first; only with --scheduling-policy priority */
-    uint64_t tenant;          /* whose fair share it counts against; 0: one of many */
+    uint64_t tenant;          /* whose fair share it counts against; 0: nobody's */
     int64_t deadline_ns;      /* of clock_now_ns(); 0: none. After it: FINISH_ABORT */
     const uint8_t *cache_key; /* [n_cache_key] what else its KV depends on, or must not share: */
     int n_cache_key;          /* cache_salt, adapter, media. At most REQUEST_MAX_CACHE_KEY */

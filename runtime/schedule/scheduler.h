@@ -6,8 +6,9 @@
  * and each sequence that decodes may have drafts checked along (speculation).
  *
  * Who waits first: with the policy `fcfs` all priorities count as equal; then by priority, then by
- * fair share (start-time fair queueing over tenants; a tenant's requests among themselves, and
- * requests without a tenant, in order of arrival). Nobody overtakes the first in the queue.
+ * fair share (start-time fair queueing over tenants; a tenant's requests among themselves in order
+ * of arrival, and those without a tenant as if they had one). Nobody overtakes the first in the
+ * queue.
  *
  * Blocks are taken as they are needed. When none is left, the running request that would be last in
  * the queue is preempted: its blocks are given back, it waits again, first of its rank, and later
