@@ -15,6 +15,7 @@
 #include "runtime/request/params.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -51,6 +52,7 @@ enum request_heap_id { HEAP_QUEUE, HEAP_DEADLINE, REQUEST_HEAPS };
 
 struct request {
     uint64_t id;
+    size_t n_bytes;                /* of its memory, that of its beams too */
     struct sampling_params params; /* its lists are copies */
     int32_t *token;                /* [limit] */
     int n_prompt, n_tokens;

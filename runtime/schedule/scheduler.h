@@ -43,9 +43,10 @@ struct scheduler_settings {
     struct plan_limits limits;
     const int32_t *eos_id; /* [n_eos_ids], copied */
     int n_eos_ids;
-    int max_requests; /* waiting and running; beyond: ERROR_LIMIT */
-    int hidden_size;  /* of a pooled vector; 0: no request pools */
-    bool by_priority; /* --scheduling-policy priority */
+    int max_requests;         /* waiting and running; beyond: ERROR_LIMIT */
+    size_t max_request_bytes; /* of memory that these take; beyond: ERROR_LIMIT */
+    int hidden_size;          /* of a pooled vector; 0: no request pools */
+    bool by_priority;         /* --scheduling-policy priority */
     bool prefix_caching;
     uint8_t secret[32]; /* of the prefix cache */
     enum drafter drafter;

@@ -106,6 +106,7 @@ static void open_world(struct world *w, uint64_t seed, struct world_counts *coun
                                               .eos_id = w->eos_id,
                                               .n_eos_ids = one_in(w, 4) ? MAX_EOS_IDS : 1,
                                               .max_requests = MAX_LIVE,
+                                              .max_request_bytes = SIZE_MAX,
                                               .hidden_size = HIDDEN,
                                               .by_priority = one_in(w, 2),
                                               .prefix_caching = !one_in(w, 3),
