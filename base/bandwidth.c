@@ -6,12 +6,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { ITEM_WORDS = 1 << 17, CHAINS = 8 }; /* 1 MB: pages enough for the prefetchers */
+/* A word of each cache line is enough to fetch it, and eight streams at once are what it takes to
+ * keep the memory busy: a reader of one is slower than the matmul that it is the ceiling of. */
+enum { ITEM_WORDS = 1 << 19, STREAMS = 8, LINE_WORDS = 8 };
 
 struct reading {
     const uint64_t *data;
     size_t n;             /* words */
-    _Atomic uint64_t sum; /* so that every word is needed */
+    _Atomic uint64_t sum; /* so that what is read is needed */
 };
 
 static void read_item(void *context, int item, int thread)
@@ -19,13 +21,14 @@ static void read_item(void *context, int item, int thread)
     struct reading *reading = context;
     const size_t begin = (size_t)item * ITEM_WORDS;
     const size_t n = reading->n - begin < ITEM_WORDS ? reading->n - begin : ITEM_WORDS;
+    const size_t stream = n / STREAMS; /* words of one */
     const uint64_t *p = reading->data + begin;
-    uint64_t sum[CHAINS] = {0};
+    uint64_t sum[STREAMS] = {0};
     (void)thread;
-    for (size_t i = 0; i + CHAINS <= n; i += CHAINS)
-        for (size_t j = 0; j < CHAINS; j++)
-            sum[j] ^= p[i + j];
-    for (size_t j = 1; j < CHAINS; j++)
+    for (size_t i = 0; i < stream; i += LINE_WORDS)
+        for (size_t j = 0; j < STREAMS; j++)
+            sum[j] ^= p[j * stream + i];
+    for (size_t j = 1; j < STREAMS; j++)
         sum[0] ^= sum[j];
     atomic_fetch_xor_explicit(&reading->sum, sum[0], memory_order_relaxed);
 }

@@ -7,7 +7,7 @@
 #pragma once
 
 float math_exp(float x);  /* <= 2 ulp; +0 below -87.33, +inf above 88.72 */
-float math_tanh(float x); /* <= 2 ulp; of the sign of x */
+float math_tanh(float x); /* <= 2 ulp; of the sign of x; never falls where x rises */
 float math_log(float x);  /* <= 2 ulp for normal x > 0; -inf at 0, NaN below */
 /* cos and sin for |x| <= 2^24; reduced in double, <= 2 ulp. */
 void math_sincos(float x, float *sin, float *cos);

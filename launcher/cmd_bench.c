@@ -74,6 +74,9 @@ static json_t *describe(struct bench *bench)
     samples_print(&t->gaps, "ITL");
     samples_print(&t->end_to_end, "E2EL");
     ceiling_print(&bench->ceiling, middle_context(bench));
+    if (t->n_cached > 0)
+        printf("cached      %.1f %% of the tokens of prompts\n",
+               100.0 * (double)t->n_cached / (double)t->n_prompt_tokens);
     if (t->n_drafted > 0)
         printf("drafts      %llu, of which %.1f %% were right\n", (unsigned long long)t->n_drafted,
                100.0 * (double)t->n_accepted / (double)t->n_drafted);

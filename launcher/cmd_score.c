@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "launcher/commands.h"
 #include "launcher/generation.h"
 #include "launcher/model_path.h"
@@ -23,6 +24,7 @@ struct scoring {
     struct prompts prompts;
     struct progress progress;
     enum task task;
+    enum pooling pooling;
     json_t *labels; /* id2label of config.json, or NULL */
     size_t n_written;
     struct error failure; /* the first one of a text: that of the command, after all others */
@@ -45,10 +47,45 @@ static bool choose_task(struct scoring *s, struct error *err)
     if (s->task != TASK_EMBED && n_labels == 0)
         return error_set(err, ERROR_INPUT,
                          "--task %s: this model has no head that scores; give --task embed", name);
-    if (n_labels > 0 && strcmp(s->options->pooling, "mean") == 0)
-        return error_set(err, ERROR_INPUT,
-                         "--pooling mean: the head of this model looks at the last token");
     return true;
+}
+
+/* How the makers of a model for vectors pool: 1_Pooling/config.json, as sentence-transformers
+ * writes it. A missing file says nothing. */
+static bool read_pooling(struct scoring *s, const char *folder, struct error *err)
+{
+    static const struct json_limits limits = {
+        .max_bytes = 1 << 16, .max_depth = 8, .max_values = 256};
+    char path[MODEL_PATH_BYTES + 32];
+    bool mean = false, last = false;
+    json_t *config;
+    snprintf(path, sizeof path, "%s/1_Pooling/config.json", folder);
+    s->pooling = POOLING_LAST;
+    if (!file_exists(path))
+        return true;
+    if (!json_read_file(&config, path, &limits, err))
+        return false;
+    const bool good = json_get_bool(config, "pooling_mode_mean_tokens", false, &mean, err) &&
+                      json_get_bool(config, "pooling_mode_lasttoken", false, &last, err);
+    json_decref(config);
+    if (!good)
+        return error_in(err, "%s", path);
+    s->pooling = mean ? POOLING_MEAN : POOLING_LAST;
+    return mean != last || error_set(err, ERROR_UNSUPPORTED,
+                                     "%s: neither the mean nor the last token; say which one you "
+                                     "want: --pooling mean or --pooling last",
+                                     path);
+}
+
+static bool choose_pooling(struct scoring *s, const char *folder, struct error *err)
+{
+    const char *name = s->options->pooling;
+    if (s->session.n_labels == 0 && strcmp(name, "auto") == 0)
+        return read_pooling(s, folder, err);
+    s->pooling = strcmp(name, "mean") == 0 ? POOLING_MEAN : POOLING_LAST;
+    return s->session.n_labels == 0 || s->pooling == POOLING_LAST ||
+           error_set(err, ERROR_INPUT,
+                     "--pooling mean: the head of this model looks at the last token");
 }
 
 /* Names of labels are for people: without them there are numbers. */
@@ -185,14 +222,14 @@ static bool next_prompt(void *context, bool *more, struct error *err)
     return good;
 }
 
-static bool run(struct scoring *s, struct error *err)
+static bool run(struct scoring *s, const char *folder, struct error *err)
 {
     const struct generation_hooks hooks = {.next = next_prompt, .done = write_result, .context = s};
     struct sampling *sampling = &s->generation.sampling;
-    if (!choose_task(s, err) || !generation_init(&s->generation, s->options, &s->session, err))
+    if (!choose_task(s, err) || !choose_pooling(s, folder, err) ||
+        !generation_init(&s->generation, s->options, &s->session, err))
         return false;
-    sampling->params.pooling =
-        strcmp(s->options->pooling, "mean") == 0 ? POOLING_MEAN : POOLING_LAST;
+    sampling->params.pooling = s->pooling;
     sampling->params.max_tokens = 1;
     if (!prompts_begin(&s->prompts, &s->session, &s->generation, err))
         return false;
@@ -216,7 +253,7 @@ bool cmd_score(const struct options *options, const volatile sig_atomic_t *inter
                       session_open(&s.session, options, folder, interrupt, err);
     if (good)
         read_labels(&s, folder);
-    const bool done = good && run(&s, err);
+    const bool done = good && run(&s, folder, err);
     generation_release(&s.generation);
     session_close(&s.session);
     prompts_close(&s.prompts);

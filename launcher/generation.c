@@ -125,7 +125,7 @@ static bool take_token(void *context, const struct link_token *token)
     struct generation_listener *l = context;
     struct output *output = &l->item->output[l->choice];
     output_add(output, token);
-    l->g->n_tokens++;
+    l->g->n_tokens += token->token >= 0; /* without one it is only the end */
     if (!tell_progress(l))
         output_end(output, FINISH_ABORT);
     l->item->n_left -= output->finish != FINISH_NONE;

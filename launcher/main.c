@@ -29,6 +29,21 @@ static void print_commands(FILE *out)
     fprintf(out, "\nphalanx COMMAND --help explains one; phalanx --version.\n");
 }
 
+/* Commands of two words that begin with this one; false: there are none. */
+static bool print_family(FILE *out, const char *word)
+{
+    const size_t n = strlen(word);
+    bool any = false;
+    for (int c = 0; c < COMMAND_COUNT; c++) {
+        const char *name = command_name((enum command)c);
+        if (strncmp(name, word, n) != 0 || name[n] != ' ')
+            continue;
+        fprintf(out, "  phalanx %-16s %s\n", name, command_summary((enum command)c));
+        any = true;
+    }
+    return any;
+}
+
 static bool run_text_tool(const struct options *options, struct error *err)
 {
     char folder[MODEL_PATH_BYTES];
@@ -157,6 +172,9 @@ int main(int argc, char **argv)
         return EXIT_CLEAN;
     }
     const int n_words = command_find(&command, argc - 1, argv + 1);
+    const bool is_help = argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+    if (n_words == 0 && print_family(is_help ? stdout : stderr, word))
+        return is_help ? EXIT_CLEAN : EXIT_BAD_INPUT;
     if (n_words == 0) {
         log_tell("phalanx: unknown command", word);
         print_commands(stderr);

@@ -49,8 +49,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
         .n_kv_groups = groups.n,
-        .max_copies =
-            (int)options->max_num_seqs + KV_MAX_GROUPS, /* one sequence needs all groups */
+        .max_copies = (int)max_of(options->max_num_seqs, groups.n), /* a sequence: one in each */
     };
     memcpy(out->kv_window, groups.window, sizeof out->kv_window);
     return true;
@@ -62,6 +61,8 @@ static int kv_dtype_of(const struct options *options, const struct model *model)
         return DTYPE_F32;
     if (strcmp(options->kv_cache_dtype, "bfloat16") == 0)
         return DTYPE_BF16;
+    if (strcmp(options->kv_cache_dtype, "int8") == 0)
+        return DTYPE_I8;
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 

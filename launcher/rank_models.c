@@ -42,6 +42,9 @@ static bool draft_check(const struct rank_models *m, const struct options *optio
 {
     const struct model_config *target = &m->config[PLAN_TARGET], *draft = &m->config[PLAN_DRAFT];
     const int max_model_len = m->plan.limits[PLAN_TARGET].max_model_len;
+    if (!draft->generates)
+        return error_set(err, ERROR_INPUT, "it makes no tokens (%s): it cannot guess any",
+                         draft->architecture);
     if (draft->vocab != target->vocab)
         return error_set(err, ERROR_INPUT,
                          "it has %d tokens and the model %d: a draft model must have the same",
@@ -80,7 +83,7 @@ static bool read_draft(struct rank_models *m, const struct options *options, str
 
 static bool kv_dtype_check(int kv_dtype, struct error *err)
 {
-    return kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_BF16 ||
+    return kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_I8 ||
            error_set(err, ERROR_INPUT, "a KV cache of dtype %d, which this program has not",
                      kv_dtype);
 }

@@ -333,14 +333,11 @@ static void send_vectors(struct engine *e, const struct flight *flight)
     }
 }
 
-static void send_outcomes(struct engine *e, const struct flight *flight)
+static void send_outcomes(struct engine *e, const struct batch *batch)
 {
     struct error err = {0};
     if (!e->stopping)
-        heed_link(e,
-                  outbox_send_outcomes(e->outbox, &flight->batch, e->outcome, e->picked,
-                                       &flight->result, &err),
-                  &err);
+        heed_link(e, outbox_send_outcomes(e->outbox, batch, e->outcome, e->picked, &err), &err);
 }
 
 static void engine_collect(struct engine *e)
@@ -354,7 +351,7 @@ static void engine_collect(struct engine *e)
     send_prompts(e, batch);                                       /* log-probabilities, */
     send_vectors(e, flight);                                      /* vectors -> gateway */
     scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
-    send_outcomes(e, flight);                                     /* tokens -> gateway */
+    send_outcomes(e, batch);                                      /* tokens -> gateway */
     e->oldest = (e->oldest + 1) % e->is.n_flights;
     e->n_in_flight--;
 }

@@ -92,7 +92,7 @@ struct options {
 
     bool add_special_tokens; /* of tokenize */
 
-    const char *task, *pooling; /* of score */
+    const char *task, *pooling; /* of score: auto, or as the table says */
     bool normalize;
 
     struct {

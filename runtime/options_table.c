@@ -242,9 +242,9 @@ const struct option option_table[] = {
      .help = "A vector, probabilities of the labels, or the plain numbers of the head; auto: what "
              "the model has."},
     {.name = "--pooling", .kind = OPTION_TEXT, .offset = FIELD(pooling), .value = "NAME",
-     .default_text = "last", .choices = "last|mean", .commands = SCORE, .basic = true,
+     .default_text = "auto", .choices = "auto|last|mean", .commands = SCORE, .basic = true,
      .section = "Scores",
-     .help = "Of the last token, or the mean over all tokens."},
+     .help = "Of the last token, or the mean over all; auto: what 1_Pooling says, else last."},
     {.name = "--normalize", .kind = OPTION_FLAG, .offset = FIELD(normalize),
      .default_text = "true", .commands = SCORE, .basic = true, .section = "Scores",
      .help = "Vectors of length 1."},

@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "runtime/engine_link.h"
-#include "runtime/forward/forward.h"
-#include "runtime/sample/row.h"
 #include "runtime/sample/sampler.h"
 #include "runtime/schedule/scheduler.h"
 
@@ -136,11 +134,11 @@ static bool send_beams(struct outbox *o, const struct outcome *outcome, struct e
 }
 
 /* A row that gave no token: the model's numbers, or the rules of the request, left none. */
-static bool send_without_token(struct outbox *o, uint64_t id, const float *logits, int vocab,
+static bool send_without_token(struct outbox *o, uint64_t id, const struct picked *picked,
                                struct error *err)
 {
     struct error why = {0};
-    if (row_find_peak(logits, vocab).token < 0)
+    if (!picked->is_finite)
         return outbox_send_damage(o, id, err);
     error_set(&why, ERROR_INPUT,
               "no token is left to pick: allowed_token_ids, bad_words, logit_bias and min_tokens "
@@ -150,16 +148,14 @@ static bool send_without_token(struct outbox *o, uint64_t id, const float *logit
 
 bool outbox_send_outcomes(struct outbox *o, const struct batch *batch,
                           const struct outcome *outcome, const struct picked *picked,
-                          const struct step_result *result, struct error *err)
+                          struct error *err)
 {
     bool good = send_tokens(o, batch, outcome, picked, err);
-    for (int i = 0; good && i < result->n_logits; i++) {
+    for (int i = 0; good && i < batch->plan->n_logits; i++) {
         if (!is_for_somebody(batch, outcome, i))
             continue;
         if (outcome[i].finish == FINISH_ERROR)
-            good = send_without_token(o, outcome[i].id,
-                                      result->logits + (size_t)i * (size_t)result->vocab,
-                                      result->vocab, err);
+            good = send_without_token(o, outcome[i].id, &picked[i], err);
         else if (outcome[i].beam != NULL)
             good = send_beams(o, &outcome[i], err);
     }

@@ -15,7 +15,6 @@ struct outbox;
 struct outcome;
 struct picked;
 struct plan_limits;
-struct step_result;
 
 void outbox_create(struct outbox **out, struct link *link, const struct plan_limits *limits);
 void outbox_destroy(struct outbox *outbox); /* NULL is fine */
@@ -25,11 +24,10 @@ void outbox_destroy(struct outbox *outbox); /* NULL is fine */
 enum { OUTBOX_POSITIONS = 512 };
 bool outbox_send_prompts(struct outbox *outbox, const struct batch *batch,
                          const struct picked *picked, struct error *err);
-/* After the commit: tokens in one message, then failures and beams. result: the logits that were
- * picked from. */
+/* After the commit: tokens in one message, then failures and beams. */
 bool outbox_send_outcomes(struct outbox *outbox, const struct batch *batch,
                           const struct outcome *outcome, const struct picked *picked,
-                          const struct step_result *result, struct error *err);
+                          struct error *err);
 
 /* The end of one request: a vector, that its time is over (a last token that is none, -1, with
  * FINISH_ABORT), that its numbers are not finite, that it cannot be served. */

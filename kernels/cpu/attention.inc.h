@@ -31,11 +31,29 @@
 
 /* ---- products ---- */
 
+/* Elements k and k + 1 of a panel, widened. */
+static inline __attribute__((always_inline)) void
+load_pair(struct vec *even, struct vec *odd, const float *from, const enum panel_form form)
+{
+    if (form == PANEL_F32) {
+        *even = vec_load(from);
+        *odd = vec_load(from + VEC_LANES);
+    } else if (form == PANEL_BF16_PAIRS) {
+        const struct vec pairs = vec_load(from);
+        *even = vec_even(pairs);
+        *odd = vec_odd(pairs);
+    } else { /* the two bytes to the top of each lane */
+        const struct vec pairs = vec_load_bf16((const bf16 *)(const void *)from);
+        *even = vec_top_byte(vec_next_byte(pairs));
+        *odd = vec_top_byte(pairs);
+    }
+}
+
 /* out[r][16 v + lane] += sum over k of a[r][k] * panel v [k][lane], in the canonical order. */
 static inline __attribute__((always_inline)) void tile(float *out, size_t out_stride,
                                                        const float *a, size_t a_stride,
                                                        struct panels b, int n_blocks,
-                                                       const int n_rows, const bool paired)
+                                                       const int n_rows, const enum panel_form form)
 {
     for (int block = 0; block < n_blocks; block++, a += K_BLOCK, b.data += b.block_stride) {
         struct vec even[TILE_ROWS][TILE_VECS], odd[TILE_ROWS][TILE_VECS];
@@ -46,10 +64,8 @@ static inline __attribute__((always_inline)) void tile(float *out, size_t out_st
             struct vec b0[TILE_VECS], b1[TILE_VECS];
             for (int v = 0; v < TILE_VECS; v++) {
                 const float *from = b.data + (size_t)v * b.vec_stride + k / 2 * b.pair_stride;
-                const struct vec first = vec_load(from);
-                b0[v] = paired ? vec_even(first) : first;
-                b1[v] = paired ? vec_odd(first) : vec_load(from + VEC_LANES);
-                if (paired)
+                load_pair(&b0[v], &b1[v], from, form);
+                if (form != PANEL_F32)
                     __builtin_prefetch(from + b.next, 0, 2);
             }
             for (int r = 0; r < n_rows; r++) {
@@ -72,14 +88,14 @@ static inline __attribute__((always_inline)) void tile(float *out, size_t out_st
 /* The same over n_vecs panels, a multiple of TILE_VECS; n_rows is at most TILE_ROWS. */
 static inline __attribute__((always_inline)) void
 product_of(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
-           int n_blocks, int n_rows, int n_vecs, const bool paired)
+           int n_blocks, int n_rows, int n_vecs, const enum panel_form form)
 {
     for (int v = 0; v < n_vecs; v += TILE_VECS) {
         switch (n_rows) {
-#define ROWS(n)                                                                              \
-    case n:                                                                                  \
-        if (n <= TILE_ROWS)                                                                  \
-            tile(out, out_stride, a, a_stride, b, n_blocks, n <= TILE_ROWS ? n : 1, paired); \
+#define ROWS(n)                                                                            \
+    case n:                                                                                \
+        if (n <= TILE_ROWS)                                                                \
+            tile(out, out_stride, a, a_stride, b, n_blocks, n <= TILE_ROWS ? n : 1, form); \
         break;
             ROWS(1)
             ROWS(2)
@@ -103,7 +119,7 @@ static void clear_rows(float *out, size_t stride, int n_rows, int n)
 static void product_onto(float *out, size_t out_stride, const float *a, size_t a_stride,
                          struct panels b, int n_blocks, int n_rows, int n_vecs)
 {
-    product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, false);
+    product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, PANEL_F32);
 }
 
 static void product(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
@@ -117,7 +133,17 @@ static void product(float *out, size_t out_stride, const float *a, size_t a_stri
 static void product_paired(float *out, size_t out_stride, const float *a, size_t a_stride,
                            struct panels b, int n_blocks, int n_rows, int n_vecs)
 {
-    product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, true);
+    product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, PANEL_BF16_PAIRS);
+}
+
+/* As product_onto(), over one block of values as they lie in a cache of BF16 or I8. */
+static void product_in_cache(float *out, size_t out_stride, const float *a, size_t a_stride,
+                             struct panels b, enum dtype dtype, int n_rows, int n_vecs)
+{
+    if (dtype == DTYPE_I8)
+        product_of(out, out_stride, a, a_stride, b, 1, n_rows, n_vecs, PANEL_I8_PAIRS);
+    else
+        product_paired(out, out_stride, a, a_stride, b, 1, n_rows, n_vecs);
 }
 
 /* ---- one tile of rows over one chunk ---- */
@@ -262,7 +288,7 @@ static bool reads_in_place(const struct attention_rows *rows)
 {
     const struct kv_cache *c = rows->cache;
     return rows->n_rows == rows->n_heads && rows->n_rows <= IN_PLACE_ROWS &&
-           c->dtype == DTYPE_BF16 && c->head_dim % K_BLOCK == 0 && c->block_tokens >= K_BLOCK;
+           c->dtype != DTYPE_F32 && c->head_dim % K_BLOCK == 0 && c->block_tokens >= K_BLOCK;
 }
 
 static void scores_in_place(const struct attention_rows *rows, struct attention_scratch *s,
@@ -274,7 +300,7 @@ static void scores_in_place(const struct attention_rows *rows, struct attention_
         for (int i = 0; i < K_BLOCK; i += VEC_LANES) {
             const int first = p + i, begin = seen.begin > first ? seen.begin - first : 0;
             pack_key_pairs(
-                s->keys + (size_t)i * dim / 2, rows->dim,
+                s->keys + (size_t)i * dim / 2, rows->dim, rows->cache->dtype,
                 key_rows(rows, chunk * ATTENTION_CHUNK + first, begin, seen.end - first));
         }
         clear_rows(s->score + p, ATTENTION_CHUNK, rows->n_rows, K_BLOCK);
@@ -302,9 +328,9 @@ static void outputs_in_place(const struct attention_rows *rows, struct attention
             float *out = s->chunk_out + (size_t)row * dim;
             const float *weight = s->score + row * ATTENTION_CHUNK + p;
             if (whole)
-                product_paired(out, dim, weight, ATTENTION_CHUNK,
-                               cache_panels(rows, chunk * ATTENTION_CHUNK + p), 1, n,
-                               rows->dim / VEC_LANES);
+                product_in_cache(out, dim, weight, ATTENTION_CHUNK,
+                                 cache_panels(rows, chunk * ATTENTION_CHUNK + p),
+                                 rows->cache->dtype, n, rows->dim / VEC_LANES);
             else
                 product_onto(out, dim, weight, ATTENTION_CHUNK, value_panels(s, rows->dim, p), 1, n,
                              rows->dim / VEC_LANES);
@@ -318,6 +344,8 @@ static void attend_in_place(const struct attention_rows *rows, struct attention_
     struct softmax softmax[IN_PLACE_ROWS];
     const int begin = seen.begin / K_BLOCK * K_BLOCK;
     const int end = (seen.end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
+    if (rows->cache->dtype == DTYPE_I8)
+        pack_scales(rows, s, chunk, seen.begin, seen.end);
     scores_in_place(rows, s, chunk, seen);
     for (int r = 0; r < rows->n_rows; r++)
         softmax[r] = softmax_row(rows, s, r, seen, begin, end);
@@ -368,111 +396,36 @@ static void write_rows(const struct attention_args *a, const struct attention_ro
     }
 }
 
+/* The positions that the first row does not see: those before this one. */
+static int first_seen(const struct attention_rows *rows) { return row_span(rows, 0, 0).begin; }
+
+/* Nothing seen so far. */
+static void begin_rows(const struct attention_rows *rows, const struct attention_scratch *s)
+{
+    memset(s->out, 0, (size_t)(rows->n_rows * rows->dim) * sizeof *s->out);
+    for (int r = 0; r < rows->n_rows; r++)
+        s->softmax[r] = (struct softmax){.max = -INFINITY, .sum = 0.0f};
+}
+
+static void attend_chunk(const struct attention_rows *rows, struct attention_scratch *s, int chunk)
+{
+    const int at = chunk * ATTENTION_CHUNK, first = first_seen(rows);
+    const struct span seen = {.begin = first > at ? first - at : 0,
+                              .end = rows->n_seen - at < ATTENTION_CHUNK ? rows->n_seen - at
+                                                                         : ATTENTION_CHUNK};
+    if (reads_in_place(rows))
+        attend_in_place(rows, s, chunk, seen);
+    else
+        attend_packed(rows, s, chunk, seen);
+}
+
 static void attend(const struct attention_args *a, const struct attention_rows *rows,
                    struct attention_scratch *s)
 {
     read_queries(a, rows, s->query);
-    memset(s->out, 0, (size_t)(rows->n_rows * rows->dim) * sizeof *s->out);
-    for (int r = 0; r < rows->n_rows; r++)
-        s->softmax[r] = (struct softmax){.max = -INFINITY, .sum = 0.0f};
-
-    const int first_seen = row_span(rows, 0, 0).begin; /* of the first row; chunk 0 counts from 0 */
-    for (int chunk = first_seen / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < rows->n_seen;
-         chunk++) {
-        const int at = chunk * ATTENTION_CHUNK;
-        const int begin = first_seen > at ? first_seen - at : 0;
-        const int end = rows->n_seen - at < ATTENTION_CHUNK ? rows->n_seen - at : ATTENTION_CHUNK;
-        if (reads_in_place(rows))
-            attend_in_place(rows, s, chunk, (struct span){begin, end});
-        else
-            attend_packed(rows, s, chunk, (struct span){begin, end});
-    }
+    begin_rows(rows, s);
+    for (int chunk = first_seen(rows) / ATTENTION_CHUNK; chunk * ATTENTION_CHUNK < rows->n_seen;
+         chunk++)
+        attend_chunk(rows, s, chunk);
     write_rows(a, rows, s);
-}
-
-/* ---- sharing the work ---- */
-
-struct attention_work {
-    const struct attention_args *args;
-    struct device *device;
-    int tokens_per_item, n_runs; /* runs of tokens, over all sequences */
-};
-
-/* Runs of tokens are numbered so that those of sequence s start at
- * first_row[s] / tokens_per_item + s: always room enough, and found by halving. */
-static int sequence_of_run(const struct attention_work *work, int run)
-{
-    const struct attention_args *a = work->args;
-    int lo = 0, hi = a->n_sequences;
-    while (hi - lo > 1) {
-        const int mid = lo + (hi - lo) / 2;
-        if (a->first_row[mid] / work->tokens_per_item + mid <= run)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-static void attention_item(void *context, int item, int thread)
-{
-    const struct attention_work *work = context;
-    const struct attention_args *a = work->args;
-    const int run = work->n_runs - 1 - item / a->cache->n_kv_heads; /* the longest first */
-    const int kv_head = item % a->cache->n_kv_heads;
-    const int sequence = sequence_of_run(work, run);
-    const int first_row = a->first_row[sequence], end_row = a->first_row[sequence + 1];
-    const int in_sequence = run - (first_row / work->tokens_per_item + sequence);
-    const int token = first_row + in_sequence * work->tokens_per_item;
-    if (token >= end_row)
-        return;
-
-    struct attention_rows rows = {.cache = a->cache,
-                                  .block = a->block + a->first_block[sequence],
-                                  .kv_head = kv_head,
-                                  .dim = padded_dim(a->cache->head_dim),
-                                  .first_token = token,
-                                  .position = a->n_computed[sequence] + token - first_row,
-                                  .window = a->window,
-                                  .scale = a->scale,
-                                  .softcap = a->softcap};
-    const int left = end_row - token;
-    const int n_tokens = left < work->tokens_per_item ? left : work->tokens_per_item;
-    rows.n_seen = rows.position + n_tokens;
-    struct attention_scratch scratch =
-        attention_scratch_make(work->device->scratch[thread], rows.dim);
-    for (int head = 0; head < a->n_heads; head += rows.n_heads) {
-        rows.first_head = head;
-        for (rows.n_heads = 1; head + rows.n_heads < a->n_heads; rows.n_heads++)
-            if (a->kv_of_head[head + rows.n_heads] != a->kv_of_head[head] ||
-                rows.n_heads == ATTENTION_ROWS)
-                break;
-        rows.n_rows = n_tokens * rows.n_heads;
-        if (a->kv_of_head[head] == kv_head)
-            attend(a, &rows, &scratch);
-    }
-}
-
-/* Query heads that share a KV head, at most. */
-static int largest_group(const struct attention_args *a)
-{
-    int largest = 1, n = 1;
-    for (int h = 1; h < a->n_heads; h++) {
-        n = a->kv_of_head[h] == a->kv_of_head[h - 1] ? n + 1 : 1;
-        largest = n > largest ? n : largest;
-    }
-    return largest;
-}
-
-void LEVEL(attention)(struct device *device, const struct attention_args *args)
-{
-    if (args->n_tokens == 0)
-        return;
-    const int group = largest_group(args);
-    const int tokens = group < ATTENTION_ROWS ? ATTENTION_ROWS / group : 1;
-    struct attention_work work = {.args = args,
-                                  .device = device,
-                                  .tokens_per_item = tokens,
-                                  .n_runs = args->n_tokens / tokens + args->n_sequences};
-    team_run(device->team, attention_item, &work, work.n_runs * args->cache->n_kv_heads);
 }

@@ -42,8 +42,14 @@ struct attention_scratch {
 };
 
 /* Panels of 16 lanes: of panel v, block i of K_BLOCK, elements k and k + 1 are the vectors at
- * data + v vec_stride + i block_stride + k / 2 pair_stride, beside each other; or, in the cache,
- * one vector of pairs of BF16. `next` further on is what to prefetch. */
+ * data + v vec_stride + i block_stride + k / 2 pair_stride, in one of the forms below. `next`
+ * further on is what to prefetch. */
+enum panel_form {
+    PANEL_F32,        /* two vectors beside each other */
+    PANEL_BF16_PAIRS, /* one vector of pairs */
+    PANEL_I8_PAIRS,   /* half a vector of pairs */
+};
+
 struct panels {
     const float *data;
     size_t vec_stride, block_stride, pair_stride;
@@ -53,13 +59,19 @@ struct panels {
 /* Head dimensions are padded with zeros to whole blocks and whole pairs of vectors. */
 static inline int padded_dim(int head_dim) { return (head_dim + K_BLOCK - 1) / K_BLOCK * K_BLOCK; }
 
-static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
+static inline size_t attention_scratch_bytes(int dim)
 {
     enum { FLOATS_PER_DIM = 2 * ATTENTION_CHUNK + 2 * ATTENTION_ROWS + IN_PLACE_ROWS };
     enum { OTHER_FLOATS = (IN_PLACE_ROWS + 2) * ATTENTION_CHUNK + 2 * ATTENTION_ROWS };
-    _Static_assert((FLOATS_PER_DIM * MAX_HEAD_DIM + OTHER_FLOATS) * sizeof(float) <=
+    enum { SLOT_FLOATS = ATTENTION_ROWS * (MAX_HEAD_DIM + 2) }; /* of attention_share.inc.h */
+    _Static_assert((FLOATS_PER_DIM * MAX_HEAD_DIM + OTHER_FLOATS + SLOT_FLOATS) * sizeof(float) <=
                        CPU_SCRATCH_BYTES,
                    "attention needs more scratch memory");
+    return ((size_t)FLOATS_PER_DIM * (size_t)dim + OTHER_FLOATS) * sizeof(float);
+}
+
+static inline struct attention_scratch attention_scratch_make(void *memory, int dim)
+{
     struct attention_scratch s;
     const size_t d = (size_t)dim;
     s.keys = memory;
@@ -124,15 +136,16 @@ static inline ptrdiff_t next_chunk(const struct attention_rows *rows, int positi
     return (ptrdiff_t)(there - here) * (ptrdiff_t)dtype_bytes(c->dtype);
 }
 
-/* The 32 positions from this one on, as values in BF16 lie in the cache: all in one block. */
+/* The 32 positions from this one on, as values in BF16 or I8 lie in the cache: all in one block. */
 static inline struct panels cache_panels(const struct attention_rows *rows, int position)
 {
     const struct kv_cache *c = rows->cache;
+    const size_t bytes = dtype_bytes(c->dtype), pair_floats = 2 * bytes * (size_t)c->head_dim / 4;
     const size_t at =
         cache_block_at(rows, position) + (size_t)(position % c->block_tokens) * (size_t)c->head_dim;
-    return (struct panels){.data = (const float *)(const void *)((const bf16 *)c->v + at),
-                           .vec_stride = VEC_LANES,
-                           .pair_stride = (size_t)c->head_dim,
+    return (struct panels){.data = (const float *)(const void *)((const char *)c->v + at * bytes),
+                           .vec_stride = 2 * bytes * VEC_LANES / sizeof(float),
+                           .pair_stride = pair_floats,
                            .next = next_chunk(rows, position) / (ptrdiff_t)sizeof(float)};
 }
 
@@ -226,9 +239,28 @@ static void pack_key_panel(float *panel, int dim, enum dtype dtype, struct key_r
     }
 }
 
-/* To panel[dim / 2][16 positions], as pairs of BF16. */
-static void pack_key_pairs(float *panel, int dim, struct key_rows k)
+/* To panel[dim / 2][16 positions], as pairs of BF16, which hold I8 exactly. */
+static void pack_key_byte_pairs(float *panel, int dim, struct key_rows k)
 {
+    for (int d = 0; d < dim; d += 4 * VEC_LANES) {
+        struct vec m[VEC_LANES];
+        load_across(m, &k, (size_t)d);
+        for (int i = 0; i < VEC_LANES && d + 4 * i < dim; i++, panel += 2 * VEC_LANES) {
+            const struct vec third = vec_next_byte(m[i]), second = vec_next_byte(third);
+            const struct vec first = vec_next_byte(second);
+            vec_store(panel, vec_pairs(vec_top_byte(first), vec_top_byte(second)));
+            vec_store(panel + VEC_LANES, vec_pairs(vec_top_byte(third), vec_top_byte(m[i])));
+        }
+    }
+}
+
+/* The same from BF16 or I8. */
+static void pack_key_pairs(float *panel, int dim, enum dtype dtype, struct key_rows k)
+{
+    if (dtype == DTYPE_I8) {
+        pack_key_byte_pairs(panel, dim, k);
+        return;
+    }
     for (int d = 0; d < dim; d += K_BLOCK) {
         struct vec m[VEC_LANES];
         load_across(m, &k, (size_t)d * sizeof(bf16));
@@ -302,15 +334,15 @@ static void pack_scales(const struct attention_rows *rows, struct attention_scra
 {
     const struct kv_cache *c = rows->cache;
     const int from = begin / K_BLOCK * K_BLOCK, to = (end + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
-    for (int p = from; p < to; p++) {
-        s->k_scale[p] = s->v_scale[p] = 0.0f;
-        if (p < begin || p >= end)
-            continue;
-        const int position = chunk * ATTENTION_CHUNK + p;
-        const size_t at = cache_block_at(rows, position) / (size_t)c->head_dim +
-                          (size_t)(position % c->block_tokens);
-        s->k_scale[p] = c->k_scale[at];
-        s->v_scale[p] = c->v_scale[at];
+    memset(s->k_scale + from, 0, (size_t)(to - from) * sizeof *s->k_scale);
+    memset(s->v_scale + from, 0, (size_t)(to - from) * sizeof *s->v_scale);
+    for (int p = begin, n; p < end; p += n) { /* block by block */
+        const int position = chunk * ATTENTION_CHUNK + p, in_block = position % c->block_tokens;
+        const int left = c->block_tokens - in_block;
+        n = left < end - p ? left : end - p;
+        const size_t at = cache_block_at(rows, position) / (size_t)c->head_dim + (size_t)in_block;
+        memcpy(s->k_scale + p, c->k_scale + at, (size_t)n * sizeof *s->k_scale);
+        memcpy(s->v_scale + p, c->v_scale + at, (size_t)n * sizeof *s->v_scale);
     }
 }
 

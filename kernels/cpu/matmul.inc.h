@@ -319,6 +319,8 @@ void LEVEL(matmul)(struct device *device, const struct matmul_args *args)
         .store = matmul_store_rows,
         .k_step = STEP_BLOCKS * K_BLOCK,
         .item_tokens = 256,
+        .unit_rows = ITEM_ROWS,
+        .c_bytes = 512 << 10,
     };
     if (!few_matmul(device, args))
         matmul_drive(device, args, &many);

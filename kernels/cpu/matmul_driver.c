@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+_Static_assert((int)C_BYTES >= MAX_LEAVES * (int)PANEL * (int)ITEM_TOKENS * 4,
+               "no leaf merged, and the fewest outputs");
 _Static_assert((int)C_BYTES + (int)KERNEL_SCRATCH_BYTES <= (int)CPU_SCRATCH_BYTES,
                "scratch is too small");
 
@@ -51,38 +53,53 @@ static const void *x_from(const struct operand *x, int token)
     return (const char *)x->data + elements * (int64_t)dtype_bytes(x->dtype);
 }
 
-/* c = the sum over one leaf, [k, k_end), which begins at k_padded of the operand. */
-static void sum_leaf(const struct drive *drive, const struct item *item, float *c, int k,
-                     int k_padded, int k_end)
-{
-    const struct matmul_args *args = drive->args;
-    const struct weight *weight = &args->weight;
-    memset(c, 0, item->c_numbers * sizeof *c);
-    for (int n_k; k < k_end; k += n_k, k_padded += n_k) {
-        n_k = min_int(drive->kernel->k_step, k_end - k);
-        const int64_t element = item->row * weight->row_stride + k;
-        drive->kernel->accumulate(&(struct matmul_block){
-            .c = c,
-            .weight = (const char *)weight->data + element * (int64_t)dtype_bytes(weight->dtype),
-            .weight_dtype = weight->dtype,
-            .row_stride = weight->row_stride,
-            .x = x_from(&args->x, item->token),
-            .x_dtype = args->x.dtype,
-            .x_k = k_padded,
-            .k_padded = args->x.k_padded,
-            .n_rows = item->n_rows,
-            .n_tokens = item->n_tokens,
-            .n_k = n_k,
-            .n_k_left = args->x.k - k,
-            .scratch = item->kernel_scratch,
-        });
-    }
-}
-
 static void add(float *a, const float *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         a[i] += b[i];
+}
+
+static void accumulate(const struct matmul_kernel *kernel, const struct matmul_block *block)
+{
+    if (!kernel->merges && block->is_first)
+        memset(block->c, 0, block->c_numbers * sizeof *block->c);
+    kernel->accumulate(block);
+    float *c = block->c;
+    for (int merge = 0; !kernel->merges && merge < block->n_merges; merge++, c -= block->c_numbers)
+        add(c - block->c_numbers, c, block->c_numbers);
+}
+
+/* Adds the sum over one leaf, [k, leaf->k_end), to the stack, whose top is c; the leaf begins at
+ * k_padded of the operand. */
+static void sum_leaf(const struct drive *drive, const struct item *item, float *c, int k,
+                     int k_padded, const struct leaf *leaf)
+{
+    const struct matmul_args *args = drive->args;
+    const struct weight *weight = &args->weight;
+    const int begin = k;
+    for (int n_k; k < leaf->k_end; k += n_k, k_padded += n_k) {
+        n_k = min_int(drive->kernel->k_step, leaf->k_end - k);
+        const int64_t element = item->row * weight->row_stride + k;
+        accumulate(drive->kernel, &(struct matmul_block){
+                                      .c = c,
+                                      .c_numbers = item->c_numbers,
+                                      .is_first = k == begin,
+                                      .n_merges = k + n_k == leaf->k_end ? leaf->n_merges : 0,
+                                      .weight = (const char *)weight->data +
+                                                element * (int64_t)dtype_bytes(weight->dtype),
+                                      .weight_dtype = weight->dtype,
+                                      .row_stride = weight->row_stride,
+                                      .x = x_from(&args->x, item->token),
+                                      .x_dtype = args->x.dtype,
+                                      .x_k = k_padded,
+                                      .k_padded = args->x.k_padded,
+                                      .n_rows = item->n_rows,
+                                      .n_tokens = item->n_tokens,
+                                      .n_k = n_k,
+                                      .n_k_left = args->x.k - k,
+                                      .scratch = item->kernel_scratch,
+                                  });
+    }
 }
 
 /* Runs the program of the leaves; n_parts sums lie on the stack at the end. */
@@ -90,16 +107,13 @@ static void sum_parts(const struct drive *drive, const struct item *item)
 {
     const struct leaves *leaves = drive->args->leaves;
     const bool padded = drive->args->x.dtype == DTYPE_BF16;
-    float *top = item->c; /* one past the last sum */
+    float *top = item->c;
     int k = 0, k_padded = 0;
     for (int i = 0; i < leaves->n_leaves; i++) {
         const struct leaf *leaf = &leaves->leaf[i];
-        sum_leaf(drive, item, top, k, k_padded, leaf->k_end);
+        sum_leaf(drive, item, top, k, k_padded, leaf);
         top += item->c_numbers;
-        for (int merge = 0; merge < leaf->n_merges; merge++) {
-            top -= item->c_numbers;
-            add(top - item->c_numbers, top, item->c_numbers);
-        }
+        top -= (size_t)leaf->n_merges * item->c_numbers;
         k_padded += padded ? round_up_int(leaf->k_end - k, K_BLOCK) : leaf->k_end - k;
         k = leaf->k_end;
     }
@@ -143,12 +157,15 @@ static void run_item(void *context, int index, int thread)
         .c = drive->device->scratch[thread],
         .kernel_scratch = (char *)drive->device->scratch[thread] + C_BYTES,
     };
-    item.n_rows = min_int(drive->item_rows, args->n_out - item.row);
+    const int end = min_int(item.row + drive->item_rows, args->n_out);
     item.n_tokens = min_int(drive->item_tokens, args->n_tokens - item.token);
-    item.c_numbers =
-        (size_t)round_up_int(item.n_rows, PANEL) * (size_t)round_up_int(item.n_tokens, TOKEN_GROUP);
-    sum_parts(drive, &item);
-    store_parts(drive, &item);
+    for (; item.row < end; item.row += item.n_rows) {
+        item.n_rows = min_int(drive->kernel->unit_rows, end - item.row);
+        item.c_numbers = (size_t)round_up_int(item.n_rows, PANEL) *
+                         (size_t)round_up_int(item.n_tokens, TOKEN_GROUP);
+        sum_parts(drive, &item);
+        store_parts(drive, &item);
+    }
 }
 
 void matmul_drive(struct device *device, const struct matmul_args *args,
@@ -159,7 +176,7 @@ void matmul_drive(struct device *device, const struct matmul_args *args,
     drive.n_strips = (args->n_tokens + drive.item_tokens - 1) / drive.item_tokens;
 
     const int row_bytes = stack_depth(args->leaves) * drive.item_tokens * (int)sizeof(float);
-    const int fit = C_BUDGET_BYTES / row_bytes;
+    const int fit = kernel->unit_rows < ITEM_ROWS ? ITEM_ROWS : kernel->c_bytes / row_bytes;
     const int fair = args->n_out / (ITEMS_PER_THREAD * team_size(device->team)) * drive.n_strips;
     int rows = min_int(ITEM_ROWS, min_int(fit, fair)) / PANEL * PANEL;
     drive.item_rows = rows < PANEL ? PANEL : rows;

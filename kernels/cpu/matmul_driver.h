@@ -17,17 +17,19 @@
 #include <stddef.h>
 
 enum {
-    PANEL = 32,                 /* outputs that are worked on together; rows of C come in these */
-    ITEM_ROWS = 256,            /* most outputs of an item */
-    ITEM_TOKENS = 512,          /* most tokens of an item, a multiple of TOKEN_GROUP */
-    C_BUDGET_BYTES = 512 << 10, /* all partial sums of an item, so that they stay in L2 */
-    C_BYTES = MAX_LEAVES * PANEL * ITEM_TOKENS * 4, /* the most they can take: no leaf merged */
+    PANEL = 32,           /* outputs that are worked on together; rows of C come in these */
+    ITEM_ROWS = 256,      /* most outputs of an item */
+    ITEM_TOKENS = 512,    /* most tokens of an item, a multiple of TOKEN_GROUP */
+    C_BYTES = 1280 << 10, /* room for all partial sums of an item */
     KERNEL_SCRATCH_BYTES = 768 << 10,
 };
 
 /* c[t, o] += sum over n_k elements of x[t, k] * weight[o, k]. */
 struct matmul_block {
     float *c; /* n_tokens, rounded up to groups, x n_rows, rounded up to PANEL: see `store` */
+    size_t c_numbers;   /* of C */
+    bool is_first;      /* C is undefined: it begins at zero */
+    int n_merges;       /* then so often: the C before this one, c_numbers down, += this one */
     const void *weight; /* element k of output o: [o * row_stride + k] */
     enum dtype weight_dtype;
     int64_t row_stride;
@@ -48,6 +50,10 @@ struct matmul_kernel {
     void (*store)(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens);
     int k_step;      /* most elements of K in a block, a multiple of K_BLOCK */
     int item_tokens; /* most tokens in a block, a multiple of TOKEN_GROUP, <= ITEM_TOKENS */
+    int unit_rows;   /* most outputs in a block, a multiple of PANEL: they go through all of K
+                        before others of their item */
+    int c_bytes;     /* for all partial sums of an item, so that they stay in L2; <= C_BYTES */
+    bool merges;     /* heeds is_first and n_merges; else the driver does both */
 };
 
 void matmul_drive(struct device *, const struct matmul_args *, const struct matmul_kernel *);

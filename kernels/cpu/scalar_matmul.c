@@ -77,6 +77,8 @@ void scalar_matmul(struct device *device, const struct matmul_args *args)
         .store = matmul_store_rows,
         .k_step = 256,
         .item_tokens = 64,
+        .unit_rows = ITEM_ROWS,
+        .c_bytes = 512 << 10,
     };
     matmul_drive(device, args, &kernel);
 }

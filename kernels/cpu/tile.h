@@ -6,8 +6,8 @@
  * Not the intrinsics of the compiler: those of gcc 12 name 8 of the 64 bytes of a configuration
  * and no memory at all for loads and stores, so it may drop or move what was written before.
  *
- * Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS, TILERELEASE) and
- * volume 1, chapter 18. */
+ * Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS, TILEZERO, TILERELEASE)
+ * and volume 1, chapter 18. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +35,7 @@ struct tile_config {
                      :                                       \
                      : "r"(memory), "r"((ptrdiff_t)(stride)) \
                      : "memory")
+#define tile_zero(tile) __asm__ volatile("tilezero %%tmm" #tile : : : "memory")
 /* c[m, n] += the sum over pairs of K of a[m, k] * b[k, n], BF16, in the canonical order. */
 #define tile_dot_bf16(c, a, b) \
     __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : : "memory")

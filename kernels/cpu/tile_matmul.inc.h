@@ -5,10 +5,16 @@
  * in the checkpoint, operand B a group of tokens as kernels/tensor.h lays it out, and C comes out
  * as [outputs][tokens]; it is transposed when it is stored.
  *
- * 2 x 2 tiles of C are in registers: 32 outputs and two groups. K goes in steps of MANY_K_STEP, so
- * that the weights of a panel (16 KB) stay in L1 and the tokens of an item in L2; C is written and
- * read again between steps, which loses no bit. With many tokens the panel is copied to scratch
- * first, where no two of its rows share a cache set.
+ * 2 x 2 tiles of C are in registers: 32 outputs and two groups. Up to FEW_TOKENS tokens what counts
+ * is memory: weights are used where they lie, 32 outputs go through all of K, and every one is read
+ * once, in one stream. With more, K goes in steps of MANY_K_STEP, so that the weights of a panel
+ * (16 KB) stay in L1 and the tokens of an item in L2; C is written and read again between steps,
+ * which loses no bit, and the panel is copied to scratch first, where no two of its rows share a
+ * cache set. Leaves are merged 4 KB of C at a time, while these are in L1.
+ *
+ * Nothing is fetched ahead: on a Xeon with AMX prefetches, row after row, took a fifth of the
+ * bandwidth from a few tokens, and gave many tokens 4 % at best. Two panels at once in L1 (32 KB
+ * of its 48) lost 7 % and more.
  *
  * Include first: one of vec_*.inc.h (for the transposition), and tile.h or its emulator. */
 #pragma once
@@ -21,7 +27,7 @@ enum {
     TILE_NUMBERS = TILE * TILE, /* of C */
     BLOCK_BYTES = K_BLOCK * (int)sizeof(bf16),
     TILE_BYTES = TILE * BLOCK_BYTES, /* of A */
-    FEW_TOKENS = 32,                 /* two groups: the weights are used once, in place */
+    FEW_TOKENS = 64,                 /* the weights are used where they lie */
     FEW_K_STEP = 2048,
     MANY_K_STEP = 256,
 };
@@ -67,10 +73,10 @@ static struct panel panel_copied(const struct matmul_block *block, int first_row
     return panel;
 }
 
+/* The rows where they lie; what is not whole must be copied. */
 static struct panel panel_of(const struct matmul_block *block, int first_row)
 {
-    const bool whole = block->n_rows - first_row >= PANEL && block->n_k % K_BLOCK == 0;
-    if (!whole || block->n_tokens > FEW_TOKENS)
+    if (block->n_rows - first_row < PANEL || block->n_k % K_BLOCK != 0)
         return panel_copied(block, first_row);
     const ptrdiff_t row_bytes = (ptrdiff_t)(block->row_stride * (int64_t)sizeof(bf16));
     return (struct panel){
@@ -98,102 +104,148 @@ static void configure(const struct group *first, const struct group *second)
     tile_configure(&config);
 }
 
-static void multiply_one(const struct panel *panel, const struct group *group)
+static inline __attribute__((always_inline)) void
+multiply_one(const struct panel panel, const struct group group, bool is_first)
 {
     enum { C_STRIDE = TILE * sizeof(float) };
-    const char *a = panel->data;
-    const bf16 *b = group->x;
-    const size_t b_stride = (size_t)group->tokens * 2 * sizeof *b;
-    tile_load(0, group->c, C_STRIDE);
-    tile_load(1, group->c + TILE_NUMBERS, C_STRIDE);
-    for (int i = 0; i < panel->n_blocks; i++, a += panel->block_bytes) {
-        tile_load(6, b, b_stride);
-        tile_load(4, a, panel->row_bytes);
-        tile_dot_bf16(0, 4, 6);
-        tile_load(5, a + panel->half_bytes, panel->row_bytes);
-        tile_dot_bf16(1, 5, 6);
-        b += K_BLOCK * group->tokens;
+    const char *a = panel.data;
+    const bf16 *b = group.x;
+    const size_t b_stride = (size_t)group.tokens * 2 * sizeof *b;
+    if (is_first) {
+        tile_zero(0);
+        tile_zero(1);
+    } else {
+        tile_load(0, group.c, C_STRIDE);
+        tile_load(1, group.c + TILE_NUMBERS, C_STRIDE);
     }
-    tile_store(0, group->c, C_STRIDE);
-    tile_store(1, group->c + TILE_NUMBERS, C_STRIDE);
+    for (int i = 0; i < panel.n_blocks; i++, a += panel.block_bytes) {
+        tile_load(6, b, b_stride);
+        tile_load(4, a, panel.row_bytes);
+        tile_dot_bf16(0, 4, 6);
+        tile_load(5, a + panel.half_bytes, panel.row_bytes);
+        tile_dot_bf16(1, 5, 6);
+        b += K_BLOCK * group.tokens;
+    }
+    tile_store(0, group.c, C_STRIDE);
+    tile_store(1, group.c + TILE_NUMBERS, C_STRIDE);
 }
 
-static void multiply_two(const struct panel *panel, const struct group *first,
-                         const struct group *second)
+static inline __attribute__((always_inline)) void multiply_two(const struct panel panel,
+                                                               const struct group first,
+                                                               const struct group second,
+                                                               bool is_first)
 {
     enum { C_STRIDE = TILE * sizeof(float) };
-    const char *a = panel->data;
-    const bf16 *b = first->x, *b2 = second->x;
-    const size_t b_stride = (size_t)first->tokens * 2 * sizeof *b;
-    const size_t b2_stride = (size_t)second->tokens * 2 * sizeof *b2;
-    tile_load(0, first->c, C_STRIDE);
-    tile_load(1, first->c + TILE_NUMBERS, C_STRIDE);
-    tile_load(2, second->c, C_STRIDE);
-    tile_load(3, second->c + TILE_NUMBERS, C_STRIDE);
-    for (int i = 0; i < panel->n_blocks; i++, a += panel->block_bytes) {
+    const char *a = panel.data;
+    const bf16 *b = first.x, *b2 = second.x;
+    const size_t b_stride = (size_t)first.tokens * 2 * sizeof *b;
+    const size_t b2_stride = (size_t)second.tokens * 2 * sizeof *b2;
+    if (is_first) {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+    } else {
+        tile_load(0, first.c, C_STRIDE);
+        tile_load(1, first.c + TILE_NUMBERS, C_STRIDE);
+        tile_load(2, second.c, C_STRIDE);
+        tile_load(3, second.c + TILE_NUMBERS, C_STRIDE);
+    }
+    for (int i = 0; i < panel.n_blocks; i++, a += panel.block_bytes) {
         tile_load(6, b, b_stride);
-        tile_load(4, a, panel->row_bytes);
+        tile_load(4, a, panel.row_bytes);
         tile_dot_bf16(0, 4, 6);
-        tile_load(5, a + panel->half_bytes, panel->row_bytes);
+        tile_load(5, a + panel.half_bytes, panel.row_bytes);
         tile_dot_bf16(1, 5, 6);
         tile_load(7, b2, b2_stride);
         tile_dot_bf16(2, 4, 7);
         tile_dot_bf16(3, 5, 7);
-        b += K_BLOCK * first->tokens;
-        b2 += K_BLOCK * second->tokens;
+        b += K_BLOCK * first.tokens;
+        b2 += K_BLOCK * second.tokens;
     }
-    tile_store(0, first->c, C_STRIDE);
-    tile_store(1, first->c + TILE_NUMBERS, C_STRIDE);
-    tile_store(2, second->c, C_STRIDE);
-    tile_store(3, second->c + TILE_NUMBERS, C_STRIDE);
+    tile_store(0, first.c, C_STRIDE);
+    tile_store(1, first.c + TILE_NUMBERS, C_STRIDE);
+    tile_store(2, second.c, C_STRIDE);
+    tile_store(3, second.c + TILE_NUMBERS, C_STRIDE);
 }
 
-/* C of an item is [groups][round_up(n_rows, PANEL)][16 tokens]. */
-static struct group group_of(const struct matmul_block *block, int index, int first_row)
+/* C of an item is [panels][groups][PANEL][16 tokens]. */
+static inline size_t c_at(int row, int index, int n_groups)
+{
+    return ((size_t)(row / PANEL) * (size_t)n_groups + (size_t)index) * PANEL * TILE;
+}
+
+static inline struct group group_of(const struct matmul_block *block, int index, int row)
 {
     const int n_groups = (block->n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
     if (index >= n_groups)
         return (struct group){0};
-    const size_t rows = (size_t)round_up_int(block->n_rows, PANEL);
     return (struct group){
         .x = block_group(block, index),
-        .c = block->c + ((size_t)index * rows + (size_t)first_row) * TILE,
+        .c = block->c + c_at(row, index, n_groups),
         .tokens = block_group_tokens(block, index),
     };
 }
 
-static void accumulate_tiles(const struct matmul_block *block)
+/* The additions after a leaf, on the C of one group, while it is in L1. */
+static void merge(const struct matmul_block *block, const struct group *group)
+{
+    for (float *c = group->c; c < group->c + PANEL * TILE; c += VEC_LANES) {
+        struct vec sum = vec_load(c);
+        for (int i = 1; i <= block->n_merges; i++)
+            sum = vec_add(vec_load(c - (size_t)i * block->c_numbers), sum);
+        vec_store(c - (size_t)block->n_merges * block->c_numbers, sum);
+    }
+}
+
+/* C of two groups, index and the next, and one panel of outputs. */
+static void multiply_pair(const struct matmul_block *block, const struct panel *panel, int row,
+                          int index, int configured[2])
+{
+    const struct group first = group_of(block, index, row);
+    const struct group second = group_of(block, index + 1, row);
+    if (first.tokens != configured[0] || second.tokens != configured[1]) {
+        configure(&first, &second);
+        configured[0] = first.tokens;
+        configured[1] = second.tokens;
+    }
+    if (second.tokens > 0)
+        multiply_two(*panel, first, second, block->is_first);
+    else
+        multiply_one(*panel, first, block->is_first);
+    if (block->n_merges == 0)
+        return;
+    merge(block, &first);
+    if (second.tokens > 0)
+        merge(block, &second);
+}
+
+static inline __attribute__((always_inline)) void accumulate_tiles(const struct matmul_block *block,
+                                                                   bool in_place)
 {
     int configured[2] = {0, 0}; /* tokens of both groups */
     for (int row = 0; row < block->n_rows; row += PANEL) {
-        const struct panel panel = panel_of(block, row);
-        for (int index = 0; index * TOKEN_GROUP < block->n_tokens; index += 2) {
-            const struct group first = group_of(block, index, row);
-            const struct group second = group_of(block, index + 1, row);
-            if (first.tokens != configured[0] || second.tokens != configured[1]) {
-                configure(&first, &second);
-                configured[0] = first.tokens;
-                configured[1] = second.tokens;
-            }
-            if (second.tokens > 0)
-                multiply_two(&panel, &first, &second);
-            else
-                multiply_one(&panel, &first);
-        }
+        const struct panel panel = in_place ? panel_of(block, row) : panel_copied(block, row);
+        for (int index = 0; index * TOKEN_GROUP < block->n_tokens; index += 2)
+            multiply_pair(block, &panel, row, index, configured);
     }
     tile_release();
 }
 
+static void accumulate_few(const struct matmul_block *block) { accumulate_tiles(block, true); }
+static void accumulate_many(const struct matmul_block *block) { accumulate_tiles(block, false); }
+
 /* 16 outputs x 16 tokens at a time. */
 static void store_tiles(float *out, int64_t out_stride, const float *c, int n_rows, int n_tokens)
 {
-    const size_t rows_padded = (size_t)round_up_int(n_rows, PANEL);
-    for (int t = 0; t < n_tokens; t += TILE, c += rows_padded * TILE)
+    const int n_groups = (n_tokens + TOKEN_GROUP - 1) / TOKEN_GROUP;
+    for (int t = 0; t < n_tokens; t += TILE)
         for (int row = 0; row < n_rows; row += TILE) {
+            const float *tile = c + c_at(row, t / TILE, n_groups) + row % PANEL * TILE;
             const char *line[TILE];
             struct vec token[TILE];
             for (int i = 0; i < TILE; i++)
-                line[i] = (const char *)(c + (size_t)(row + i) * TILE);
+                line[i] = (const char *)(tile + i * TILE);
             vec_load_transposed(token, line, 0);
             for (int i = 0; i < min_int(TILE, n_tokens - t); i++) {
                 float *to = out + (t + i) * out_stride + row;
@@ -208,16 +260,22 @@ static void store_tiles(float *out, int64_t out_stride, const float *c, int n_ro
 static void tile_matmul(struct device *device, const struct matmul_args *args)
 {
     static const struct matmul_kernel few = {
-        .accumulate = accumulate_tiles,
+        .accumulate = accumulate_few,
         .store = store_tiles,
         .k_step = FEW_K_STEP,
         .item_tokens = FEW_TOKENS,
+        .unit_rows = PANEL,
+        .c_bytes = C_BYTES,
+        .merges = true,
     };
     static const struct matmul_kernel many = {
-        .accumulate = accumulate_tiles,
+        .accumulate = accumulate_many,
         .store = store_tiles,
         .k_step = MANY_K_STEP,
         .item_tokens = ITEM_TOKENS,
+        .unit_rows = ITEM_ROWS,
+        .c_bytes = C_BYTES,
+        .merges = true,
     };
     matmul_drive(device, args, args->n_tokens <= FEW_TOKENS ? &few : &many);
 }

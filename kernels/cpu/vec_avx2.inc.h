@@ -188,6 +188,17 @@ static inline struct vec vec_next_byte(struct vec bytes)
              _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(bytes.high), 8)));
 }
 
+static inline __m256 vec_pairs_8(__m256 even, __m256 odd)
+{
+    const __m256i low = _mm256_srli_epi32(_mm256_castps_si256(even), 16);
+    return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_castps_si256(odd)));
+}
+
+static inline struct vec vec_pairs(struct vec even, struct vec odd)
+{
+    return V(vec_pairs_8(even.low, odd.low), vec_pairs_8(even.high, odd.high));
+}
+
 static inline void vec_store_bytes(int8_t *p, struct vec a)
 {
     const __m256i byte = _mm256_set1_epi32(0xff);

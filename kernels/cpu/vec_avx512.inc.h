@@ -121,6 +121,12 @@ static inline struct vec vec_next_byte(struct vec bytes)
     return V(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(bytes.v), 8)));
 }
 
+static inline struct vec vec_pairs(struct vec even, struct vec odd)
+{
+    const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(even.v), 16);
+    return V(_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(odd.v))));
+}
+
 static inline void vec_store_bytes(int8_t *p, struct vec a)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v)));

@@ -210,6 +210,16 @@ static inline struct vec vec_next_byte(struct vec bytes)
     return r;
 }
 
+/* Numbers that BF16 holds exactly, two in a lane: the other way from vec_even() and vec_odd(). */
+static inline struct vec vec_pairs(struct vec even, struct vec odd)
+{
+    for (int i = 0; i < VEC_LANES; i++) {
+        const bf16 pair[2] = {bf16_from_f32(even.lane[i]), bf16_from_f32(odd.lane[i])};
+        memcpy((char *)&even + i * 4, pair, sizeof pair);
+    }
+    return even;
+}
+
 /* The lower byte of the bits of every lane. */
 static inline void vec_store_bytes(int8_t *p, struct vec a)
 {

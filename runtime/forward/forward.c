@@ -125,7 +125,7 @@ bool forward_create(struct forward **out, const struct model *model, struct devi
                     const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
                     struct error *err)
 {
-    check(kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_F32);
+    check(kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_I8);
     check(limits->max_tokens > 0 && limits->vocab == model->config.vocab);
     check(limits->max_model_len <= model->config.max_positions);
     struct forward *f = memory_alloc(1, sizeof *f);

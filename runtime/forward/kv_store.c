@@ -1,4 +1,5 @@
-/* One allocation, cut by place: the pages come from the system as blocks are first written. */
+/* One allocation, cut by place, the scales of a place before its numbers: the pages come from the
+ * system as blocks are first written. */
 #include "runtime/forward/kv_store.h"
 
 #include "base/check.h"
@@ -7,17 +8,24 @@
 #include "kernels/device.h"
 #include "runtime/model/model.h"
 
-/* K, or V, of one block in one place. */
-static size_t plane_bytes(const struct model *model, int block_tokens, enum dtype dtype)
+/* K, or V, of one block in one place, and its scales. */
+struct plane {
+    size_t numbers_bytes, scales_bytes;
+};
+
+static struct plane plane_of(const struct model *model, int block_tokens, enum dtype dtype)
 {
-    return (size_t)span_length(model->share.kv_heads) * (size_t)block_tokens *
-           (size_t)model->config.head_dim * dtype_bytes(dtype);
+    const size_t n_rows = (size_t)span_length(model->share.kv_heads) * (size_t)block_tokens;
+    return (struct plane){.numbers_bytes =
+                              n_rows * (size_t)model->config.head_dim * dtype_bytes(dtype),
+                          .scales_bytes = dtype == DTYPE_I8 ? n_rows * sizeof(float) : 0};
 }
 
 size_t kv_store_block_bytes(const struct model *model, int n_places, int block_tokens,
                             enum dtype dtype)
 {
-    return 2 * (size_t)n_places * plane_bytes(model, block_tokens, dtype);
+    const struct plane plane = plane_of(model, block_tokens, dtype);
+    return 2 * (size_t)n_places * (plane.numbers_bytes + plane.scales_bytes);
 }
 
 bool kv_store_init(struct kv_store *out, const struct model *model, struct device *device,
@@ -34,16 +42,23 @@ bool kv_store_init(struct kv_store *out, const struct model *model, struct devic
         return error_in(err, "KV cache of %zu MB (%d blocks of %d positions on this rank)",
                         out->n_bytes >> 20, n_blocks, block_tokens);
 
-    const size_t plane = plane_bytes(model, block_tokens, dtype) * (size_t)n_blocks;
+    const struct plane plane = plane_of(model, block_tokens, dtype);
+    const size_t scales_bytes = plane.scales_bytes * (size_t)n_blocks; /* a multiple of 64 */
+    const size_t numbers_bytes = plane.numbers_bytes * (size_t)n_blocks;
+    char *at = out->memory;
     out->place = memory_alloc((size_t)n_places, sizeof *out->place);
-    for (int i = 0; i < n_places; i++) {
-        char *const k = (char *)out->memory + 2 * (size_t)i * plane;
-        out->place[i] = (struct kv_cache){.k = k,
-                                          .v = k + plane,
+    for (int i = 0; i < n_places; i++, at += 2 * (scales_bytes + numbers_bytes)) {
+        char *const numbers = at + 2 * scales_bytes;
+        out->place[i] = (struct kv_cache){.k = numbers,
+                                          .v = numbers + numbers_bytes,
                                           .dtype = dtype,
                                           .n_kv_heads = span_length(model->share.kv_heads),
                                           .head_dim = model->config.head_dim,
                                           .block_tokens = block_tokens};
+        if (dtype == DTYPE_I8) {
+            out->place[i].k_scale = (float *)(void *)at;
+            out->place[i].v_scale = (float *)(void *)(at + scales_bytes);
+        }
     }
     return true;
 }

@@ -16,16 +16,16 @@
 
 struct error;
 
-/* A dimension of a tensor. All but hidden are shared among the ranks, so a pair of these says both
- * the shape in the checkpoint and the part of a rank. */
+/* A dimension of a tensor: a pair of these says both the shape in the checkpoint and the part of a
+ * rank. */
 enum dimension {
     DIM_NONE,     /* a vector has no columns */
-    DIM_HIDDEN,   /* hidden; every rank has all of it */
-    DIM_HEADS,    /* n_heads * head_dim */
+    DIM_HEADS,    /* n_heads * head_dim; shared among the ranks, as the next three */
     DIM_KV_HEADS, /* n_kv_heads * head_dim */
     DIM_FFN,
     DIM_VOCAB,
-    DIM_HEAD, /* head_dim; every rank has all of it, and of labels */
+    DIM_HIDDEN, /* every rank has all of it, as of the next two */
+    DIM_HEAD,   /* head_dim */
     DIM_LABELS
 };
 

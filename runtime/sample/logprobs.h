@@ -5,8 +5,7 @@
  */
 #pragma once
 #include "runtime/request/params.h"
-
-#include <stdint.h>
+#include "runtime/sample/row.h"
 
 struct token_logprob {
     int32_t token;
@@ -19,8 +18,8 @@ enum { LOGPROBS_MAX_ENTRIES = 2 * PARAMS_MAX_BEAMS };
 
 /* `picked` first, then the k best in order (by logit, then id) without it; their number.
  * lse: log(sum(exp(logits))). */
-int logprobs_make(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *logits, int vocab,
-                  float lse, int32_t picked, int k);
+int logprobs_make(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const struct row *row, float lse,
+                  int32_t picked, int k);
 /* The k best in order, without those that cannot be (-inf); their number. */
-int logprobs_make_best(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const float *logits,
-                       int vocab, float lse, int k);
+int logprobs_make_best(struct token_logprob out[LOGPROBS_MAX_ENTRIES], const struct row *row,
+                       float lse, int k);

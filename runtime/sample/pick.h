@@ -7,7 +7,7 @@
  * depend on batch, order, or what was rejected before. docs/numerics.md, "Sampling".
  */
 #pragma once
-#include <stdint.h>
+#include "runtime/sample/tempered.h"
 
 /* What a Philox block is for: the third word of its counter. */
 enum noise_tag { NOISE_PICK = 0 };
@@ -16,6 +16,5 @@ enum noise_tag { NOISE_PICK = 0 };
  * and 22.88. */
 float gumbel(uint32_t bits);
 
-/* The token with the highest value plus noise; the lower id of two equal ones. -1: no value above
- * -inf, or one is a NaN or +inf. */
-int32_t pick_token(const float *value, int vocab, uint64_t seed, int position);
+/* The token with the highest value plus noise; the lower id of two equal ones. -1: none is left. */
+int32_t pick_token(const struct tempered *t, uint64_t seed, int position);

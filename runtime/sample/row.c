@@ -1,5 +1,5 @@
-/* The loops keep LANES independent maxima, which is what a compiler needs to use vectors without
- * being allowed to reorder. */
+/* The loops over a block are of independent lanes, straight, and long enough that the compiler
+ * makes vectors of them before it thinks of unrolling. */
 #include "runtime/sample/row.h"
 
 #include "base/check.h"
@@ -8,69 +8,88 @@
 
 enum { LANES = 16 };
 
-static int32_t find_first(const float *row, int n, float value)
+_Static_assert((int)ROW_BLOCK == 4 * LANES, "largest_of_block() takes four a lane");
+
+int row_count_blocks(int n) { return (n + ROW_BLOCK - 1) / ROW_BLOCK; }
+
+static inline float larger(float a, float b) { return a > b ? a : b; }
+
+/* *any_nan becomes not 0 where there is one; the answer means nothing then. */
+static inline float largest_of_block(const float *x, int *any_nan)
 {
-    int i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        int any = 0;
-        for (int j = 0; j < LANES; j++)
-            any |= row[i + j] == value;
-        if (any)
-            break;
+    float most[LANES], four[4];
+    int nan = 0;
+    for (int j = 0; j < LANES; j++) {
+        const float a = x[j], b = x[j + LANES], c = x[j + 2 * LANES], d = x[j + 3 * LANES];
+        nan |= (a != a) | (b != b) | (c != c) | (d != d);
+        most[j] = larger(larger(a, b), larger(c, d));
     }
-    while (i < n && row[i] != value)
-        i++;
-    return i < n ? i : -1;
+    for (int j = 0; j < 4; j++)
+        four[j] = larger(larger(most[j], most[j + 4]), larger(most[j + 8], most[j + 12]));
+    *any_nan |= nan;
+    return larger(larger(four[0], four[1]), larger(four[2], four[3]));
 }
 
-struct row_peak row_find_peak(const float *row, int n)
+void row_open(struct row *row, const float *logits, int n, float *block_max)
 {
-    float most[LANES];
-    int nan[LANES] = {0};
-    for (int j = 0; j < LANES; j++)
-        most[j] = -INFINITY;
-    int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            const float x = row[i + j];
-            most[j] = x > most[j] ? x : most[j];
-            nan[j] |= x != x;
-        }
-    for (; i < n; i++) {
-        most[0] = row[i] > most[0] ? row[i] : most[0];
-        nan[0] |= row[i] != row[i];
+    check(n > 0);
+    *row = (struct row){
+        .logits = logits, .n = n, .n_blocks = row_count_blocks(n), .block_max = block_max};
+    int any_nan = 0;
+    const int n_whole = n / ROW_BLOCK;
+    for (int b = 0; b < n_whole; b++)
+        block_max[b] = largest_of_block(logits + b * ROW_BLOCK, &any_nan);
+    if (n_whole < row->n_blocks) {
+        float block[ROW_BLOCK];
+        for (int i = 0; i < ROW_BLOCK; i++)
+            block[i] = n_whole * ROW_BLOCK + i < n ? logits[n_whole * ROW_BLOCK + i] : -INFINITY;
+        block_max[n_whole] = largest_of_block(block, &any_nan);
     }
-    for (int j = 1; j < LANES; j++) {
-        most[0] = most[j] > most[0] ? most[j] : most[0];
-        nan[0] |= nan[j];
-    }
-    if (nan[0] || isinf(most[0]))
-        return (struct row_peak){.max = NAN, .token = -1};
-    return (struct row_peak){.max = most[0], .token = find_first(row, n, most[0])};
+
+    int best = 0;
+    for (int b = 1; b < row->n_blocks; b++)
+        best = block_max[b] > block_max[best] ? b : best;
+    row->max = block_max[best];
+    row->peak = -1;
+    if (any_nan || isinf(row->max))
+        return;
+    row->peak = best * ROW_BLOCK;
+    while (logits[row->peak] != row->max)
+        row->peak++;
 }
 
-int row_count_at_least(const float *row, int n, float least)
+static int block_end(const struct row *row, int block)
+{
+    return block + 1 < row->n_blocks ? (block + 1) * ROW_BLOCK : row->n;
+}
+
+int row_count_at_least(const struct row *row, float least)
 {
     int count = 0;
-    for (int i = 0; i < n; i++)
-        count += row[i] >= least;
+    for (int b = 0; b < row->n_blocks; b++)
+        if (row->block_max[b] >= least)
+            for (int i = b * ROW_BLOCK; i < block_end(row, b); i++)
+                count += row->logits[i] >= least;
     return count;
 }
 
 /* An insertion into a short list; after the first few thousand logits it hardly ever happens. */
-int row_find_best(const float *row, int n, int k, int32_t *token)
+int row_find_best(const struct row *row, int k, int32_t *token)
 {
     check(k >= 0 && k <= ROW_MAX_BEST);
+    const float *x = row->logits;
     int n_best = 0;
-    if (k == 0)
-        return 0;
-    for (int i = 0; i < n; i++) {
-        if (n_best == k && !(row[i] > row[token[k - 1]]))
+    for (int b = 0; b < row->n_blocks && k > 0; b++) {
+        if (n_best == k && !(row->block_max[b] > x[token[k - 1]]))
             continue;
-        int at = n_best < k ? n_best++ : k - 1;
-        for (; at > 0 && row[i] > row[token[at - 1]]; at--)
-            token[at] = token[at - 1];
-        token[at] = i;
+        for (int i = b * ROW_BLOCK; i < block_end(row, b); i++) {
+            if (n_best == k && !(x[i] > x[token[k - 1]]))
+                continue;
+            int at = n_best < k ? n_best++ : k - 1;
+            for (; at > 0 && x[i] > x[token[at - 1]]; at--)
+                token[at] = token[at - 1];
+            token[at] = i;
+        }
     }
     return n_best;
 }

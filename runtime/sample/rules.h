@@ -1,9 +1,8 @@
-/* runtime/sample/rules.h: what sampling parameters do to one row of logits, before the pick.
+/* runtime/sample/rules.h: what sampling parameters do to the logits of one row.
  *
  * In the order of vLLM: allowed ids, bad words, min_tokens, biases, repetition, frequency,
- * presence; then, for a row that is not greedy, temperature, min_p, top_k, top_p. A token that is
- * out has -inf, and no later rule brings it back. Every rule gives the same bits whatever the order
- * of its walk: sums of probabilities are whole numbers (docs/numerics.md, "Sampling").
+ * presence; then, for a row that is not greedy, temperature (tempered.h) and filters (filter.h). A
+ * token that is out has -inf, and no later rule brings it back.
  */
 #pragma once
 #include "runtime/request/params.h"
@@ -28,21 +27,6 @@ struct sample_row {
     enum row_kind kind;
 };
 
-struct candidate {
-    float value;
-    int32_t token;
-};
-
-/* Working memory of one thread. */
-struct rules_scratch {
-    float *value;                /* [vocab] the row as it is edited */
-    int32_t *count;              /* [vocab] zero between two rows */
-    struct candidate *candidate; /* [vocab] */
-    float *bin_mass;             /* exp(-distance) at the begin of each bin of rules.c */
-};
-void rules_scratch_init(struct rules_scratch *scratch, int vocab);
-void rules_scratch_release(struct rules_scratch *scratch);
-
 /* Does any rule before temperature change this row? */
 bool rules_edit_logits(const struct sample_row *row);
 /* These rules, in their order; the first one writes value[vocab]. A bad word is known by the tokens
@@ -56,9 +40,3 @@ void rules_add_biases(float *value, const struct sample_row *row);
 void rules_penalize(float *value, const struct sample_row *row, int32_t *count);
 
 bool rules_are_greedy(const struct sampling_params *params); /* temperature < 1e-5 */
-/* Divides by the temperature, then drops what min_p, top_k and top_p drop. */
-void rules_temper(float *value, int vocab, const struct sampling_params *params);
-void rules_filter(struct rules_scratch *scratch, int vocab, const struct sampling_params *params);
-
-/* log(sum(exp(value))) of a row that the rules have left a token in. */
-float rules_log_sum_exp(const struct rules_scratch *scratch, const float *value, int vocab);

@@ -5,13 +5,21 @@
 #include "base/team.h"
 #include "kernels/device.h"
 #include "kernels/ops.h"
+#include "runtime/sample/filter.h"
 #include "runtime/sample/pick.h"
-#include "runtime/sample/row.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { LSE_ROWS = 256 }; /* in one call of the operation */
+
+/* Working memory of one thread. */
+struct scratch {
+    float *value;                               /* [vocab] the row as it is edited */
+    int32_t *count;                             /* [vocab] zero between two rows */
+    float *raw_max, *edited_max, *tempered_max; /* [blocks] of struct row, struct tempered */
+    struct filter_scratch filter;
+};
 
 struct sampler {
     struct device *device;
@@ -19,8 +27,29 @@ struct sampler {
     int32_t *eos_id; /* [n_eos_ids] */
     int n_eos_ids;
     bool processed_logprobs;
-    struct rules_scratch *scratch; /* [threads] */
+    struct scratch *scratch; /* [threads] */
 };
+
+static void scratch_init(struct scratch *scratch, int vocab)
+{
+    const size_t n_blocks = (size_t)row_count_blocks(vocab);
+    scratch->value = memory_alloc((size_t)vocab, sizeof *scratch->value);
+    scratch->count = memory_alloc((size_t)vocab, sizeof *scratch->count);
+    scratch->raw_max = memory_alloc(n_blocks, sizeof *scratch->raw_max);
+    scratch->edited_max = memory_alloc(n_blocks, sizeof *scratch->edited_max);
+    scratch->tempered_max = memory_alloc(n_blocks, sizeof *scratch->tempered_max);
+    filter_scratch_init(&scratch->filter, vocab);
+}
+
+static void scratch_release(struct scratch *scratch)
+{
+    memory_free(scratch->value);
+    memory_free(scratch->count);
+    memory_free(scratch->raw_max);
+    memory_free(scratch->edited_max);
+    memory_free(scratch->tempered_max);
+    filter_scratch_release(&scratch->filter);
+}
 
 void sampler_create(struct sampler **out, const struct sampler_settings *settings)
 {
@@ -37,7 +66,7 @@ void sampler_create(struct sampler **out, const struct sampler_settings *setting
         memcpy(s->eos_id, settings->eos_id, (size_t)n_eos_ids * sizeof *s->eos_id);
     s->scratch = memory_alloc((size_t)n_threads, sizeof *s->scratch);
     for (int i = 0; i < n_threads; i++)
-        rules_scratch_init(&s->scratch[i], s->vocab);
+        scratch_init(&s->scratch[i], s->vocab);
     *out = s;
 }
 
@@ -46,7 +75,7 @@ void sampler_destroy(struct sampler *s)
     if (s == NULL)
         return;
     for (int i = 0; i < team_size(s->device->team); i++)
-        rules_scratch_release(&s->scratch[i]);
+        scratch_release(&s->scratch[i]);
     memory_free(s->scratch);
     memory_free(s->eos_id);
     memory_free(s);
@@ -54,30 +83,28 @@ void sampler_destroy(struct sampler *s)
 
 /* ---- one row ---- */
 
-/* The row after its rules, which is the row itself where there are none, and the token. */
-static const float *pick(const struct sampler *s, struct rules_scratch *scratch,
-                         const struct sample_row *row, int32_t *token)
+static void edit(const struct sampler *s, struct scratch *scratch, const struct sample_row *row)
+{
+    rules_copy_allowed(scratch->value, row, s->vocab);
+    rules_mask_bad_words(scratch->value, row);
+    rules_mask_ends(scratch->value, row, s->eos_id, s->n_eos_ids);
+    rules_add_biases(scratch->value, row);
+    rules_penalize(scratch->value, row, scratch->count);
+}
+
+/* The token of an edited row, and `t`, which is the row that it was picked from. */
+static int32_t pick(struct scratch *scratch, const struct row *edited, struct tempered *t,
+                    const struct sample_row *row)
 {
     const struct sampling_params *params = row->params;
     const bool greedy = rules_are_greedy(params);
-    float *value = scratch->value;
-    *token = row_find_peak(row->logits, s->vocab).token;
-    if (*token < 0 || (greedy && !rules_edit_logits(row)))
-        return row->logits;
-
-    rules_copy_allowed(value, row, s->vocab);
-    rules_mask_bad_words(value, row);
-    rules_mask_ends(value, row, s->eos_id, s->n_eos_ids);
-    rules_add_biases(value, row);
-    rules_penalize(value, row, scratch->count);
-    if (greedy) {
-        *token = row_find_peak(value, s->vocab).token;
-        return value;
-    }
-    rules_temper(value, s->vocab, params);
-    rules_filter(scratch, s->vocab, params);
-    *token = pick_token(value, s->vocab, params->seed, row->n_tokens);
-    return value;
+    tempered_init(t, edited, greedy ? 1 : params->temperature, scratch->tempered_max);
+    if (greedy)
+        return edited->peak;
+    if (t->max == -INFINITY) /* so far below 0 that the quotient has no number */
+        return -1;
+    filter_apply(t, &scratch->filter, params);
+    return pick_token(t, params->seed, row->n_tokens);
 }
 
 static bool gives_logprobs(const struct sample_row *row)
@@ -85,32 +112,44 @@ static bool gives_logprobs(const struct sample_row *row)
     return row->kind == ROW_SAMPLE && row->params->logprobs != LOGPROBS_OFF;
 }
 
-static void sample(const struct sampler *s, struct rules_scratch *scratch,
-                   const struct sample_row *row, struct picked *picked)
+static void sample(const struct sampler *s, struct scratch *scratch, const struct sample_row *row,
+                   const struct row *raw, struct picked *picked)
 {
-    const float *processed = pick(s, scratch, row, &picked->token);
+    struct row edited = *raw, processed;
+    struct tempered t;
+    if (rules_edit_logits(row)) {
+        edit(s, scratch, row);
+        row_open(&edited, scratch->value, s->vocab, scratch->edited_max);
+        if (edited.peak < 0)
+            return;
+    }
+    picked->token = pick(scratch, &edited, &t, row);
     if (picked->token < 0 || !gives_logprobs(row))
         return;
-    if (s->processed_logprobs)
-        picked->lse = rules_log_sum_exp(scratch, processed, s->vocab);
-    picked->n_logprobs =
-        logprobs_make(picked->logprob, s->processed_logprobs ? processed : row->logits, s->vocab,
-                      picked->lse, picked->token, row->params->logprobs);
+    if (s->processed_logprobs) {
+        processed = edited;
+        picked->lse = filter_log_sum_exp(&t, &scratch->filter);
+        tempered_write(&t, scratch->value);
+        processed.logits = scratch->value;
+        processed.block_max = t.block_max;
+    }
+    picked->n_logprobs = logprobs_make(picked->logprob, s->processed_logprobs ? &processed : raw,
+                                       picked->lse, picked->token, row->params->logprobs);
 }
 
-static void look_at_prompt(const struct sampler *s, const struct sample_row *row,
+static void look_at_prompt(const struct sample_row *row, const struct row *raw,
                            struct picked *picked)
 {
     picked->token = row->token[row->n_tokens];
-    picked->n_logprobs = logprobs_make(picked->logprob, row->logits, s->vocab, picked->lse,
-                                       picked->token, row->params->prompt_logprobs);
+    picked->n_logprobs = logprobs_make(picked->logprob, raw, picked->lse, picked->token,
+                                       row->params->prompt_logprobs);
 }
 
-static void list_candidates(const struct sampler *s, const struct sample_row *row,
+static void list_candidates(const struct sample_row *row, const struct row *raw,
                             struct picked *picked)
 {
-    picked->n_logprobs = logprobs_make_best(picked->logprob, row->logits, s->vocab, picked->lse,
-                                            2 * row->params->beam_width);
+    picked->n_logprobs =
+        logprobs_make_best(picked->logprob, raw, picked->lse, 2 * row->params->beam_width);
     picked->token = picked->logprob[0].token;
 }
 
@@ -126,16 +165,19 @@ static void pick_row(void *context, int i, int thread)
     const struct sampler *s = job->sampler;
     const struct sample_row *row = &job->row[i];
     struct picked *picked = &job->picked[i];
+    struct row raw;
     picked->token = -1;
     picked->n_logprobs = 0;
-    if (row->kind == ROW_SAMPLE || row->kind == ROW_GUESS)
-        sample(s, &s->scratch[thread], row, picked);
-    else if (!isfinite(picked->lse)) /* a NaN, a +inf, or nothing above -inf */
+    row_open(&raw, row->logits, s->vocab, s->scratch[thread].raw_max);
+    picked->is_finite = raw.peak >= 0;
+    if (!picked->is_finite)
         return;
+    if (row->kind == ROW_SAMPLE || row->kind == ROW_GUESS)
+        sample(s, &s->scratch[thread], row, &raw, picked);
     else if (row->kind == ROW_PROMPT)
-        look_at_prompt(s, row, picked);
+        look_at_prompt(row, &raw, picked);
     else
-        list_candidates(s, row, picked);
+        list_candidates(row, &raw, picked);
 }
 
 /* ---- all rows ---- */

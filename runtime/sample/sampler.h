@@ -22,9 +22,10 @@ struct sampler_settings {
 };
 
 struct picked {
-    int32_t token; /* of a ROW_PROMPT the one that is there, of a ROW_BEAM the likeliest. -1: the
-                      logits are not finite, or no token is allowed */
-    float lse;     /* of the row, where log-probabilities are asked for */
+    int32_t token;  /* of a ROW_PROMPT the one that is there, of a ROW_BEAM the likeliest. -1: the
+                       logits are not finite, or no token is allowed */
+    bool is_finite; /* the logits; else there is no token, and nothing else */
+    float lse;      /* of the row, where log-probabilities are asked for */
     int n_logprobs;
     struct token_logprob logprob[LOGPROBS_MAX_ENTRIES]; /* of a beam: its candidates, best first,
                                                            fewer where the vocabulary ends */

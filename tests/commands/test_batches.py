@@ -9,6 +9,7 @@ import time
 import unittest
 
 from common import DEMO, PHALANX, generate_json, phalanx
+from terminal import Terminal
 
 WORDS = ("--max-tokens", 8, "--seed", 3)
 
@@ -135,6 +136,23 @@ class PromptsFile(unittest.TestCase):
         self.assertEqual(quiet.out, told.out)
 
 
+class Bar(unittest.TestCase):
+    def test_a_terminal_shows_a_bar_and_whole_lines(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "p")
+            path.write_text("The fox\n" * 400)
+            screen = Terminal([PHALANX, "generate", DEMO, "--prompts-file", path, "--jsonl",
+                               "--ignore-eos", "--max-tokens", 24], columns=2000)
+            self.addCleanup(screen.close)
+            seen = screen.expect("in all")
+            self.assertEqual(screen.wait(), 0)
+        self.assertRegex(seen, r"\[#+\.+\] \d+/400 prompts, \d+ tokens/s, \d+:\d\d left")
+        self.assertRegex(seen, r"400/400 prompts, \d+ tokens/s, \d+:\d\d in all$")
+        lines = [line.rpartition("\r")[2] for line in seen.replace("\r\n", "\n").split("\n")]
+        answers = [json.loads(line) for line in lines[:-1]]
+        self.assertEqual([a["request_id"] for a in answers], [str(i) for i in range(400)])
+
+
 class AsTheyCome(unittest.TestCase):
     def start(self, *words):
         run = subprocess.Popen([PHALANX, "generate", DEMO, *map(str, words)],
@@ -190,7 +208,7 @@ class AsTheyCome(unittest.TestCase):
 
     def test_memory_does_not_grow_with_the_number_of_prompts(self):
         peaks = []
-        for n in (200, 6000):
+        for n in (400, 6000):  # more than a pipe holds, so it lives when the first line is read
             with tempfile.TemporaryDirectory() as folder:
                 path = pathlib.Path(folder, "p.jsonl")
                 path.write_text('{"prompt": "The fox and the bird"}\n' * n)
@@ -198,11 +216,13 @@ class AsTheyCome(unittest.TestCase):
                 n_lines, peak = 0, 0
                 for _ in run.stdout:
                     n_lines += 1
-                    if n_lines % 100 == 0:
+                    if n_lines % 100 == 1:  # it may have ended: the last lines wait in the pipe
                         status = pathlib.Path(f"/proc/{run.pid}/status").read_text()
-                        peak = int(status.split("VmRSS:")[1].split()[0])
+                        if "VmHWM:" in status:
+                            peak = int(status.split("VmHWM:")[1].split()[0])
                 self.assertEqual(run.wait(timeout=200), 0)
                 self.assertEqual(n_lines, n)
+                self.assertGreater(peak, 0)
                 peaks.append(peak)
         # 5,800 prompts more, held whole, would be well over 20 MB
         if "PHALANX_SANITIZED" not in os.environ or not os.environ["PHALANX_SANITIZED"]:

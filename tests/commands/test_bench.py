@@ -72,6 +72,19 @@ class Bench(unittest.TestCase):
             _, numbers = self.run_bench(*THROUGHPUT, "--num-prompts", 5, "--dataset", path)
         self.assertEqual(numbers["total_input_tokens"], 3 + 1 + 3 + 1 + 3)
 
+    def test_what_came_from_the_cache_is_said(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "p.jsonl")
+            path.write_text(json.dumps(list(range(8, 108))))
+            out, numbers = self.run_bench(*THROUGHPUT, "--dataset", path, "--max-num-seqs", 1)
+            self.assertEqual(numbers["total_input_tokens"], 1200)
+            self.assertEqual(numbers["cached_tokens"], 11 * 96)  # whole blocks of 32, 11 times
+            self.assertIn("cached      88.0 % of the tokens of prompts", out)
+            out, numbers = self.run_bench(*THROUGHPUT, "--dataset", path,
+                                          "--no-enable-prefix-caching")
+            self.assertEqual(numbers["cached_tokens"], 0)
+            self.assertNotIn("cached", out)
+
     def test_drafts_are_counted(self):
         out, numbers = self.run_bench(*LATENCY, "--spec-model", DEMO.parent / "draft",
                                       "--temperature", 0, "--output-len", 16)
@@ -86,8 +99,15 @@ class Bench(unittest.TestCase):
             result = phalanx(*LATENCY, *words)
             self.assertEqual(result.code, 2, words)
             self.assertIn(message, result.err)
-        self.assertEqual(phalanx("bench").code, 2)
-        self.assertEqual(phalanx("bench", "latencies").code, 2)
+
+    def test_bench_alone_says_what_there_is(self):
+        for words in (("bench",), ("bench", "latencies")):
+            result = phalanx(*words)
+            self.assertEqual((result.code, result.out), (2, ""))
+            self.assertIn("phalanx bench throughput", result.err)
+        result = phalanx("bench", "--help")
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertIn("phalanx bench latency", result.out)
 
 
 if __name__ == "__main__":

@@ -474,6 +474,15 @@ class LlamaFactoryFiles(ModelCase):
         prompt, n = [int(w) for w in text.err.replace("[", " ").split() if w.isdigit()][:2]
         self.assertEqual(prompt + n, 40)
 
+    def test_beams_answer_with_the_best_one(self):
+        path = self.config("max_new_tokens: 12\n")
+        result = self.run_config(path, "num_beams=4", "length_penalty=0.5")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual(result.out, self.run_config(path, "--beam-width", 4, "--length-penalty",
+                                                     0.5).out)
+        self.assertEqual(result.out, self.run_config(path, "num_beams=4", "length_penalty=0.5",
+                                                     "--seed", 99).out)  # nothing is drawn
+
     def test_the_command_line_wins_and_null_takes_a_key_away(self):
         path = self.config("adapter_name_or_path: saves/lora\n")
         refused = self.run_config(path)

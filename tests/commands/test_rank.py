@@ -47,7 +47,7 @@ class Rank(ModelCase):
         three = ("--kv-cache-memory-bytes", int(3 * block))
         result = phalanx("generate", self.model, "-p", "x", "--max-tokens", 500, *three)
         self.assertEqual(result.code, 2, result.err)
-        self.assertIn("the KV cache has room for 96", result.err)
+        self.assertIn("16 blocks of the KV cache, and it has 3", result.err)
         answers = ("-p", "one", "-p", "two", "-p", "three", "--max-tokens", 40, "--temperature", 0,
                    "--ignore-eos", "--seed", 1)
         self.assertEqual(generate_json(*answers, *three), generate_json(*answers))

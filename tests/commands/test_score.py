@@ -81,6 +81,31 @@ class Vectors(unittest.TestCase):
         self.assertIn("text 1: ", result.err)
 
 
+class Makers(ModelCase):
+    """sentence-transformers' 1_Pooling/config.json."""
+
+    def pools(self, **config):
+        (self.model / "1_Pooling").mkdir(exist_ok=True)
+        (self.model / "1_Pooling" / "config.json").write_text(json.dumps(config))
+
+    def test_the_makers_of_a_model_say_how_it_pools(self):
+        mean, last = vectors("--pooling", "mean"), vectors("--pooling", "last")
+        self.assertEqual(vectors(model=self.model), last)
+        self.pools(word_embedding_dimension=256, pooling_mode_mean_tokens=True)
+        self.assertEqual(vectors(model=self.model), mean)
+        self.assertEqual(vectors("--pooling", "last", model=self.model), last)
+        self.pools(pooling_mode_mean_tokens=False, pooling_mode_lasttoken=True)
+        self.assertEqual(vectors(model=self.model), last)
+
+    def test_what_is_not_there_is_refused(self):
+        self.pools(pooling_mode_cls_token=True)
+        result = phalanx("score", self.model, "-p", "x")
+        self.assertEqual(result.code, 2)
+        self.assertIn("1_Pooling/config.json: neither the mean nor the last token", result.err)
+        self.pools(pooling_mode_mean_tokens="yes")
+        self.assertIn("pooling_mode_mean_tokens", phalanx("score", self.model, "-p", "x").err)
+
+
 class Heads(ModelCase):
     def add_head(self, rows, **config):
         """A model with a head of these rows, bfloat16, over the vectors of the demo."""

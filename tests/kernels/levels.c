@@ -10,6 +10,8 @@
 
 int n_levels(void) { return n_cpu_levels + 1; }
 
+bool level_is_slow(int level) { return level == 0 || level >= n_cpu_levels; }
+
 struct device *level_open(int level, int n_threads)
 {
     static unsigned told;

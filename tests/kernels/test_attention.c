@@ -229,7 +229,7 @@ TEST(attention_is_near_float64_in_the_written_order_and_equal_on_all_levels)
         struct attention_case *first = case_make(&shapes[shape]);
         struct device *scalar = level_open(0, 1);
         case_run(first, scalar);
-        for (int r = 0; r < first->n_rows; r += r < 40 ? 1 : 13)
+        for (int r = 0; r < first->n_rows; r += SANITIZED ? 11 : r < 40 ? 1 : 13)
             for (int h = 0; h < first->shape.n_heads; h += h < 4 ? 1 : 3)
                 case_check_row(first, "scalar", shape, r, h);
         device_close(scalar);

@@ -209,7 +209,11 @@ static struct attention_shape windowed(enum dtype dtype, int block_tokens, int w
                                     .window = window};
 }
 
+#if SANITIZED /* every class of them */
+static const int windows[] = {1, 17, 32, 255, 257};
+#else
 static const int windows[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 255, 256, 257, 300, 512};
+#endif
 
 static void each_window(void (*check_shape)(const struct attention_shape *shape))
 {
@@ -237,7 +241,7 @@ static void near_and_equal(const struct attention_shape *shape)
             continue;
         }
         first = c;
-        for (int r = 0; r < c->n_rows; r++)
+        for (int r = 0; r < c->n_rows; r += SANITIZED ? 5 : 1)
             for (int h = 0; h < shape->n_heads; h++)
                 case_check_row(c, cpu_levels[level].ops.name, shape->window, r, h);
     }

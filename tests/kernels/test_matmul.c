@@ -32,6 +32,17 @@ static void close_levels(void)
         device_close(device_of[level]);
 }
 
+/* With sanitizers, which look at addresses and not at bits, the slow levels have these sizes alone:
+ * they are on both sides of a group of tokens, of a vector of outputs and of a block of K. */
+static bool is_for(int level, const struct matmul_shape *shape, int k)
+{
+    if (!SANITIZED || !level_is_slow(level))
+        return true;
+    const int tokens = shape->n_tokens, outputs = shape->n_out;
+    return (tokens == 1 || tokens == 7 || tokens == 17) && (outputs <= 7 || outputs == 33) &&
+           (k < 32 || k == 33 || k == 100 || shape->leaves.n_leaves > 2);
+}
+
 /* Runs a shape on every level; reals unless the numbers are whole_at(). */
 static void against_f64(const struct matmul_shape *shape)
 {
@@ -47,7 +58,7 @@ static void against_f64(const struct matmul_shape *shape)
                                     .n_tokens = shape->n_tokens,
                                     .n_out = shape->n_out});
     for (int level = 0; level < n_levels(); level++) {
-        if (device_of[level] == NULL)
+        if (device_of[level] == NULL || !is_for(level, shape, c.k))
             continue;
         char what[160];
         snprintf(what, sizeof what, "%s %s [%d, %d] x %s [%d, %d] in %d leaves, %d parts",
@@ -71,7 +82,8 @@ static void both_kinds(struct matmul_shape shape)
     shape.x_number = shape.w_number = whole_at;
     against_f64(&shape);
     shape.x_number = shape.w_number = number_at;
-    against_f64(&shape);
+    if (!SANITIZED) /* the same addresses */
+        against_f64(&shape);
 }
 
 TEST(matmul_of_all_awkward_shapes)

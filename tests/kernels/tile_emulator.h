@@ -1,7 +1,7 @@
 /* tests/kernels/tile_emulator.h: the instructions of kernels/cpu/tile.h in plain C.
  *
  * After the pseudocode of the Intel SDM, volume 2: LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS,
- * TILERELEASE. What would fault there, or read a tile that was never written since it was
+ * TILEZERO, TILERELEASE. What would fault there, or read a tile that was never written since it was
  * configured, ends the program here. Each thread has its own tiles.
  *
  * TDPBF16PS flushes denormals whatever MXCSR says; here MXCSR must say so. */
@@ -72,6 +72,13 @@ static void tile_load(int index, const void *memory, size_t stride)
     memset(tile->row, 0, sizeof tile->row); /* the rest of each row and the rows behind, too */
     for (int r = 0; r < tile->rows; r++)
         memcpy(tile->row[r], (const char *)memory + (size_t)r * stride, (size_t)tile->row_bytes);
+    tile->is_written = true;
+}
+
+static void tile_zero(int index)
+{
+    struct emulated_tile *tile = emulated_tile(index);
+    memset(tile->row, 0, sizeof tile->row);
     tile->is_written = true;
 }
 

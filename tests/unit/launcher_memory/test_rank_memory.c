@@ -47,8 +47,8 @@ static bool plan(struct parts *parts, const struct options *options, struct erro
 {
     *err = (struct error){0};
     return rank_limits_make(&parts->limits, options, &parts->model->config, 0, err) &&
-           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, parts->device,
-                            &parts->ranks, err);
+           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, NULL,
+                            parts->device, &parts->ranks, err);
 }
 
 static void close_parts(struct parts *parts)
@@ -69,7 +69,7 @@ TEST(the_cache_takes_the_bytes_that_were_counted)
 {
     static const char *const names[] = {"llama-16", "mistral-window", "qwen2-window",
                                         "gemma3-pattern"};
-    static const char *const dtypes[] = {"auto", "bfloat16", "float32"};
+    static const char *const dtypes[] = {"auto", "bfloat16", "float32", "int8"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
             struct parts parts;
@@ -138,6 +138,11 @@ TEST(plans_have_room_for_drafts_and_for_prompts)
     options.max_num_seqs = 100;
     CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
     CHECK_EQ(parts.limits.max_logits, 100);
+    CHECK_EQ(parts.limits.max_copies, 100);
+    options.max_num_seqs = 1; /* which may share a block in each group */
+    CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
+    CHECK_EQ(parts.limits.max_copies, 4);
+    options.max_num_seqs = 100;
     CHECK(rank_limits_make(&parts.limits, &options, config, 5, &err));
     CHECK_EQ(parts.limits.max_logits, 100 + 5 * 32);
     options.max_num_seqs = 20;

@@ -131,6 +131,13 @@ static bool open_device(struct device **out, const struct job_settings *s, struc
                           : device_open_cpu(out, s->kernels, s->n_threads, 0, err);
 }
 
+static int kv_dtype_of(const struct job_settings *s, const struct model *model)
+{
+    if (s->kv_int8)
+        return DTYPE_I8;
+    return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+}
+
 static bool open_models(struct rank_parts *p, const struct job_settings *s, int rank, int *kv_dtype,
                         struct error *err)
 {
@@ -142,7 +149,7 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
         *limits = m == PLAN_TARGET ? limits_of(s, p->model[m])
                                    : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);
         if (m == PLAN_TARGET)
-            *kv_dtype = p->model[m]->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+            *kv_dtype = kv_dtype_of(s, p->model[m]);
         if (!forward_create(&p->models.forward[m], p->model[m], p->device, &p->ranks, limits,
                             *kv_dtype, err))
             return false;

@@ -88,17 +88,23 @@ static bool is_part(const struct mix_layout *layout, int r)
     return layout->n == 1 ? r < MIX_PROMPTS : prompt_of(r) < MIX_WITH_CHOICES;
 }
 
+void mix_submit(struct job *job, int id, int r, int priority, uint64_t tenant)
+{
+    int32_t prompt[LONGEST];
+    struct link_submit submit = {.prompt = prompt, .priority = priority, .tenant = tenant};
+    submit.n_prompt = make_prompt(prompt_of(r), prompt);
+    submit.params = make_params(prompt_of(r));
+    submit.params.seed += (uint64_t)choice_of(r);
+    job_send(job, id, &submit);
+}
+
 static int submit_all(struct job *job, const struct mix_layout *layout, bool whole, int first_id)
 {
     int n = 0;
     for (int r = 0; r < MIX_REQUESTS; r++) {
-        int32_t prompt[LONGEST];
         if (!whole && !is_part(layout, r))
             continue;
-        const int n_prompt = make_prompt(prompt_of(r), prompt);
-        struct sampling_params params = make_params(prompt_of(r));
-        params.seed += (uint64_t)choice_of(r);
-        job_submit(job, first_id + r, prompt, n_prompt, &params);
+        mix_submit(job, first_id + r, r, 0, 0);
         n++;
     }
     return n;
@@ -135,27 +141,33 @@ static struct mix_costs costs_of(const struct job *job)
     return costs;
 }
 
+struct job_settings mix_settings(const struct mix_layout *layout)
+{
+    static const int32_t eos_id[] = {18, 3}; /* "." of the demo, and its own */
+    return (struct job_settings){
+        .folder = SOURCE_DIR "/demo/model",
+        .dtype = "auto",
+        .draft = layout->drafter == DRAFTER_MODEL ? SOURCE_DIR "/demo/draft" : NULL,
+        .ngram_max = layout->drafter == DRAFTER_NGRAM ? 3 : 0,
+        .max_drafts = 4,
+        .tp_size = layout->tp_size,
+        .n_threads = layout->n_threads,
+        .n_flights = layout->n_flights,
+        .max_tokens = layout->chunk,
+        .max_sequences = layout->concurrency,
+        .max_model_len = 160,
+        .n_kv_blocks = layout->cache == MIX_TINY ? TINY_BLOCKS : MANY_BLOCKS,
+        .kv_int8 = layout->kv_int8,
+        .prefix_caching = layout->cache != MIX_NO_CACHE,
+        .eos_id = eos_id,
+        .n_eos_ids = 2};
+}
+
 struct mix_costs mix_run(const struct mix_layout *layout, struct answer *want, bool record)
 {
     static struct job job;
-    static const int32_t eos_id[] = {18, 3}; /* "." of the demo, and its own */
-    job_open(&job, &(struct job_settings){
-                       .folder = SOURCE_DIR "/demo/model",
-                       .dtype = "auto",
-                       .draft = layout->drafter == DRAFTER_MODEL ? SOURCE_DIR "/demo/draft" : NULL,
-                       .ngram_max = layout->drafter == DRAFTER_NGRAM ? 3 : 0,
-                       .max_drafts = 4,
-                       .tp_size = layout->tp_size,
-                       .n_threads = layout->n_threads,
-                       .n_flights = layout->n_flights,
-                       .max_tokens = layout->chunk,
-                       .max_sequences = layout->concurrency,
-                       .max_model_len = 160,
-                       .n_kv_blocks = layout->cache == MIX_TINY ? TINY_BLOCKS : MANY_BLOCKS,
-                       .kv_int8 = layout->kv_int8,
-                       .prefix_caching = layout->cache != MIX_NO_CACHE,
-                       .eos_id = eos_id,
-                       .n_eos_ids = 2});
+    const struct job_settings settings = mix_settings(layout);
+    job_open(&job, &settings);
     const int n = submit_all(&job, layout, record, 0);
     job_wait(&job, -1, n);
     if (record)

@@ -43,6 +43,11 @@ struct mix_costs {
 /* Runs the layout and fails the test where an answer is not that of want[MIX_REQUESTS]. `record`:
  * sets it instead. Says the layout in the message. */
 struct mix_costs mix_run(const struct mix_layout *layout, struct answer *want, bool record);
+/* Submits request r of MIX_REQUESTS by itself, as request `id` of the job, with what may not show.
+ */
+void mix_submit(struct job *job, int id, int r, int priority, uint64_t tenant);
+/* The settings of a job that runs the layout. */
+struct job_settings mix_settings(const struct mix_layout *layout);
 /* Checks that `want` is worth comparing with: all requests ended well, as long as they may. */
 void mix_check_answers(const struct answer *want);
 /* One hash of all tokens and the bits of all log-probabilities. */

@@ -40,6 +40,7 @@ struct layout {
     int max_tokens, max_sequences, n_kv_blocks;
     bool prefix_caching;
     int ngram_max;
+    const char *draft;
 };
 
 static void run(const char *folder, const struct layout *layout, struct answer *answers)
@@ -56,6 +57,7 @@ static void run(const char *folder, const struct layout *layout, struct answer *
                                           .n_kv_blocks = layout->n_kv_blocks,
                                           .prefix_caching = layout->prefix_caching,
                                           .ngram_max = layout->ngram_max,
+                                          .draft = layout->draft,
                                           .max_drafts = 3};
     job_open(&job, &settings);
     for (int i = 0; i < N_REQUESTS; i++)
@@ -86,18 +88,18 @@ static void compare(const char *folder, const struct layout *layouts, int n_layo
 TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
 {
     static const struct layout layouts[] = {
-        {1, 1, "scalar", 1024, 12, 96, false, 0}, /* all at once, on plain kernels */
-        {1, 1, NULL, 1024, 1, 96, false, 0},      /* one after the other */
-        {1, 2, NULL, 1024, 12, 96, false, 0},
-        {1, 1, NULL, 1, 3, 96, false, 0},  /* a token a step */
-        {1, 1, NULL, 7, 12, 96, false, 0}, /* chunks */
-        {1, 2, NULL, 64, 5, 96, true, 0},
-        {1, 1, NULL, 64, 12, 7, false, 0}, /* a cache with room for one of the long ones */
-        {2, 1, NULL, 1024, 12, 96, false, 0},
-        {2, 2, NULL, 7, 4, 20, true, 0},
-        {2, 1, "scalar", 64, 12, 96, false, 2},
-        {3, 1, NULL, 64, 12, 96, false, 0}, /* an odd number */
-        {4, 1, NULL, 1024, 2, 96, true, 0},
+        {1, 1, "scalar", 1024, 12, 96, false, 0, NULL}, /* all at once, on plain kernels */
+        {1, 1, NULL, 1024, 1, 96, false, 0, NULL},      /* one after the other */
+        {1, 2, NULL, 1024, 12, 96, false, 0, NULL},
+        {1, 1, NULL, 1, 3, 96, false, 0, NULL},  /* a token a step */
+        {1, 1, NULL, 7, 12, 96, false, 0, NULL}, /* chunks */
+        {1, 2, NULL, 64, 5, 96, true, 0, NULL},
+        {1, 1, NULL, 64, 12, 7, false, 0, NULL}, /* a cache with room for one of the long ones */
+        {2, 1, NULL, 1024, 12, 96, false, 0, NULL},
+        {2, 2, NULL, 7, 4, 20, true, 0, NULL},
+        {2, 1, "scalar", 64, 12, 96, false, 2, NULL},
+        {3, 1, NULL, 64, 12, 96, false, 0, NULL}, /* an odd number */
+        {4, 1, NULL, 1024, 2, 96, true, 0, NULL},
     };
     compare(SOURCE_DIR "/tests/golden/llama-bf16", layouts, sizeof layouts / sizeof *layouts);
 }
@@ -106,9 +108,9 @@ TEST(tokens_and_logprob_bits_do_not_depend_on_the_layout)
 TEST(the_demo_model_answers_the_same_on_one_five_and_eight_ranks)
 {
     static const struct layout layouts[] = {
-        {1, 2, NULL, 1024, 12, 96, false, 0},
-        {5, 1, NULL, 64, 12, 96, false, 0},
-        {8, 1, NULL, 1024, 4, 40, true, 3},
+        {1, 2, NULL, 1024, 12, 96, false, 0, NULL},
+        {5, 1, NULL, 64, 12, 96, false, 0, NULL},
+        {8, 1, NULL, 1024, 4, 40, true, 3, NULL},
     };
     if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
         SKIP("demo/model has no weights");
@@ -122,10 +124,12 @@ TEST(layers_that_see_a_window_do_not_show_how_they_were_computed)
     static const char *const folders[] = {SOURCE_DIR "/tests/golden/mistral-window",
                                           SOURCE_DIR "/tests/golden/gemma2-capped",
                                           SOURCE_DIR "/tests/golden/gemma3-pattern"};
+    static const char draft[] = SOURCE_DIR "/tests/golden/mistral-window";
     static const struct layout layouts[] = {
-        {1, 1, NULL, 1024, 12, 400, false, 0}, {1, 2, NULL, 7, 12, 400, true, 0},
-        {2, 1, NULL, 64, 5, 400, true, 3},     {1, 1, NULL, 64, 12, 48, false, 0},
-        {1, 1, NULL, 1, 12, 48, true, 2},      {2, 1, NULL, 20, 3, 48, true, 0},
+        {1, 1, NULL, 1024, 12, 400, false, 0, NULL}, {1, 2, NULL, 7, 12, 400, true, 0, NULL},
+        {2, 1, NULL, 64, 5, 400, true, 3, NULL},     {1, 1, NULL, 64, 12, 48, false, 0, NULL},
+        {1, 1, NULL, 1, 12, 48, true, 2, NULL},      {2, 1, NULL, 20, 3, 48, true, 0, NULL},
+        {1, 1, NULL, 64, 12, 400, true, 0, draft},   {2, 1, NULL, 64, 5, 48, false, 0, draft},
     };
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         compare(folders[i], layouts, sizeof layouts / sizeof *layouts);

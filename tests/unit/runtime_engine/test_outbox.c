@@ -2,7 +2,6 @@
 #include "runtime/outbox.h"
 
 #include "base/memory.h"
-#include "runtime/forward/forward.h"
 #include "runtime/sample/sampler.h"
 #include "runtime/schedule/scheduler.h"
 #include "tests/test.h"
@@ -19,7 +18,6 @@ struct scene {
     struct batch_row row[ROWS];
     struct picked *picked;
     struct outcome outcome[ROWS];
-    float logits[ROWS * 2];
 };
 
 static struct scene *open_scene(void)
@@ -49,16 +47,15 @@ static void add_row(struct scene *s, int request, int position, bool is_prompt)
     const int i = s->plan.n_logits++;
     s->row[i] = (struct batch_row){
         .request = &s->request[request], .position = position, .is_prompt = is_prompt};
-    s->picked[i] = (struct picked){.token = i, .n_logprobs = 1, .logprob = {{i, -0.5f, 1}}};
+    s->picked[i] =
+        (struct picked){.token = i, .is_finite = true, .n_logprobs = 1, .logprob = {{i, -0.5f, 1}}};
     s->outcome[i] = (struct outcome){.id = s->request[request].id, .token = i, .stop_token = -1};
 }
 
 static void send_outcomes(struct scene *s)
 {
     struct error err = {0};
-    const struct step_result result = {
-        .logits = s->logits, .n_logits = s->plan.n_logits, .vocab = 2};
-    CHECK(outbox_send_outcomes(s->outbox, &s->batch, s->outcome, s->picked, &result, &err));
+    CHECK(outbox_send_outcomes(s->outbox, &s->batch, s->outcome, s->picked, &err));
 }
 
 static void check_piece(struct scene *s, uint64_t id, int position, int n, int first_token)
@@ -118,7 +115,7 @@ TEST(several_tokens_of_one_request_are_in_one_message_before_its_failure)
     add_row(s, 1, 9, false);
     s->outcome[1].n_drafted = 4;
     s->outcome[1].n_accepted = 3;
-    s->outcome[2].finish = FINISH_ERROR; /* zeros are logits: its rules left nothing */
+    s->outcome[2].finish = FINISH_ERROR; /* finite: its rules left nothing */
     s->outcome[3].id = 0;                /* a wrong draft */
     send_outcomes(s);
     const struct link_event tokens = receive_event(s->ends.gateway);

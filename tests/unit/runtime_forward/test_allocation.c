@@ -49,6 +49,7 @@ void *__wrap_mmap(void *address, size_t n_bytes, int protection, int flags, int 
 enum { N_RANKS = 3, N_IDS = 40 };
 
 struct counted {
+    const char *folder;
     void *memory;
     pthread_barrier_t barrier; /* no rank opens or closes while another one counts */
     int before, after;
@@ -58,7 +59,7 @@ static bool run_counted(struct runner *runner, struct counted *counted, int rank
 {
     int32_t ids[N_IDS];
     for (int i = 0; i < N_IDS; i++)
-        ids[i] = i * 37 % 1100;
+        ids[i] = i * 37 % 160;
     bool ok = true;
     int done = 0;
     for (int step = 0; ok && done < N_IDS; step++) {
@@ -70,7 +71,11 @@ static bool run_counted(struct runner *runner, struct counted *counted, int rank
         }
         const int n_new = step % 3 == 2 ? 1 : 12; /* prompts and single tokens */
         const int n = n_new < N_IDS - done ? n_new : N_IDS - done;
-        const struct feed feed = {.ids = ids, .n_computed = done, .n_new = n, .n_logits = 1};
+        const struct feed feed = {
+            .ids = ids, .n_computed = done, .n_new = n, .n_logits = 1, .n_hidden = 1};
+        runner->copy[0][0] = runner_block(runner, 0, 0, 0);
+        runner->copy[0][1] = 0; /* belongs to nobody */
+        runner->n_copies = 1;
         struct step_result result;
         ok = runner_step(runner, &feed, 1, &result, err);
         done += n;
@@ -85,7 +90,7 @@ static bool run_counted(struct runner *runner, struct counted *counted, int rank
 static bool run_rank(void *context, int rank, struct error *err)
 {
     struct counted *counted = context;
-    const struct setup setup = {.folder = SOURCE_DIR "/tests/golden/llama-16",
+    const struct setup setup = {.folder = counted->folder,
                                 .dtype = "bfloat16",
                                 .tp_size = N_RANKS,
                                 .n_threads = 2,
@@ -99,13 +104,20 @@ static bool run_rank(void *context, int rank, struct error *err)
     return ok;
 }
 
-TEST(a_warm_step_allocates_nothing)
+static void check_folder(const char *folder)
 {
-    struct counted counted = {.memory = shared_memory_map(comm_shm_bytes(N_RANKS))};
+    struct counted counted = {.folder = folder,
+                              .memory = shared_memory_map(comm_shm_bytes(N_RANKS))};
     CHECK_EQ(pthread_barrier_init(&counted.barrier, NULL, N_RANKS), 0);
     check_ranks(N_RANKS, run_rank, &counted);
     pthread_barrier_destroy(&counted.barrier);
     CHECK(counted.before > 0); /* the counters count */
     CHECK_EQ(counted.after, counted.before);
     munmap(counted.memory, comm_shm_bytes(N_RANKS));
+}
+
+TEST(a_warm_step_allocates_nothing)
+{
+    check_folder(SOURCE_DIR "/tests/golden/llama-16");
+    check_folder(SOURCE_DIR "/tests/golden/gemma3-pattern");
 }

@@ -10,6 +10,7 @@
 #include "tests/unit/runtime_forward/layout.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static double largest(const float *row, int n)
@@ -181,3 +182,35 @@ TEST(golden_value_and_tokens_of_one_model)
 }
 TEST(golden_hidden_states_of_a_model_without_a_head) { check_hidden("qwen3-embedding"); }
 TEST(golden_hidden_states_of_a_gemma_without_a_head) { check_hidden("gemma3-embedding"); }
+
+/* As far from the reference as numbers of 8 bits are, and no further: a scale of another position
+ * or head would be far off. */
+TEST(logits_over_an_int8_cache_are_near_the_reference)
+{
+    struct golden golden = golden_open("llama-tiny");
+    const struct setup setup = {.folder = golden.folder,
+                                .dtype = "float32",
+                                .tp_size = 1,
+                                .n_threads = 1,
+                                .kv_dtype = DTYPE_I8,
+                                .block_tokens = 16};
+    struct golden_prompt prompt;
+    for (int number = 0; golden_prompt_read(&prompt, &golden, number); number++) {
+        const size_t vocab = (size_t)prompt.vocab;
+        float *logits = memory_alloc((size_t)prompt.n_ids * vocab, sizeof *logits);
+        const struct sequence sequence = {
+            .ids = prompt.ids, .n_ids = prompt.n_ids, .chunk = 7, .logits = logits};
+        run_layout(&setup, &sequence, 1, prompt.vocab);
+        double worst = 0;
+        for (size_t i = 0; i < (size_t)prompt.n_rows * vocab; i++) {
+            const float got = logits[(size_t)(prompt.n_ids - prompt.n_rows) * vocab + i];
+            worst = fmax(worst, fabs((double)got - (double)prompt.logits[i]) /
+                                    largest(prompt.logits + i / vocab * vocab, prompt.vocab));
+        }
+        CHECK(worst > 1e-4); /* it is another format */
+        CHECK(worst < 0.05);
+        printf("  prompt of %d: %.4f of the largest logit\n", prompt.n_ids, worst);
+        memory_free(logits);
+    }
+    golden_close(&golden);
+}

@@ -91,6 +91,7 @@ TEST(a_sequence_goes_on_over_copied_blocks)
     for (int i = 0; i < N_MODELS; i++) {
         check_copies(models[i], DTYPE_BF16);
         check_copies(models[i], DTYPE_F32);
+        check_copies(models[i], DTYPE_I8);
     }
 }
 

@@ -190,6 +190,17 @@ TEST(one_hash_with_two_ropes_in_float32)
     check_model("tests/golden/gemma3-types", "float32", 70);
 }
 
+TEST(one_hash_with_an_int8_cache)
+{
+    static const char *const names[] = {"tests/golden/llama-16", "tests/golden/gemma2-capped"};
+    for (int i = 0; i < 2; i++) {
+        struct subject subject = subject_open(names[i], "bfloat16", 70);
+        subject.kv_dtype = DTYPE_I8;
+        check_product(&subject);
+        memory_free(subject.logits);
+    }
+}
+
 TEST(one_hash_of_the_demo_model)
 {
     if (!file_exists(SOURCE_DIR "/demo/model/config.json"))

@@ -1,7 +1,8 @@
-/* The rules before penalties, one by one: which tokens are out, and which are moved. */
+/* The rules before temperature, one by one: which tokens are out, and which are moved. */
 #include "kernels/device.h"
 #include "runtime/sample/rules.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_sample/whole_row.h"
 
 #include <float.h>
 #include <math.h>
@@ -108,25 +109,59 @@ TEST(biases_are_added_in_order_and_bring_nothing_back)
     CHECK(value[7] == logits[7]);
 }
 
-TEST(the_log_sum_exp_of_what_is_left_is_right)
+static bool close_to(float got, double want) { return fabs((double)got - want) < 1e-6; }
+
+TEST(penalties_count_prompt_and_output_as_they_should)
 {
-    struct rules_scratch scratch;
-    cpu_float_mode_set();
-    rules_scratch_init(&scratch, VOCAB);
-    for (int round = 0; round < 300; round++) {
-        double sum = 0;
-        for (int i = 0; i < VOCAB; i++) {
-            value[i] = (i * 37 + round) % (1 + round % 5) == 0
-                           ? (float)((i * 101 + round * 7) % 97) / 97 * (float)(round % 50) - 30
-                           : -INFINITY;
-            sum += exp((double)value[i]);
-        }
-        const double want = log(sum), got = (double)rules_log_sum_exp(&scratch, value, VOCAB);
-        if (!(fabs(got - want) <= 2e-6 + 1e-7 * fabs(want)))
-            test_fail(__FILE__, __LINE__, "round %d: %.9g, want %.9g", round, got, want);
-    }
+    static int32_t counts[VOCAB];
+    const int32_t token[] = {10, 11, 11, 20, 20, 10}; /* a prompt of 3, an output of 3 */
+    struct sampling_params params = params_default();
+    const struct sample_row row = {.params = &params, .token = token, .n_prompt = 3, .n_tokens = 6};
+    CHECK(!rules_edit_logits(&row));
+    params.repetition_penalty = 2;
+    params.frequency_penalty = 0.25f;
+    params.presence_penalty = 0.5f;
+    CHECK(rules_edit_logits(&row));
     for (int i = 0; i < VOCAB; i++)
-        value[i] = i == 17 ? -3.7f : -INFINITY;
-    CHECK(rules_log_sum_exp(&scratch, value, VOCAB) == -3.7f); /* the only one: probability 1 */
-    rules_scratch_release(&scratch);
+        value[i] = i == 11 ? -3 : 6;
+    rules_penalize(value, &row, counts);
+    CHECK(close_to(value[11], -6.0));               /* prompt only: repetition, once */
+    CHECK(close_to(value[20], 3 - 2 * 0.25 - 0.5)); /* output, twice */
+    CHECK(close_to(value[10], 3 - 1 * 0.25 - 0.5)); /* both */
+    CHECK(close_to(value[12], 6));                  /* neither */
+    for (int i = 0; i < VOCAB; i++)
+        CHECK_EQ(counts[i], 0);
+}
+
+TEST(an_extreme_penalty_stays_finite)
+{
+    static int32_t counts[VOCAB];
+    const int32_t token[] = {1};
+    struct sampling_params params = params_default();
+    const struct sample_row row = {.params = &params, .token = token, .n_prompt = 1, .n_tokens = 1};
+    params.repetition_penalty = 1e-30f;
+    value[1] = 1e20f;
+    rules_penalize(value, &row, counts);
+    CHECK(value[1] == FLT_MAX);
+}
+
+TEST(ends_are_out_until_min_tokens)
+{
+    const int32_t token[8] = {1}, eos[] = {2, 3};
+    struct sampling_params params = params_default();
+    struct sample_row row = {.params = &params, .token = token, .n_prompt = 1, .n_tokens = 3};
+    params.min_tokens = 3;
+    params.n_stop_ids = 1;
+    params.stop_id[0] = 9;
+    CHECK(rules_edit_logits(&row)); /* two of three are there */
+    for (int i = 0; i < VOCAB; i++)
+        value[i] = 1;
+    rules_mask_ends(value, &row, eos, 2);
+    for (int i = 0; i < VOCAB; i++)
+        CHECK((value[i] == -INFINITY) == (i == 2 || i == 3 || i == 9));
+    row.n_tokens = 4;
+    CHECK(!rules_edit_logits(&row));
+    value[2] = 1;
+    rules_mask_ends(value, &row, eos, 2);
+    CHECK(value[2] == 1);
 }

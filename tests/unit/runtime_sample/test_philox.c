@@ -23,3 +23,17 @@ TEST(philox_gives_the_published_answers)
         CHECK(memcmp(out, known[i].want, sizeof out) == 0);
     }
 }
+
+TEST(a_run_of_philox_is_that_of_each_counter)
+{
+    static const uint32_t key[2] = {0xa4093822, 0x299f31d0};
+    uint32_t second[PHILOX_RUN], out[4 * PHILOX_RUN], one[4];
+    for (int j = 0; j < PHILOX_RUN; j++)
+        second[j] = (uint32_t)j * 0x9e3779b9u;
+    philox4x32_run(out, (uint32_t[]){77, 5, 3, 0xffffffff}, second, key);
+    for (int j = 0; j < PHILOX_RUN; j++) {
+        philox4x32(one, (uint32_t[]){77, second[j], 3, 0xffffffff}, key);
+        for (int w = 0; w < 4; w++)
+            CHECK_EQ(out[w * PHILOX_RUN + j], one[w]);
+    }
+}

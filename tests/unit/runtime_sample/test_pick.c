@@ -3,6 +3,7 @@
 #include "runtime/sample/philox.h"
 #include "runtime/sample/pick.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_sample/whole_row.h"
 
 #include <math.h>
 
@@ -68,7 +69,8 @@ TEST(the_quick_search_finds_what_the_plain_one_finds)
         }
         value[round % vocab] = 0; /* at least one is finite */
         const uint64_t seed = (uint64_t)round << 33 | (uint64_t)round;
-        CHECK_EQ(pick_token(value, vocab, seed, round), pick_plainly(value, vocab, seed, round));
+        CHECK_EQ(pick_of_whole_row(value, vocab, seed, round),
+                 pick_plainly(value, vocab, seed, round));
     }
 }
 
@@ -81,13 +83,13 @@ TEST(rows_that_are_no_numbers_give_no_token)
             for (int i = 0; i < 40; i++)
                 value[i] = (float)i;
             value[at] = bad[k];
-            CHECK_EQ(pick_token(value, 40, 1, 1), -1);
+            CHECK_EQ(pick_of_whole_row(value, 40, 1, 1), -1);
         }
     for (int i = 0; i < 40; i++)
         value[i] = -INFINITY;
-    CHECK_EQ(pick_token(value, 40, 1, 1), -1);
+    CHECK_EQ(pick_of_whole_row(value, 40, 1, 1), -1);
     value[39] = -5;
-    CHECK_EQ(pick_token(value, 40, 1, 1), 39);
+    CHECK_EQ(pick_of_whole_row(value, 40, 1, 1), 39);
 }
 
 /* Pearson's statistic of `n` picks against softmax(value). */
@@ -115,8 +117,8 @@ TEST(picks_are_distributed_as_softmax_says)
     for (uint64_t seed = 0; seed < 3; seed++) {
         long over_positions[VOCAB] = {0}, over_seeds[VOCAB] = {0};
         for (int i = 0; i < PICKS; i++) {
-            over_positions[pick_token(value, VOCAB, seed, i)]++;
-            over_seeds[pick_token(value, VOCAB, (uint64_t)i << 32 | seed, 100)]++;
+            over_positions[pick_of_whole_row(value, VOCAB, seed, i)]++;
+            over_seeds[pick_of_whole_row(value, VOCAB, (uint64_t)i << 32 | seed, 100)]++;
         }
         CHECK(chi_square(value, VOCAB, over_positions, PICKS) < 50.8);
         CHECK(chi_square(value, VOCAB, over_seeds, PICKS) < 50.8);
@@ -133,8 +135,8 @@ TEST(picks_at_neighbouring_positions_are_independent)
     long pair[VOCAB * VOCAB] = {0};
     cpu_float_mode_set();
     for (int i = 0; i < PICKS; i++) {
-        const int first = pick_token(value, VOCAB, 5, 2 * i);
-        pair[first * VOCAB + pick_token(value, VOCAB, 5, 2 * i + 1)]++;
+        const int first = pick_of_whole_row(value, VOCAB, 5, 2 * i);
+        pair[first * VOCAB + pick_of_whole_row(value, VOCAB, 5, 2 * i + 1)]++;
     }
     for (int i = 0; i < VOCAB * VOCAB; i++)
         pair_value[i] = value[i / VOCAB] + value[i % VOCAB];
@@ -151,7 +153,7 @@ TEST(a_flat_tail_keeps_its_share)
     value[77] = 11.0903f; /* log(4 * 2^14): 4 : 1 against all the others */
     int n_tail = 0;
     for (int i = 0; i < PICKS; i++)
-        n_tail += pick_token(value, VOCAB, 3, i) != 77;
+        n_tail += pick_of_whole_row(value, VOCAB, 3, i) != 77;
     memory_free(value);
     CHECK(n_tail > PICKS / 5 - 100 && n_tail < PICKS / 5 + 100); /* 4 or more deviations */
 }

@@ -1,9 +1,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/device.h"
-#include "runtime/sample/pick.h"
 #include "runtime/sample/sampler.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_sample/whole_row.h"
 
 #include <math.h>
 #include <string.h>
@@ -72,7 +72,7 @@ TEST(a_row_is_picked_by_its_seed_and_position_alone)
     struct sampling_params params = params_default();
     params.seed = 12345678901234u;
     fill(logits, VOCAB, 2);
-    CHECK_EQ(pick_one(logits, &params).token, pick_token(logits, VOCAB, params.seed, 4));
+    CHECK_EQ(pick_one(logits, &params).token, pick_of_whole_row(logits, VOCAB, params.seed, 4));
 }
 
 TEST(threads_and_neighbours_do_not_matter)

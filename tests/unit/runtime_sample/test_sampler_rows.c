@@ -3,9 +3,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/device.h"
-#include "runtime/sample/pick.h"
 #include "runtime/sample/sampler.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_sample/whole_row.h"
 
 #include <float.h>
 #include <math.h>
@@ -298,7 +298,7 @@ static void check_many(bool processed_logprobs)
         const int32_t want = is_empty ? -1
                              : p->temperature < 1e-5f
                                  ? order[0]
-                                 : pick_token(value, VOCAB, p->seed, m->row[i].n_tokens);
+                                 : pick_of_whole_row(value, VOCAB, p->seed, m->row[i].n_tokens);
         CHECK_EQ(picked[i].token, want);
         if (want >= 0 && p->logprobs != LOGPROBS_OFF)
             check_logprobs(&picked[i], processed_logprobs ? value : m->row[i].logits, want,

@@ -1,8 +1,8 @@
-/* The rules against their definitions, written plainly with a full sort in double. */
-#include "base/memory.h"
+/* The filters against their definitions, written plainly with a full sort in double. */
 #include "kernels/device.h"
 #include "runtime/sample/rules.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_sample/whole_row.h"
 
 #include <float.h>
 #include <math.h>
@@ -19,19 +19,7 @@ static uint32_t random_bits(void)
     return (uint32_t)(random_state >> 33);
 }
 
-static struct rules_scratch scratch;
-static float *values, before[VOCAB];
-static int32_t *counts;
-
-static void open(void)
-{
-    cpu_float_mode_set();
-    rules_scratch_init(&scratch, VOCAB);
-    values = scratch.value;
-    counts = scratch.count;
-}
-
-static void close(void) { rules_scratch_release(&scratch); }
+static float values[VOCAB], before[VOCAB];
 
 /* A row with many ties where `steps` is small. */
 static void fill(int steps, float range)
@@ -71,7 +59,7 @@ static void check_kept(const bool *kept)
 
 TEST(top_k_keeps_all_that_equal_the_kth)
 {
-    open();
+    cpu_float_mode_set();
     static const int steps[] = {2, 10, 300, 100000};
     for (int round = 0; round < 400; round++) {
         struct sampling_params params = params_default();
@@ -82,15 +70,14 @@ TEST(top_k_keeps_all_that_equal_the_kth)
         sort_tokens(order);
         for (int i = 0; i < VOCAB; i++)
             kept[i] = before[i] >= before[order[params.top_k - 1]] && before[i] != -INFINITY;
-        rules_filter(&scratch, VOCAB, &params);
+        filter_whole_row(values, VOCAB, &params);
         check_kept(kept);
     }
-    close();
 }
 
 TEST(top_p_keeps_the_fewest_best_tokens_that_reach_it)
 {
-    open();
+    cpu_float_mode_set();
     static const int steps[] = {2, 10, 300, 100000};
     int n_compared = 0;
     for (int round = 0; round < 400; round++) {
@@ -108,34 +95,32 @@ TEST(top_p_keeps_the_fewest_best_tokens_that_reach_it)
             near |= fabs(sum / total - (double)params.top_p) < 1e-6;
             kept[order[n_kept++]] = true;
         }
-        rules_filter(&scratch, VOCAB, &params);
+        filter_whole_row(values, VOCAB, &params);
         if (!near) { /* within rounding of the border both answers are right */
             check_kept(kept);
             n_compared++;
         }
     }
     CHECK(n_compared > 380);
-    close();
 }
 
 TEST(top_p_cuts_among_equals_by_id)
 {
-    open();
+    cpu_float_mode_set();
     struct sampling_params params = params_default();
     for (int i = 0; i < VOCAB; i++)
         values[i] = before[i] = 1;
     params.top_p = 0.5f;
-    rules_filter(&scratch, VOCAB, &params);
+    filter_whole_row(values, VOCAB, &params);
     bool kept[VOCAB];
     for (int i = 0; i < VOCAB; i++)
         kept[i] = i < VOCAB / 2;
     check_kept(kept);
-    close();
 }
 
 TEST(a_tiny_top_p_keeps_the_best_token)
 {
-    open();
+    cpu_float_mode_set();
     struct sampling_params params = params_default();
     fill(100000, 5);
     params.top_p = 1e-9f;
@@ -143,14 +128,13 @@ TEST(a_tiny_top_p_keeps_the_best_token)
     bool kept[VOCAB] = {false};
     sort_tokens(order);
     kept[order[0]] = true;
-    rules_filter(&scratch, VOCAB, &params);
+    filter_whole_row(values, VOCAB, &params);
     check_kept(kept);
-    close();
 }
 
 TEST(min_p_is_relative_to_the_best)
 {
-    open();
+    cpu_float_mode_set();
     for (int round = 0; round < 100; round++) {
         struct sampling_params params = params_default();
         bool kept[VOCAB];
@@ -161,15 +145,14 @@ TEST(min_p_is_relative_to_the_best)
             max = before[i] > max ? before[i] : max;
         for (int i = 0; i < VOCAB; i++)
             kept[i] = exp((double)before[i] - (double)max) >= (double)params.min_p * (1 - 1e-6);
-        rules_filter(&scratch, VOCAB, &params);
+        filter_whole_row(values, VOCAB, &params);
         check_kept(kept);
     }
-    close();
 }
 
 TEST(filters_come_in_the_order_min_p_top_k_top_p)
 {
-    open();
+    cpu_float_mode_set();
     /* of 4 : 2 : 1 : 1, top_k 2 leaves 2/3 and 1/3; top_p 0.6 of that keeps one. The other way
      * round, top_p would keep two. */
     struct sampling_params params = params_default();
@@ -180,90 +163,47 @@ TEST(filters_come_in_the_order_min_p_top_k_top_p)
     values[6] = values[7] = 0;
     params.top_k = 2;
     params.top_p = 0.6f;
-    rules_filter(&scratch, VOCAB, &params);
+    filter_whole_row(values, VOCAB, &params);
     CHECK(values[3] > 1);
     CHECK(values[5] == -INFINITY && values[6] == -INFINITY);
-    close();
 }
 
 TEST(temperature_divides_and_has_a_floor)
 {
-    open();
+    cpu_float_mode_set();
     struct sampling_params params = params_default();
     params.temperature = 0.7f;
     fill(1000, 5);
-    rules_temper(values, VOCAB, &params);
+    filter_whole_row(values, VOCAB, &params);
     for (int i = 0; i < VOCAB; i++)
         CHECK(values[i] == before[i] / 0.7f);
     params.temperature = 0.001f; /* taken as 0.01 */
     values[0] = 3;
     values[1] = FLT_MAX;
-    rules_temper(values, VOCAB, &params);
+    filter_whole_row(values, VOCAB, &params);
     CHECK(values[0] == 3 / 0.01f && values[1] == FLT_MAX);
     params.temperature = 0.99e-5f;
     CHECK(rules_are_greedy(&params));
     params.temperature = 1e-5f;
     CHECK(!rules_are_greedy(&params));
-    close();
 }
 
-static bool close_to(float got, double want) { return fabs((double)got - want) < 1e-6; }
-
-TEST(penalties_count_prompt_and_output_as_they_should)
+TEST(the_log_sum_exp_of_what_is_left_is_right)
 {
-    open();
-    const int32_t token[] = {10, 11, 11, 20, 20, 10}; /* a prompt of 3, an output of 3 */
-    struct sampling_params params = params_default();
-    const struct sample_row row = {.params = &params, .token = token, .n_prompt = 3, .n_tokens = 6};
-    CHECK(!rules_edit_logits(&row));
-    params.repetition_penalty = 2;
-    params.frequency_penalty = 0.25f;
-    params.presence_penalty = 0.5f;
-    CHECK(rules_edit_logits(&row));
+    cpu_float_mode_set();
+    for (int round = 0; round < 300; round++) {
+        double sum = 0;
+        for (int i = 0; i < VOCAB; i++) {
+            values[i] = (i * 37 + round) % (1 + round % 5) == 0
+                            ? (float)((i * 101 + round * 7) % 97) / 97 * (float)(round % 50) - 30
+                            : -INFINITY;
+            sum += exp((double)values[i]);
+        }
+        const double want = log(sum), got = (double)log_sum_exp_of_whole_row(values, VOCAB);
+        if (!(fabs(got - want) <= 2e-6 + 1e-7 * fabs(want)))
+            test_fail(__FILE__, __LINE__, "round %d: %.9g, want %.9g", round, got, want);
+    }
     for (int i = 0; i < VOCAB; i++)
-        values[i] = i == 11 ? -3 : 6;
-    rules_penalize(values, &row, counts);
-    CHECK(close_to(values[11], -6.0));               /* prompt only: repetition, once */
-    CHECK(close_to(values[20], 3 - 2 * 0.25 - 0.5)); /* output, twice */
-    CHECK(close_to(values[10], 3 - 1 * 0.25 - 0.5)); /* both */
-    CHECK(close_to(values[12], 6));                  /* neither */
-    for (int i = 0; i < VOCAB; i++)
-        CHECK_EQ(counts[i], 0);
-    close();
-}
-
-TEST(an_extreme_penalty_stays_finite)
-{
-    open();
-    const int32_t token[] = {1};
-    struct sampling_params params = params_default();
-    const struct sample_row row = {.params = &params, .token = token, .n_prompt = 1, .n_tokens = 1};
-    params.repetition_penalty = 1e-30f;
-    values[1] = 1e20f;
-    rules_penalize(values, &row, counts);
-    CHECK(values[1] == FLT_MAX);
-    close();
-}
-
-TEST(ends_are_out_until_min_tokens)
-{
-    open();
-    const int32_t token[8] = {1}, eos[] = {2, 3};
-    struct sampling_params params = params_default();
-    struct sample_row row = {.params = &params, .token = token, .n_prompt = 1, .n_tokens = 3};
-    params.min_tokens = 3;
-    params.n_stop_ids = 1;
-    params.stop_id[0] = 9;
-    CHECK(rules_edit_logits(&row)); /* two of three are there */
-    for (int i = 0; i < VOCAB; i++)
-        values[i] = 1;
-    rules_mask_ends(values, &row, eos, 2);
-    for (int i = 0; i < VOCAB; i++)
-        CHECK((values[i] == -INFINITY) == (i == 2 || i == 3 || i == 9));
-    row.n_tokens = 4;
-    CHECK(!rules_edit_logits(&row));
-    values[2] = 1;
-    rules_mask_ends(values, &row, eos, 2);
-    CHECK(values[2] == 1);
-    close();
+        values[i] = i == 17 ? -3.7f : -INFINITY;
+    CHECK(log_sum_exp_of_whole_row(values, VOCAB) == -3.7f); /* the only one: probability 1 */
 }
