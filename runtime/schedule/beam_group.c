@@ -209,6 +209,8 @@ static bool take_step(struct sequence_blocks *blocks, struct beam_group *group,
     if (is_full || choice.n_live == 0)
         return true;
     find_places(blocks, group, choice.n_live);
+    if (group->place[0]->state == REQUEST_WAITING) /* preempted meanwhile: nobody has blocks */
+        group->is_parted = group->n_live == 1;
     for (int k = 0; k < group->n_live; k++) {
         struct request *beam = group->place[group->at[k]];
         beam->token[beam->n_tokens++] = group->live[k].candidate.token;
