@@ -32,6 +32,7 @@
 #include "runtime/step_plan.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
