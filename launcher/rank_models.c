@@ -89,11 +89,16 @@ static bool kv_dtype_check(int kv_dtype, struct error *err)
 }
 
 /* Then the record says how large steps and cache are, and the options do not count. */
-static bool read_record(struct rank_models *m, const char *path, struct error *err)
+static bool read_record(struct rank_models *m, const struct options *options, struct error *err)
 {
+    const char *path = options->replay;
     const struct plan_limits draft = scheduler_draft_limits(&m->plan.limits[PLAN_TARGET]);
     if (path == NULL)
         return true;
+    if (options->record != NULL)
+        return error_set(err, ERROR_INPUT,
+                         "--record %s: steps that are replayed are recorded already",
+                         options->record);
     if (!plan_record_open(&m->replayed, path, err))
         return false;
     return (kv_dtype_check(m->replayed.setup.kv_dtype, err) &&
@@ -111,7 +116,7 @@ bool rank_models_read(struct rank_models *m, const struct options *options, stru
            model_tp_check(&m->config[PLAN_TARGET], (int)options->tensor_parallel_size, err) &&
            rank_limits_make(&m->plan.limits[PLAN_TARGET], options, &m->config[PLAN_TARGET],
                             guesses ? (int)options->num_speculative_tokens : 0, err) &&
-           read_draft(m, options, err) && read_record(m, options->replay, err);
+           read_draft(m, options, err) && read_record(m, options, err);
 }
 
 /* ---- weights ---- */

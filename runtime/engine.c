@@ -75,6 +75,7 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
     struct engine *e = memory_alloc(1, sizeof *e);
     e->is = *settings;
     e->is.scheduler.max_requests = ENGINE_MAX_REQUESTS;
+    e->is.scheduler.max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
     const struct scheduler_settings *schedule = &e->is.scheduler;
     const size_t n_rows = (size_t)schedule->limits.max_logits;
     scheduler_create(&e->scheduler, schedule);

@@ -30,13 +30,14 @@ struct plan_recorder;
 struct ranks;
 
 enum {
-    ENGINE_MAX_REQUESTS = 65536, /* waiting and running; the gateway's queue ends long before */
+    ENGINE_MAX_REQUESTS = 65536,   /* waiting and running; the gateway's queue ends long before */
+    ENGINE_MAX_REQUEST_MIB = 4096, /* that they may take */
     ENGINE_MAX_FLIGHTS = 64
 };
 
 /* Borrowed for the life of the engine, but the ids, which are copied. */
 struct engine_settings {
-    struct scheduler_settings scheduler; /* but max_requests */
+    struct scheduler_settings scheduler; /* but max_requests, max_request_bytes */
     const struct plan_models *models;    /* PLAN_TARGET has the scheduler's limits; PLAN_DRAFT is
                                             there with DRAFTER_MODEL */
     const struct model *model;           /* PLAN_TARGET: what it gives, and its head of scores */

@@ -188,6 +188,8 @@ static bool read_submit(struct link_submit *out, struct arena *arena, const subm
 {
     if (!check_params(from->params, err))
         return false;
+    if (from->id == 0) /* that of the engine as a whole, where something fails */
+        return link_bad_message("a request without an id", err);
     if (from->choice >= PARAMS_MAX_CHOICES)
         return link_bad_message("too many choices of a request", err);
     if (from->deadline_ns < 0)

@@ -186,7 +186,9 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
     const struct model *model = f->model;
     const int n_tokens = plan->n_tokens;
     check(n_tokens <= f->limits.max_tokens && plan->n_logits <= f->limits.max_logits);
-    check(plan->n_logits == 0 || model->config.generates);
+    if (plan->n_logits > 0 && !model->config.generates)
+        return error_set(err, ERROR_INPUT, "logits are asked for, and this model (%s) has none",
+                         model->config.architecture);
     *result =
         (struct step_result){.vocab = model->config.vocab, .hidden_size = model->config.hidden};
     if (n_tokens == 0)

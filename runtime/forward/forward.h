@@ -28,8 +28,8 @@ struct step_result {
 bool forward_create(struct forward **out, const struct model *model, struct device *device,
                     const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
                     struct error *err);
-/* Runs a checked plan (plan_check). Allocates nothing. Rows of logits only of a model that
- * generates (config.h). ERROR_PEER when another rank is gone. */
+/* Runs a checked plan (plan_check). Allocates nothing. ERROR_INPUT: rows of logits of a
+ * model that does not generate (config.h). ERROR_PEER when another rank is gone. */
 bool forward_run(struct forward *forward, const struct step_plan *plan,
                  const struct step_view *view, struct step_result *result, struct error *err);
 void forward_destroy(struct forward *forward); /* NULL is fine */

@@ -134,6 +134,7 @@ bool request_create(struct request **out, const struct request_source *source,
     struct request *request = memory_alloc(1, carving.n_bytes);
     carving = (struct carving){.memory = (char *)request, .n_bytes = sizeof *request};
     carve_request(&carving, request, limit, source, bounds);
+    request->n_bytes = carving.n_bytes;
     request->leader = request;
     request->id = source->id;
     request->priority = source->priority;
@@ -158,6 +159,7 @@ void request_create_beam(struct request **out, struct request *leader,
     struct request *beam = memory_alloc(1, carving.n_bytes);
     carving = (struct carving){.memory = (char *)beam, .n_bytes = sizeof *beam};
     carve_sequence(&carving, beam, leader->limit, bounds);
+    beam->n_bytes = carving.n_bytes;
     beam->leader = leader;
     beam->id = leader->id;
     beam->params = leader->params;

@@ -15,6 +15,7 @@
 #include "runtime/request/params.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -26,7 +27,7 @@ struct request_source {
     int n_prompt, n_output;
     const struct sampling_params *params;
     int priority;             /* lower runs first; only with --scheduling-policy priority */
-    uint64_t tenant;          /* whose fair share it counts against; 0: one of many */
+    uint64_t tenant;          /* whose fair share it counts against; 0: nobody's */
     int64_t deadline_ns;      /* of clock_now_ns(); 0: none. After it: FINISH_ABORT */
     const uint8_t *cache_key; /* [n_cache_key] what else its KV depends on, or must not share: */
     int n_cache_key;          /* cache_salt, adapter, media. At most REQUEST_MAX_CACHE_KEY */
@@ -51,6 +52,7 @@ enum request_heap_id { HEAP_QUEUE, HEAP_DEADLINE, REQUEST_HEAPS };
 
 struct request {
     uint64_t id;
+    size_t n_bytes;                /* of its memory, that of its beams too */
     struct sampling_params params; /* its lists are copies */
     int32_t *token;                /* [limit] */
     int n_prompt, n_tokens;

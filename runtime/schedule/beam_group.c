@@ -36,8 +36,10 @@ struct beam_group *beam_group_create(struct request *request, const struct reque
     group->is_parted = true;
     group->n_candidates = 2 * width < bounds->vocab ? 2 * width : bounds->vocab;
     group->place[0] = request;
-    for (int i = 1; i < width; i++)
+    for (int i = 1; i < width; i++) {
         request_create_beam(&group->place[i], request, bounds);
+        request->n_bytes += group->place[i]->n_bytes;
+    }
     const size_t n_all = (size_t)width * (size_t)group->n_candidates;
     group->candidates = memory_alloc(n_all, sizeof *group->candidates);
     group->live = memory_alloc((size_t)width, sizeof *group->live);
@@ -45,6 +47,7 @@ struct beam_group *beam_group_create(struct request *request, const struct reque
     for (int i = 0; i < width; i++)
         group->best[i].token = memory_alloc(n_output, sizeof(int32_t));
     group->spare = memory_alloc(n_output, sizeof(int32_t));
+    request->n_bytes += ((size_t)width + 1) * n_output * sizeof(int32_t);
     return group;
 }
 
@@ -206,6 +209,8 @@ static bool take_step(struct sequence_blocks *blocks, struct beam_group *group,
     if (is_full || choice.n_live == 0)
         return true;
     find_places(blocks, group, choice.n_live);
+    if (group->place[0]->state == REQUEST_WAITING) /* preempted meanwhile: nobody has blocks */
+        group->is_parted = group->n_live == 1;
     for (int k = 0; k < group->n_live; k++) {
         struct request *beam = group->place[group->at[k]];
         beam->token[beam->n_tokens++] = group->live[k].candidate.token;

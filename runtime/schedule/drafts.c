@@ -23,11 +23,14 @@ void drafts_follow(struct scheduler *s, struct request *r, int end)
     if (s->is.drafter != DRAFTER_MODEL || !request_samples(r))
         return;
     const int block_tokens = s->is.limits.block_tokens;
-    r->n_draft_computed = larger(r->n_draft_computed, r->first_block[0] * block_tokens);
+    const int first = r->first_block[0] * block_tokens;
+    r->n_draft_computed = larger(r->n_draft_computed, first);
     r->n_draft_new = smaller(end - r->n_draft_computed, s->choice.draft_tokens_left);
     s->choice.draft_tokens_left -= r->n_draft_new;
     const int done = r->n_draft_computed + r->n_draft_new;
-    for (int i = r->n_draft_computed / block_tokens; i < done / block_tokens; i++)
+    /* of what is in its cache already, right drafts of the last step may have filled a block */
+    const int begin = larger(first, r->n_draft_computed - s->is.max_drafts);
+    for (int i = begin / block_tokens; i < done / block_tokens; i++)
         s->blocks.has_draft[r->block[i]] = true;
 }
 

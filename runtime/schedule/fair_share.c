@@ -4,18 +4,25 @@
 
 void fair_share_init(struct fair_share *fair)
 {
-    *fair = (struct fair_share){.end = memory_alloc(FAIR_SLOTS, sizeof *fair->end)};
+    *fair = (struct fair_share){.tenant = memory_alloc(FAIR_SLOTS, sizeof *fair->tenant)};
 }
 
 void fair_share_release(struct fair_share *fair)
 {
-    memory_free(fair->end);
+    memory_free(fair->tenant);
     *fair = (struct fair_share){0};
 }
 
-static uint64_t *end_of(struct fair_share *fair, uint64_t tenant)
+static struct fair_tenant *find(struct fair_share *fair, uint64_t tenant)
 {
-    return &fair->end[(tenant ^ tenant >> 32) % FAIR_SLOTS];
+    return &fair->tenant[(tenant ^ tenant >> 32) % FAIR_SLOTS];
+}
+
+static void set_end(struct fair_share *fair, struct fair_tenant *tenant, uint64_t end)
+{
+    tenant->end = end;
+    if (end > fair->last)
+        fair->last = end;
 }
 
 int fair_share_cost(int n_prompt, int64_t most_output)
@@ -25,14 +32,10 @@ int fair_share_cost(int n_prompt, int64_t most_output)
 
 uint64_t fair_share_queue(struct fair_share *fair, uint64_t tenant, int cost)
 {
-    if (tenant == 0)
-        return fair->clock;
-    uint64_t *end = end_of(fair, tenant);
-    const uint64_t start = *end > fair->clock ? *end : fair->clock;
-    *end = start + (uint64_t)cost;
-    if (*end > fair->last)
-        fair->last = *end;
-    return start;
+    struct fair_tenant *t = find(fair, tenant);
+    t->start = t->end > fair->clock ? t->end : fair->clock;
+    set_end(fair, t, t->start + (uint64_t)cost);
+    return t->start;
 }
 
 void fair_share_serve(struct fair_share *fair, uint64_t start_tag)
@@ -43,15 +46,11 @@ void fair_share_serve(struct fair_share *fair, uint64_t start_tag)
 
 void fair_share_settle(struct fair_share *fair, uint64_t tenant, int cost, int used)
 {
-    if (tenant == 0)
-        return;
-    uint64_t *end = end_of(fair, tenant);
-    if (used >= cost)
-        *end += (uint64_t)(used - cost);
-    else
-        *end -= *end < (uint64_t)(cost - used) ? *end : (uint64_t)(cost - used);
-    if (*end > fair->last)
-        fair->last = *end;
+    struct fair_tenant *t = find(fair, tenant);
+    const uint64_t unused = used < cost ? (uint64_t)(cost - used) : 0;
+    const uint64_t beyond = used > cost ? (uint64_t)(used - cost) : 0;
+    const uint64_t most = t->end - t->start;
+    set_end(fair, t, t->end + beyond - (unused < most ? unused : most));
 }
 
 void fair_share_rest(struct fair_share *fair) { fair->clock = fair->last; }

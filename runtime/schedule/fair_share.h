@@ -7,19 +7,26 @@
  * pause does not get it back.
  *
  * How long an output gets is not known before. A request is charged for its prompt and at most
- * FAIR_GUESS tokens of output, and the difference is settled with its tenant when it ends.
+ * FAIR_GUESS tokens of output, and the difference is settled with its tenant when it ends: so far
+ * as what comes next does not begin before his last one, and so each tenant has an order of his
+ * own.
  *
  * Memory is bounded: tenants are told apart by FAIR_SLOTS places of a table, and those that meet in
- * one share what would be theirs. Tenant 0 is nobody: each of its requests begins now.
+ * one share what would be theirs. Requests that name no tenant (0) are those of one tenant too: if
+ * each of them began now, a stream of them would keep everybody else out.
  */
 #pragma once
 #include <stdint.h>
 
 enum { FAIR_SLOTS = 4096, FAIR_GUESS = 256 };
 
+struct fair_tenant {
+    uint64_t start, end; /* the begin of his last request, and the end of all that he has queued */
+};
+
 struct fair_share {
-    uint64_t clock, last; /* the virtual time, and the end of all that was ever queued */
-    uint64_t *end;        /* [FAIR_SLOTS] of what each tenant has queued */
+    uint64_t clock, last;       /* the virtual time, and the end of all that was ever queued */
+    struct fair_tenant *tenant; /* [FAIR_SLOTS] */
 };
 
 void fair_share_init(struct fair_share *fair);

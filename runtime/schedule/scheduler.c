@@ -187,9 +187,17 @@ bool scheduler_submit(struct scheduler *s, const struct request_source *source, 
     }
     if (request->params.beam_width > 0)
         request->beams = beam_group_create(request, &s->bounds);
+    if (request->n_bytes > s->is.max_request_bytes - s->n_request_bytes) {
+        scheduler_free(request);
+        return error_set(err, ERROR_LIMIT,
+                         "requests that wait or run take %zu bytes of memory already, more are "
+                         "not taken",
+                         s->n_request_bytes);
+    }
     if (!s->is.by_priority)
         request->priority = 0;
     *place = request;
+    s->n_request_bytes += request->n_bytes;
     queue_add(s, request);
     return true;
 }
@@ -219,6 +227,7 @@ void scheduler_finish(struct scheduler *s, struct request *request)
     struct request **place = find_by_id(s, request->id);
     check(*place == request);
     *place = request->next_by_id;
+    s->n_request_bytes -= request->n_bytes;
     queue_remove(s, request);
     request_list_insert(&s->ended, s->ended.last, request);
     request->state = REQUEST_FINISHED;

@@ -6,8 +6,9 @@
  * and each sequence that decodes may have drafts checked along (speculation).
  *
  * Who waits first: with the policy `fcfs` all priorities count as equal; then by priority, then by
- * fair share (start-time fair queueing over tenants; a tenant's requests among themselves, and
- * requests without a tenant, in order of arrival). Nobody overtakes the first in the queue.
+ * fair share (start-time fair queueing over tenants; a tenant's requests among themselves in order
+ * of arrival, and those without a tenant as if they had one). Nobody overtakes the first in the
+ * queue.
  *
  * Blocks are taken as they are needed. When none is left, the running request that would be last in
  * the queue is preempted: its blocks are given back, it waits again, first of its rank, and later
@@ -31,6 +32,7 @@
 #include "runtime/step_plan.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -42,9 +44,10 @@ struct scheduler_settings {
     struct plan_limits limits;
     const int32_t *eos_id; /* [n_eos_ids], copied */
     int n_eos_ids;
-    int max_requests; /* waiting and running; beyond: ERROR_LIMIT */
-    int hidden_size;  /* of a pooled vector; 0: no request pools */
-    bool by_priority; /* --scheduling-policy priority */
+    int max_requests;         /* waiting and running; beyond: ERROR_LIMIT */
+    size_t max_request_bytes; /* of memory that these take; beyond: ERROR_LIMIT */
+    int hidden_size;          /* of a pooled vector; 0: no request pools */
+    bool by_priority;         /* --scheduling-policy priority */
     bool prefix_caching;
     uint8_t secret[32]; /* of the prefix cache */
     enum drafter drafter;

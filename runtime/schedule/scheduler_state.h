@@ -56,6 +56,7 @@ struct scheduler {
     bool is_choosing;            /* it is not written yet */
     uint64_t step;               /* of the last plan */
     uint64_t n_arrivals;
+    size_t n_request_bytes; /* of waiting and running requests */
     int32_t *eos_id;        /* behind bounds.eos_id */
     struct request **by_id; /* chains of waiting and running requests */
     struct scheduler_counts counts;

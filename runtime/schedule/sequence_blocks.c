@@ -139,7 +139,8 @@ void blocks_share(struct sequence_blocks *blocks, struct request *to, const stru
             block_pool_share(&blocks->pool, table_of(from, g)[i]);
     }
     to->n_blocks = from->n_blocks;
-    to->n_listed = from->n_listed;
+    to->n_listed = to->n_hashed = from->n_listed; /* hashes of other tokens are void */
+    memcpy(to->hash, from->hash, 2 * (size_t)from->n_listed * sizeof *to->hash);
     to->n_computed = from->n_computed;
 }
 

@@ -35,6 +35,7 @@ static void open_bench(struct bench *b, int n_sequences, int n_tokens, enum draf
     b->limits.n_kv_blocks = n_sequences * (b->limits.max_model_len / BLOCK_TOKENS + 1);
     scheduler_create(&b->scheduler, &(struct scheduler_settings){.limits = b->limits,
                                                                  .max_requests = n_sequences,
+                                                                 .max_request_bytes = SIZE_MAX,
                                                                  .prefix_caching = true,
                                                                  .drafter = drafter,
                                                                  .max_drafts = 4,

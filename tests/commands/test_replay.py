@@ -63,8 +63,9 @@ class Replay(ModelCase):
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("the record has plans for a draft model", done.stderr)
 
-    def check_refused(self, *parts, model=None):
-        done = replay(model or self.model, "--replay", self.file)
+    def check_refused(self, *parts, model=None, record=False):
+        words = ("--record", self.file) if record else ()
+        done = replay(model or self.model, "--replay", self.file, *words)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertEqual(done.stdout, "")
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -87,6 +88,19 @@ class Replay(ModelCase):
     def test_a_record_of_another_model_is_refused(self):
         self.record()
         self.check_refused("vocabulary", model=SOURCE / "tests" / "golden" / "llama-16")
+
+    def test_a_replay_is_not_recorded_over_its_own_file(self):
+        self.record()
+        before = self.file.read_bytes()
+        self.check_refused("--record", record=True)
+        self.assertEqual(self.file.read_bytes(), before)
+
+    def test_steps_that_sample_need_a_model_that_makes_tokens(self):
+        self.record()
+        self.edit_config(architectures=["LlamaModel"])
+        done = replay(self.model, "--replay", self.file)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("step 1: logits are asked for", done.stderr)
 
     def test_a_file_that_cannot_be_written_is_named(self):
         with self.assertRaisesRegex(AssertionError, "exit 74: .*/nowhere/plans: No such file"):

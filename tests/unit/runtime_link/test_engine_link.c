@@ -14,7 +14,8 @@ TEST(a_message_larger_than_the_socket_arrives_in_parts)
     int32_t *prompt = memory_alloc(N, sizeof *prompt);
     for (int i = 0; i < N; i++)
         prompt[i] = i;
-    struct link_command sent = {.kind = LINK_SUBMIT, .submit = {.prompt = prompt, .n_prompt = N}};
+    struct link_command sent = {.kind = LINK_SUBMIT,
+                                .submit = {.id = 1, .prompt = prompt, .n_prompt = N}};
     struct error err = {0};
     bool all_sent, got = false;
     CHECK(link_send_command(ends.gateway, &sent, &err));

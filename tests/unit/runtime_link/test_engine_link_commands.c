@@ -90,7 +90,7 @@ TEST(a_submit_arrives_with_every_field)
 TEST(a_submit_without_lists_has_none)
 {
     struct ends ends = ends_make();
-    struct link_command sent = {.kind = LINK_SUBMIT};
+    struct link_command sent = {.kind = LINK_SUBMIT, .submit = {.id = 1}};
     struct error err = {0};
     CHECK(link_send_command(ends.gateway, &sent, &err));
     const struct link_submit got = receive_command(ends.engine).submit;
@@ -128,6 +128,7 @@ static void raw_init(struct raw_submit *raw)
     phalanx__engine__v1__params__init(&raw->params);
     raw->message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_SUBMIT;
     raw->message.submit = &raw->submit;
+    raw->submit.id = 1;
     raw->submit.params = &raw->params;
 }
 
@@ -137,6 +138,9 @@ TEST(values_of_a_submit_out_of_their_range_are_refused)
     raw_init(&raw);
     raw.submit.params = NULL;
     check_command_refused(&raw.message, "without parameters");
+    raw_init(&raw);
+    raw.submit.id = 0; /* a failure of it would be one of the engine */
+    check_command_refused(&raw.message, "without an id");
     raw_init(&raw);
     raw.params.pooling = 3;
     check_command_refused(&raw.message, "unknown way of pooling");

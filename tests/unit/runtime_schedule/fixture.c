@@ -16,7 +16,8 @@ struct scheduler_settings fixture_settings(int max_tokens, int max_sequences, in
                                                   .vocab = 50},
                                        .eos_id = &eos_id,
                                        .n_eos_ids = 1,
-                                       .max_requests = 16};
+                                       .max_requests = 16,
+                                       .max_request_bytes = 1 << 20};
 }
 
 void fixture_open_with(struct fixture *f, const struct scheduler_settings *settings)

@@ -57,6 +57,11 @@ struct text {
 
 enum { MAX_TEXTS = PARAMS_MAX_BEAMS * 2 * PARAMS_MAX_BEAMS };
 
+bool oracle_is_eos(int32_t token, int n_eos_ids)
+{
+    return token >= ORACLE_EOS && token < ORACLE_EOS + n_eos_ids;
+}
+
 /* Puts a text into a list with the better ones first, behind those that are equal. */
 static void insert(struct text *list, int *n, const struct text *text, bool by_score)
 {
@@ -74,7 +79,7 @@ struct search {
 };
 
 static void step(struct search *search, uint64_t prompt_hash, int n_prompt, int n_output,
-                 const struct sampling_params *params)
+                 int n_eos_ids, const struct sampling_params *params)
 {
     static struct text next[MAX_TEXTS + 1];
     const int width = params->beam_width;
@@ -88,7 +93,7 @@ static void step(struct search *search, uint64_t prompt_hash, int n_prompt, int 
         oracle_candidates(candidate, n_candidates, hash);
         for (int i = 0; i < n_candidates; i++) {
             struct text text = search->live[b];
-            const bool is_eos = candidate[i].token == ORACLE_EOS;
+            const bool is_eos = oracle_is_eos(candidate[i].token, n_eos_ids);
             text.token[text.n++] = candidate[i].token;
             text.sum += (double)candidate[i].logprob;
             text.score = beam_score(text.sum, n_prompt, text.n, is_eos, params);
@@ -112,7 +117,7 @@ static void step(struct search *search, uint64_t prompt_hash, int n_prompt, int 
 }
 
 int oracle_beams(struct beam *out, int32_t *token, int stride, uint64_t key, const int32_t *prompt,
-                 int n_prompt, int n_output, const struct sampling_params *params)
+                 int n_prompt, int n_output, int n_eos_ids, const struct sampling_params *params)
 {
     static struct search search;
     CHECK(n_output <= MAX_OUTPUT);
@@ -120,7 +125,7 @@ int oracle_beams(struct beam *out, int32_t *token, int stride, uint64_t key, con
     search.n_done = 0;
     search.live[0] = (struct text){.n = 0};
     while (search.n_live > 0)
-        step(&search, oracle_hash(key, prompt, n_prompt), n_prompt, n_output, params);
+        step(&search, oracle_hash(key, prompt, n_prompt), n_prompt, n_output, n_eos_ids, params);
     for (int i = 0; i < search.n_done; i++) {
         const struct text *text = &search.done[i];
         memcpy(token + (size_t)i * (size_t)stride, text->token, (size_t)text->n * sizeof *token);

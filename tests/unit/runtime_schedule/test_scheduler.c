@@ -155,6 +155,27 @@ TEST(a_used_id_and_too_many_requests_are_refused)
     fixture_close(&f);
 }
 
+TEST(requests_take_no_more_memory_than_they_may)
+{
+    for (int width = 0; width <= 4; width += 4) { /* beams count too */
+        struct fixture f;
+        struct error err = {0};
+        struct scheduler_settings settings = fixture_settings(16, 4, 128);
+        settings.limits.max_copies = 1;
+        settings.max_request_bytes = width > 0 ? 50000 : 10000;
+        fixture_open_with(&f, &settings);
+        f.params.beam_width = width;
+        uint64_t id = 1;
+        while (submit(&f, id, 2, 100, &err))
+            id++;
+        CHECK_EQ(err.kind, ERROR_LIMIT);
+        CHECK(id > 2 && id < 10);
+        CHECK(scheduler_cancel(f.scheduler, 1));
+        must_submit(&f, id, 2, 100);
+        fixture_close(&f);
+    }
+}
+
 TEST(a_row_without_a_token_ends_its_request_alone)
 {
     struct fixture f;

@@ -168,6 +168,37 @@ TEST(a_preempted_search_computes_its_prompt_once)
     fixture_close(&f);
 }
 
+TEST(a_search_that_parts_while_it_waits_again_computes_its_prompt_once)
+{
+    struct fixture f;
+    struct batch first, second;
+    struct scheduler_settings settings = fixture_settings(32, 4, 7);
+    settings.limits.max_copies = 4;
+    fixture_open_with(&f, &settings);
+    must_submit(&f, 1, 20, 8);
+    plan(&f, (int[]){20, 0}); /* 5 blocks */
+    first = f.batch;
+    batch_init(&f.batch, &settings.limits);
+    submit_beams(&f, 2, 7, 8, 2);
+    plan(&f, (int[]){7, 0}); /* the other 2 */
+    second = f.batch;
+    f.batch = first;
+    commit_each(&f);
+    plan(&f, (int[]){1, 0}); /* takes them, while the search awaits its candidates */
+    CHECK_EQ(scheduler_counts(f.scheduler).n_preemptions, 1);
+    first = f.batch;
+    f.batch = second;
+    commit_each(&f);
+    second = f.batch;
+    f.batch = first;
+    commit(&f, EOS);
+    plan(&f, (int[]){4, 0}); /* the full block of the prompt */
+    commit_each(&f);
+    plan(&f, (int[]){4, 4, 0});
+    batch_release(&second);
+    fixture_close(&f);
+}
+
 TEST(a_cancelled_search_gives_all_its_blocks)
 {
     struct fixture f;

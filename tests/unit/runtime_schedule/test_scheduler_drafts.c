@@ -3,6 +3,8 @@
 #include "tests/test.h"
 #include "tests/unit/runtime_schedule/fixture.h"
 
+#include <string.h>
+
 static const int32_t echo[12] = {10, 11, 12, 13, 14, 15, 10, 11, 12, 13, 14, 15};
 
 /* Prompts that repeat themselves: what comes next is 10, 11, 12, … */
@@ -184,6 +186,32 @@ TEST(a_prefix_that_only_the_target_has_is_fed_to_the_draft_model)
     must_submit(&f, 2, 13, 4);
     run_drafts(&f, draft, 1); /* both models have the three blocks before */
     CHECK_EQ(f.batch.plan->n_tokens, 1 + 2);
+    memory_free(draft);
+    fixture_close(&f);
+}
+
+TEST(a_block_that_right_drafts_filled_is_cached_for_the_draft_model_too)
+{
+    struct fixture f;
+    struct scheduler_settings settings = fixture_settings(16, 4, 32);
+    settings.limits.max_logits = MAX_ROWS;
+    settings.drafter = DRAFTER_MODEL;
+    settings.max_drafts = 4;
+    settings.prefix_caching = true;
+    fixture_open_with(&f, &settings);
+    const struct plan_limits limits = scheduler_draft_limits(&settings.limits);
+    struct step_plan *draft = memory_alloc(1, plan_max_bytes(&limits));
+    must_submit(&f, 1, 5, 20);
+    run_drafts(&f, draft, 5);
+    commit_tokens(&f, (int32_t[]){20, 21, 22, 23, 24});
+    run_drafts(&f, draft, 2); /* positions 4 to 7 were fed among the drafts */
+    commit_tokens(&f, (int32_t[]){EOS, EOS, EOS, EOS, EOS});
+    int32_t prompt[10] = {[5] = 20, 21, 22, 23, 24};
+    memcpy(prompt, f.prompt, 5 * sizeof *prompt);
+    struct request_source source = fixture_source(&f, 2, 10);
+    source.prompt = prompt;
+    must_submit_source(&f, &source);
+    run_drafts(&f, draft, 2); /* and not from position 4 on */
     memory_free(draft);
     fixture_close(&f);
 }

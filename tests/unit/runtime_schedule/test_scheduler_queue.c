@@ -232,6 +232,36 @@ TEST(what_never_ran_is_not_charged)
     fixture_close(&f);
 }
 
+TEST(nobody_overtakes_his_own_by_a_cancel)
+{
+    struct fixture f;
+    fixture_open(&f, 16, 1, 64);
+    submit_as(&f, 1, 8, 0, 9);
+    submit_as(&f, 2, 100, 0, 7);
+    submit_as(&f, 3, 8, 0, 7); /* behind a long one */
+    CHECK(scheduler_cancel(f.scheduler, 2));
+    submit_as(&f, 4, 8, 0, 7);
+    check_order(&f, (uint64_t[]){1, 3, 4}, 3);
+    fixture_close(&f);
+}
+
+TEST(those_without_a_tenant_do_not_keep_others_out)
+{
+    struct fixture f;
+    uint64_t id = 3;
+    fixture_open(&f, 16, 1, 64);
+    submit_as(&f, 1, 8, 0, 7);
+    submit_as(&f, 2, 8, 0, 7);
+    do {
+        submit_as(&f, id++, 8, 0, 0);
+        submit_as(&f, id++, 8, 0, 0);
+        plan_any(&f);
+        commit(&f, EOS);
+    } while (f.outcome[0].id != 2 && id < 14);
+    CHECK_EQ(f.outcome[0].id, 2);
+    fixture_close(&f);
+}
+
 TEST(who_found_no_room_is_asked_again_when_there_is_some)
 {
     struct fixture f;

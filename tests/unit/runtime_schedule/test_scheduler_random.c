@@ -14,5 +14,6 @@ TEST(random_requests_never_stall_never_leak_and_end_once)
     CHECK(c.n_ended > 5000 && c.n_failed > 100 && c.n_cancelled > 500 && c.n_expired > 500);
     CHECK(c.n_refused > 1000 && c.n_chunks > 5000 && c.n_preempted > 1000 && c.n_hits > 10000);
     CHECK(c.n_right_drafts > 1000 && c.n_wrong_drafts > 1000 && c.n_prompt_rows > 10000);
-    CHECK(c.n_pooled > 500 && c.n_beams > 300 && c.n_copies > 500 && c.n_given_early > 5000);
+    CHECK(c.n_replayed > 1000 && c.n_pooled > 500 && c.n_beams > 300 && c.n_copies > 500 &&
+          c.n_given_early > 5000);
 }

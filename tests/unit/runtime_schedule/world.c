@@ -21,7 +21,8 @@ enum {
     MAX_IN_FLIGHT = 3,
     MAX_CANDIDATES = 2 * PARAMS_MAX_BEAMS,
     N_PROMPTS = 4, /* that many requests have in common */
-    HIDDEN = 4
+    HIDDEN = 4,
+    MAX_EOS_IDS = 20, /* then beams end often, and few are left */
 };
 
 struct live { /* what a user knows of his request; id 0: nobody */
@@ -49,7 +50,7 @@ struct world {
     struct live live[MAX_LIVE];
     struct kv_picture kv, draft_kv;
     struct step_plan *draft_plan;
-    int32_t prompt[N_PROMPTS][MAX_LEN];
+    int32_t prompt[N_PROMPTS][MAX_LEN], eos_id[MAX_EOS_IDS];
     uint64_t random, last_id;
     int64_t now;
     struct world_counts *counts;
@@ -60,6 +61,8 @@ static int below(struct world *w, int n)
     w->random = w->random * 6364136223846793005u + 1442695040888963407u;
     return (int)((w->random >> 33) % (uint64_t)n);
 }
+
+static int smaller(int a, int b) { return a < b ? a : b; }
 
 static bool one_in(struct world *w, int n) { return below(w, n) == 0; }
 
@@ -94,14 +97,16 @@ static void choose_limits(struct world *w)
 
 static void open_world(struct world *w, uint64_t seed, struct world_counts *counts)
 {
-    static const int32_t eos_id = ORACLE_EOS;
     *w = (struct world){.random = seed, .counts = counts, .now = 1};
     choose_limits(w);
+    for (int i = 0; i < MAX_EOS_IDS; i++)
+        w->eos_id[i] = ORACLE_EOS + i;
     w->depth = 1 + below(w, MAX_IN_FLIGHT);
     w->settings = (struct scheduler_settings){.limits = w->limits,
-                                              .eos_id = &eos_id,
-                                              .n_eos_ids = 1,
+                                              .eos_id = w->eos_id,
+                                              .n_eos_ids = one_in(w, 4) ? MAX_EOS_IDS : 1,
                                               .max_requests = MAX_LIVE,
+                                              .max_request_bytes = SIZE_MAX,
                                               .hidden_size = HIDDEN,
                                               .by_priority = one_in(w, 2),
                                               .prefix_caching = !one_in(w, 3),
@@ -148,7 +153,8 @@ static void choose_params(struct world *w, struct sampling_params *params)
     params->penalize_prompt = one_in(w, 2);
 }
 
-/* A prompt of its own, or the begin of one that others have too. */
+/* A prompt of its own, or the begin of one that others have too. Some come with output, as after a
+ * restart of the engine. */
 static void choose_prompt(struct world *w, struct live *live)
 {
     live->n_prompt = 1 + below(w, one_in(w, 3) ? w->limits.max_model_len : 20);
@@ -156,7 +162,10 @@ static void choose_prompt(struct world *w, struct live *live)
         live->n_prompt = w->limits.max_model_len;
     const int n_common = one_in(w, 3) ? below(w, live->n_prompt + 1) : live->n_prompt;
     const int32_t *common = w->prompt[below(w, N_PROMPTS)];
-    for (int i = 0; i < live->n_prompt; i++)
+    live->n_tokens = live->n_prompt;
+    if (one_in(w, 4) && live->n_prompt < MAX_LEN)
+        live->n_tokens += below(w, smaller(MAX_OUTPUT, MAX_LEN - live->n_prompt));
+    for (int i = 0; i < live->n_tokens; i++)
         live->token[i] = i < n_common ? common[i] : below(w, ORACLE_VOCAB);
 }
 
@@ -169,7 +178,6 @@ static void submit_one(struct world *w)
     *live = (struct live){.key = (uint64_t)below(w, 3)};
     choose_params(w, &live->params);
     choose_prompt(w, live);
-    live->n_tokens = live->n_prompt;
     live->limit = w->limits.max_model_len;
     if (live->n_prompt + live->params.max_tokens < live->limit)
         live->limit = live->n_prompt + live->params.max_tokens;
@@ -179,6 +187,8 @@ static void submit_one(struct world *w)
     const struct request_source source = {.id = ++w->last_id,
                                           .prompt = live->token,
                                           .n_prompt = live->n_prompt,
+                                          .output = live->token + live->n_prompt,
+                                          .n_output = live->n_tokens - live->n_prompt,
                                           .params = &live->params,
                                           .priority = below(w, 3),
                                           .tenant = (uint64_t)below(w, 4),
@@ -188,6 +198,7 @@ static void submit_one(struct world *w)
     if (scheduler_submit(w->scheduler, &source, &err)) {
         live->id = source.id;
         w->counts->n_submitted++;
+        w->counts->n_replayed += source.n_output > 0;
     } else {
         CHECK_EQ(err.kind, ERROR_INPUT); /* too long or too wide, for the model or for the pool */
         w->counts->n_refused++;
@@ -330,7 +341,7 @@ static void check_beams(struct world *w, struct live *live, const struct outcome
     static int32_t token[PARAMS_MAX_BEAMS * MAX_OUTPUT];
     struct beam want[PARAMS_MAX_BEAMS];
     const int n = oracle_beams(want, token, MAX_OUTPUT, live->key, live->token, live->n_prompt,
-                               live->limit - live->n_prompt, &live->params);
+                               live->limit - live->n_prompt, w->settings.n_eos_ids, &live->params);
     CHECK_EQ(outcome->n_beams, n);
     for (int i = 0; i < n; i++) {
         const struct beam *got = &outcome->beam[i];
@@ -349,7 +360,7 @@ static void check_token(struct world *w, struct live *live, const struct outcome
     const uint64_t hash = oracle_hash(live->key, live->token, live->n_tokens);
     CHECK_EQ(outcome->token, oracle_token(hash, live->token[live->n_tokens - 1]));
     CHECK(outcome->n_accepted <= outcome->n_drafted);
-    CHECK(outcome->cached_tokens < live->n_prompt);
+    CHECK(outcome->cached_tokens < live->n_tokens && outcome->cached_tokens <= live->n_prompt);
     CHECK(outcome->cached_tokens == 0 || !live->has_outcome);
     if (live->params.prompt_logprobs != LOGPROBS_OFF) {
         CHECK_EQ(live->n_prompt_rows, live->n_prompt);
@@ -364,9 +375,10 @@ static void check_token(struct world *w, struct live *live, const struct outcome
     live->token[live->n_tokens++] = outcome->token;
     const bool may_stop =
         !live->params.ignore_eos && live->n_tokens - live->n_prompt >= live->params.min_tokens;
-    const enum finish_reason want = may_stop && outcome->token == ORACLE_EOS ? FINISH_STOP
-                                    : live->n_tokens == live->limit          ? FINISH_LENGTH
-                                                                             : FINISH_NONE;
+    const enum finish_reason want = may_stop && oracle_is_eos(outcome->token, w->settings.n_eos_ids)
+                                        ? FINISH_STOP
+                                    : live->n_tokens == live->limit ? FINISH_LENGTH
+                                                                    : FINISH_NONE;
     CHECK_EQ(outcome->finish, want);
     if (want != FINISH_NONE)
         end(live, &w->counts->n_ended);

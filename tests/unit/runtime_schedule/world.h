@@ -8,7 +8,8 @@
 
 /* What happened, so that a test can say that something did. */
 struct world_counts {
-    long n_steps, n_submitted, n_refused, n_ended, n_failed, n_cancelled, n_expired, n_chunks;
+    long n_steps, n_submitted, n_replayed, n_refused, n_ended, n_failed, n_cancelled, n_expired,
+        n_chunks;
     long n_preempted, n_hits, n_right_drafts, n_wrong_drafts, n_prompt_rows, n_pooled, n_beams,
         n_copies, n_given_early;
     long n_allocations; /* from a choice to its commit: never one */
