@@ -206,6 +206,14 @@ class Scheduling(unittest.TestCase):
         self.assertEqual(answer["finish_reason"], "abort")
         self.assertLess(len(answer["token_ids"]), 2000)
 
+    def test_a_deadline_ends_a_beam_search_without_an_answer(self):
+        words = ("--max-tokens", 2000, "--ignore-eos", "--beam-width", 3, "--deadline-ms", 20)
+        results = generate_json("-p", "The fox", "-p", "The bear", *words)
+        self.assertEqual([[(o["finish_reason"], o["token_ids"]) for o in r["outputs"]]
+                          for r in results], [[("abort", [])] * 3] * 2)
+        text = phalanx("generate", DEMO, "-p", "The fox", *words)
+        self.assertEqual((text.code, text.out), (0, "\n"))
+
 
 class Speculation(Refused):
     NGRAM = ("--speculative-config", '{"method": "ngram", "num_speculative_tokens": 5, '
