@@ -67,7 +67,7 @@ static bool read_json(struct file_prompt *out, const struct bytes *line, struct 
     static const struct json_limits limits = {
         .max_bytes = MAX_LINE_BYTES, .max_depth = MAX_DEPTH, .max_values = MAX_VALUES};
     json_t *value;
-    if (!json_parse(&value, line->data, line->len, &limits, err))
+    if (!json_parse_line(&value, line->data, line->len, &limits, err))
         return false;
     const bool good =
         json_is_object(value) ? read_object(out, value, err) : read_text_or_ids(out, value, err);

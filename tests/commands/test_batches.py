@@ -113,7 +113,7 @@ class PromptsFile(unittest.TestCase):
                               ("[1, -2]", "item 1 of the list is no token id"),
                               ("[1.5]", "item 0 of the list is no token id"),
                               ('{"prompt": "x", "priority": "high"}', "priority"),
-                              ("3", "a prompt is a text"), ("{", "line 1")):
+                              ("3", "a prompt is a text"), ("{", "d.jsonl:2: column 2: ")):
             self.refused(self.write("d.jsonl", '"fox"\n' + line + "\n"), "d.jsonl:2: ")
             self.refused(self.write("d.jsonl", '"fox"\n' + line + "\n"), message)
 
