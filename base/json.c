@@ -8,6 +8,7 @@
 #include "base/system.h"
 
 #include <stdio.h>
+#include <string.h>
 
 bool json_parse(json_t **out, const char *text, size_t n_bytes, const struct json_limits *limits,
                 struct error *err)
@@ -20,6 +21,18 @@ bool json_parse(json_t **out, const char *text, size_t n_bytes, const struct jso
         return error_set(err, ERROR_INPUT, "line %d, column %d: %.200s", why.line, why.column,
                          why.text);
     return true;
+}
+
+bool json_parse_line(json_t **out, const char *line, size_t n_bytes,
+                     const struct json_limits *limits, struct error *err)
+{
+    static const char first[] = "line 1, ";
+    const size_t n = sizeof first - 1;
+    if (json_parse(out, line, n_bytes, limits, err))
+        return true;
+    if (strncmp(err->text, first, n) == 0)
+        memmove(err->text, err->text + n, strlen(err->text + n) + 1);
+    return false;
 }
 
 bool json_read_file(json_t **out, const char *path, const struct json_limits *limits,

@@ -22,6 +22,9 @@ struct json_limits {
 /* *out is a new reference: json_decref() it. `text` needs no NUL. Any top-level value is taken. */
 bool json_parse(json_t **out, const char *text, size_t n_bytes, const struct json_limits *limits,
                 struct error *err);
+/* One line of a file of JSON: the caller knows its number, and errors say the column alone. */
+bool json_parse_line(json_t **out, const char *line, size_t n_bytes,
+                     const struct json_limits *limits, struct error *err);
 /* Reads and parses a file; errors name it. */
 bool json_read_file(json_t **out, const char *path, const struct json_limits *limits,
                     struct error *err);

@@ -144,7 +144,7 @@ static bool render_line(void *context, const struct bytes *line, FILE *out, stru
     const struct render *r = context;
     struct jinja_output made = {0};
     json_t *object;
-    if (!json_parse(&object, line->data ? line->data : "", line->len, &line_limits, err))
+    if (!json_parse_line(&object, line->data ? line->data : "", line->len, &line_limits, err))
         return false;
     const struct jinja_input alone = {.users = object, .now = r->now};
     bool good = json_is_object(object) || error_set(err, ERROR_INPUT, "not an object");

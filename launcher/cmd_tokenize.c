@@ -51,7 +51,7 @@ static bool read_ids(struct tool *tool, const struct bytes *line, struct error *
     static const struct json_limits limits = {MAX_LINE_BYTES, 1, MAX_IDS};
     const int32_t vocab = tokenizer_vocab(tool->tokenizer);
     json_t *list;
-    if (!json_parse(&list, line->data ? line->data : "", line->len, &limits, err))
+    if (!json_parse_line(&list, line->data ? line->data : "", line->len, &limits, err))
         return false;
     bool ok = json_is_array(list) || error_set(err, ERROR_INPUT, "not a list of ids");
     for (size_t i = 0; ok && i < json_array_size(list); i++) {

@@ -115,6 +115,12 @@ void generation_add_refused(struct generation *g, const char *text, const struct
 
 /* ---- answers ---- */
 
+/* A beam search is one request, whatever it has beams. */
+static int n_requests(const struct generation *g, const struct generation_item *item)
+{
+    return g->sampling.params.beam_width > 0 ? 1 : item->n_choices;
+}
+
 static bool tell_progress(const struct generation_listener *l)
 {
     return l->hooks->progress == NULL || l->hooks->progress(l->hooks->context, l->item, l->choice);
@@ -124,6 +130,12 @@ static bool take_token(void *context, const struct link_token *token)
 {
     struct generation_listener *l = context;
     struct output *output = &l->item->output[l->choice];
+    if (n_requests(l->g, l->item) < l->item->n_choices) { /* beams come whole: it is only the end */
+        for (int i = 0; i < l->item->n_choices; i++)
+            output_end(&l->item->output[i], token->finish);
+        l->item->n_left = 0;
+        return tell_progress(l);
+    }
     output_add(output, token);
     l->g->n_tokens += token->token >= 0; /* without one it is only the end */
     if (!tell_progress(l))
@@ -183,12 +195,6 @@ static void take_failure(void *context, const struct error *why)
 }
 
 /* ---- prompts to the engine ---- */
-
-/* A beam search is one request, whatever it has beams. */
-static int n_requests(const struct generation *g, const struct generation_item *item)
-{
-    return g->sampling.params.beam_width > 0 ? 1 : item->n_choices;
-}
 
 static bool submit_item(struct generation *g, struct session *session, struct generation_item *item,
                         const struct generation_hooks *hooks, struct error *err)

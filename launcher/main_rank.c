@@ -202,7 +202,8 @@ static bool open_recorder(struct rank *r, struct error *err)
     if (r->number != 0 || r->options.record == NULL)
         return true;
     memcpy(setup.limits, r->models.plan.limits, sizeof setup.limits);
-    return plan_recorder_open(&r->recorder, r->options.record, &setup, err);
+    return plan_recorder_open(&r->recorder, r->options.record, &setup, err) ||
+           error_in(err, "--record");
 }
 
 static bool reserve_memory(struct rank *r, struct error *err)

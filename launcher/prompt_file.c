@@ -67,7 +67,7 @@ static bool read_json(struct file_prompt *out, const struct bytes *line, struct 
     static const struct json_limits limits = {
         .max_bytes = MAX_LINE_BYTES, .max_depth = MAX_DEPTH, .max_values = MAX_VALUES};
     json_t *value;
-    if (!json_parse(&value, line->data, line->len, &limits, err))
+    if (!json_parse_line(&value, line->data, line->len, &limits, err))
         return false;
     const bool good =
         json_is_object(value) ? read_object(out, value, err) : read_text_or_ids(out, value, err);
@@ -87,6 +87,13 @@ static bool read_plain(struct file_prompt *out, const struct bytes *line, struct
     return true;
 }
 
+/* Editors of some systems put U+FEFF in front of a file: it says UTF-8 and is no text. */
+static void drop_byte_order_mark(struct bytes *line)
+{
+    if (line->len >= 3 && memcmp(line->data, "\xef\xbb\xbf", 3) == 0)
+        bytes_remove_front(line, 3);
+}
+
 /* The next line that is not blank. */
 static bool read_line(struct prompt_file *file, bool *got, struct error *err)
 {
@@ -95,6 +102,8 @@ static bool read_line(struct prompt_file *file, bool *got, struct error *err)
         file->n_lines++;
         switch (line_input_read(&file->input, &file->line, err)) {
         case LINE_READ:
+            if (file->n_lines == 1)
+                drop_byte_order_mark(&file->line);
             *got = !is_blank(&file->line);
             break;
         case LINE_END:

@@ -143,21 +143,47 @@ static bool read_params(struct sampling_params *out, const struct options *optio
     return true;
 }
 
-/* Beams end where the model ends, or at their length, and are all compared: what makes no sense
- * with them is refused and not forgotten. */
+/* Beams end where the model ends, or at their length, and are all compared by the model's own
+ * log-probabilities: what makes no sense with them is refused and not forgotten. */
+static bool refuse_beside_beams(const struct options *options, const struct sampling_params *params,
+                                struct error *err)
+{
+    const struct {
+        const char *name;
+        bool is_there; /* a file of options may give the value that changes nothing */
+    } others[] = {
+        {"--stop", options->stop.n > 0},
+        {"--stop-token-ids", params->n_stop_ids > 0},
+        {"--logprobs", params->logprobs >= 0},
+        {"--prompt-logprobs", params->prompt_logprobs >= 0},
+        {"--bad-words", params->n_bad_words > 0},
+        {"--logit-bias", params->n_biases > 0},
+        {"--allowed-token-ids", params->n_allowed_ids > 0},
+        {"--min-tokens", params->min_tokens > 0},
+        {"--repetition-penalty",
+         options_is_given(options, "--repetition-penalty") && params->repetition_penalty != 1},
+        {"--frequency-penalty", params->frequency_penalty != 0},
+        {"--presence-penalty", params->presence_penalty != 0},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i].is_there)
+            return error_set(err, ERROR_INPUT,
+                             "%s: has no meaning with --beam-width (num_beams); leave one of the "
+                             "two out",
+                             others[i].name);
+    if (options_is_given(options, "--n") && options->n > options->beam_width)
+        return error_set(err, ERROR_INPUT,
+                         "--n: %lld answers of %lld beams; ask for fewer, or raise --beam-width",
+                         (long long)options->n, (long long)options->beam_width);
+    return true;
+}
+
 static bool read_beams(struct sampling *s, const struct options *options, struct error *err)
 {
-    static const char *const others[] = {"--stop",      "--stop-token-ids", "--logprobs",
-                                         "--bad-words", "--logit-bias",     "--allowed-token-ids",
-                                         "--min-tokens"};
     if (options->beam_width == 1)
         return true;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (options_is_given(options, others[i]))
-            return error_set(err, ERROR_INPUT, "%s: has no meaning with --beam-width", others[i]);
-    if (options_is_given(options, "--n") && options->n > options->beam_width)
-        return error_set(err, ERROR_INPUT, "--n: %lld answers of %lld beams", (long long)options->n,
-                         (long long)options->beam_width);
+    if (!refuse_beside_beams(options, &s->params, err))
+        return false;
     s->params.beam_width = (int32_t)options->beam_width;
     s->params.length_penalty = (float)options->length_penalty;
     s->params.penalize_prompt = strcmp(options->length_penalty_scope, "total") == 0;

@@ -32,10 +32,30 @@ static bool refuse_what_is_not_there(const struct options *options, struct error
     return true;
 }
 
+/* Beams are compared and not drawn: files of options say how to draw all the same. */
+static void note_beams(struct options *options)
+{
+    static const char *const draws[][2] = {
+        {"temperature", "temperature: no effect with beams"},
+        {"top_k", "top_k: no effect with beams"},
+        {"top_p", "top_p: no effect with beams"},
+        {"min_p", "min_p: no effect with beams"},
+    };
+    if (options->beam_width == 1) {
+        if (given(options, "length_penalty") && options->length_penalty != 1)
+            note(options, "length_penalty: no effect without beams");
+        return;
+    }
+    for (size_t i = 0; i < sizeof draws / sizeof *draws; i++)
+        if (given(options, draws[i][0]))
+            note(options, draws[i][1]);
+}
+
 bool options_apply_factory(struct options *options, struct error *err)
 {
     if (!refuse_what_is_not_there(options, err))
         return false;
+    note_beams(options);
     if (given(options, "do_sample") && !options->factory.do_sample) {
         options->temperature = 0;
         option_mark_given(options, option_find_key("temperature", options->command));
@@ -49,8 +69,5 @@ bool options_apply_factory(struct options *options, struct error *err)
     }
     if (options->factory.trust_remote_code)
         note(options, "trust_remote_code: nothing from a checkpoint is executed");
-    if (given(options, "length_penalty") && options->length_penalty != 1 &&
-        options->beam_width == 1)
-        note(options, "length_penalty: no effect without beams");
     return true;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -48,7 +49,7 @@ bool plan_recorder_open(struct plan_recorder **out, const char *path,
     header.checksum = XXH3_64bits(&header, offsetof(struct record_header, checksum));
     FILE *file = fopen(path, "wbe");
     if (file == NULL)
-        return error_errno(err, "cannot write %s", path);
+        return error_set(err, ERROR_INPUT, "cannot write %s: %s", path, strerror(errno));
     struct plan_recorder *r = memory_alloc(1, sizeof *r);
     r->file = file;
     r->path = memory_copy_text(path);

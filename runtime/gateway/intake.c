@@ -159,8 +159,9 @@ bool intake_fit(size_t n_prompt, int max_model_len, bool exact, int32_t *max_tok
     const int32_t room = max_model_len - (int32_t)n_prompt;
     if (*max_tokens > room && exact)
         return error_set(err, ERROR_INPUT,
-                         "max-tokens: %d after a prompt of %zu tokens is %lld in all, and this "
-                         "model takes %d",
+                         "%d tokens of answer after a prompt of %zu are %lld in all, and this "
+                         "model takes %d: ask for a shorter answer, or raise --max-model-len if "
+                         "the model allows",
                          *max_tokens, n_prompt, (long long)*max_tokens + (long long)n_prompt,
                          max_model_len);
     if (*max_tokens > room)

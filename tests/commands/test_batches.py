@@ -62,6 +62,16 @@ class PromptsFile(unittest.TestCase):
         plain = self.answers(self.write("q", '"The fox"\n{"prompt": "Hi"}\n'))
         self.assertEqual([a["prompt"] for a in plain], ['"The fox"', '{"prompt": "Hi"}'])
 
+    def test_a_byte_order_mark_is_no_part_of_the_first_line(self):
+        mark = b"\xef\xbb\xbf"
+        for name, text in (("a", b"fox\nbird\n"), ("b", b'{"prompt": "fox"}\n"bird"\n'),
+                           ("c.jsonl", b'"fox"\n"bird"\n'), ("d", b"\nfox\nbird\n")):
+            results = self.answers(self.write(name, mark + text))
+            self.assertEqual([r["prompt"] for r in results], ["fox", "bird"], name)
+        # further on it is what it is
+        results = self.answers(self.write("e", b"fox\n" + mark + b"bird\n"))
+        self.assertEqual(results[1]["prompt"], "\ufeffbird")
+
     def test_standard_input_is_a_file_too(self):
         text = b"The fox\nHello there\n"
         path = self.write("p", text)
@@ -103,7 +113,7 @@ class PromptsFile(unittest.TestCase):
                               ("[1, -2]", "item 1 of the list is no token id"),
                               ("[1.5]", "item 0 of the list is no token id"),
                               ('{"prompt": "x", "priority": "high"}', "priority"),
-                              ("3", "a prompt is a text"), ("{", "line 1")):
+                              ("3", "a prompt is a text"), ("{", "d.jsonl:2: column 2: ")):
             self.refused(self.write("d.jsonl", '"fox"\n' + line + "\n"), "d.jsonl:2: ")
             self.refused(self.write("d.jsonl", '"fox"\n' + line + "\n"), message)
 

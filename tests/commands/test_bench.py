@@ -94,7 +94,8 @@ class Bench(unittest.TestCase):
     def test_mistakes_are_named_before_anything_runs(self):
         for words, message in ((("--output-json", "/nowhere/x.json"), "--output-json: cannot write"),
                                (("--dataset", "/nowhere"), "--dataset: /nowhere: No such file"),
-                               (("--output-len", 5000), "this model takes"),
+                               (("--output-len", 5000),
+                                "2048: ask for a shorter answer, or raise --max-model-len"),
                                (("--num-iters", 0), "outside 1 ..")):
             result = phalanx(*LATENCY, *words)
             self.assertEqual(result.code, 2, words)

@@ -131,11 +131,32 @@ class Beams(Refused):
 
     def test_what_has_no_meaning_with_beams_is_refused(self):
         for option, value in (("--stop", "x"), ("--logprobs", 1), ("--bad-words", "x"),
-                              ("--logit-bias", "5:1"), ("--min-tokens", 2)):
+                              ("--logit-bias", "5:1"), ("--min-tokens", 2),
+                              ("--stop-token-ids", 5), ("--allowed-token-ids", 5),
+                              ("--prompt-logprobs", 0), ("--repetition-penalty", 1.3),
+                              ("--frequency-penalty", 0.5), ("--presence-penalty", -1)):
             self.refused(f"{option}: has no meaning with --beam-width", "--beam-width", 2, option,
                          value)
-        self.refused("--n: 3 answers of 2 beams", "--beam-width", 2, "--n", 3)
+        self.refused("--n: 3 answers of 2 beams; ask for fewer, or raise --beam-width",
+                     "--beam-width", 2, "--n", 3)
         self.refused("outside 1 .. 16", "--beam-width", 17)
+
+    def test_what_changes_nothing_may_stand_beside_beams(self):
+        # files of options say every default; what draws is said to have no effect
+        words = ("--beam-width", 2, "--max-tokens", 4)
+        plain = phalanx("generate", DEMO, "-p", "x", *words)
+        self.assertEqual((plain.code, plain.err), (0, ""))
+        for option, value in (("--min-tokens", 0), ("--repetition-penalty", 1),
+                              ("--prompt-logprobs", -1), ("--logprobs", -1),
+                              ("--frequency-penalty", 0)):
+            result = phalanx("generate", DEMO, "-p", "x", *words, option, value)
+            self.assertEqual((result.code, result.out, result.err), (0, plain.out, ""), option)
+        for option, value in (("--temperature", 0.95), ("--top-p", 0.7), ("--top-k", 50),
+                              ("--min-p", 0.1)):
+            result = phalanx("generate", DEMO, "-p", "x", *words, option, value)
+            self.assertEqual((result.code, result.out), (0, plain.out), option)
+            name = option[2:].replace("-", "_")
+            self.assertIn(f"{name}: no effect with beams", result.err)
 
 
 class Scheduling(unittest.TestCase):
@@ -184,6 +205,14 @@ class Scheduling(unittest.TestCase):
         answer = result["outputs"][0]
         self.assertEqual(answer["finish_reason"], "abort")
         self.assertLess(len(answer["token_ids"]), 2000)
+
+    def test_a_deadline_ends_a_beam_search_without_an_answer(self):
+        words = ("--max-tokens", 2000, "--ignore-eos", "--beam-width", 3, "--deadline-ms", 20)
+        results = generate_json("-p", "The fox", "-p", "The bear", *words)
+        self.assertEqual([[(o["finish_reason"], o["token_ids"]) for o in r["outputs"]]
+                          for r in results], [[("abort", [])] * 3] * 2)
+        text = phalanx("generate", DEMO, "-p", "The fox", *words)
+        self.assertEqual((text.code, text.out), (0, "\n"))
 
 
 class Speculation(Refused):

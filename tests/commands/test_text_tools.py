@@ -55,6 +55,7 @@ class TextTools(ModelCase):
         self.refused("tokenize", b'"a" "b"\n', "line 1")
         self.refused("tokenize", b'"\xff"\n', "line 1", "UTF-8")
         self.refused("detokenize", b'[1]\n[1,"2"]\n', "line 2", "item 1")
+        self.refused("detokenize", b"[1,\n", "line 1 of the input: column 4: ")
         self.refused("detokenize", b"[-1]\n", "line 1")
         self.refused("detokenize", b"[1000000000]\n", "line 1")
 

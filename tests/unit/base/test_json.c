@@ -155,6 +155,19 @@ TEST(json_members_of_the_wrong_kind_are_refused)
     json_decref(o);
 }
 
+TEST(json_lines_are_counted_by_who_reads_them)
+{
+    static const struct json_limits limits = {.max_bytes = 100, .max_depth = 4, .max_values = 10};
+    struct error err = {0};
+    json_t *value;
+    CHECK(!json_parse_line(&value, "[1,", 3, &limits, &err));
+    CHECK_STR(err.text, "column 4: the text ends where a value should be");
+    err = (struct error){0};
+    CHECK(json_parse_line(&value, "[1]", 3, &limits, &err));
+    CHECK_EQ(json_array_size(value), 1);
+    json_decref(value);
+}
+
 TEST(json_file_errors_name_the_file)
 {
     const struct folder folder = folder_make();
