@@ -105,7 +105,7 @@ static bool limits_check(const struct plan_limits *l, struct error *err)
            in_range("the longest sequence", l->max_model_len, 1, MOST, err) &&
            in_range("the vocabulary", l->vocab, 1, MOST, err) &&
            in_range("the number of KV groups", l->n_kv_groups, 1, KV_MAX_GROUPS, err) &&
-           in_range("the most copies", l->max_copies, 0, MOST, err);
+           in_range("the most copies", l->max_copies, 0, PLAN_MAX_COPIES, err);
 }
 
 static bool has_draft(const struct plan_record_setup *setup)

@@ -139,6 +139,9 @@ TEST(plans_have_room_for_drafts_and_for_prompts)
     CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
     CHECK_EQ(parts.limits.max_logits, 100);
     CHECK_EQ(parts.limits.max_copies, 100);
+    options.max_num_seqs = 65536;
+    CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
+    CHECK_EQ(parts.limits.max_copies, PLAN_MAX_COPIES);
     options.max_num_seqs = 1; /* which may share a block in each group */
     CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
     CHECK_EQ(parts.limits.max_copies, 4);
