@@ -220,9 +220,10 @@ bool plan_record_fits(const struct plan_record *record, enum plan_model model,
 {
     const struct plan_limits *recorded = &record->setup.limits[model];
     if ((limits != NULL) != (recorded->max_tokens != 0))
-        return error_set(err, ERROR_INPUT,
-                         limits ? "the record has no plans for a draft model"
-                                : "the record has plans for a draft model: name it, --draft-model");
+        return error_set(
+            err, ERROR_INPUT,
+            limits ? "the record has no plans for a draft model"
+                   : "the record has plans for a draft model: name it, --speculative-model");
     if (limits == NULL)
         return true;
     if (!is_same("vocabulary", recorded->vocab, limits->vocab, err) ||
