@@ -66,7 +66,7 @@ struct step_plan {
 enum plan_model { PLAN_TARGET, PLAN_DRAFT, PLAN_MODELS };
 
 /* Layers that look back equally far share a block table: a KV group. A block is memory for the
- * layers of one group, and all groups take their blocks from one pool (runtime/model/kv_groups.h).
+ * layers of one group, and all groups take their blocks from one pool: runtime/forward/kv_groups.h.
  */
 enum { KV_MAX_GROUPS = 8 };
 
