@@ -38,6 +38,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
                          (long long)options->max_model_len, config->max_positions);
     struct kv_groups groups;
     kv_groups_make(&groups, config, false);
+    const int64_t max_copies = min_of(options->max_num_seqs, PLAN_MAX_COPIES);
     *out = (struct plan_limits){
         .max_tokens = (int)options->max_num_batched_tokens,
         .max_sequences = (int)options->max_num_seqs,
@@ -49,7 +50,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
         .n_kv_groups = groups.n,
-        .max_copies = (int)max_of(options->max_num_seqs, groups.n), /* a sequence: one in each */
+        .max_copies = (int)max_of(max_copies, groups.n), /* a sequence: one in each */
     };
     memcpy(out->kv_window, groups.window, sizeof out->kv_window);
     return true;

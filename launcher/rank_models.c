@@ -37,14 +37,21 @@ static void compare_tokenizers(const struct rank_models *m)
         file_map_close(&map[i]);
 }
 
+/* By its config.json, and again by the names of its tensors (model.h, bare_names). */
+static bool draft_generates(const struct model_config *draft, struct error *err)
+{
+    return draft->generates ||
+           error_set(err, ERROR_INPUT, "it makes no tokens (%s): it cannot guess any",
+                     draft->architecture);
+}
+
 static bool draft_check(const struct rank_models *m, const struct options *options,
                         struct error *err)
 {
     const struct model_config *target = &m->config[PLAN_TARGET], *draft = &m->config[PLAN_DRAFT];
     const int max_model_len = m->plan.limits[PLAN_TARGET].max_model_len;
-    if (!draft->generates)
-        return error_set(err, ERROR_INPUT, "it makes no tokens (%s): it cannot guess any",
-                         draft->architecture);
+    if (!draft_generates(draft, err))
+        return false;
     if (draft->vocab != target->vocab)
         return error_set(err, ERROR_INPUT,
                          "it has %d tokens and the model %d: a draft model must have the same",
@@ -136,7 +143,9 @@ bool rank_models_load(struct rank_models *m, const struct options *options,
                         ranks->tp_size, err) ||
             (options->check_weights && !model_check_weights(m->model[i], err)))
             return false;
-    return true;
+    const struct model *draft = m->model[PLAN_DRAFT];
+    return draft == NULL || draft_generates(&draft->config, err) ||
+           error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
 }
 
 /* ---- memory ---- */

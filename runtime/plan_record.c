@@ -106,7 +106,7 @@ static bool limits_check(const struct plan_limits *l, struct error *err)
            in_range("the longest sequence", l->max_model_len, 1, MOST, err) &&
            in_range("the vocabulary", l->vocab, 1, MOST, err) &&
            in_range("the number of KV groups", l->n_kv_groups, 1, KV_MAX_GROUPS, err) &&
-           in_range("the most copies", l->max_copies, 0, MOST, err);
+           in_range("the most copies", l->max_copies, 0, PLAN_MAX_COPIES, err);
 }
 
 static bool has_draft(const struct plan_record_setup *setup)
@@ -221,9 +221,10 @@ bool plan_record_fits(const struct plan_record *record, enum plan_model model,
 {
     const struct plan_limits *recorded = &record->setup.limits[model];
     if ((limits != NULL) != (recorded->max_tokens != 0))
-        return error_set(err, ERROR_INPUT,
-                         limits ? "the record has no plans for a draft model"
-                                : "the record has plans for a draft model: name it, --draft-model");
+        return error_set(
+            err, ERROR_INPUT,
+            limits ? "the record has no plans for a draft model"
+                   : "the record has plans for a draft model: name it, --speculative-model");
     if (limits == NULL)
         return true;
     if (!is_same("vocabulary", recorded->vocab, limits->vocab, err) ||

@@ -41,7 +41,11 @@ enum plan_tag {
     PLAN_TAGS
 };
 
-enum { PLAN_MAGIC = 0x4e4c5031 /* "1PLN" */, PLAN_MAX_SECTIONS = 16 };
+enum {
+    PLAN_MAGIC = 0x4e4c5031 /* "1PLN" */,
+    PLAN_MAX_SECTIONS = 16,
+    PLAN_MAX_COPIES = 512 /* of one step: plan_check() holds each against all, in 20 us */
+};
 
 struct plan_section {
     uint32_t tag, offset, n_bytes; /* offset from the begin of the plan, a multiple of 8 */
@@ -62,7 +66,7 @@ struct step_plan {
 enum plan_model { PLAN_TARGET, PLAN_DRAFT, PLAN_MODELS };
 
 /* Layers that look back equally far share a block table: a KV group. A block is memory for the
- * layers of one group, and all groups take their blocks from one pool (runtime/model/kv_groups.h).
+ * layers of one group, and all groups take their blocks from one pool: runtime/forward/kv_groups.h.
  */
 enum { KV_MAX_GROUPS = 8 };
 
@@ -77,7 +81,7 @@ struct plan_limits {
     int vocab;
     int n_kv_groups;              /* 1 .. KV_MAX_GROUPS */
     int kv_window[KV_MAX_GROUPS]; /* positions that a layer of the group sees; 0: all */
-    int max_copies;               /* blocks copied in one step */
+    int max_copies;               /* blocks copied in one step, 0 .. PLAN_MAX_COPIES */
 };
 size_t plan_max_bytes(const struct plan_limits *limits);
 

@@ -25,15 +25,20 @@ static bool get_size(const json_t *json, const char *key, bool required, int max
     return true;
 }
 
-/* As transformers counts: two where nobody says how many. */
+/* As transformers counts: the names, whatever number stands beside them; two where nobody says how
+ * many. */
 static bool read_labels(int *out, const json_t *json, struct error *err)
 {
     const json_t *names = json_object_get(json, "id2label");
-    const size_t n = json_is_object(names) ? json_object_size(names) : 2;
-    if (n == 0)
-        return error_set(err, ERROR_INPUT, "\"id2label\" is empty");
-    *out = n < MODEL_MAX_LABELS ? (int)n : MODEL_MAX_LABELS;
-    return get_size(json, "num_labels", false, MODEL_MAX_LABELS, out, err);
+    const size_t n = json_object_size(names);
+    *out = 2;
+    if (names == NULL || json_is_null(names))
+        return get_size(json, "num_labels", false, MODEL_MAX_LABELS, out, err);
+    if (n == 0 || n > MODEL_MAX_LABELS)
+        return error_set(err, ERROR_INPUT, "\"id2label\" is no object with 1 to %d labels",
+                         MODEL_MAX_LABELS);
+    *out = (int)n;
+    return true;
 }
 
 static bool read_family(struct model_config *out, const json_t *json, struct error *err)

@@ -109,6 +109,10 @@ static bool read_longrope(struct rope_config *rope, const json_t *scaling, int h
                           int max_position_embeddings, struct error *err)
 {
     const bool is_long = max_position_embeddings > rope->trained_positions;
+    if (rope->trained_positions < 2) /* the scale is divided by its logarithm */
+        return error_set(err, ERROR_INPUT,
+                         "\"original_max_position_embeddings\" is %d, want 2 at least",
+                         rope->trained_positions);
     float unused[ROPE_MAX_HALF]; /* checked all the same: a wrong length means a wrong head_dim */
     double scale = 0;
     rope->factor = (double)max_position_embeddings / rope->trained_positions;

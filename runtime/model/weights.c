@@ -241,8 +241,7 @@ static bool choose_compute(struct model *model, const char *dtype, struct error 
         model->compute = model->config.checkpoint_dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
     else if (strcmp(dtype, "bfloat16") == 0)
         model->compute = DTYPE_BF16;
-    else if (strcmp(dtype, "float32") == 0 || strcmp(dtype, "float16") == 0 ||
-             strcmp(dtype, "float") == 0 || strcmp(dtype, "half") == 0)
+    else if (strcmp(dtype, "float32") == 0 || strcmp(dtype, "float16") == 0)
         model->compute = DTYPE_F32;
     else
         return error_set(err, ERROR_INPUT,

@@ -52,6 +52,15 @@ class DraftModel(ModelCase):
         self.refused("makes no tokens (LlamaForSequenceClassification)",
                      draft=GOLDEN / "llama-scores")
 
+    def test_weights_without_a_head_of_their_own_make_no_tokens(self):
+        draft = self.copy_of_draft(tie_word_embeddings=False)
+        path = draft / "model.safetensors"
+        raw = path.read_bytes()
+        end = 8 + int.from_bytes(raw[:8], "little")
+        bare = raw[8:end].replace(b'"model.', b'"').ljust(end - 8)
+        path.write_bytes(raw[:8] + bare + raw[end:])
+        self.refused("makes no tokens (LlamaForCausalLM)", draft=draft)
+
     def test_fewer_positions_than_sequences_may_have_are_refused_with_the_remedy(self):
         draft = self.copy_of_draft(max_position_embeddings=100)
         self.refused("--max-model-len 100", draft=draft)

@@ -61,7 +61,7 @@ class Replay(ModelCase):
         self.check_every_layout(*draft)
         done = replay(self.model, "--replay", self.file)
         self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn("the record has plans for a draft model", done.stderr)
+        self.assertIn("a draft model: name it, --speculative-model", done.stderr)
 
     def check_refused(self, *parts, model=None, record=False):
         words = ("--record", self.file) if record else ()

@@ -8,6 +8,7 @@
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 #include "runtime/options.h"
+#include "runtime/schedule/scheduler.h"
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -23,37 +24,44 @@ static struct options options_of(int64_t kv_bytes)
 }
 
 struct parts {
-    struct model *model;
+    struct model *model, *draft; /* draft NULL: none */
     struct device *device;
     struct ranks ranks;
     struct plan_limits limits;
     struct rank_memory memory;
 };
 
-static void open_parts(struct parts *out, const char *name)
+static void open_golden(struct model **out, const char *name)
 {
     struct error err = {0};
     char folder[512];
     snprintf(folder, sizeof folder, "%s/tests/golden/%s", SOURCE_DIR, name);
+    CHECK(model_open(out, folder, "auto", 0, 1, &err));
+}
+
+static void open_parts(struct parts *out, const char *name)
+{
+    struct error err = {0};
     *out =
         (struct parts){.ranks = {.world_size = 1, .tp_size = 1, .pp_stages = 1, .local_size = 1}};
     CHECK(comm_open_self(&out->ranks.tp, &err));
     out->ranks.world = out->ranks.tp;
     CHECK(device_open_cpu(&out->device, NULL, 1, 0, &err));
-    CHECK(model_open(&out->model, folder, "auto", 0, 1, &err));
+    open_golden(&out->model, name);
 }
 
 static bool plan(struct parts *parts, const struct options *options, struct error *err)
 {
     *err = (struct error){0};
     return rank_limits_make(&parts->limits, options, &parts->model->config, 0, err) &&
-           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, NULL,
+           rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, parts->draft,
                             parts->device, &parts->ranks, err);
 }
 
 static void close_parts(struct parts *parts)
 {
     model_close(parts->model);
+    model_close(parts->draft);
     device_close(parts->device);
     comm_close(parts->ranks.tp);
 }
@@ -87,6 +95,37 @@ TEST(the_cache_takes_the_bytes_that_were_counted)
             const int64_t block = parts.memory.kv_bytes / parts.limits.n_kv_blocks;
             CHECK(parts.memory.kv_bytes + block > 100000); /* one more would not fit */
             forward_destroy(forward);
+            close_parts(&parts);
+        }
+}
+
+TEST(the_caches_of_a_model_and_its_draft_take_the_bytes_that_were_counted)
+{
+    static const char *const names[][2] = {{"llama-bf16", "llama-tiny"},
+                                           {"gemma3-pattern", "qwen2-window"},
+                                           {"mistral-window", "gemma3-pattern"}};
+    static const char *const dtypes[] = {"auto", "int8"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
+            struct parts parts;
+            struct forward *target, *draft;
+            struct error err = {0};
+            struct options options = options_of(100000);
+            options.kv_cache_dtype = dtypes[d];
+            open_parts(&parts, names[i][0]);
+            open_golden(&parts.draft, names[i][1]);
+            plan_good(&parts, &options);
+            const struct plan_limits limits = scheduler_draft_limits(&parts.limits);
+            CHECK(forward_create(&target, parts.model, parts.device, &parts.ranks, &parts.limits,
+                                 parts.memory.kv_dtype, &err));
+            CHECK(forward_create(&draft, parts.draft, parts.device, &parts.ranks, &limits,
+                                 parts.memory.kv_dtype, &err));
+            CHECK(draft->kv.n_bytes > 0);
+            CHECK_EQ((int64_t)(target->kv.n_bytes + draft->kv.n_bytes), parts.memory.kv_bytes);
+            CHECK_EQ((uint64_t)parts.memory.weight_bytes,
+                     parts.model->weight_bytes + parts.draft->weight_bytes);
+            forward_destroy(draft);
+            forward_destroy(target);
             close_parts(&parts);
         }
 }
@@ -139,6 +178,9 @@ TEST(plans_have_room_for_drafts_and_for_prompts)
     CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
     CHECK_EQ(parts.limits.max_logits, 100);
     CHECK_EQ(parts.limits.max_copies, 100);
+    options.max_num_seqs = 65536;
+    CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
+    CHECK_EQ(parts.limits.max_copies, PLAN_MAX_COPIES);
     options.max_num_seqs = 1; /* which may share a block in each group */
     CHECK(rank_limits_make(&parts.limits, &options, config, 0, &err));
     CHECK_EQ(parts.limits.max_copies, 4);

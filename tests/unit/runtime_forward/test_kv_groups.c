@@ -137,3 +137,33 @@ TEST(any_layers_and_windows_make_groups)
     }
     memory_free(config);
 }
+
+/* All ways to share up to 30 layers among three windows, in turns and one after the other. */
+TEST(every_mix_of_three_windows_makes_groups)
+{
+    static const int window[] = {64, 0, 16};
+    struct model_config *config = config_of(0);
+    for (int a = 0; a <= 30; a++)
+        for (int b = 0; a + b <= 30; b++)
+            for (int c = a + b == 0; a + b + c <= 30; c++) {
+                int left[] = {a, b, c};
+                config->n_layers = a + b + c;
+                for (int i = 0, w = 0; i < config->n_layers; i++) {
+                    while (left[w] == 0)
+                        w = (w + 1) % 3;
+                    config->window[i] = window[w];
+                    left[w]--;
+                    w = c % 2 ? (w + 1) % 3 : w;
+                }
+                struct kv_groups groups;
+                kv_groups_make(&groups, config, false);
+                check_groups(&groups, config);
+                const int n_furthest = b ? b : a ? a : c;
+                int n_places = 0;
+                for (int g = 0; g < groups.n; g++)
+                    n_places += groups.window[g] == groups.window[0] ? groups.layers_per_block : 0;
+                CHECK_EQ(groups.window[0], b ? 0 : a ? 64 : 16);
+                CHECK(n_places >= n_furthest && n_places < n_furthest + groups.layers_per_block);
+            }
+    memory_free(config);
+}

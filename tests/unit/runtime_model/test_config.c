@@ -135,6 +135,10 @@ TEST(rope_parameters_out_of_range_are_refused_by_key)
     refused(SCALING "\"yarn\", \"original_max_position_embeddings\": 0}", ERROR_INPUT,
             "\"original_max_position_embeddings\"");
     refused("\"rope_scaling\": [1]", ERROR_INPUT, "\"rope_scaling\" is no object");
+    refused("\"max_position_embeddings\": 1, " SCALING
+            "\"longrope\", \"factor\": 4, \"short_factor\": [1, 1, 1, 1, 1, 1, 1, 1], "
+            "\"long_factor\": [1, 1, 1, 1, 1, 1, 1, 1]}",
+            ERROR_INPUT, "\"original_max_position_embeddings\" is 1");
 }
 
 static void check_text(const char *text, size_t n_bytes, const char *wanted)

@@ -251,7 +251,10 @@ TEST(the_number_of_labels_is_given_or_that_of_their_names)
     CHECK_EQ(taken(name, "\"id2label\": {\"0\": \"good\", \"1\": \"bad\", \"2\": \"?\"}").n_labels,
              3);
     CHECK_EQ(taken(name, "\"id2label\": {\"0\": \"LABEL_0\"}").n_labels, 1);
+    CHECK_EQ(taken(name, "\"num_labels\": 5, \"id2label\": {\"0\": \"LABEL_0\"}").n_labels, 1);
+    CHECK_EQ(taken(name, "\"num_labels\": 5, \"id2label\": null").n_labels, 5);
     refused(name, "\"num_labels\": 0", ERROR_INPUT, "\"num_labels\" is 0");
     refused(name, "\"num_labels\": 100000", ERROR_INPUT, "\"num_labels\" is 100000");
-    refused(name, "\"id2label\": {}", ERROR_INPUT, "\"id2label\" is empty");
+    refused(name, "\"id2label\": {}", ERROR_INPUT, "\"id2label\" is no object with 1 to");
+    refused(name, "\"id2label\": [\"good\"]", ERROR_INPUT, "\"id2label\" is no object");
 }
