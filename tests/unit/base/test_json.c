@@ -157,7 +157,6 @@ TEST(json_members_of_the_wrong_kind_are_refused)
 
 TEST(json_lines_are_counted_by_who_reads_them)
 {
-    static const struct json_limits limits = {.max_bytes = 100, .max_depth = 4, .max_values = 10};
     struct error err = {0};
     json_t *value;
     CHECK(!json_parse_line(&value, "[1,", 3, &limits, &err));

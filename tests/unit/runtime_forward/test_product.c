@@ -214,6 +214,8 @@ TEST(one_hash_of_the_demo_model)
 {
     if (!file_exists(SOURCE_DIR "/demo/model/config.json"))
         SKIP("demo/model is not there");
+    if (SANITIZED)
+        SKIP("with sanitizers it takes minutes, and small models run the same code");
     check_model("demo/model", "bfloat16", 70);
 }
 
