@@ -67,20 +67,17 @@ static int kv_dtype_of(const struct options *options, const struct model *model)
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
-static int64_t blocks_of(int64_t positions, const struct plan_limits *limits)
-{
-    return (positions + limits->block_tokens - 1) / limits->block_tokens;
-}
-
 /* Blocks that a sequence of the greatest length holds at once: of a group with a window those that
  * a step sees or writes. */
 static int64_t blocks_of_sequence(const struct plan_limits *limits)
 {
-    const int64_t all = blocks_of(limits->max_model_len, limits);
+    const int64_t all = kv_blocks_of(limits->max_model_len, limits->block_tokens);
     int64_t blocks = 0;
     for (int g = 0; g < limits->n_kv_groups; g++) {
         const int64_t seen = (int64_t)limits->kv_window[g] + limits->max_tokens;
-        blocks += limits->kv_window[g] > 0 ? min_of(all, blocks_of(seen, limits) + 1) : all;
+        blocks += limits->kv_window[g] > 0
+                      ? min_of(all, kv_blocks_of(seen, limits->block_tokens) + 1)
+                      : all;
     }
     return blocks;
 }
@@ -129,7 +126,7 @@ static bool gather_shares(struct share *all, const struct share *mine, struct de
 
 static int64_t tokens_of(const struct plan_limits *limits)
 {
-    const int64_t all = blocks_of(limits->max_model_len, limits);
+    const int64_t all = kv_blocks_of(limits->max_model_len, limits->block_tokens);
     return limits->n_kv_blocks * all * limits->block_tokens / blocks_of_sequence(limits);
 }
 

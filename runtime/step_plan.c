@@ -30,15 +30,11 @@ static const char *const tag_name[PLAN_TAGS] = {
 
 static size_t align_up(size_t n) { return (n + SECTION_ALIGN - 1) & ~(size_t)(SECTION_ALIGN - 1); }
 
-static size_t blocks_of(int64_t positions, int block_tokens)
-{
-    return (size_t)((positions + block_tokens - 1) / block_tokens);
-}
-
 size_t plan_max_bytes(const struct plan_limits *limits)
 {
     const size_t n_sequences = (size_t)limits->max_sequences;
-    const size_t n_blocks = n_sequences * blocks_of(limits->max_model_len, limits->block_tokens);
+    const size_t n_blocks =
+        n_sequences * (size_t)kv_blocks_of(limits->max_model_len, limits->block_tokens);
     const size_t counts[] = {(size_t)limits->max_tokens, /* token */
                              n_sequences + 1,            /* first_row */
                              n_sequences,                /* n_computed */
@@ -139,8 +135,8 @@ static bool check_counts(const struct step_plan *plan, const struct plan_limits 
         return wrong(err, "n_hidden", plan->n_hidden, 0, limits->max_tokens);
     if (plan->n_copies < 0 || plan->n_copies > limits->max_copies)
         return wrong(err, "n_copies", plan->n_copies, 0, limits->max_copies);
-    const size_t most =
-        (size_t)plan->n_sequences * blocks_of(limits->max_model_len, limits->block_tokens);
+    const size_t most = (size_t)plan->n_sequences *
+                        (size_t)kv_blocks_of(limits->max_model_len, limits->block_tokens);
     if (plan->n_blocks < 1 || (size_t)plan->n_blocks > most)
         return wrong(err, "n_blocks", plan->n_blocks, 1, (int64_t)most);
     return true;
@@ -167,12 +163,12 @@ static bool check_sequence(const struct plan_limits *limits, const struct step_v
 {
     const int64_t n_new = (int64_t)view->first_row[s + 1] - view->first_row[s];
     const int64_t n_blocks = (int64_t)view->first_block[s + 1] - view->first_block[s];
-    const int64_t most = (int64_t)blocks_of(limits->max_model_len, limits->block_tokens);
+    const int64_t most = kv_blocks_of(limits->max_model_len, limits->block_tokens);
     if (n_new < 1 || n_new > limits->max_tokens)
         return wrong(err, "the number of new tokens of a sequence", n_new, 1, limits->max_tokens);
     if (view->n_computed[s] < 0 || view->n_computed[s] > limits->max_model_len - n_new)
         return wrong(err, "n_computed", view->n_computed[s], 0, limits->max_model_len - n_new);
-    const int64_t least = (int64_t)blocks_of(view->n_computed[s] + n_new, limits->block_tokens);
+    const int64_t least = kv_blocks_of(view->n_computed[s] + n_new, limits->block_tokens);
     if (n_blocks < least || n_blocks > most)
         return wrong(err, "the number of blocks of a sequence", n_blocks, least, most);
     return true;

@@ -83,6 +83,12 @@ struct plan_limits {
     int kv_window[KV_MAX_GROUPS]; /* positions that a layer of the group sees; 0: all */
     int max_copies;               /* blocks copied in one step, 0 .. PLAN_MAX_COPIES */
 };
+/* KV blocks of so many positions, in one group. */
+static inline int64_t kv_blocks_of(int64_t n_positions, int block_tokens)
+{
+    return (n_positions + block_tokens - 1) / block_tokens;
+}
+
 size_t plan_max_bytes(const struct plan_limits *limits);
 
 /* Writing. `memory` has plan_max_bytes(), aligned to 8. plan_add() gives the zeroed section to

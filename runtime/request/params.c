@@ -7,6 +7,14 @@
 #include <float.h>
 #include <stddef.h>
 
+bool token_is_among(int32_t token, const int32_t *id, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (id[i] == token)
+            return true;
+    return false;
+}
+
 struct sampling_params params_default(void)
 {
     return (struct sampling_params){.temperature = 1,

@@ -57,6 +57,9 @@ struct sampling_params {
     int32_t n_allowed_ids, n_biases, n_bad_words;
 };
 
+/* Is it one of the n ids? */
+bool token_is_among(int32_t token, const int32_t *id, int n);
+
 struct sampling_params params_default(void); /* vLLM's: temperature 1, top_p 1, max_tokens 16, … */
 /* ERROR_INPUT names the parameter, what it is and its range. `vocab` bounds the token ids. */
 bool params_check(const struct sampling_params *params, int32_t vocab, struct error *err);

@@ -172,17 +172,9 @@ void request_create_beam(struct request **out, struct request *leader,
 
 void request_destroy(struct request *request) { memory_free(request); }
 
-static bool is_among(int32_t token, const int32_t *ids, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (ids[i] == token)
-            return true;
-    return false;
-}
-
 bool request_is_eos(const struct request_bounds *bounds, int32_t token)
 {
-    return is_among(token, bounds->eos_id, bounds->n_eos_ids);
+    return token_is_among(token, bounds->eos_id, bounds->n_eos_ids);
 }
 
 enum finish_reason request_append(struct request *request, int32_t token,
@@ -195,7 +187,7 @@ enum finish_reason request_append(struct request *request, int32_t token,
     if (request_n_output(request) >= params->min_tokens) {
         if (!params->ignore_eos && request_is_eos(bounds, token))
             return FINISH_STOP;
-        if (is_among(token, params->stop_id, params->n_stop_ids)) {
+        if (token_is_among(token, params->stop_id, params->n_stop_ids)) {
             *stop_token = token;
             return FINISH_STOP;
         }

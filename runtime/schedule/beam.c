@@ -4,14 +4,6 @@
 
 #include <math.h>
 
-static bool is_eos(int32_t token, const int32_t *eos_id, int n_eos_ids)
-{
-    for (int i = 0; i < n_eos_ids; i++)
-        if (eos_id[i] == token)
-            return true;
-    return false;
-}
-
 /* Into a list of at most `width`, best first. Candidates come in the order in which equal ones are
  * ranked, so only a higher sum goes before another. */
 static int insert(struct beam_step *best, int n, int width, const struct beam_step *step)
@@ -40,7 +32,7 @@ struct beam_choice beam_choose(struct beam_step *live, struct beam_step *ended, 
                 .candidate = of_parent[i],
                 .cumulative_logprob = cumulative[parent] + (double)of_parent[i].logprob,
             };
-            if (is_eos(of_parent[i].token, eos_id, n_eos_ids))
+            if (token_is_among(of_parent[i].token, eos_id, n_eos_ids))
                 ended[choice.n_ended++] = step;
             else
                 choice.n_live = insert(live, choice.n_live, width, &step);

@@ -32,7 +32,7 @@ void sequence_blocks_release(struct sequence_blocks *blocks)
 
 int blocks_of(const struct sequence_blocks *blocks, int n_positions)
 {
-    return (n_positions + blocks->limits.block_tokens - 1) / blocks->limits.block_tokens;
+    return (int)kv_blocks_of(n_positions, blocks->limits.block_tokens);
 }
 
 int64_t blocks_needed(const struct sequence_blocks *blocks, int n_positions, int shared)

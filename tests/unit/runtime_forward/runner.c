@@ -8,11 +8,6 @@
 
 #include <string.h>
 
-static int blocks_of(int n_tokens, int block_tokens)
-{
-    return (n_tokens + block_tokens - 1) / block_tokens;
-}
-
 static bool open_parts(struct runner *out, const struct setup *setup, void *memory, int rank,
                        struct error *err)
 {
@@ -42,7 +37,7 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
     }
     struct kv_groups groups;
     kv_groups_make(&groups, &out->model->config, setup->single_group);
-    const int of_group = max_sequences * blocks_of(max_model_len, setup->block_tokens);
+    const int of_group = max_sequences * (int)kv_blocks_of(max_model_len, setup->block_tokens);
     out->limits = (struct plan_limits){.max_tokens = max_tokens,
                                        .max_sequences = max_sequences,
                                        .max_logits = max_tokens,
@@ -110,7 +105,7 @@ static void count(struct runner *runner, const struct feed *feeds, int n_feeds)
         plan->n_logits += feeds[i].n_logits;
         plan->n_hidden += feeds[i].n_hidden;
         plan->n_blocks +=
-            blocks_of(feeds[i].n_computed + feeds[i].n_new, runner->limits.block_tokens);
+            (int)kv_blocks_of(feeds[i].n_computed + feeds[i].n_new, runner->limits.block_tokens);
     }
     plan->n_copies = runner->n_copies;
 }
@@ -141,8 +136,8 @@ static void make_plan(struct runner *runner, const struct feed *feeds, int n_fee
         memcpy(token + first_row[i], feed->ids + feed->n_computed,
                (size_t)feed->n_new * sizeof *token);
         first_row[i + 1] = first_row[i] + feed->n_new;
-        first_block[i + 1] =
-            first_block[i] + blocks_of(feed->n_computed + feed->n_new, limits->block_tokens);
+        first_block[i + 1] = first_block[i] + (int)kv_blocks_of(feed->n_computed + feed->n_new,
+                                                                limits->block_tokens);
         row = put_rows(row, first_row[i + 1], feed->n_logits);
         hidden_row = put_rows(hidden_row, first_row[i + 1], feed->n_hidden);
     }
