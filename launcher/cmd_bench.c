@@ -5,7 +5,7 @@
 #include "launcher/bench/ceiling.h"
 #include "launcher/commands.h"
 #include "launcher/model_path.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <errno.h>
 #include <stdio.h>

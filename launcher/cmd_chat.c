@@ -7,7 +7,7 @@
 #include "launcher/commands.h"
 #include "launcher/interrupt.h"
 #include "launcher/model_path.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/text/chat_template.h"
 
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "launcher/generation.h"
 #include "launcher/model_path.h"
 #include "launcher/stream.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/text/chat_template.h"
 
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "launcher/progress.h"
 #include "launcher/prompts.h"
 #include "launcher/stream.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <limits.h>
 #include <stdio.h>

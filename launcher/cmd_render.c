@@ -6,7 +6,7 @@
 #include "base/system.h"
 #include "launcher/model_path.h"
 #include "launcher/text_lines.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/text/chat_template.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@
 #include "launcher/model_path.h"
 #include "launcher/progress.h"
 #include "launcher/prompts.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <string.h>
 

@@ -7,8 +7,8 @@
 #include "base/system.h"
 #include "launcher/exit_code.h"
 #include "launcher/model_path.h"
-#include "runtime/engine_link.h"
-#include "runtime/options.h"
+#include "runtime/link/engine_link.h"
+#include "runtime/options/options.h"
 
 #include <errno.h>
 #include <fcntl.h>

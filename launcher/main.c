@@ -8,7 +8,7 @@
 #include "launcher/exit_code.h"
 #include "launcher/interrupt.h"
 #include "launcher/model_path.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -17,10 +17,10 @@
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
-#include "runtime/engine_link.h"
 #include "runtime/eos_ids.h"
+#include "runtime/link/engine_link.h"
 #include "runtime/model/model.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/replay.h"
 #include "runtime/worker.h"
 

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "launcher/generation.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
 #include "runtime/model/model.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/schedule/scheduler.h"
 
 #include <string.h>

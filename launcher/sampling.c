@@ -5,7 +5,7 @@
 #include "base/utf8.h"
 #include "launcher/session.h"
 #include "runtime/gateway/generation_config.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <errno.h>
 #include <math.h>

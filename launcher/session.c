@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <poll.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 #include "runtime/sample/sampler.h"
 #include "runtime/schedule/scheduler.h"
 

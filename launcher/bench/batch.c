@@ -5,7 +5,7 @@
 #include "base/system.h"
 #include "launcher/generation.h"
 #include "launcher/prompt_file.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "base/team.h"
 #include "launcher/session.h"
 #include "runtime/model/config.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include "launcher/generation.h"
 #include "launcher/interrupt.h"
 #include "launcher/stream.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "launcher/chat/chat.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "runtime/gateway/intake.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/text/chat_template.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
  * vector, a failure) the entry is gone. One thread.
  */
 #pragma once
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 
 #include <signal.h>
 #include <stdbool.h>

@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "base/bytes.h"
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/ids.h"
 

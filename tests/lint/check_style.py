@@ -41,6 +41,7 @@ CALL = {re.compile(rf"(?<![\w.>])(?:{names})\s*\("): rest for names, rest in BAN
 STRUCT_TYPEDEF = re.compile(r"\btypedef\s+(?:const\s+)?(?:struct|union)\b(?![^}]*\}\s*bf16;)")
 OWN_T = re.compile(r"\b(?:typedef\b[^;{]*?|(?:struct|enum|union)\s+)(\w+_t)\s*[;{]")
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.M)  # a merge that nobody finished
 LONG_LINE = re.compile(rf"^.{{{MAX_COLUMNS + 1},}}$", re.M)
 FUNCTION = re.compile(r"^\{\n.*?^\}", re.M | re.S)
 FIRST_INCLUDE = re.compile(r'^#include\s+["<]([^">]+)', re.M)
@@ -82,6 +83,12 @@ def check_source(root, path, text):
 
 
 def problems(root):
+    for path in tree.files(root, ".c", ".h", ".cu", ".cuh", ".md", ".py", ".sh", ".cmake", ".txt",
+                           ".proto"):
+        text = path.read_text()
+        for match in CONFLICT.finditer(text):
+            name = path.relative_to(root).as_posix()
+            yield f"{name}:{tree.line_of(text, match.start())}: an unfinished merge"
     for path in tree.files(root, ".c", ".h", ".cu", ".cuh", ".py", ".sh", ".cmake",
                            "CMakeLists.txt"):
         name = path.relative_to(root).as_posix()

@@ -53,6 +53,7 @@ PLANTED = [
     ("style", "base/x.c", "\n" * 801, "801 lines"),
     ("style", "base/x.c", body("    a();\n" * 95), "a function of 97 lines"),
     ("style", "base/x.c", body("    a(); " + "/*" + " " * 100 + "*/\n"), "columns"),
+    ("style", "docs/x.md", "<" * 7 + " HEAD\n", "docs/x.md:1: an unfinished merge"),
     ("style", "base/x.c", body("    assert(1);\n"), "base/x.c:5: assert() is banned: use check()"),
     ("style", "runtime/x.c", body("    n = atoi(s);\n"), "atoi() is banned"),
     ("style", "runtime/x.c", body("    sprintf(s, \"%d\", 1);\n"), "sprintf() is banned"),

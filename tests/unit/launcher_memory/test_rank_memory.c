@@ -7,7 +7,7 @@
 #include "runtime/forward/forward.h"
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 #include "runtime/schedule/scheduler.h"
 #include "tests/test.h"
 

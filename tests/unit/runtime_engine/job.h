@@ -2,7 +2,7 @@
  * the test is the gateway at the other end of a socket pair. */
 #pragma once
 #include "base/error.h"
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 #include "runtime/schedule/scheduler.h"
 
 #include <pthread.h>

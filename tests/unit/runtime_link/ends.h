@@ -2,7 +2,7 @@
  * would send. */
 #pragma once
 #include "proto/engine.pb-c.h"
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 
 struct ends {
     struct link *gateway, *engine;

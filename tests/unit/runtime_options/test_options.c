@@ -1,6 +1,6 @@
 #include "base/error.h"
-#include "runtime/options.h"
-#include "runtime/options_table.h"
+#include "runtime/options/options.h"
+#include "runtime/options/table.h"
 #include "tests/files.h"
 #include "tests/test.h"
 

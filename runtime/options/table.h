@@ -1,6 +1,6 @@
-/* runtime/options_table.h: the rows behind options.h. Only options*.c include it. */
+/* runtime/options/table.h: the rows behind options.h. Only options*.c include it. */
 #pragma once
-#include "runtime/options.h"
+#include "runtime/options/options.h"
 
 #include <stddef.h>
 
@@ -61,7 +61,7 @@ void option_mark_null(struct options *options, const struct option *option);
 /* "model" and LLaMA-Factory's "model_name_or_path": MODEL, which is no row of the table. */
 bool option_is_model_key(const char *key);
 
-/* Reads `key: value` pairs of a YAML file; what the command line gave stays. options_file.c */
+/* Reads `key: value` pairs of a YAML file; what the command line gave stays. file.c */
 bool options_read_file(struct options *out, const char *path, struct error *err);
 
 /* What LLaMA-Factory's keys mean here: sets the options behind them, refuses what is not there, and

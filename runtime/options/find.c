@@ -1,7 +1,7 @@
 /* Which row a name means, and which it may have meant. */
 #include "base/check.h"
 #include "base/error.h"
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* runtime/options.h: every option of every command, once.
+/* runtime/options/options.h: every option of every command, once.
  *
- * One table (options_table.c) makes the flags, the keys of a --config file, --help and
+ * One table (table.c) makes the flags, the keys of a --config file, --help and
  * docs/options.md. A value comes from the command line, else from the file, else it is the
  * default. Names and meanings are vLLM's where vLLM has the option.
  *

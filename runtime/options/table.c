@@ -1,5 +1,5 @@
 /* The table. One row an option; the order is the order of --help and docs/options.md. */
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #define FIELD(name) offsetof(struct options, name)
 

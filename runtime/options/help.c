@@ -1,5 +1,5 @@
 /* Prints the table: --help, --help=all, and docs/options.md. */
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <string.h>
 
@@ -56,7 +56,7 @@ void options_print_help(FILE *out, enum command command, bool all)
 void options_print_markdown(FILE *out)
 {
     fprintf(out,
-            "# Options\n\nMade by `phalanx --help=markdown` from runtime/options_table.c; a "
+            "# Options\n\nMade by `phalanx --help=markdown` from runtime/options/table.c; a "
             "test compares the two.\n\nEvery option but --config and --help can stand in a YAML "
             "file (`--config FILE`, or the file as the first word)\nunder its name without the "
             "dashes, or under LLaMA-Factory's name, which stands below with a colon. The command "

@@ -1,7 +1,7 @@
 /* A text becomes the value of an option. */
 #include "base/bytes.h"
 #include "base/error.h"
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <errno.h>
 #include <math.h>

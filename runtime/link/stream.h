@@ -1,4 +1,4 @@
-/* runtime/link_stream.h: whole frames over a Unix stream socket that never blocks.
+/* runtime/link/stream.h: whole frames over a Unix stream socket that never blocks.
  *
  * A frame is its length (4 bytes, little endian) and that many bytes. Sending queues what the
  * socket does not take; receiving gives one frame when all of it is here. The lengths come from

@@ -1,4 +1,4 @@
-#include "runtime/link_stream.h"
+#include "runtime/link/stream.h"
 
 #include "base/check.h"
 #include "base/error.h"

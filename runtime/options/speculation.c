@@ -3,7 +3,7 @@
  * SpeculativeConfig, but for the number of tokens, which has none there. */
 #include "base/error.h"
 #include "base/json.h"
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* What the engine tells the gateway. Packing only reads, so that const is cast away where
  * protobuf-c has none. */
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "runtime/engine_link_messages.h"
+#include "runtime/link/messages.h"
 
 #include <stdio.h>
 

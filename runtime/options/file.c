@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* What the gateway tells the engine. Packing only reads, so that const is cast away where
  * protobuf-c has none. */
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 
 #include "base/memory.h"
-#include "runtime/engine_link_messages.h"
+#include "runtime/link/messages.h"
 #include "runtime/request/request.h"
 
 #include <string.h>

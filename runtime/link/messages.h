@@ -1,5 +1,5 @@
-/* runtime/engine_link_messages.h: whole messages over a link, for the two halves of engine_link.h
- * alone: engine_link_commands.c and engine_link_events.c convert field by field.
+/* runtime/link/messages.h: whole messages over a link, for the two halves of engine_link.h
+ * alone: commands.c and events.c convert field by field.
  *
  * What a message needs lives in an arena of its direction until the next message. The peer decides
  * what is in a message, so a reader checks every count and every value of an enum before it relies
@@ -8,7 +8,7 @@
 #pragma once
 #include "base/memory.h"
 #include "proto/engine.pb-c.h"
-#include "runtime/link_stream.h"
+#include "runtime/link/stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
  */
 #include "base/bytes.h"
 #include "base/error.h"
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <string.h>
 

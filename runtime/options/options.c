@@ -1,10 +1,10 @@
-/* Reads command lines by the table of options_table.c. */
-#include "runtime/options.h"
+/* Reads command lines by the table of table.c. */
+#include "runtime/options/options.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/error.h"
-#include "runtime/options_table.h"
+#include "runtime/options/table.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
-/* runtime/engine_link.h: the two ends of the link between the gateway and rank 0.
+/* runtime/link/engine_link.h: the two ends of the link between the gateway and rank 0.
  *
  * Frames of proto/engine.proto over a connected Unix stream socket. This header has the plain
- * structs of both ends; engine_link_*.c convert field by field, so that neither the gateway nor
- * the engine sees protobuf. A message that does not parse, or one with a value out of its range
+ * structs of both ends; commands.c and events.c convert field by field, so that neither the gateway
+ * nor the engine sees protobuf. A message that does not parse, or one with a value out of its range
  * ends the link with ERROR_PEER.
  *
  * Sending never blocks for long: bytes that the socket does not take at once wait in the link
@@ -10,7 +10,7 @@
  */
 #pragma once
 #include "base/error.h"
-#include "runtime/link_stream.h" /* link_listen, link_connect */
+#include "runtime/link/stream.h" /* link_listen, link_connect */
 #include "runtime/request/params.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
-#include "runtime/engine_link.h"
+#include "runtime/link/engine_link.h"
 
 #include "base/memory.h"
-#include "runtime/engine_link_messages.h"
+#include "runtime/link/messages.h"
 
 /* A message in memory is larger than on the wire: ids have 4 bytes for at least 1, and the smallest
  * parts, log-probabilities, about 9 times what they had. Nobody sends the largest frame full of
