@@ -139,8 +139,10 @@ bool rank_models_load(struct rank_models *m, const struct options *options,
                       const struct ranks *ranks, struct error *err)
 {
     for (int i = 0; i < PLAN_MODELS && m->folder[i] != NULL; i++)
-        if (!model_open(&m->model[i], m->folder[i], dtype_option(options->dtype), ranks->tp_rank,
-                        ranks->tp_size, err) ||
+        if (!model_open(&m->model[i], m->folder[i], dtype_option(options->dtype),
+                        &(struct model_place){
+                            .tp_rank = ranks->tp_rank, .tp_size = ranks->tp_size, .pp_stages = 1},
+                        err) ||
             (options->check_weights && !model_check_weights(m->model[i], err)))
             return false;
     const struct model *draft = m->model[PLAN_DRAFT];

@@ -47,11 +47,12 @@ struct comm_ops {
                       struct error *);
 
     /* To and from one other rank of the group, in order: pipeline stages. A send may return before
-     * its receive has begun, or wait for it: two ranks that first send to each other may hang. */
+     * its receive has begun, or wait for it: two ranks that first send to each other may hang. With
+     * `idle` the receiver may wait for ever, as in broadcast. */
     bool (*send)(struct comm *, struct device *, const void *bytes, size_t n_bytes, int to,
                  struct error *);
     bool (*receive)(struct comm *, struct device *, void *bytes, size_t n_bytes, int from,
-                    struct error *);
+                    bool idle, struct error *);
 
     void (*close)(struct comm *); /* frees the comm; never waits for a peer */
 };

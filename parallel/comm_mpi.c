@@ -201,6 +201,15 @@ static bool begin(struct mpi *mpi, enum call_kind kind, uint64_t size, struct er
     return true;
 }
 
+/* An idle call waits for its first piece for ever; then the other side has come, and hurries. */
+static void wait_or_hurry(struct mpi *mpi, bool idle, bool is_first)
+{
+    if (idle && is_first)
+        mpi->call.give_up_at = INT64_MAX;
+    else if (idle)
+        call_set_deadline(&mpi->call, &mpi->settings);
+}
+
 /* After a failure nothing of ours may be written later, by a message that comes after all. */
 static bool end(struct mpi *mpi, bool ok)
 {
@@ -394,10 +403,7 @@ static bool mpi_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int ro
     bool ok = begin(mpi, CALL_BROADCAST, n_bytes, err);
     for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES) {
         const bool wait = idle && at == 0 && comm->rank != root;
-        if (wait)
-            mpi->call.give_up_at = INT64_MAX;
-        else if (idle && at > 0) /* the root has come: from now on it hurries */
-            call_set_deadline(&mpi->call, &mpi->settings);
+        wait_or_hurry(mpi, idle && comm->rank != root, at == 0);
         ok = broadcast_piece(mpi, (unsigned char *)bytes + at, piece(n_bytes, at), root, wait, err);
     }
     return end(mpi, ok);
@@ -417,15 +423,17 @@ static bool mpi_send(struct comm *comm, struct device *device, const void *bytes
 }
 
 static bool mpi_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes,
-                        int from, struct error *err)
+                        int from, bool idle, struct error *err)
 {
     (void)device;
     check(0 <= from && from < comm->size && from != comm->rank);
     struct mpi *mpi = mpi_of(comm);
     bool ok = begin(mpi, CALL_RECEIVE, n_bytes, err);
-    for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES)
+    for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES) {
+        wait_or_hurry(mpi, idle, at == 0);
         ok = start_receive(mpi, (unsigned char *)bytes + at, piece(n_bytes, at), from, err) &&
-             finish(mpi, SLEEP_BUSY_NS, err);
+             finish(mpi, idle && at == 0 ? SLEEP_IDLE_NS : SLEEP_BUSY_NS, err);
+    }
     return end(mpi, ok);
 }
 

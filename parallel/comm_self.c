@@ -41,8 +41,9 @@ static bool self_send(struct comm *comm, struct device *device, const void *byte
 }
 
 static bool self_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes,
-                         int from, struct error *err)
+                         int from, bool idle, struct error *err)
 {
+    (void)idle;
     return self_send(comm, device, bytes, n_bytes, from, err);
 }
 

@@ -115,6 +115,15 @@ static bool end(struct shm *shm, bool ok)
     return ok;
 }
 
+/* An idle call waits for its first piece for ever; then the other side has come, and hurries. */
+static void wait_or_hurry(struct shm *shm, bool idle, bool is_first)
+{
+    if (idle && is_first)
+        shm->call.give_up_at = INT64_MAX;
+    else if (idle)
+        call_set_deadline(&shm->call, &shm->settings);
+}
+
 /* 28 bits of the size are enough to notice a bug; the kind goes in clear, to be named. */
 static uint32_t signature(const struct call *call)
 {
@@ -371,10 +380,7 @@ static bool shm_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int ro
     struct shm *shm = shm_of(comm);
     bool ok = begin(shm, CALL_BROADCAST, n_bytes, err);
     for (size_t at = 0; ok && at < n_bytes; at += SLOT_BYTES) {
-        if (idle && at == 0 && comm->rank != root)
-            shm->call.give_up_at = INT64_MAX;
-        else if (idle && at == SLOT_BYTES) /* the root has come: from now on it hurries */
-            call_set_deadline(&shm->call, &shm->settings);
+        wait_or_hurry(shm, idle && comm->rank != root, at == 0);
         ok = broadcast_segment(shm, (unsigned char *)bytes + at, piece(n_bytes, at), root, err);
     }
     return end(shm, ok);
@@ -436,15 +442,17 @@ static bool shm_send(struct comm *comm, struct device *device, const void *bytes
 }
 
 static bool shm_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes,
-                        int from, struct error *err)
+                        int from, bool idle, struct error *err)
 {
     (void)device;
     check(0 <= from && from < comm->size && from != comm->rank);
     struct shm *shm = shm_of(comm);
     bool ok = begin(shm, CALL_RECEIVE, n_bytes, err);
-    for (size_t at = 0; ok && at < n_bytes; at += ENVELOPE_BYTES)
+    for (size_t at = 0; ok && at < n_bytes; at += ENVELOPE_BYTES) {
+        wait_or_hurry(shm, idle, at == 0);
         ok = take(shm, (unsigned char *)bytes + at, min_size(n_bytes - at, ENVELOPE_BYTES), from,
                   err);
+    }
     return end(shm, ok);
 }
 

@@ -138,6 +138,19 @@ void ranks_close(struct ranks *ranks, bool alone)
     *ranks = (struct ranks){0};
 }
 
+struct ranks ranks_of_stage(const struct ranks *ranks)
+{
+    return (struct ranks){.world_rank = ranks->tp_rank,
+                          .world_size = ranks->tp_size,
+                          .local_rank = ranks->local_rank,
+                          .local_size = ranks->local_size,
+                          .tp_rank = ranks->tp_rank,
+                          .tp_size = ranks->tp_size,
+                          .pp_stages = 1,
+                          .world = ranks->tp,
+                          .tp = ranks->tp};
+}
+
 /* ----------------------------------------------------------------------------------- threads -- */
 
 size_t ranks_threads_bytes(int tp_size, int pp_stages)

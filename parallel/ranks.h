@@ -43,6 +43,20 @@ bool ranks_check_launcher(struct error *err);
  * under a launcher in a build without MPI. spin_ns counts as 0 where a host has
  * fewer CPUs than ranks. After a failure tell the error, then close as after a clean end. */
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
+/* The ranks of this rank's stage as a world of their own, with one stage: for what only they do
+ * (the draft model). Borrows the group; not to be closed. */
+struct ranks ranks_of_stage(const struct ranks *ranks);
+/* This rank's number among the tensor-parallel ranks of a neighbouring stage, as a rank of world.
+ */
+static inline int ranks_in_next_stage(const struct ranks *ranks)
+{
+    return ranks->world_rank + ranks->tp_size;
+}
+static inline int ranks_in_previous_stage(const struct ranks *ranks)
+{
+    return ranks->world_rank - ranks->tp_size;
+}
+
 /* Collective in an end that all ranks come to, an error they share included: it waits for all of
  * them, because mpirun kills the rest when one leaves with an error. A rank that fails by itself
  * passes `alone`, and waits for nobody. All zero is fine. */

@@ -11,13 +11,13 @@
 #include <math.h>
 #include <string.h>
 
-static bool load(struct model *model, const char *folder, const char *dtype, int tp_rank,
-                 int tp_size, struct error *err)
+static bool load(struct model *model, const char *folder, const char *dtype,
+                 const struct model_place *place, struct error *err)
 {
     struct model_config *config = &model->config;
-    if (!model_config_read(config, folder, err) || !model_tp_check(config, tp_size, err))
+    if (!model_config_read(config, folder, err) || !model_tp_check(config, place->tp_size, err))
         return false;
-    model_share_init(&model->share, config, tp_rank, tp_size);
+    model_share_init(&model->share, config, place);
     model->rope_inv_freq = memory_alloc((size_t)config->n_ropes * (size_t)config->rope_half,
                                         sizeof *model->rope_inv_freq);
     for (int i = 0; i < config->n_ropes; i++)
@@ -28,11 +28,11 @@ static bool load(struct model *model, const char *folder, const char *dtype, int
            weights_load(model, dtype, err);
 }
 
-bool model_open(struct model **out, const char *folder, const char *dtype, int tp_rank, int tp_size,
-                struct error *err)
+bool model_open(struct model **out, const char *folder, const char *dtype,
+                const struct model_place *place, struct error *err)
 {
     struct model *model = memory_alloc(1, sizeof *model);
-    if (!load(model, folder, dtype, tp_rank, tp_size, err)) {
+    if (!load(model, folder, dtype, place, err)) {
         model_close(model);
         return false;
     }

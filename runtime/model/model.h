@@ -55,13 +55,13 @@ struct model {
     struct model_files *files; /* mappings and copies behind the pointers */
 };
 
-/* Opens the checkpoint as rank `tp_rank` of `tp_size`. dtype: "auto" (that of the checkpoint),
+/* Opens the checkpoint as one rank. dtype: "auto" (that of the checkpoint),
  * "bfloat16" (matrices of other formats are rounded, in copies), "float32" and "float16" (operands
  * in float32, weights in place, widened as they are read). The problems of all tensors are told at
  * once. Each rank opens for itself; pages of the files are shared. ERROR_INPUT names file, tensor
  * or key. */
-bool model_open(struct model **out, const char *folder, const char *dtype, int tp_rank, int tp_size,
-                struct error *err);
+bool model_open(struct model **out, const char *folder, const char *dtype,
+                const struct model_place *place, struct error *err);
 void model_close(struct model *model); /* NULL is fine */
 
 /* --check-weights: ERROR_INPUT names the first tensor of this rank with a NaN or an infinity. Reads

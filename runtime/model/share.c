@@ -93,9 +93,10 @@ struct span model_vocab_span(const struct model_config *config, int tp_rank, int
                          .hi = min_int((first + count) * LOGITS_BLOCK, vocab)};
 }
 
-void model_share_init(struct model_share *out, const struct model_config *config, int tp_rank,
-                      int tp_size)
+void model_share_init(struct model_share *out, const struct model_config *config,
+                      const struct model_place *place)
 {
+    const int tp_rank = place->tp_rank, tp_size = place->tp_size;
     check(tp_size >= 1 && tp_size <= model_max_tp(config) && tp_rank >= 0 && tp_rank < tp_size);
     *out = (struct model_share){0};
     share_heads(out, config, tp_rank, tp_size);

@@ -17,6 +17,12 @@
 struct error;
 struct model_config;
 
+/* Which rank it is. */
+struct model_place {
+    int tp_rank, tp_size, pp_stage, pp_stages;
+};
+static const struct model_place model_place_alone = {.tp_size = 1, .pp_stages = 1};
+
 struct model_share {
     struct span heads, kv_heads; /* query heads; the KV heads that they read */
     struct span ffn, vocab;
@@ -31,9 +37,9 @@ int model_max_tp(const struct model_config *config);
  * any weight is touched. */
 bool model_tp_check(const struct model_config *config, int tp_size, struct error *err);
 
-/* Of a size that model_tp_check() allows. */
-void model_share_init(struct model_share *out, const struct model_config *config, int tp_rank,
-                      int tp_size);
+/* Of sizes that the checks above allow. */
+void model_share_init(struct model_share *out, const struct model_config *config,
+                      const struct model_place *place);
 void model_share_release(struct model_share *share);
 
 /* The rows of the embedding and of lm_head that `tp_rank` has; empty where lo == hi. */

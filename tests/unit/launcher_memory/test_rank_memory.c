@@ -36,7 +36,7 @@ static void open_golden(struct model **out, const char *name)
     struct error err = {0};
     char folder[512];
     snprintf(folder, sizeof folder, "%s/tests/golden/%s", SOURCE_DIR, name);
-    CHECK(model_open(out, folder, "auto", 0, 1, &err));
+    CHECK(model_open(out, folder, "auto", &model_place_alone, &err));
 }
 
 static void open_parts(struct parts *out, const char *name)

@@ -161,7 +161,7 @@ static bool receive_bytes(struct comm *comm, size_t n_bytes, int from, uint64_t 
                           struct error *err)
 {
     unsigned char *bytes = memory_alloc(n_bytes, 1);
-    const bool ok = comm->ops->receive(comm, NULL, bytes, n_bytes, from, err) &&
+    const bool ok = comm->ops->receive(comm, NULL, bytes, n_bytes, from, false, err) &&
                     compare("receive", bytes, n_bytes, seed, from, err);
     memory_free(bytes);
     return ok;

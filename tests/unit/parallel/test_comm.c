@@ -168,7 +168,7 @@ TEST(all_missing_ranks_are_named)
 static bool receive_from_nobody(struct comm *comm, struct error *err)
 {
     char byte;
-    return comm->rank != 0 || comm->ops->receive(comm, NULL, &byte, 1, 1, err);
+    return comm->rank != 0 || comm->ops->receive(comm, NULL, &byte, 1, 1, false, err);
 }
 
 TEST(a_sender_that_does_not_send_is_named)

@@ -144,7 +144,9 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
     const char *const folder[PLAN_MODELS] = {[PLAN_TARGET] = s->folder, [PLAN_DRAFT] = s->draft};
     for (int m = 0; m < PLAN_MODELS && folder[m] != NULL; m++) {
         struct plan_limits *limits = &p->models.limits[m];
-        if (!model_open(&p->model[m], folder[m], s->dtype, rank, s->tp_size, err))
+        if (!model_open(
+                &p->model[m], folder[m], s->dtype,
+                &(struct model_place){.tp_rank = rank, .tp_size = s->tp_size, .pp_stages = 1}, err))
             return false;
         *limits = m == PLAN_TARGET ? limits_of(s, p->model[m])
                                    : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);

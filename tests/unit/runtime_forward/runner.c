@@ -24,7 +24,10 @@ static bool open_parts(struct runner *out, const struct setup *setup, void *memo
         return false;
     return (setup->ops ? device_open_cpu_ops(&out->device, setup->ops, setup->n_threads, 0, err)
                        : device_open_cpu(&out->device, NULL, setup->n_threads, 0, err)) &&
-           model_open(&out->model, setup->folder, setup->dtype, rank, setup->tp_size, err);
+           model_open(
+               &out->model, setup->folder, setup->dtype,
+               &(struct model_place){.tp_rank = rank, .tp_size = setup->tp_size, .pp_stages = 1},
+               err);
 }
 
 bool runner_open(struct runner *out, const struct setup *setup, void *memory, int rank,

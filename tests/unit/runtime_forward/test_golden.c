@@ -98,7 +98,8 @@ static void check_scores(const char *name, const struct golden *golden,
     struct model *model;
     struct error err = {0};
     float scores[8];
-    CHECK(model_open(&model, golden->folder, "bfloat16", 1, 2, &err));
+    CHECK(model_open(&model, golden->folder, "bfloat16",
+                     &(struct model_place){.tp_rank = 1, .tp_size = 2, .pp_stages = 1}, &err));
     CHECK_EQ(model->config.n_labels, prompt->n_scores);
     CHECK(model->config.n_labels <= 8);
     for (int label = 0; label < model->config.n_labels; label++) {

@@ -171,7 +171,7 @@ void check_refused(const struct small_model *model, enum error_kind kind, ...)
     struct model *opened = NULL;
     struct error err = {0};
     const int64_t begin_ns = clock_now_ns(), resident = system_resident_bytes();
-    const bool ok = model_open(&opened, model->folder.path, "auto", 0, 1, &err);
+    const bool ok = model_open(&opened, model->folder.path, "auto", &model_place_alone, &err);
     const int64_t took_ns = clock_now_ns() - begin_ns;
     model_close(opened);
     if (ok)

@@ -34,7 +34,7 @@ static void check_opens(const struct small_model *model)
 {
     struct model *opened = NULL;
     struct error err = {0};
-    if (!model_open(&opened, model->folder.path, "auto", 0, 1, &err))
+    if (!model_open(&opened, model->folder.path, "auto", &model_place_alone, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     model_close(opened);
 }

@@ -21,7 +21,8 @@ static struct model *open_rank(const struct small_model *small, int rank, int si
 {
     struct model *model = NULL;
     struct error err = {0};
-    if (!model_open(&model, small->folder.path, "auto", rank, size, &err))
+    if (!model_open(&model, small->folder.path, "auto",
+                    &(struct model_place){.tp_rank = rank, .tp_size = size, .pp_stages = 1}, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     return model;
 }
@@ -93,7 +94,7 @@ TEST(a_stacked_tensor_of_another_shape_is_told_once)
     write_as(&small, "Phi3ForCausalLM", "");
     struct model *model = NULL;
     struct error err = {0};
-    CHECK(!model_open(&model, small.folder.path, "auto", 0, 1, &err));
+    CHECK(!model_open(&model, small.folder.path, "auto", &model_place_alone, &err));
     const char *first = strstr(err.text, "qkv_proj.weight is missing");
     CHECK(first != NULL && strstr(first + 1, "qkv_proj") == NULL);
     small_remove(&small);
@@ -191,7 +192,7 @@ TEST(a_head_of_scores_keeps_its_numbers_beside_operands_in_bf16)
     struct error err = {0};
     small_add(&small, "score.weight", "F32", 2, 64);
     write_as(&small, "LlamaForSequenceClassification", "");
-    CHECK(model_open(&model, small.folder.path, "bfloat16", 0, 1, &err));
+    CHECK(model_open(&model, small.folder.path, "bfloat16", &model_place_alone, &err));
     CHECK_EQ(model->score.dtype, DTYPE_F32);
     CHECK_EQ(model->layer[0].up_proj.dtype, DTYPE_BF16);
     model_close(model);
@@ -255,8 +256,8 @@ TEST(the_scale_of_the_embedding_has_the_precision_of_the_operands)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model *model = NULL;
         struct error err = {0};
-        CHECK(
-            model_open(&model, SOURCE_DIR "/tests/golden/gemma2-bf16", cases[i].dtype, 0, 1, &err));
+        CHECK(model_open(&model, SOURCE_DIR "/tests/golden/gemma2-bf16", cases[i].dtype,
+                         &model_place_alone, &err));
         CHECK(model->embedding_scale == cases[i].scale);
         model_close(model);
     }

@@ -55,7 +55,9 @@ TEST(the_shares_of_all_ranks_cover_the_model_once)
             int heads = 0, ffn = 0, vocab = 0;
             for (int rank = 0; rank < tp_size; rank++) {
                 struct model_share share;
-                model_share_init(&share, config, rank, tp_size);
+                model_share_init(
+                    &share, config,
+                    &(struct model_place){.tp_rank = rank, .tp_size = tp_size, .pp_stages = 1});
                 CHECK_EQ(share.heads.lo, heads);
                 CHECK_EQ(share.ffn.lo, ffn);
                 CHECK_EQ(share.vocab.lo, vocab);

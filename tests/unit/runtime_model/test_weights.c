@@ -28,7 +28,8 @@ static struct model *open_rank(const struct small_model *small, const char *dtyp
 {
     struct model *model = NULL;
     struct error err = {0};
-    if (!model_open(&model, small->folder.path, dtype, rank, size, &err))
+    if (!model_open(&model, small->folder.path, dtype,
+                    &(struct model_place){.tp_rank = rank, .tp_size = size, .pp_stages = 1}, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     return model;
 }
@@ -178,7 +179,7 @@ TEST(an_unknown_dtype_is_refused)
     struct model *model = NULL;
     struct error err = {0};
     small_write(&small);
-    CHECK(!model_open(&model, small.folder.path, "int3", 0, 1, &err));
+    CHECK(!model_open(&model, small.folder.path, "int3", &model_place_alone, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
     CHECK(strstr(err.text, "\"int3\", want auto"));
     small_remove(&small);
@@ -190,7 +191,8 @@ TEST(a_tp_size_is_refused_before_the_weights_are_looked_for)
     struct model *model = NULL;
     struct error err = {0};
     small_write_config(&small, NULL); /* and no weights */
-    CHECK(!model_open(&model, small.folder.path, "auto", 0, 9, &err));
+    CHECK(!model_open(&model, small.folder.path, "auto",
+                      &(struct model_place){.tp_rank = 0, .tp_size = 9, .pp_stages = 1}, &err));
     CHECK(strstr(err.text, "nearest size is 3"));
     small_remove(&small);
 }
