@@ -77,12 +77,14 @@ TEST(the_shares_of_all_ranks_cover_the_model_once)
 TEST(leaves_follow_the_config_alone)
 {
     struct model_share one, half;
-    model_share_init(&one, &shapes[1], 0, 1);
+    model_share_init(&one, &shapes[1],
+                     &(struct model_place){.tp_rank = 0, .tp_size = 1, .pp_stages = 1});
     CHECK_EQ(one.head_leaves, 14);
     CHECK_EQ(one.ffn_leaves, 16); /* 152 units of 32: eight leaves of 10, eight of 9 */
     CHECK_EQ(one.mlp_leaves.leaf[0].k_end, 320);
     CHECK_EQ(one.mlp_leaves.leaf[15].k_end, 4864);
-    model_share_init(&half, &shapes[1], 1, 2);
+    model_share_init(&half, &shapes[1],
+                     &(struct model_place){.tp_rank = 1, .tp_size = 2, .pp_stages = 1});
     CHECK_EQ(half.head_leaves, 14);
     CHECK_EQ(half.attention_leaves.n_leaves, 7);
     CHECK_EQ(half.attention_leaves.n_parts, 1);
@@ -94,7 +96,8 @@ TEST(leaves_follow_the_config_alone)
 TEST(a_small_ffn_has_a_leaf_for_each_unit_of_32)
 {
     struct model_share share;
-    model_share_init(&share, &shapes[3], 0, 1);
+    model_share_init(&share, &shapes[3],
+                     &(struct model_place){.tp_rank = 0, .tp_size = 1, .pp_stages = 1});
     CHECK_EQ(share.ffn_leaves, 3);
     CHECK_EQ(share.mlp_leaves.leaf[0].k_end, 32);
     CHECK_EQ(share.mlp_leaves.leaf[2].k_end, 80);
@@ -105,7 +108,8 @@ TEST(more_ranks_than_kv_heads_store_the_same_head)
 {
     for (int rank = 0; rank < 8; rank++) { /* 14 heads over 2: rank 3 has heads of one, 4 of two */
         struct model_share share;
-        model_share_init(&share, &shapes[1], rank, 8);
+        model_share_init(&share, &shapes[1],
+                         &(struct model_place){.tp_rank = rank, .tp_size = 8, .pp_stages = 1});
         CHECK_EQ(share.kv_heads.lo, share.heads.lo / 7);
         CHECK(span_length(share.kv_heads) <= 2);
         model_share_release(&share);
