@@ -116,14 +116,16 @@ static void clear_rows(float *out, size_t stride, int n_rows, int n)
         memset(out + (size_t)r * stride, 0, (size_t)n * sizeof *out);
 }
 
-static void product_onto(float *out, size_t out_stride, const float *a, size_t a_stride,
-                         struct panels b, int n_blocks, int n_rows, int n_vecs)
+WITH_FMA_IF_THERE static void product_onto(float *out, size_t out_stride, const float *a,
+                                           size_t a_stride, struct panels b, int n_blocks,
+                                           int n_rows, int n_vecs)
 {
     product_of(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs, PANEL_F32);
 }
 
-static void product(float *out, size_t out_stride, const float *a, size_t a_stride, struct panels b,
-                    int n_blocks, int n_rows, int n_vecs)
+WITH_FMA_IF_THERE static void product(float *out, size_t out_stride, const float *a,
+                                      size_t a_stride, struct panels b, int n_blocks, int n_rows,
+                                      int n_vecs)
 {
     clear_rows(out, out_stride, n_rows, n_vecs * VEC_LANES);
     product_onto(out, out_stride, a, a_stride, b, n_blocks, n_rows, n_vecs);
@@ -137,8 +139,9 @@ static void product_paired(float *out, size_t out_stride, const float *a, size_t
 }
 
 /* As product_onto(), over one block of values as they lie in a cache of BF16 or I8. */
-static void product_in_cache(float *out, size_t out_stride, const float *a, size_t a_stride,
-                             struct panels b, enum dtype dtype, int n_rows, int n_vecs)
+WITH_FMA_IF_THERE static void product_in_cache(float *out, size_t out_stride, const float *a,
+                                               size_t a_stride, struct panels b, enum dtype dtype,
+                                               int n_rows, int n_vecs)
 {
     if (dtype == DTYPE_I8)
         product_of(out, out_stride, a, a_stride, b, 1, n_rows, n_vecs, PANEL_I8_PAIRS);
@@ -163,9 +166,9 @@ static struct span row_span(const struct attention_rows *rows, int row, int chun
 /* Scores of row r become weights of the values, relative to their maximum and rounded to the format
  * of queries; those outside the span become zero. `begin` and `end` are multiples of K_BLOCK around
  * it. */
-static struct softmax softmax_row(const struct attention_rows *rows,
-                                  const struct attention_scratch *s, int r, struct span span,
-                                  int begin, int end)
+WITH_FMA_IF_THERE static struct softmax softmax_row(const struct attention_rows *rows,
+                                                    const struct attention_scratch *s, int r,
+                                                    struct span span, int begin, int end)
 {
     const struct vec lowest = vec_set(-INFINITY), zero = vec_set(0.0f);
     const struct vec by = vec_set(rows->scale), cap = vec_set(rows->softcap);
@@ -200,8 +203,8 @@ static struct softmax softmax_row(const struct attention_rows *rows,
 }
 
 /* One chunk onto those before it: the output, the sum and the maximum of one row. */
-static void combine_row(struct softmax *all, float *out, struct softmax chunk, const float *add,
-                        int n)
+WITH_FMA_IF_THERE static void combine_row(struct softmax *all, float *out, struct softmax chunk,
+                                          const float *add, int n)
 {
     const float max = all->max > chunk.max ? all->max : chunk.max;
     const float keep = vec_first(vec_exp(vec_set(all->max - max)));

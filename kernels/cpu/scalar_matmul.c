@@ -38,7 +38,9 @@ static struct wide_block row_block(const struct matmul_block *block, int token, 
     return wide;
 }
 
-static float dot(const struct wide_block *x, const struct wide_block *w)
+/* fmaf() is exact with the instruction and without it, and a call of the library without it. */
+__attribute__((target_clones("default", "fma"))) static float dot(const struct wide_block *x,
+                                                                  const struct wide_block *w)
 {
     float even = 0, odd = 0;
     for (int i = 0; i < K_BLOCK; i += 2) {

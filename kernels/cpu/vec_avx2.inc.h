@@ -7,7 +7,8 @@
 #include <math.h>
 
 #define LEVEL(name) avx2_##name
-#define VEC_LANES   16
+#define WITH_FMA_IF_THERE
+#define VEC_LANES 16
 enum { TILE_ROWS = 3, TILE_VECS = 1 }; /* 12 registers of chains, 2 of operands, 1 spare */
 
 struct vec {

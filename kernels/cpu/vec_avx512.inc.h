@@ -7,7 +7,8 @@
 #include <math.h>
 
 #define LEVEL(name) avx512_##name
-#define VEC_LANES   16
+#define WITH_FMA_IF_THERE
+#define VEC_LANES 16
 enum { TILE_ROWS = 6, TILE_VECS = 2 }; /* 24 chains, 2 operands, 1 spare */
 
 struct vec {

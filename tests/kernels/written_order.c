@@ -5,7 +5,9 @@
 
 #include <math.h>
 
-float written_dot(const float *a, const float *b, size_t b_step, int n)
+/* The same with the instruction and without it. */
+__attribute__((target_clones("default", "fma"))) float written_dot(const float *a, const float *b,
+                                                                   size_t b_step, int n)
 {
     float acc = 0;
     for (int block = 0; block < n; block += 32) {
