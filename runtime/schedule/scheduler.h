@@ -53,6 +53,8 @@ struct scheduler_settings {
     enum drafter drafter;
     int max_drafts;           /* of a sequence in a step: --num-speculative-tokens */
     int ngram_min, ngram_max; /* --prompt-lookup-min, --prompt-lookup-max */
+    int n_flights;            /* plans between scheduler_write() and scheduler_commit(); 0: one */
+    bool picks_afar;          /* plans say what is wanted of each row: PLAN_PICK */
 };
 
 /* Row i of the logits: whose, and which token of it is asked for. */
