@@ -17,10 +17,10 @@ struct step_result;
 
 /* What a rank can run; all borrowed. Of a model that is not there, forward is NULL. */
 struct plan_models {
-    struct forward *forward[PLAN_MODELS];    /* created with */
-    struct plan_limits limits[PLAN_MODELS];  /* these */
-    const struct ranks *ranks[PLAN_MODELS];  /* and these: [PLAN_TARGET] is the place of this rank */
-    int hidden_size[PLAN_MODELS];            /* of a row of hidden states */
+    struct forward *forward[PLAN_MODELS];   /* created with */
+    struct plan_limits limits[PLAN_MODELS]; /* these, */
+    const struct ranks *ranks[PLAN_MODELS]; /* on these: all, or those of the first stage */
+    int hidden_size[PLAN_MODELS];           /* of a row of hidden states */
 };
 
 /* Room for any plan of the job. */
