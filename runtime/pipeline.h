@@ -31,7 +31,7 @@ struct pipeline_settings {
 };
 
 void pipeline_create(struct pipeline **out, const struct pipeline_settings *settings);
-void pipeline_destroy(struct pipeline *pipeline); /* NULL is fine */
+void pipeline_destroy(struct pipeline *pipeline);        /* NULL is fine */
 int pipeline_n_flights(const struct pipeline *pipeline); /* plans that are not collected yet */
 
 /* A plan that is not more than there is room for; borrowed until it is collected. A stop (nothing

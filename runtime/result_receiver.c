@@ -11,7 +11,7 @@ struct result_receiver {
     const struct ranks *ranks;
     struct plan_limits limits;
     int hidden_size;
-    int last; /* the rank that results come from */
+    int last;              /* the rank that results come from */
     unsigned char *packed; /* [result_max_pick_bytes()] */
 };
 
@@ -21,8 +21,7 @@ void home_memory_init(struct home_memory *m, const struct plan_limits *limits, i
 {
     const size_t n_rows = (size_t)limits->max_logits;
     m->logits = memory_alloc(n_rows * (size_t)limits->vocab, sizeof *m->logits);
-    m->hidden =
-        memory_alloc((size_t)limits->max_tokens * (size_t)hidden_size, sizeof *m->hidden);
+    m->hidden = memory_alloc((size_t)limits->max_tokens * (size_t)hidden_size, sizeof *m->hidden);
     m->is_picked = memory_alloc(n_rows, sizeof *m->is_picked);
     m->picked = memory_alloc(n_rows, sizeof *m->picked);
 }
@@ -122,12 +121,10 @@ static bool unpack_all(const struct result_receiver *r, const struct step_plan *
 
 /* ---- the message ---- */
 
-static bool receive(const struct result_receiver *r, void *bytes, size_t n_bytes,
-                    struct error *err)
+static bool receive(const struct result_receiver *r, void *bytes, size_t n_bytes, struct error *err)
 {
     struct comm *world = r->ranks->world;
-    return n_bytes == 0 ||
-           world->ops->receive(world, NULL, bytes, n_bytes, r->last, false, err);
+    return n_bytes == 0 || world->ops->receive(world, NULL, bytes, n_bytes, r->last, false, err);
 }
 
 static bool check_header(const struct result_receiver *r, const struct step_plan *plan,
@@ -148,7 +145,7 @@ static bool check_header(const struct result_receiver *r, const struct step_plan
         return differs(err, "the number of picks", header->n_picks, n_picks, n_picks);
     if (header->n_pick_bytes > most)
         return differs(err, "the size of the picks", header->n_pick_bytes, 0, most);
-    if (header->n_hidden != plan->n_hidden)
+    if (header->n_hidden != (uint32_t)plan->n_hidden)
         return differs(err, "the number of hidden states", header->n_hidden, plan->n_hidden,
                        plan->n_hidden);
     return true;
@@ -158,7 +155,7 @@ static bool receive_rows(const struct result_receiver *r, const struct step_plan
                          const struct step_view *view, float *logits, struct error *err)
 {
     bool good = true;
-    for (int i = 0, n; good && i < plan->n_logits; i += n > 0 ? n : 1) {
+    for (int i = 0, n; good && i<plan->n_logits; i += n> 0 ? n : 1) {
         n = result_whole_run(plan, view, i);
         const size_t count = (size_t)n * (size_t)r->limits.vocab;
         good = receive(r, logits, count * sizeof *logits, err);
@@ -174,8 +171,7 @@ static bool receive_all(struct result_receiver *r, const struct step_plan *plan,
     struct result_header header;
     const size_t hidden_bytes =
         (size_t)plan->n_hidden * (size_t)r->hidden_size * sizeof *memory->hidden;
-    if (!receive(r, &header, sizeof header, err) ||
-        !check_header(r, plan, view, &header, err) ||
+    if (!receive(r, &header, sizeof header, err) || !check_header(r, plan, view, &header, err) ||
         !receive(r, r->packed, header.n_pick_bytes, err) ||
         !unpack_all(r, plan, view, header.n_pick_bytes, memory, err) ||
         !receive_rows(r, plan, view, memory->logits, err) ||

@@ -74,7 +74,7 @@ static bool send_rows(const struct result_sender *s, const struct step_plan *pla
 {
     const size_t vocab = (size_t)result->vocab;
     bool good = true;
-    for (int i = 0, n; good && i < plan->n_logits; i += n > 0 ? n : 1) {
+    for (int i = 0, n; good && i<plan->n_logits; i += n> 0 ? n : 1) {
         n = result_whole_run(plan, view, i);
         good = send(s->ranks, result->logits + (size_t)i * vocab,
                     (size_t)n * vocab * sizeof *result->logits, err);
