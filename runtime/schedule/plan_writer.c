@@ -113,6 +113,7 @@ void scheduler_write(struct scheduler *s, struct batch *batch)
         r->n_computed += n_new;
     }
     check(at.n_logits == c->n_logits && at.n_hidden == c->n_hidden);
+    s->n_prompt_rows_in_flight += batch->n_prompt_rows;
     s->is_choosing = false;
 }
 

@@ -19,8 +19,9 @@
  *
  * A step is planned in two calls, so that a draft model can run between them. A plan and its tokens
  * are two calls too, with other plans between them where several are in flight (pipeline stages, a
- * GPU). A sequence has at most one unsampled step at a time. Plans run in order, so blocks can be
- * given back while a plan in flight still reads them: who gets them writes later.
+ * GPU); then each plan leaves as much to the others as it takes. A sequence has at most one
+ * unsampled step at a time. Plans run in order, so blocks can be given back while a plan in flight
+ * still reads them: who gets them writes later.
  *
  * The scheduler owns the requests; out of it go ids. Deterministic: no clock (the time is an
  * argument), no randomness (nor does what it decides change a token). Nothing is allocated from
@@ -82,6 +83,7 @@ struct batch {
     struct batch_hidden *hidden; /* [max_tokens], n_hidden of the plan */
     int32_t *copy;               /* [max_copies, 2] blocks, n_copies of the plan */
     int n_copies;
+    int n_prompt_rows; /* of sequences that had more than one to run */
 };
 void batch_init(struct batch *batch, const struct plan_limits *limits);
 void batch_release(struct batch *batch);
