@@ -66,10 +66,9 @@ TEST(stages_of_a_pipeline_do_not_show)
         {64, MIX_TINY, 8, DRAFTER_NGRAM, 1, 1, 1, 0, false, 3},
         {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 1, 1, 0, false, 2},
         {1024, MIX_WARM, 8, DRAFTER_MODEL, 4, 2, 1, 0, false, 3},
-        {64, MIX_COLD, 32, DRAFTER_NONE, 1, 1, 1, 4, true, 3},
     };
     record_plain(false);
-    for (size_t i = 0; i + 1 < sizeof layouts / sizeof *layouts; i++)
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         mix_run(&layouts[i], want, false);
 }
 
@@ -98,6 +97,7 @@ TEST(a_cache_in_int8_has_answers_of_its_own_that_depend_on_nothing_else)
         {7, MIX_WARM, 8, DRAFTER_NONE, 4, 2, 1, 1, true, 1},
         {64, MIX_TINY, 8, DRAFTER_NGRAM, 1, 1, 2, 1, true, 1},
         {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 3, 1, 1, true, 1},
+        {64, MIX_COLD, 32, DRAFTER_NONE, 1, 1, 1, 4, true, 3},
     };
     record_plain(false);
     const unsigned long long exact = mix_hash(want);
