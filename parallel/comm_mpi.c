@@ -208,6 +208,8 @@ static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
             break;
         const int64_t now = clock_now_ns();
         start_ns = start_ns == 0 ? now : start_ns;
+        if (!call_check_watchdog(&mpi->call, &mpi->settings, err))
+            return false;
         if (now >= mpi->call.give_up_at)
             return missing(mpi, err);
         pause_between(mpi, start_ns, now, sleep_most_ns);
@@ -219,8 +221,7 @@ static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
 
 static bool begin(struct mpi *mpi, enum call_kind kind, uint64_t size, struct error *err)
 {
-    call_begin(&mpi->call, kind, size);
-    call_set_deadline(&mpi->call, &mpi->settings);
+    call_begin(&mpi->call, kind, size, &mpi->settings);
     if (mpi->failed)
         return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
                          call_name(kind));
