@@ -148,7 +148,7 @@ static bool wait_until(const struct shm *shm, struct counter *counter, uint64_t 
         if (counter_wait(counter, value, spin_ns, until))
             return true;
         spin_ns = 0;
-    } while (until < give_up_at && !watchdog_lost(shm->settings.watchdog));
+    } while (until < give_up_at && watchdog_lost(shm->settings.watchdog) < 0);
     return false;
 }
 

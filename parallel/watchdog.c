@@ -138,17 +138,24 @@ void watchdog_look(struct watchdog *dog, int64_t now)
 
 /* ---- the verdict ---- */
 
-bool watchdog_lost(const struct watchdog *dog)
+/* Of this host; -1 nobody. */
+static int lost_here(const struct watchdog *dog)
 {
-    return dog != NULL && atomic_load_explicit(&dog->board->verdict, memory_order_acquire) != 0;
+    return (int)(atomic_load_explicit(&dog->board->verdict, memory_order_acquire) & UINT32_MAX) - 1;
+}
+
+int watchdog_lost(const struct watchdog *dog)
+{
+    const int rank = dog != NULL ? lost_here(dog) : -1;
+    return rank >= 0 ? name_of(dog, rank) : -1;
 }
 
 bool watchdog_check(const struct watchdog *dog, struct error *err)
 {
-    if (!watchdog_lost(dog))
+    const int rank = dog != NULL ? lost_here(dog) : -1;
+    if (rank < 0)
         return true;
     const uint64_t verdict = atomic_load(&dog->board->verdict);
-    const int rank = (int)(verdict & UINT32_MAX) - 1;
     const uint64_t call = atomic_load(&dog->board->pulse[rank].call);
     error_set(err, ERROR_PEER, "rank %d has not answered for %.1f s: it was stopped or hangs",
               name_of(dog, rank), (double)(verdict >> 32) * 1e-3);

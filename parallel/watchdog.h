@@ -45,7 +45,7 @@ void watchdog_look(struct watchdog *dog, int64_t now);
 
 /* False, and ERROR_PEER with the rank and its last call, once a rank is lost. A look at memory. */
 bool watchdog_check(const struct watchdog *dog, struct error *err);
-bool watchdog_lost(const struct watchdog *dog); /* the same without words */
+int watchdog_lost(const struct watchdog *dog); /* the same without words: its world rank, or -1 */
 
 /* This rank has done something: each layer and each call of a communicator says so. `kind` is an
  * enum call_kind. Main thread only. */

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "kernels/device.h"
 #include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 
@@ -202,6 +203,7 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
     struct delta delta = {0};
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         const struct layer_weights *weights = &model->layer[layer];
+        watchdog_tick(f->ranks->watchdog);
         normalise(f, n_tokens, &delta, &weights->input_norm);
         if (!attention_run(f, plan, view, layer, err))
             return error_in(err, "layer %d, attention", layer);
