@@ -14,6 +14,7 @@
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
 #include "launcher/exit_code.h"
+#include "launcher/handshake.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
@@ -190,6 +191,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
 {
     struct comm *world = r->ranks.world;
     struct error first = {0};
+    r->agreed = false;
     for (int root = 0; root < r->ranks.world_size; root++) {
         struct error verdict = good ? (struct error){0} : *err, lost = {0};
         if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
@@ -205,6 +207,20 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = true;
     *err = first;
     return first.kind == ERROR_NONE;
+}
+
+/* Nothing has to be the same where a rank is alone. */
+static bool shake_hands(struct rank *r, bool prepared, struct error *err)
+{
+    struct handshake mine;
+    if (r->ranks.world_size == 1)
+        return agree(r, prepared, err);
+    const bool made = prepared && handshake_make(&mine, &r->models, &r->options, r->device, err);
+    if (!agree(r, made, err))
+        return false;
+    const bool same = handshake_exchange(&mine, &r->ranks, err);
+    r->agreed = same || err->kind == ERROR_INPUT;
+    return same;
 }
 
 static bool open_recorder(struct rank *r, struct error *err)
@@ -260,11 +276,11 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
     if (!read_options(r, argc, argv, err) || /* words -> options, link */
         !open_ranks(r, err))                 /* the other ranks */
         return false;
-    const bool loaded = read_small_files(r, err) && /* config.json, ids that end, a record */
-                        open_device(r, err) &&      /* kernels and threads */
-                        load_models(r, err);        /* weights -> share of this rank */
-    return agree(r, loaded, err) &&
-           agree(r, reserve_memory(r, err), err) && /* KV cache, activations */
+    const bool prepared = read_small_files(r, err) && /* config.json, ids that end, a record */
+                          open_device(r, err);        /* kernels and threads */
+    return shake_hands(r, prepared, err) &&           /* programs, options and files are the same */
+           agree(r, load_models(r, err), err) &&      /* weights -> share of this rank */
+           agree(r, reserve_memory(r, err), err) &&   /* KV cache, activations */
            tell_ready(r, err);
 }
 
