@@ -127,7 +127,7 @@ static int list_hosts(const struct job *job, int world_size, char *text, size_t 
     return n_hosts;
 }
 
-/* One line for the whole job; rank 0 is the one that is heard. */
+/* One line for the whole job. */
 static void log_transports(const struct job *job, const struct ranks *ranks,
                            const struct ranks_settings *settings)
 {
@@ -314,7 +314,8 @@ static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks
                                ranks->pp_stage, &settings.settings, err);
     if (!agree(ranks->world_rank, tp, err))
         return false;
-    log_transports(job, ranks, wanted);
+    if (ranks->world_rank == 0)
+        log_transports(job, ranks, wanted);
     return true;
 }
 
