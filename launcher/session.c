@@ -70,10 +70,12 @@ bool session_open(struct session *out, const struct options *options, const char
                   const volatile sig_atomic_t *interrupt, struct error *err)
 {
     *out = (struct session){.interrupt = interrupt, .model_folder = model_folder};
-    int fd;
+    int fd = options->engine_fd;
+    const bool is_there = fd > 0;
     if (!check_model(options, model_folder, err) ||
-        !job_start(&out->job, options, model_folder, err) ||
-        !intake_open(&out->intake, model_folder, err) || !job_link(&out->job, &fd, interrupt, err))
+        (!is_there && !job_start(&out->job, options, model_folder, err)) ||
+        !intake_open(&out->intake, model_folder, err) ||
+        (!is_there && !job_link(&out->job, &fd, interrupt, err)))
         return false;
     out->link = link_create(fd);
     out->dispatch = dispatch_create(out->link);

@@ -109,6 +109,8 @@ struct options {
 
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
+    int engine_fd;    /* no option: a link to an engine that runs already, from the launcher; 0: the
+                         ranks are to be started */
     bool help, help_all;
     struct option_list notes;         /* what a user should know about what was given */
     uint64_t given[OPTIONS_MAX / 64]; /* bit i: option i of the table was set by the user */
