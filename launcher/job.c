@@ -89,6 +89,7 @@ static void become_job(char **word, pid_t parent, const sigset_t *signals, bool 
             {"OMPI_MCA_hwloc_base_binding_policy",
              "none"},                             /* a rank's threads need several cores */
             {"OMPI_MCA_orte_execute_quiet", "1"}, /* the rank itself says what went wrong */
+            {"OMPI_MCA_odls_base_sigkill_timeout", "0"}, /* what lost a rank has nothing to save */
         };
         for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
             setenv(settings[i][0], settings[i][1], 0);
