@@ -112,7 +112,7 @@ class Processes(unittest.TestCase):
                 for rank in ranks():
                     os.kill(rank, signal.SIGSTOP)
                 child.send_signal(signal.SIGINT)
-                time.sleep(0.5)  # the first one is being obeyed
+                time.sleep(0.1)  # the first one is being obeyed
                 begin = time.monotonic()
                 child.send_signal(signal.SIGINT)
                 self.assertEqual(child.wait(timeout=30), -signal.SIGINT)
