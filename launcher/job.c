@@ -22,9 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_WORDS = 96, INTERRUPT_POLL_MS = 200, SIGNALLED = 128 };
-static const int64_t LOST_GRACE_NS = 3000000000; /* from the end of the link to that of the job */
-static const int64_t TERM_GRACE_NS = 2000000000; /* between SIGTERM and SIGKILL */
+enum { MAX_WORDS = 96 };
+static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
 
 static bool find_program(const char *name)
 {
@@ -61,6 +60,7 @@ static void remove_folder(struct job *job)
     if (job->folder[0] == '\0')
         return;
     close(job->listener);
+    job->listener = -1;
     unlink(job->socket);
     rmdir(job->folder);
     job->folder[0] = '\0';
@@ -157,72 +157,46 @@ bool job_start(struct job *job, const struct options *options, const char *model
     return started;
 }
 
-/* Whether the job has ended by itself, and how. */
-static bool has_ended(struct job *job, int *exit_status)
+bool job_has_ended(struct job *job, int *exit_status)
 {
     int status;
     if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
         return false;
-    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
+    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : JOB_SIGNALLED + WTERMSIG(status);
     job->pid = 0;
     close(job->watch);
     job->watch = -1;
     return true;
 }
 
-/* The exit status of the ranks as an error; they have printed the reason. Always false. */
-static bool failure_of(int exit_status, struct error *err)
+bool job_failure(int exit_status, struct error *err)
 {
     if (exit_status == EXIT_BAD_INPUT)
         return error_set(err, ERROR_INPUT, "the ranks did not start");
     if (exit_status == EXIT_IO)
         return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
-    if (exit_status > SIGNALLED)
+    if (exit_status > JOB_SIGNALLED)
         return error_set(err, ERROR_PEER, "a rank was killed by signal %d (%s)",
-                         exit_status - SIGNALLED, strsignal(exit_status - SIGNALLED));
+                         exit_status - JOB_SIGNALLED, strsignal(exit_status - JOB_SIGNALLED));
     return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
 }
 
-/* *accepted: rank 0 has connected. Waits for it at most so long. */
-static bool accept_rank(struct job *job, int wait_ms, bool *accepted, int *fd, struct error *err)
+bool job_accept(struct job *job, int *fd, struct error *err)
 {
-    struct pollfd wait[] = {{.fd = job->listener, .events = POLLIN},
-                            {.fd = job->watch, .events = POLLIN}};
-    if (poll(wait, 2, wait_ms) < 0 && errno != EINTR)
-        return error_errno(err, "waiting for the ranks");
-    *accepted = wait[0].revents != 0;
-    if (!*accepted)
+    struct pollfd look = {.fd = job->listener, .events = POLLIN};
+    *fd = -1;
+    if (job->listener < 0 || poll(&look, 1, 0) <= 0)
         return true;
     const bool linked = link_accept(job->listener, fd, err);
     remove_folder(job);
     return linked;
 }
 
-bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err)
+bool job_ends_by(struct job *job, int64_t deadline_ns)
 {
-    for (;;) {
-        bool accepted;
-        int status;
-        if (!accept_rank(job, INTERRUPT_POLL_MS, &accepted, fd, err))
-            return false;
-        if (accepted)
-            return true;
-        if (*interrupt)
-            return error_set(err, ERROR_LIMIT, "interrupted");
-        if (!has_ended(job, &status))
-            continue;
-        /* A rank that connected since, and ended, has left the reason in the link. */
-        if (!accept_rank(job, 0, &accepted, fd, err))
-            return false;
-        return accepted || failure_of(status, err);
-    }
-}
-
-static bool ends_within(struct job *job, int64_t limit_ns, int *exit_status)
-{
-    const int64_t deadline = clock_now_ns() + limit_ns;
-    while (!has_ended(job, exit_status)) {
-        const int64_t left = deadline - clock_now_ns();
+    int status;
+    while (job->pid != 0 && !job_has_ended(job, &status)) {
+        const int64_t left = deadline_ns - clock_now_ns();
         struct pollfd wait = {.fd = job->watch, .events = POLLIN};
         if (left <= 0)
             return false;
@@ -231,25 +205,18 @@ static bool ends_within(struct job *job, int64_t limit_ns, int *exit_status)
     return true;
 }
 
-bool job_explain(struct job *job, struct error *err)
+void job_signal(struct job *job, bool force)
 {
-    int status;
-    if (err->kind != ERROR_PEER || job->pid == 0 || !ends_within(job, LOST_GRACE_NS, &status) ||
-        status == EXIT_RANK_LOST) /* rank 0 has said it better */
-        return false;
-    *err = (struct error){0};
-    return failure_of(status, err);
+    if (job->pid == 0)
+        return;
+    /* its process group, when it has made it: mpirun and what it started here */
+    if (!force || kill(-job->pid, SIGKILL) != 0)
+        kill(job->pid, force ? SIGKILL : SIGTERM);
 }
 
-void job_end(struct job *job, int64_t grace_ns)
+void job_end(struct job *job)
 {
-    int status;
-    if (job->pid != 0 && !ends_within(job, grace_ns, &status)) {
-        kill(job->pid, SIGTERM);
-        if (!ends_within(job, TERM_GRACE_NS, &status)) {
-            kill(-job->pid, SIGKILL); /* its process group: mpirun and what it started here */
-            ends_within(job, TERM_GRACE_NS, &status);
-        }
-    }
+    job_signal(job, true);
+    job_ends_by(job, clock_now_ns() + KILL_GRACE_NS);
     remove_folder(job); /* last: ranks that still start complain where they cannot connect */
 }

@@ -140,7 +140,11 @@ static bool read_small_files(struct rank *r, struct error *err)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
+<<<<<<< HEAD
     const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size;
+=======
+    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.data_parallel_size;
+>>>>>>> hp-revive
     const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
@@ -159,7 +163,9 @@ static bool open_ranks(struct rank *r, struct error *err)
 
 static bool open_device(struct rank *r, struct error *err)
 {
-    const int cpus = system_cpus(), local = r->ranks.local_size;
+    /* replicas share the host, and know nothing of each other */
+    const int cpus = system_cpus();
+    const int local = r->ranks.local_size * (int)r->options.data_parallel_size;
     r->n_threads = r->options.threads > 0 ? (int)r->options.threads : cpus / local;
     if (r->n_threads < 1)
         r->n_threads = 1;

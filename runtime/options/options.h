@@ -33,6 +33,7 @@ enum command {
 enum {
     OPTIONS_MAX = 256,       /* rows of the table */
     OPTIONS_MAX_DRAFTS = 32, /* rows of a step that one sequence may risk on guesses */
+    OPTIONS_MAX_REPLICAS = 64,
     OPTIONS_MAX_LOOKUP = 64, /* tokens; a longer match tells nothing more */
 };
 
@@ -47,7 +48,8 @@ struct options {
     const char *model; /* folder of the checkpoint, or a name in the hub cache */
     const char *config;
 
-    int64_t tensor_parallel_size, pipeline_parallel_size;
+    int64_t tensor_parallel_size, pipeline_parallel_size, data_parallel_size;
+    int64_t max_restarts; /* without progress between them; 0: none */
     const char *comm;
 
     const char *dtype, *kernels;
