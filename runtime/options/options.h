@@ -51,6 +51,8 @@ struct options {
     int64_t tensor_parallel_size, pipeline_parallel_size, data_parallel_size;
     int64_t max_restarts; /* without progress between them; 0: none */
     const char *comm;
+    const char *hostfile; /* NULL: all ranks on this host */
+    const char *bind;     /* auto, none, core or numa */
 
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */
