@@ -1,5 +1,3 @@
-/* What mpirun must do differently from its defaults is said in its environment (OMPI_MCA_*), so
- * that the command line is the common one, `mpirun -n N program`, and other launchers take it. */
 #include "launcher/job.h"
 
 #include "base/error.h"
@@ -7,6 +5,8 @@
 #include "base/system.h"
 #include "launcher/exit_code.h"
 #include "launcher/model_path.h"
+#include "launcher/mpirun.h"
+#include "launcher/rank_words.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/options/options.h"
 
@@ -22,20 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_WORDS = 96 };
 static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
-
-static bool find_program(const char *name)
-{
-    const char *path = getenv("PATH");
-    char file[MODEL_PATH_BYTES];
-    for (const char *at = path ? path : ""; *at != '\0'; at += strcspn(at, ":"), at += *at == ':') {
-        snprintf(file, sizeof file, "%.*s/%s", (int)strcspn(at, ":"), at, name);
-        if (access(file, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
 
 static bool make_folder(struct job *job, struct error *err)
 {
@@ -80,20 +67,8 @@ static void become_job(char **word, pid_t parent, const sigset_t *signals, bool 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0); /* it died before the line above */
-    if (by_mpirun) {
-        static char *const settings[][2] = {
-            {"OMPI_ALLOW_RUN_AS_ROOT", "1"}, /* containers run as root */
-            {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
-            {"OMPI_MCA_rmaps_base_oversubscribe",
-             "1"}, /* more ranks than cores are slow, not wrong */
-            {"OMPI_MCA_hwloc_base_binding_policy",
-             "none"},                             /* a rank's threads need several cores */
-            {"OMPI_MCA_orte_execute_quiet", "1"}, /* the rank itself says what went wrong */
-            {"OMPI_MCA_odls_base_sigkill_timeout", "0"}, /* what lost a rank has nothing to save */
-        };
-        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-            setenv(settings[i][0], settings[i][1], 0);
-    }
+    if (by_mpirun)
+        mpirun_set_environment();
     execvp(word[0], word);
     fprintf(stderr, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
     _exit(127);
@@ -122,38 +97,13 @@ bool job_start(struct job *job, const struct options *options, const char *model
                struct error *err)
 {
     *job = (struct job){.watch = -1, .listener = -1};
-    const int n_ranks = (int)options->tensor_parallel_size;
-    if (n_ranks > 1 && !find_program("mpirun"))
-        return error_set(err, ERROR_INPUT,
-                         "%d ranks need mpirun, which is not installed: install Open MPI "
-                         "(openmpi-bin), or use -tp 1",
-                         n_ranks);
-    char program[MODEL_PATH_BYTES];
-    if (!program_folder(program, err) || !make_folder(job, err))
-        return false;
-    const size_t used = strlen(program);
-    snprintf(program + used, sizeof program - used, "/phalanx-rank");
-    if (access(program, X_OK) != 0)
-        return error_set(err, ERROR_INPUT, "%s is missing: it belongs beside this program",
-                         program);
-
-    char count[16];
-    char *word[MAX_WORDS];
-    int n = 0;
+    char *word[MPIRUN_WORDS_MAX + RANK_WORDS_MAX];
     struct arena arena = {0};
-    if (n_ranks > 1) {
-        snprintf(count, sizeof count, "%d", n_ranks);
-        word[n++] = "mpirun";
-        word[n++] = "-n";
-        word[n++] = count;
-    }
-    word[n++] = program;
-    word[n++] = (char *)model_folder;
-    word[n++] = "--link";
-    word[n++] = job->socket;
-    n += options_for_rank(options, &arena, word + n, MAX_WORDS - 1 - n);
-    word[n] = NULL;
-    const bool started = launch(job, word, n_ranks > 1, err);
+    int n, n_rank_words;
+    const bool started =
+        mpirun_words(word, &n, options, &arena, err) && make_folder(job, err) &&
+        rank_words(word + n, &n_rank_words, options, model_folder, job->socket, &arena, err) &&
+        launch(job, word, n > 0, err);
     arena_release(&arena);
     return started;
 }

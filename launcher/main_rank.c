@@ -1,4 +1,5 @@
-/* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun.
+/* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun, or in the place of a
+ * gateway that a user's own mpirun started.
  *
  * After the other ranks, the order of the start is the order of what it costs to be wrong: the
  * model's config, the machine, the weights, memory. Then rank 0 is the engine, the others are
@@ -13,7 +14,9 @@
 #include "kernels/device.h"
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
+#include "launcher/binding.h"
 #include "launcher/exit_code.h"
+#include "launcher/launch_place.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
@@ -46,6 +49,7 @@ struct rank {
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
     int n_threads;
+    bool crowded; /* more threads than CPUs: nobody spins */
 };
 
 /* ---- signals ---- */
@@ -90,17 +94,6 @@ static void set_signals(void)
 
 /* ---- start ---- */
 
-/* Before MPI says it: what the launchers put into the environment. */
-static int early_number(void)
-{
-    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
-                                            "MV2_COMM_WORLD_RANK"};
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        if (getenv(variables[i]) != NULL)
-            return (int)strtol(getenv(variables[i]), NULL, 10);
-    return 0;
-}
-
 static enum log_level level_of(const char *name)
 {
     static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
@@ -140,11 +133,12 @@ static bool read_small_files(struct rank *r, struct error *err)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
-    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.data_parallel_size;
+    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size *
+                            r->options.data_parallel_size;
     const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
-        .pp_stages = 1,
+        .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
         .settings = {.deadline_ns = call_deadline_ns, .spin_ns = crowded ? 0 : spin_ns}};
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
@@ -157,16 +151,23 @@ static bool open_ranks(struct rank *r, struct error *err)
     return true;
 }
 
-static bool open_device(struct rank *r, struct error *err)
+/* Before there are threads, which inherit where this one runs. */
+static bool find_cpus(struct rank *r, struct error *err)
 {
-    /* replicas share the host, and know nothing of each other */
-    const int cpus = system_cpus();
-    const int local = r->ranks.local_size * (int)r->options.data_parallel_size;
-    r->n_threads = r->options.threads > 0 ? (int)r->options.threads : cpus / local;
+    int n_cpus;
+    if (!binding_apply(binding_of(r->options.bind), &r->ranks, &n_cpus, err))
+        return false;
+    n_cpus /= (int)r->options.data_parallel_size; /* replicas know nothing of each other */
+    r->n_threads = r->options.threads > 0 ? (int)r->options.threads : n_cpus;
     if (r->n_threads < 1)
         r->n_threads = 1;
-    const bool crowded = (int64_t)r->n_threads * local > cpus;
-    return device_open_cpu(&r->device, r->options.kernels, r->n_threads, crowded ? 0 : spin_ns,
+    r->crowded = r->n_threads > n_cpus;
+    return true;
+}
+
+static bool open_device(struct rank *r, struct error *err)
+{
+    return device_open_cpu(&r->device, r->options.kernels, r->n_threads, r->crowded ? 0 : spin_ns,
                            err);
 }
 
@@ -219,6 +220,7 @@ static bool tell_ready(struct rank *r, struct error *err)
 {
     const struct model_config *config = &r->models.config[PLAN_TARGET];
     const struct plan_limits *limits = &r->models.plan.limits[PLAN_TARGET];
+    const struct comm *comm = r->ranks.tp_size > 1 ? r->ranks.tp : r->ranks.world;
     if (r->link == NULL)
         return true;
     const struct link_event ready = {
@@ -226,7 +228,7 @@ static bool tell_ready(struct rank *r, struct error *err)
         .ready = {.build = PHALANX_VERSION,
                   .model = r->options.model,
                   .kernels = r->device->ops->name,
-                  .comm = r->ranks.tp->ops->name,
+                  .comm = comm->ops->name,
                   .dtype = dtype_name(r->models.model[PLAN_TARGET]->compute),
                   .vocab = config->vocab,
                   .max_model_len = limits->max_model_len,
@@ -240,9 +242,9 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .hidden_size = config->hidden,
                   .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
                   .max_num_seqs = limits->max_sequences}};
-    log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
-              config->architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
-              r->ranks.tp->ops->name, limits->max_model_len);
+    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
+              config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
+              r->device->ops->name, comm->ops->name, limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
@@ -250,7 +252,8 @@ static bool tell_ready(struct rank *r, struct error *err)
 static bool start(struct rank *r, int argc, char **argv, struct error *err)
 {
     if (!read_options(r, argc, argv, err) || /* words -> options, link */
-        !open_ranks(r, err))                 /* the other ranks */
+        !open_ranks(r, err) ||               /* the other ranks */
+        !find_cpus(r, err))                  /* which CPUs are whose */
         return false;
     const bool loaded = read_small_files(r, err) && /* config.json, ids that end, a record */
                         open_device(r, err) &&      /* kernels and threads */
@@ -286,7 +289,7 @@ static bool make_settings(struct rank *r, struct engine_settings *out, struct er
         .models = &r->models.plan,
         .model = r->models.model[PLAN_TARGET],
         .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
-        .n_flights = 1,
+        .n_flights = r->ranks.pp_stages,
         .ranks = &r->ranks,
         .device = r->device,
         .recorder = r->recorder,
@@ -361,7 +364,7 @@ static void end(struct rank *r, bool alone)
 
 int main(int argc, char **argv)
 {
-    struct rank rank = {.number = early_number()};
+    struct rank rank = {.number = launch_rank()};
     struct error err = {0};
     set_signals();
     const bool started = start(&rank, argc, argv, &err);

@@ -205,20 +205,15 @@ static bool wait_until_ready(struct session *session, struct error *err)
     return true;
 }
 
-/* What small files alone tell, before a process is started for it. */
-static bool check_model(const struct options *options, const char *model_folder, struct error *err)
+bool session_check(const struct options *options, const char *model_folder, struct error *err)
 {
     struct model_config config;
-    return model_config_read(&config, model_folder, err) &&
-           model_tp_check(&config, (int)options->tensor_parallel_size, err);
-}
-
-static bool check_options(const struct options *options, struct error *err)
-{
     if (options->data_parallel_size > 1 && options->record != NULL)
         return error_set(err, ERROR_INPUT,
                          "--record is of one engine: it goes without --data-parallel-size");
-    return true;
+    return model_config_read(&config, model_folder, err) &&
+           model_tp_check(&config, (int)options->tensor_parallel_size, err) &&
+           model_pp_check(&config, (int)options->pipeline_parallel_size, err);
 }
 
 /* A job that writes a record would replace it when it is started again. */
@@ -245,7 +240,7 @@ bool session_open(struct session *out, const struct options *options, const char
 {
     *out =
         (struct session){.options = options, .interrupt = interrupt, .model_folder = model_folder};
-    if (!check_options(options, err) || !check_model(options, model_folder, err))
+    if (!session_check(options, model_folder, err))
         return false;
     out->n_replicas = (int)options->data_parallel_size;
     out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);

@@ -34,6 +34,9 @@ struct session {
     char about[160]; /* "BF16, tp 2 x pp 1, avx512 kernels, shm": one line of demo */
 };
 
+/* What options and small files alone tell, before a process is started for it. */
+bool session_check(const struct options *options, const char *model_folder, struct error *err);
+
 /* Checks what needs no ranks before it starts them. With options->engine_fd it starts none, and
  * that engine's end is the session's. session_close() also after a failure. */
 bool session_open(struct session *out, const struct options *options, const char *model_folder,

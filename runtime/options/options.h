@@ -48,9 +48,11 @@ struct options {
     const char *model; /* folder of the checkpoint, or a name in the hub cache */
     const char *config;
 
-    int64_t tensor_parallel_size, data_parallel_size;
+    int64_t tensor_parallel_size, pipeline_parallel_size, data_parallel_size;
     int64_t max_restarts; /* without progress between them; 0: none */
     const char *comm;
+    const char *hostfile; /* NULL: all ranks on this host */
+    const char *bind;     /* auto, none, core or numa */
 
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */

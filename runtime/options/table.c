@@ -29,6 +29,11 @@ const struct option option_table[] = {
      .offset = FIELD(tensor_parallel_size), .value = "N", .default_text = "1", .min = 1,
      .max = 4096, .commands = ENGINE, .basic = true, .section = "Layout",
      .help = "Ranks that share every layer: any number up to the leaves of the model, usually 16."},
+    {.name = "--pipeline-parallel-size", .alias = "-pp", .kind = OPTION_INT,
+     .offset = FIELD(pipeline_parallel_size), .value = "N", .default_text = "1", .min = 1,
+     .max = 1024, .commands = ENGINE, .basic = true, .section = "Layout",
+     .help = "Stages that the layers are cut into, each with ranks of its own: -tp times -pp in "
+             "all."},
     {.name = "--data-parallel-size", .alias = "-dp", .kind = OPTION_INT,
      .offset = FIELD(data_parallel_size), .value = "N", .default_text = "1", .min = 1,
      .max = OPTIONS_MAX_REPLICAS, .commands = ENGINE, .basic = true, .section = "Layout",
@@ -41,6 +46,15 @@ const struct option option_table[] = {
     {.name = "--comm", .kind = OPTION_TEXT, .offset = FIELD(comm), .value = "NAME",
      .default_text = "auto", .choices = "auto|shm|mpi", .commands = ENGINE, .section = "Layout",
      .help = "How ranks of one host talk: shared memory, or MPI."},
+    {.name = "--hostfile", .kind = OPTION_TEXT, .offset = FIELD(hostfile), .value = "FILE",
+     .commands = STARTS, .section = "Layout",
+     .help = "Hosts for the ranks, as mpirun reads them: lines of \"name slots=N\", this host "
+             "first."},
+    {.name = "--bind", .kind = OPTION_TEXT, .offset = FIELD(bind), .value = "NAME",
+     .default_text = "auto", .choices = "auto|none|core|numa", .commands = ENGINE,
+     .section = "Layout",
+     .help = "What each rank of a host keeps to: CPUs or NUMA nodes of its own, nothing, or nodes "
+             "where there are several and no launcher has bound the ranks."},
 
     {.name = "--dtype", .key = "infer_dtype", .kind = OPTION_TEXT, .offset = FIELD(dtype),
      .value = "NAME", .default_text = "auto", .choices = "auto|bfloat16|float16|float32|half|float",
