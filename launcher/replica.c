@@ -77,12 +77,15 @@ static void await_end(struct replica *replica)
 {
     int status;
     const bool ended = job_has_ended(&replica->job, &status);
+    if (!ended && replica->job.pid != 0 && clock_now_ns() < replica->until_ns)
+        return;
     if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
         job_failure(status, &replica->why);
+    } else if (replica->why.kind == ERROR_PEER) {
+        error_in(&replica->why, "the ranks are lost");
     }
-    if (ended || replica->job.pid == 0 || clock_now_ns() >= replica->until_ns)
-        decide(replica);
+    decide(replica);
 }
 
 /* ---- a start ---- */
