@@ -55,6 +55,7 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
     replica->link = NULL;
     replica->why = *why;
     replica->progressed = progressed;
+    replica->n_going_on = 0;
     const bool again = why->kind == ERROR_PEER && replica->restarts.most > 0;
     replica->until_ns = clock_now_ns() + (again ? LOST_GRACE_NS : LAST_GRACE_NS);
     replica->state = REPLICA_ENDING;
