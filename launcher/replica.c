@@ -133,6 +133,7 @@ static void go_on_starting(struct replica *replica, bool *ready, struct link_rea
     }
     if (!*ready)
         return;
+    job_settle(&replica->job);
     replica->was_ready = true;
     replica->state = REPLICA_READY;
     restarts_note_ready(&replica->restarts, clock_now_ns());
