@@ -1,4 +1,5 @@
-/* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun.
+/* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun, or in the place of a
+ * gateway that a user's own mpirun started.
  *
  * After the other ranks, the order of the start is the order of what it costs to be wrong: the
  * model's config, the machine, the weights, memory. Then rank 0 is the engine, the others are
@@ -13,8 +14,10 @@
 #include "kernels/device.h"
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
+#include "launcher/binding.h"
 #include "launcher/exit_code.h"
 #include "launcher/handshake.h"
+#include "launcher/launch_place.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
@@ -49,6 +52,7 @@ struct rank {
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
     int n_threads;
+    bool crowded; /* more threads than CPUs: nobody spins */
 };
 
 /* ---- signals ---- */
@@ -92,17 +96,6 @@ static void set_signals(void)
 }
 
 /* ---- start ---- */
-
-/* Before MPI says it: what the launchers put into the environment. */
-static int early_number(void)
-{
-    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
-                                            "MV2_COMM_WORLD_RANK"};
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        if (getenv(variables[i]) != NULL)
-            return (int)strtol(getenv(variables[i]), NULL, 10);
-    return 0;
-}
 
 static enum log_level level_of(const char *name)
 {
@@ -150,7 +143,8 @@ static void leave(const char *text)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
-    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size;
+    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size *
+                            r->options.data_parallel_size;
     const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
@@ -169,14 +163,23 @@ static bool open_ranks(struct rank *r, struct error *err)
     return true;
 }
 
-static bool open_device(struct rank *r, struct error *err)
+/* Before there are threads, which inherit where this one runs. */
+static bool find_cpus(struct rank *r, struct error *err)
 {
-    const int cpus = system_cpus(), local = r->ranks.local_size;
-    r->n_threads = r->options.threads > 0 ? (int)r->options.threads : cpus / local;
+    int n_cpus;
+    if (!binding_apply(binding_of(r->options.bind), &r->ranks, &n_cpus, err))
+        return false;
+    n_cpus /= (int)r->options.data_parallel_size; /* replicas know nothing of each other */
+    r->n_threads = r->options.threads > 0 ? (int)r->options.threads : n_cpus;
     if (r->n_threads < 1)
         r->n_threads = 1;
-    const bool crowded = (int64_t)r->n_threads * local > cpus;
-    return device_open_cpu(&r->device, r->options.kernels, r->n_threads, crowded ? 0 : spin_ns,
+    r->crowded = r->n_threads > n_cpus;
+    return true;
+}
+
+static bool open_device(struct rank *r, struct error *err)
+{
+    return device_open_cpu(&r->device, r->options.kernels, r->n_threads, r->crowded ? 0 : spin_ns,
                            err);
 }
 
@@ -276,7 +279,8 @@ static bool tell_ready(struct rank *r, struct error *err)
 static bool start(struct rank *r, int argc, char **argv, struct error *err)
 {
     if (!read_options(r, argc, argv, err) || /* words -> options, link */
-        !open_ranks(r, err))                 /* the other ranks */
+        !open_ranks(r, err) ||               /* the other ranks */
+        !find_cpus(r, err))                  /* which CPUs are whose */
         return false;
     const bool prepared = read_small_files(r, err) && /* config.json, ids that end, a record */
                           open_device(r, err);        /* kernels and threads */
@@ -407,7 +411,7 @@ static void end(struct rank *r, bool alone)
 
 int main(int argc, char **argv)
 {
-    struct rank rank = {.number = early_number()};
+    struct rank rank = {.number = launch_rank()};
     struct error err = {0};
     set_signals();
     const bool started = start(&rank, argc, argv, &err);

@@ -1,5 +1,6 @@
 /* Without --kv-cache-memory-bytes the cache holds DEFAULT_SEQUENCES of the greatest length, but no
- * more than a quarter of the memory that is free now, shared by the ranks of this host. */
+ * more than a quarter of the memory that is free now, shared by the ranks of this host, those of
+ * other replicas too. */
 #include "launcher/rank_memory.h"
 
 #include "base/error.h"
@@ -102,7 +103,8 @@ static bool blocks_of_rank(int64_t *out, const struct plan_limits *limits,
     }
     *out = min_of(of_sequence * DEFAULT_SEQUENCES, most);
     if (available > 0)
-        *out = min_of(*out, available / MEMORY_SHARE / ranks->local_size / block_bytes);
+        *out = min_of(*out, available / MEMORY_SHARE / ranks->local_size /
+                                options->data_parallel_size / block_bytes);
     if (*out < 1)
         *out = 1;
     return true;
