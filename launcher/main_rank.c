@@ -272,6 +272,11 @@ static enum drafter drafter_of(const struct options *options)
     return strcmp(options->speculative_method, "ngram") == 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
 }
 
+static bool processes_logprobs(const struct rank *r)
+{
+    return strcmp(r->options.logprobs_mode, "processed_logprobs") == 0;
+}
+
 static bool make_settings(struct rank *r, struct engine_settings *out, struct error *err)
 {
     const struct options *options = &r->options;
@@ -288,9 +293,8 @@ static bool make_settings(struct rank *r, struct engine_settings *out, struct er
                       .ngram_max = (int)options->prompt_lookup_max},
         .models = &r->models.plan,
         .model = r->models.model[PLAN_TARGET],
-        .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
+        .processed_logprobs = processes_logprobs(r),
         .n_flights = r->ranks.pp_stages,
-        .ranks = &r->ranks,
         .device = r->device,
         .recorder = r->recorder,
         .link = r->link};
@@ -312,7 +316,7 @@ static bool serve(struct rank *r, struct error *err)
 static bool replay(struct rank *r, struct error *err)
 {
     struct replay_report report;
-    if (!replay_run(&r->models.replayed, &r->models.plan, &r->ranks, &report, err))
+    if (!replay_run(&r->models.replayed, &r->models.plan, &report, err))
         return false;
     const double seconds = (double)report.total_ns / 1e9;
     printf("steps       %lld\n", (long long)report.n_steps);
@@ -326,7 +330,10 @@ static bool replay(struct rank *r, struct error *err)
 static bool run(struct rank *r, struct error *err)
 {
     if (r->number != 0)
-        return worker_run(&r->ranks, &r->models.plan, err);
+        return worker_run(&(struct worker_settings){.models = &r->models.plan,
+                                                    .device = r->device,
+                                                    .processed_logprobs = processes_logprobs(r)},
+                          err);
     return r->options.replay != NULL ? replay(r, err) : serve(r, err);
 }
 
