@@ -30,6 +30,7 @@ static void start(struct replica *replica, const struct options *options, const 
 void replica_adopt(struct replica *replica, int fd)
 {
     replica->link = link_create(fd);
+    replica->is_adopted = true;
     replica->state = REPLICA_STARTING;
 }
 
@@ -54,10 +55,14 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
     link_destroy(replica->link);
     replica->link = NULL;
     replica->why = *why;
+    if (replica->is_adopted && why->kind == ERROR_PEER) /* there is no exit status to say more */
+        error_in(&replica->why, "a rank was lost, or the launcher ended the job");
     replica->progressed = progressed;
     replica->n_going_on = 0;
     const bool again = why->kind == ERROR_PEER && replica->restarts.most > 0;
-    replica->until_ns = clock_now_ns() + (again ? LOST_GRACE_NS : LAST_GRACE_NS);
+    replica->until_ns = clock_now_ns() + (replica->is_adopted ? 0
+                                          : again             ? LOST_GRACE_NS
+                                                              : LAST_GRACE_NS);
     replica->state = REPLICA_ENDING;
 }
 
@@ -82,8 +87,8 @@ static void await_end(struct replica *replica)
         return;
     if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
-        job_failure(status, &replica->why);
-    } else if (replica->why.kind == ERROR_PEER) {
+        job_failure(&replica->job, status, &replica->why);
+    } else if (replica->why.kind == ERROR_PEER && !replica->is_adopted) {
         error_in(&replica->why, "the ranks are lost");
     }
     decide(replica);
@@ -101,7 +106,7 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    return replica->link != NULL || !ended || job_failure(status, err);
+    return replica->link != NULL || !ended || job_failure(&replica->job, status, err);
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,
