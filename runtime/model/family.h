@@ -132,3 +132,4 @@ const struct family *family_find(const char *architecture);
 /* "Gemma2ForCausalLM, Gemma3ForCausalLM, ...", for messages. */
 void family_list(char *text, size_t n_bytes);
 bool slot_present(const struct slot *slot, const struct model_config *config);
+enum weight_kind slot_kind(const struct slot *slot);
