@@ -1,0 +1,34 @@
+/* launcher/rank_bytes.h: what one rank holds in memory, by kind.
+ *
+ * The same struct for a rank that runs, which looks at what it has, and for `phalanx plan`, which
+ * counts it beforehand. What libraries hold for themselves (MPI: 20 to 40 MB a rank) and the
+ * touched part of the stacks are not in it: nobody can know them without starting the rank.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+struct device;
+struct rank_models;
+
+struct rank_bytes {
+    int64_t mapped;      /* weights used in place: pages of the files, that ranks of a host share */
+    int64_t copied;      /* weights in memory of the rank's own */
+    int64_t kv;          /* KV cache */
+    int64_t activations; /* of one step */
+    int64_t communication; /* buffers between ranks; of shared memory an equal part each */
+    int64_t threads;       /* scratch memory of the kernels */
+    int64_t tables; /* everything else that was allocated: headers, scheduler, sampler, plans */
+};
+
+/* Now, on this rank, whose tables are all there but `tables_to_come`. communication: known to who
+ * opened the ranks. */
+struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct device *device,
+                                 int64_t communication, int64_t tables_to_come);
+
+int64_t rank_bytes_weights(const struct rank_bytes *bytes); /* mapped and copied */
+int64_t rank_bytes_total(const struct rank_bytes *bytes);
+
+enum { BYTES_TEXT = 16 };
+/* "1.24 GB", "0": three digits and a unit of thousands, for people. Returns `text`. */
+const char *bytes_text(char text[BYTES_TEXT], int64_t n_bytes);
