@@ -121,11 +121,11 @@ bool job_start(struct job *job, const struct options *options, const char *model
                struct error *err)
 {
     *job = (struct job){.watch = -1, .listener = -1};
-    const int n_ranks = (int)options->tensor_parallel_size;
+    const int n_ranks = (int)(options->tensor_parallel_size * options->pipeline_parallel_size);
     if (n_ranks > 1 && !find_program("mpirun"))
         return error_set(err, ERROR_INPUT,
                          "%d ranks need mpirun, which is not installed: install Open MPI "
-                         "(openmpi-bin), or use -tp 1",
+                         "(openmpi-bin), or use -tp 1 -pp 1",
                          n_ranks);
     char program[MODEL_PATH_BYTES];
     if (!program_folder(program, err) || !make_folder(job, err))

@@ -140,10 +140,11 @@ static bool read_small_files(struct rank *r, struct error *err)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
-    const bool crowded = n_threads * r->options.tensor_parallel_size > system_cpus();
+    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size;
+    const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
-        .pp_stages = 1,
+        .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
         .settings = {.deadline_ns = call_deadline_ns, .spin_ns = crowded ? 0 : spin_ns}};
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
@@ -216,6 +217,7 @@ static bool tell_ready(struct rank *r, struct error *err)
 {
     const struct model_config *config = &r->models.config[PLAN_TARGET];
     const struct plan_limits *limits = &r->models.plan.limits[PLAN_TARGET];
+    const struct comm *comm = r->ranks.tp_size > 1 ? r->ranks.tp : r->ranks.world;
     if (r->link == NULL)
         return true;
     const struct link_event ready = {
@@ -223,7 +225,7 @@ static bool tell_ready(struct rank *r, struct error *err)
         .ready = {.build = PHALANX_VERSION,
                   .model = r->options.model,
                   .kernels = r->device->ops->name,
-                  .comm = r->ranks.tp->ops->name,
+                  .comm = comm->ops->name,
                   .dtype = dtype_name(r->models.model[PLAN_TARGET]->compute),
                   .vocab = config->vocab,
                   .max_model_len = limits->max_model_len,
@@ -237,9 +239,9 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .hidden_size = config->hidden,
                   .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
                   .max_num_seqs = limits->max_sequences}};
-    log_write(LOG_INFO, "rank", "ready: %s, tp %d, %d threads, %s kernels, %s, context %d",
-              config->architecture, r->ranks.tp_size, r->n_threads, r->device->ops->name,
-              r->ranks.tp->ops->name, limits->max_model_len);
+    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
+              config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
+              r->device->ops->name, comm->ops->name, limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
@@ -283,7 +285,7 @@ static bool make_settings(struct rank *r, struct engine_settings *out, struct er
         .models = &r->models.plan,
         .model = r->models.model[PLAN_TARGET],
         .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
-        .n_flights = 1,
+        .n_flights = r->ranks.pp_stages,
         .ranks = &r->ranks,
         .device = r->device,
         .recorder = r->recorder,

@@ -121,6 +121,7 @@ bool rank_models_read(struct rank_models *m, const struct options *options, stru
     m->folder[PLAN_TARGET] = options->model;
     return model_config_read(&m->config[PLAN_TARGET], options->model, err) &&
            model_tp_check(&m->config[PLAN_TARGET], (int)options->tensor_parallel_size, err) &&
+           model_pp_check(&m->config[PLAN_TARGET], (int)options->pipeline_parallel_size, err) &&
            rank_limits_make(&m->plan.limits[PLAN_TARGET], options, &m->config[PLAN_TARGET],
                             guesses ? (int)options->num_speculative_tokens : 0, err) &&
            read_draft(m, options, err) && read_record(m, options, err);
@@ -135,16 +136,27 @@ static const char *dtype_option(const char *name)
     return strcmp(name, "float") == 0 ? "float32" : name;
 }
 
+static bool runs_here(const struct rank_models *m, int model, const struct ranks *ranks)
+{
+    return m->folder[model] != NULL && (model == PLAN_TARGET || ranks->pp_stage == 0);
+}
+
 bool rank_models_load(struct rank_models *m, const struct options *options,
                       const struct ranks *ranks, struct error *err)
 {
-    for (int i = 0; i < PLAN_MODELS && m->folder[i] != NULL; i++)
-        if (!model_open(&m->model[i], m->folder[i], dtype_option(options->dtype),
-                        &(struct model_place){
-                            .tp_rank = ranks->tp_rank, .tp_size = ranks->tp_size, .pp_stages = 1},
-                        err) ||
+    m->of_stage = ranks_of_stage(ranks);
+    m->plan.ranks[PLAN_TARGET] = ranks;
+    m->plan.ranks[PLAN_DRAFT] = &m->of_stage;
+    for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
+        const struct ranks *on = m->plan.ranks[i];
+        const struct model_place place = {.tp_rank = on->tp_rank,
+                                          .tp_size = on->tp_size,
+                                          .pp_stage = on->pp_stage,
+                                          .pp_stages = on->pp_stages};
+        if (!model_open(&m->model[i], m->folder[i], dtype_option(options->dtype), &place, err) ||
             (options->check_weights && !model_check_weights(m->model[i], err)))
             return false;
+    }
     const struct model *draft = m->model[PLAN_DRAFT];
     return draft == NULL || draft_generates(&draft->config, err) ||
            error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
@@ -157,7 +169,8 @@ static bool make_limits(struct rank_models *m, const struct options *options, st
 {
     struct plan_limits *limits = m->plan.limits;
     if (m->replayed.n_plans > 0) {
-        memcpy(limits, m->replayed.setup.limits, sizeof m->replayed.setup.limits);
+        for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
+            limits[i] = m->replayed.setup.limits[i];
         m->memory.kv_dtype = m->replayed.setup.kv_dtype;
         return true;
     }
@@ -175,8 +188,8 @@ bool rank_models_reserve(struct rank_models *m, const struct options *options,
     if (!make_limits(m, options, device, ranks, err))
         return false;
     for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
-        if (!forward_create(&m->plan.forward[i], m->model[i], device, ranks, &m->plan.limits[i],
-                            m->memory.kv_dtype, err))
+        if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
+                            &m->plan.limits[i], m->memory.kv_dtype, err))
             return false;
     return true;
 }

@@ -1,10 +1,14 @@
 /* launcher/rank_models.h: the models of a rank: the one that is served and, with
  * --speculative-model, the one that guesses for it; what steps they run, and the memory for them.
  *
+ * The target runs on all ranks. The draft model is small, and each of its passes waits for the one
+ * before: it runs on the ranks of the first pipeline stage, all its layers on each.
+ *
  * In the order of the start: read (small files), load (weights), reserve (KV caches, activations).
  */
 #pragma once
 #include "launcher/rank_memory.h"
+#include "parallel/ranks.h"
 #include "runtime/model/config.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
@@ -15,20 +19,21 @@ struct device;
 struct error;
 struct model;
 struct options;
-struct ranks;
 
 struct rank_models {
     const char *folder[PLAN_MODELS]; /* NULL: there is none */
     struct model_config config[PLAN_MODELS];
-    struct model *model[PLAN_MODELS];
-    struct plan_models plan;
-    struct plan_record replayed; /* all zero without --replay */
+    struct model *model[PLAN_MODELS]; /* NULL also where other stages have it */
+    struct ranks of_stage;            /* the ranks that a draft model runs on */
+    struct plan_models plan;          /* its pointers go into this struct: it must not move */
+    struct plan_record replayed;      /* all zero without --replay */
     struct rank_memory memory;
 };
 
 /* What can be told to be wrong from small files alone: config.json of each, whether they fit each
  * other, the options and the ranks, and the plans of --replay. ERROR_INPUT. */
 bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err);
+/* Borrows the ranks until the end. */
 bool rank_models_load(struct rank_models *m, const struct options *options,
                       const struct ranks *ranks, struct error *err);
 /* Collective over all ranks. */

@@ -63,7 +63,8 @@ static bool check_model(const struct options *options, const char *model_folder,
 {
     struct model_config config;
     return model_config_read(&config, model_folder, err) &&
-           model_tp_check(&config, (int)options->tensor_parallel_size, err);
+           model_tp_check(&config, (int)options->tensor_parallel_size, err) &&
+           model_pp_check(&config, (int)options->pipeline_parallel_size, err);
 }
 
 bool session_open(struct session *out, const struct options *options, const char *model_folder,

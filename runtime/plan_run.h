@@ -18,7 +18,8 @@ struct step_result;
 /* What a rank can run; all borrowed. Of a model that is not there, forward is NULL. */
 struct plan_models {
     struct forward *forward[PLAN_MODELS];   /* created with */
-    struct plan_limits limits[PLAN_MODELS]; /* these */
+    struct plan_limits limits[PLAN_MODELS]; /* these, */
+    const struct ranks *ranks[PLAN_MODELS]; /* on these: all, or those of the first stage */
 };
 
 /* Room for any plan of the job. */

@@ -1,14 +1,14 @@
 /* The program of a step.
  *
  * Memory is taken once, for the largest plan of the job, and cut by activations_cut(): called with
- * no memory it only counts. Pipeline stages come in at the two marked places: a stage has its own
- * run of layers, receives the residual instead of embedding, and sends it instead of projecting. */
+ * no memory it only counts. */
 #include "runtime/forward/forward.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/device.h"
+#include "parallel/comm.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
@@ -58,6 +58,8 @@ static void take_mlp(struct activations *act, struct cut *cut, const struct mode
 static void take_logits(struct activations *act, struct cut *cut, const struct model *model,
                         const struct ranks *ranks, int max_logits)
 {
+    if (!model->share.is_last)
+        return;
     const size_t n = (size_t)max_logits * (size_t)model->config.vocab;
     act->logits_parts = ranks->tp_size > 1 ? take(cut, n, sizeof *act->logits_parts) : NULL;
     act->logits = ranks->tp_rank == 0 ? take(cut, n, sizeof *act->logits) : NULL;
@@ -68,14 +70,16 @@ static size_t activations_cut(struct activations *act, void *memory, const struc
                               const struct ranks *ranks, const struct plan_limits *limits)
 {
     struct cut cut = {.base = memory};
+    *act = (struct activations){0};
     const struct model_config *config = &model->config;
     const struct leaves all = leaves_one(config->hidden);
     const size_t n = (size_t)limits->max_tokens, hidden = (size_t)config->hidden;
     const int attention_parts = model->share.attention_leaves.n_parts;
     const int mlp_parts = model->share.mlp_leaves.n_parts;
     const size_t n_parts = (size_t)(attention_parts > mlp_parts ? attention_parts : mlp_parts);
-    const int max_rows =
-        limits->max_tokens > limits->max_logits ? limits->max_tokens : limits->max_logits;
+    const int max_rows = model->share.is_last && limits->max_logits > limits->max_tokens
+                             ? limits->max_logits
+                             : limits->max_tokens;
 
     act->position = take(&cut, n, sizeof *act->position);
     act->slot = take(&cut, n * (size_t)limits->n_kv_groups, sizeof *act->slot);
@@ -92,11 +96,20 @@ static size_t activations_cut(struct activations *act, void *memory, const struc
     return attention.used > mlp.used ? attention.used : mlp.used;
 }
 
+/* The KV groups of a plan, with the places of this stage. */
+static void groups_of_stage(struct kv_groups *out, const struct model *model,
+                            const struct plan_limits *limits)
+{
+    kv_groups_make(out, &model->config, limits->n_kv_groups == 1);
+    check(out->n == limits->n_kv_groups);
+    kv_groups_keep(out, model->config.n_layers, model->share.layers);
+}
+
 size_t forward_kv_block_bytes(const struct model *model, const struct plan_limits *limits,
                               int kv_dtype)
 {
     struct kv_groups groups;
-    kv_groups_make(&groups, &model->config, limits->n_kv_groups == 1);
+    groups_of_stage(&groups, model, limits);
     return kv_store_block_bytes(model, groups.layers_per_block, limits->block_tokens,
                                 (enum dtype)kv_dtype);
 }
@@ -133,13 +146,14 @@ bool forward_create(struct forward **out, const struct model *model, struct devi
     check(kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_I8);
     check(limits->max_tokens > 0 && limits->vocab == model->config.vocab);
     check(limits->max_model_len <= model->config.max_positions);
+    check(model->share.is_first == (ranks->pp_stage == 0));
+    check(model->share.is_last == (ranks->pp_stage == ranks->pp_stages - 1));
     struct forward *f = memory_alloc(1, sizeof *f);
     f->model = model;
     f->device = device;
     f->ranks = ranks;
     f->limits = *limits;
-    kv_groups_make(&f->groups, &model->config, limits->n_kv_groups == 1);
-    check(f->groups.n == limits->n_kv_groups);
+    groups_of_stage(&f->groups, model, limits);
     if (!create(f, kv_dtype, err)) {
         forward_destroy(f);
         return false;
@@ -185,6 +199,60 @@ static void copy_blocks(struct forward *f, const struct step_plan *plan,
                                                              .n_pairs = plan->n_copies});
 }
 
+static size_t residual_bytes(const struct forward *f, int n_tokens)
+{
+    return (size_t)n_tokens * (size_t)f->model->config.hidden * sizeof *f->act.residual;
+}
+
+/* act->residual as the stage before left it. */
+static bool receive_residual(struct forward *f, int n_tokens, struct error *err)
+{
+    struct comm *world = f->ranks->world;
+    const int from = ranks_in_previous_stage(f->ranks);
+    return world->ops->receive(world, f->device, f->act.residual, residual_bytes(f, n_tokens), from,
+                               false, err) ||
+           error_in(err, "residual from rank %d", from);
+}
+
+bool forward_pass_on(struct forward *f, const struct step_plan *plan, struct error *err)
+{
+    if (f->model->share.is_last || plan->n_tokens == 0)
+        return true;
+    struct comm *world = f->ranks->world;
+    const int to = ranks_in_next_stage(f->ranks);
+    return world->ops->send(world, f->device, f->act.residual, residual_bytes(f, plan->n_tokens),
+                            to, err) ||
+           error_in(err, "residual to rank %d", to);
+}
+
+static bool run_layers(struct forward *f, const struct step_plan *plan,
+                       const struct step_view *view, struct delta *delta, struct error *err)
+{
+    const struct span layers = f->model->share.layers;
+    for (int layer = layers.lo; layer < layers.hi; layer++) {
+        const struct layer_weights *weights = &f->model->layer[layer];
+        normalise(f, plan->n_tokens, delta, &weights->input_norm);
+        if (!attention_run(f, plan, view, layer, err))
+            return error_in(err, "layer %d, attention", layer);
+        *delta = (struct delta){
+            .rows = f->act.parts, .bias = weights->o_bias, .norm = weights->attention_out_norm};
+
+        normalise(f, plan->n_tokens, delta, &weights->mlp_norm);
+        if (!mlp_run(f, plan, layer, err))
+            return error_in(err, "layer %d, mlp", layer);
+        *delta = (struct delta){
+            .rows = f->act.parts, .bias = weights->down_bias, .norm = weights->mlp_out_norm};
+    }
+    return true;
+}
+
+/* What the first norm of the next stage would do before it normalises, by a norm whose result
+ * nobody reads: so the residual has the bits that it has where one stage runs all layers. */
+static void add_last_delta(struct forward *f, int n_tokens, const struct delta *delta)
+{
+    normalise(f, n_tokens, delta, &f->model->layer[f->model->share.layers.lo].input_norm);
+}
+
 bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                  struct step_result *result, struct error *err)
 {
@@ -201,25 +269,18 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
 
     copy_blocks(f, plan, view);
     place_rows(f, plan, view);
-    if (!vocabulary_embed(f, plan, view, err)) /* a later stage receives the residual here */
-        return error_in(err, "embedding");
+    if (model->share.is_first) {
+        if (!vocabulary_embed(f, plan, view, err))
+            return error_in(err, "embedding");
+    } else if (!receive_residual(f, n_tokens, err))
+        return false;
 
     struct delta delta = {0};
-    for (int layer = 0; layer < model->config.n_layers; layer++) {
-        const struct layer_weights *weights = &model->layer[layer];
-        normalise(f, n_tokens, &delta, &weights->input_norm);
-        if (!attention_run(f, plan, view, layer, err))
-            return error_in(err, "layer %d, attention", layer);
-        delta = (struct delta){
-            .rows = f->act.parts, .bias = weights->o_bias, .norm = weights->attention_out_norm};
-
-        normalise(f, n_tokens, &delta, &weights->mlp_norm);
-        if (!mlp_run(f, plan, layer, err))
-            return error_in(err, "layer %d, mlp", layer);
-        delta = (struct delta){
-            .rows = f->act.parts, .bias = weights->down_bias, .norm = weights->mlp_out_norm};
+    if (!run_layers(f, plan, view, &delta, err))
+        return false;
+    if (!model->share.is_last) {
+        add_last_delta(f, n_tokens, &delta);
+        return true;
     }
-
-    return vocabulary_project(f, plan, view, &delta, result, err) /* and an earlier one sends it */
-           || error_in(err, "logits");
+    return vocabulary_project(f, plan, view, &delta, result, err) || error_in(err, "logits");
 }

@@ -101,3 +101,16 @@ void kv_groups_make(struct kv_groups *out, const struct model_config *config, bo
     else
         spread(out, config, &windows, choose_layers_per_block(&windows, config->n_layers));
 }
+
+void kv_groups_keep(struct kv_groups *groups, int n_layers, struct span kept)
+{
+    int n_kept[KV_MAX_GROUPS] = {0};
+    groups->layers_per_block = 0;
+    for (int i = 0; i < n_layers; i++) {
+        int *const n = &n_kept[groups->of_layer[i]];
+        const bool stays = i >= kept.lo && i < kept.hi;
+        groups->at[i] = stays ? (int16_t)(*n)++ : -1;
+        if (*n > groups->layers_per_block)
+            groups->layers_per_block = *n;
+    }
+}

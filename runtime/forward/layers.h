@@ -37,8 +37,9 @@ struct activations {
     float *gate, *up; /* [n_tokens, ffn_local] */
     void *gated;      /* operand [n_tokens, ffn_local] */
 
+    /* Of the last stage. */
     float *logits_parts; /* [max_logits * vocab]: the columns of each rank; NULL for one rank */
-    float *logits;       /* [max_logits, vocab] on rank 0 */
+    float *logits;       /* [max_logits, vocab] on tp rank 0 */
 };
 
 struct forward {
@@ -46,7 +47,7 @@ struct forward {
     struct device *device;
     const struct ranks *ranks;
     struct plan_limits limits;
-    struct kv_groups groups;
+    struct kv_groups groups; /* with the places of this stage */
     struct kv_store kv;
     struct activations act;
     void *memory; /* of all activations */
@@ -65,10 +66,11 @@ struct delta {
     struct weight norm; /* [hidden]: of rows and bias, before they are added; data NULL: none */
 };
 
-/* act->residual = the embeddings of the tokens. */
+/* act->residual = the embeddings of the tokens. The first stage. */
 bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                       struct error *err);
-/* act->residual and the last delta -> logits and hidden states of the wanted rows, on rank 0. */
+/* act->residual and the last delta -> logits and hidden states of the wanted rows, on tp rank 0.
+ * The last stage. */
 bool vocabulary_project(struct forward *f, const struct step_plan *plan,
                         const struct step_view *view, const struct delta *delta,
                         struct step_result *out, struct error *err);

@@ -2,7 +2,7 @@
  *
  * The sum of the embeddings is exact: one rank has the row and the others have +0, so the tree
  * over the ranks, a leaf each, gives its bits. The logits need no sum: a rank computes its columns,
- * and the columns of all are put side by side on rank 0. */
+ * and the columns of all are put side by side on tp rank 0. */
 #include "base/error.h"
 #include "parallel/comm.h"
 #include "parallel/ranks.h"

@@ -12,14 +12,16 @@ static const struct family *const families[] = {&gemma2_family,  &gemma3_family,
                                                 &qwen3_family};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
+/* Heads of scores are applied by rank 0, to hidden states that come to it. */
 const struct slot decoder_model_slots[] = {
-    MODEL_SLOT("model.embed_tokens.weight", embed_tokens, DIM_VOCAB, DIM_HIDDEN, ALWAYS),
-    MODEL_SLOT("model.norm.weight", norm, DIM_HIDDEN, DIM_NONE, ALWAYS),
-    MODEL_SLOT("lm_head.weight", lm_head, DIM_VOCAB, DIM_HIDDEN, IF_LM_HEAD),
-    MODEL_SLOT("score.weight", score, DIM_LABELS, DIM_HIDDEN, IF_SCORE),
-    MODEL_SLOT("score.bias", score_bias, DIM_LABELS, DIM_NONE, IF_SCORE_BIAS),
-    MODEL_SLOT("v_head.summary.weight", score, DIM_LABELS, DIM_HIDDEN, IF_VALUE_HEAD),
-    MODEL_SLOT("v_head.summary.bias", score_bias, DIM_LABELS, DIM_NONE, IF_VALUE_BIAS),
+    MODEL_SLOT("model.embed_tokens.weight", embed_tokens, DIM_VOCAB, DIM_HIDDEN, ALWAYS,
+               END_STAGES),
+    MODEL_SLOT("model.norm.weight", norm, DIM_HIDDEN, DIM_NONE, ALWAYS, LAST_STAGE),
+    MODEL_SLOT("lm_head.weight", lm_head, DIM_VOCAB, DIM_HIDDEN, IF_LM_HEAD, LAST_STAGE),
+    MODEL_SLOT("score.weight", score, DIM_LABELS, DIM_HIDDEN, IF_SCORE, ALL_STAGES),
+    MODEL_SLOT("score.bias", score_bias, DIM_LABELS, DIM_NONE, IF_SCORE_BIAS, ALL_STAGES),
+    MODEL_SLOT("v_head.summary.weight", score, DIM_LABELS, DIM_HIDDEN, IF_VALUE_HEAD, ALL_STAGES),
+    MODEL_SLOT("v_head.summary.bias", score_bias, DIM_LABELS, DIM_NONE, IF_VALUE_BIAS, ALL_STAGES),
     {0}};
 
 const struct slot decoder_linear_slots[] = {
@@ -141,6 +143,21 @@ bool slot_present(const struct slot *slot, const struct model_config *config)
         return config->score_bias && config->value_head;
     }
     check(false); /* a presence without a case */
+    return false;
+}
+
+bool slot_is_here(const struct slot *slot, const struct model_config *config,
+                  const struct model_share *share)
+{
+    switch (slot->stages) {
+    case ALL_STAGES:
+        return true;
+    case LAST_STAGE:
+        return share->is_last;
+    case END_STAGES:
+        return share->is_first || (share->is_last && config->tied && config->generates);
+    }
+    check(false); /* stages without a case */
     return false;
 }
 

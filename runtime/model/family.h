@@ -41,6 +41,13 @@ enum presence {
     IF_VALUE_BIAS
 };
 
+/* The pipeline stages that have a weight of struct model; those of a layer are where it is. */
+enum stages {
+    ALL_STAGES,
+    LAST_STAGE,
+    END_STAGES /* the first one, and the last one for the head where that is tied */
+};
+
 enum { MAX_STACKED = 3, MAX_TABLES = 4 };
 
 /* One weight, and where in the checkpoint it is. */
@@ -49,6 +56,7 @@ struct slot {
     size_t offset;    /* of a struct weight in struct layer_weights, or in struct model */
     enum dimension rows, columns;
     enum presence presence;
+    enum stages stages;
     /* A tensor with several weights one below the other: the rows of each, and which of them this
      * one is. Each has a slot of its own, so each is cut for itself. */
     enum dimension stacked[MAX_STACKED];
@@ -57,10 +65,10 @@ struct slot {
 
 /* A row of a table of slots: of struct model; of struct layer_weights; and one of several in a
  * tensor, whose dimensions come last. */
-#define MODEL_SLOT(name_, field_, rows_, columns_, presence_)                   \
+#define MODEL_SLOT(name_, field_, rows_, columns_, presence_, stages_)          \
     {                                                                           \
         .name = name_, .offset = offsetof(struct model, field_), .rows = rows_, \
-        .columns = columns_, .presence = presence_                              \
+        .columns = columns_, .presence = presence_, .stages = stages_           \
     }
 #define LAYER_SLOT(name_, field_, rows_, columns_, presence_)                           \
     {                                                                                   \
@@ -132,4 +140,7 @@ const struct family *family_find(const char *architecture);
 /* "Gemma2ForCausalLM, Gemma3ForCausalLM, ...", for messages. */
 void family_list(char *text, size_t n_bytes);
 bool slot_present(const struct slot *slot, const struct model_config *config);
+/* Whether a rank of this share has it, where it is present. */
+bool slot_is_here(const struct slot *slot, const struct model_config *config,
+                  const struct model_share *share);
 enum weight_kind slot_kind(const struct slot *slot);

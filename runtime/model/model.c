@@ -17,7 +17,8 @@ static bool load(struct model *model, const char *folder, const char *dtype, wei
                  const struct model_place *place, struct error *err)
 {
     struct model_config *config = &model->config;
-    if (!model_config_read(config, folder, err) || !model_tp_check(config, place->tp_size, err))
+    if (!model_config_read(config, folder, err) || !model_tp_check(config, place->tp_size, err) ||
+        !model_pp_check(config, place->pp_stages, err))
         return false;
     model_share_init(&model->share, config, place);
     model->rope_inv_freq = memory_alloc((size_t)config->n_ropes * (size_t)config->rope_half,

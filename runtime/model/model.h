@@ -30,7 +30,7 @@ enum weight_kind {
     WEIGHT_KINDS
 };
 
-/* What the model does not have has data NULL. */
+/* What the model does not have, and what another pipeline stage has, has data NULL. */
 struct layer_weights {
     struct weight input_norm;           /* [hidden] */
     struct weight q_proj, q_bias;       /* [n_heads_local * head_dim, hidden], [same] */
@@ -50,13 +50,13 @@ struct model {
     struct model_config config;
     struct model_share share;
     enum dtype compute;          /* of operands: BF16, or F32 (checkpoints in F16 and F32) */
-    struct weight embed_tokens;  /* [vocab_local, hidden] */
-    struct weight norm;          /* [hidden] */
+    struct weight embed_tokens;  /* [vocab_local, hidden]: of the first stage */
+    struct weight norm;          /* [hidden]: of the last one, as the head */
     struct weight lm_head;       /* [vocab_local, hidden]; embed_tokens where tied; data NULL: the
                                   * model does not generate */
     struct weight score;         /* [n_labels, hidden] on every rank, as stored; data NULL: none */
     struct weight score_bias;    /* [n_labels]; data NULL: none */
-    struct layer_weights *layer; /* [n_layers] */
+    struct layer_weights *layer; /* [n_layers], of which this rank has share.layers */
     float *rope_inv_freq;        /* [n_ropes, rope_half] */
     float embedding_scale; /* config's in the precision of `compute`, as transformers has it */
     bool bare_names;       /* the checkpoint leaves out the first "model." of its names */

@@ -1,4 +1,7 @@
-/* runtime/model/share.h: which part of a model each tensor-parallel rank has.
+/* runtime/model/share.h: which part of a model each rank has.
+ *
+ * A pipeline stage has a run of layers, whole ones. The first stage embeds, the last one projects
+ * onto the vocabulary. The ranks of a stage share each of its layers.
  *
  * Two tensors of a layer have their inputs cut (o_proj, down_proj). Those cuts are the leaves of
  * the fixed tree (parallel/tree.h), made by the config alone:
@@ -24,6 +27,8 @@ struct model_place {
 static const struct model_place model_place_alone = {.tp_size = 1, .pp_stages = 1};
 
 struct model_share {
+    struct span layers;          /* of the stage */
+    bool is_first, is_last;      /* of the stages; one alone is both */
     struct span heads, kv_heads; /* query heads; the KV heads that they read */
     struct span ffn, vocab;
     int head_leaves, ffn_leaves;                /* of the whole model */
@@ -37,12 +42,20 @@ int model_max_tp(const struct model_config *config);
  * any weight is touched. */
 bool model_tp_check(const struct model_config *config, int tp_size, struct error *err);
 
+/* The same for the number of pipeline stages: each has a layer at least. */
+bool model_pp_check(const struct model_config *config, int pp_stages, struct error *err);
+
+/* The layers of a stage, by the config alone (as config.json has it). The cut whose slowest stage
+ * has the fewest weights to multiply with, the head of the last stage counted as what it is. */
+struct span model_stage_layers(const struct model_config *config, int pp_stage, int pp_stages);
+
 /* Of sizes that the checks above allow. */
 void model_share_init(struct model_share *out, const struct model_config *config,
                       const struct model_place *place);
 void model_share_release(struct model_share *share);
 
-/* The rows of the embedding and of lm_head that `tp_rank` has; empty where lo == hi. */
+/* The rows of the embedding and of lm_head that `tp_rank` of their stages has; empty where
+ * lo == hi. */
 struct span model_vocab_span(const struct model_config *config, int tp_rank, int tp_size);
 
 static inline int span_length(struct span span) { return span.hi - span.lo; }

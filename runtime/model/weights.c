@@ -24,35 +24,51 @@ static const char *stored_name(const struct model *model, const char *name)
     return model->bare_names && strncmp(name, body, n) == 0 ? name + n : name;
 }
 
-static bool visit_slots(struct model *model, const struct slot *slots, const char *prefix,
-                        void *base, slot_visit_fn *visit, void *context)
+struct walk {
+    struct model *model;
+    bool all; /* also what other stages have */
+    slot_visit_fn *visit;
+    void *context;
+};
+
+static bool walk_slots(const struct walk *walk, const struct slot *slots, const char *prefix,
+                       void *base)
 {
+    const struct model *model = walk->model;
     for (const struct slot *slot = slots; slot->name != NULL; slot++) {
         char name[SAFETENSORS_MAX_NAME + 1];
-        if (!slot_present(slot, &model->config))
+        if (!slot_present(slot, &model->config) ||
+            (!walk->all && !slot_is_here(slot, &model->config, &model->share)))
             continue;
         snprintf(name, sizeof name, "%s%s", prefix, slot->name);
-        if (!visit(context, slot, stored_name(model, name),
-                   (struct weight *)((char *)base + slot->offset)))
+        if (!walk->visit(walk->context, slot, stored_name(model, name),
+                         (struct weight *)((char *)base + slot->offset)))
             return false;
+    }
+    return true;
+}
+
+static bool walk_tensors(const struct walk *walk)
+{
+    struct model *model = walk->model;
+    const struct family *family = model->config.family;
+    const struct span all = {0, model->config.n_layers};
+    const struct span layers = walk->all ? all : model->share.layers;
+    if (!walk_slots(walk, family->model_slots, "", model))
+        return false;
+    for (int i = layers.lo; i < layers.hi; i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%s%d.", family->layer_prefix, i);
+        for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
+            if (!walk_slots(walk, family->layer_slots[t], prefix, &model->layer[i]))
+                return false;
     }
     return true;
 }
 
 bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
 {
-    const struct family *family = model->config.family;
-    if (!visit_slots(model, family->model_slots, "", model, visit, context))
-        return false;
-    for (int i = 0; i < model->config.n_layers; i++) {
-        char prefix[64];
-        snprintf(prefix, sizeof prefix, "%s%d.", family->layer_prefix, i);
-        for (int t = 0; t < MAX_TABLES && family->layer_slots[t] != NULL; t++)
-            if (!visit_slots(model, family->layer_slots[t], prefix, &model->layer[i], visit,
-                             context))
-                return false;
-    }
-    return true;
+    return walk_tensors(&(struct walk){.model = model, .visit = visit, .context = context});
 }
 
 static int64_t whole(const struct model_config *config, enum dimension dimension)
@@ -409,7 +425,8 @@ bool weights_measure(struct model *model, const char *dtype, struct error *err)
 {
     struct load load = {.model = model};
     look_at_names(model);
-    weights_visit(model, check_slot, &load);
+    walk_tensors(
+        &(struct walk){.model = model, .all = true, .visit = check_slot, .context = &load});
     find_extra(&load);
     if (!problems_none(&load.problems, err))
         return error_in(err, "%s", model->files->checkpoint.path);

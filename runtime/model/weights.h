@@ -17,7 +17,7 @@ struct model_files {
     size_t copies_bytes;
 };
 
-/* Every tensor of this model that has a weight: name in the checkpoint, and where it goes. Stops
+/* Every tensor that has a weight on this rank: name in the checkpoint, and where it goes. Stops
  * when `visit` returns false. */
 typedef bool slot_visit_fn(void *context, const struct slot *slot, const char *name,
                            struct weight *weight);
@@ -29,8 +29,8 @@ struct weight_shape {
 };
 struct weight_shape weight_shape_of(const struct model *model, const struct slot *slot);
 
-/* Chooses model->compute by `dtype` (model.h), checks all tensors of model->files, then fills in
- * the weights. Config, share and layers are there already. */
+/* Chooses model->compute by `dtype` (model.h), checks all tensors of model->files, those of other
+ * stages too, then fills in the weights. Config, share and layers are there already. */
 bool weights_load(struct model *model, const char *dtype, struct error *err);
 /* The same without the last step: no weight is read, copied, or has data. */
 bool weights_measure(struct model *model, const char *dtype, struct error *err);

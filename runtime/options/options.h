@@ -47,7 +47,7 @@ struct options {
     const char *model; /* folder of the checkpoint, or a name in the hub cache */
     const char *config;
 
-    int64_t tensor_parallel_size;
+    int64_t tensor_parallel_size, pipeline_parallel_size;
     const char *comm;
 
     const char *dtype, *kernels;

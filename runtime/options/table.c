@@ -29,6 +29,11 @@ const struct option option_table[] = {
      .offset = FIELD(tensor_parallel_size), .value = "N", .default_text = "1", .min = 1,
      .max = 4096, .commands = ENGINE, .basic = true, .section = "Layout",
      .help = "Ranks that share every layer: any number up to the leaves of the model, usually 16."},
+    {.name = "--pipeline-parallel-size", .alias = "-pp", .kind = OPTION_INT,
+     .offset = FIELD(pipeline_parallel_size), .value = "N", .default_text = "1", .min = 1,
+     .max = 1024, .commands = ENGINE, .basic = true, .section = "Layout",
+     .help = "Stages that the layers are cut into, each with ranks of its own: -tp times -pp in "
+             "all."},
     {.name = "--comm", .kind = OPTION_TEXT, .offset = FIELD(comm), .value = "NAME",
      .default_text = "auto", .choices = "auto|shm|mpi", .commands = ENGINE, .section = "Layout",
      .help = "How ranks of one host talk: shared memory, or MPI."},
