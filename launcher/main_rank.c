@@ -9,11 +9,14 @@
  * there is no link yet. */
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/system.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
 #include "launcher/exit_code.h"
+#include "launcher/rank_bytes.h"
+#include "launcher/rank_engine.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
@@ -45,7 +48,10 @@ struct rank {
     struct device *device;
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
+    struct engine *engine;          /* of rank 0, without --replay */
     int n_threads;
+    int64_t program_bytes; /* resident when the ranks are open: program, libraries, MPI */
+    int64_t memory_bytes;  /* of all ranks, without that */
 };
 
 /* ---- signals ---- */
@@ -153,6 +159,7 @@ static bool open_ranks(struct rank *r, struct error *err)
     }
     exit_code_catch_bugs(); /* after MPI, which has a handler of its own */
     r->number = r->ranks.world_rank;
+    r->program_bytes = system_resident_bytes();
     log_set(log_level(), r->number);
     return true;
 }
@@ -213,6 +220,65 @@ static bool reserve_memory(struct rank *r, struct error *err)
            open_recorder(r, err);
 }
 
+/* Rank 0: the engine, which waits for requests from here on. */
+static bool make_engine(struct rank *r, struct error *err)
+{
+    struct engine_settings settings;
+    if (r->number != 0 || r->options.replay != NULL)
+        return true;
+    rank_engine_settings(&settings, &r->options, &r->models, &r->ranks, r->device);
+    settings.scheduler.eos_id = r->eos.id;
+    settings.scheduler.n_eos_ids = r->eos.n;
+    settings.recorder = r->recorder;
+    settings.link = r->link;
+    if (!system_random(settings.scheduler.secret, sizeof settings.scheduler.secret, err))
+        return false;
+    engine_create(&r->engine, &settings);
+    return true;
+}
+
+/* What a rank tells rank 0 of itself. */
+struct held {
+    struct rank_bytes bytes;
+    int64_t program;
+};
+
+static void log_bytes(int rank, const struct held *held)
+{
+    const struct rank_bytes *bytes = &held->bytes;
+    char total[BYTES_TEXT], program[BYTES_TEXT];
+    log_write(LOG_INFO, "rank",
+              "memory of rank %d: %s, and %s of program and libraries (bytes: mapped %lld, copied "
+              "%lld, kv %lld, activations %lld, communication %lld, threads %lld, tables %lld)",
+              rank, bytes_text(total, rank_bytes_total(bytes)), bytes_text(program, held->program),
+              (long long)bytes->mapped, (long long)bytes->copied, (long long)bytes->kv,
+              (long long)bytes->activations, (long long)bytes->communication,
+              (long long)bytes->threads, (long long)bytes->tables);
+}
+
+/* What all ranks hold comes to rank 0. A worker makes room for plans when it begins to work. */
+static bool count_memory(struct rank *r, struct error *err)
+{
+    const size_t n_ranks = (size_t)r->ranks.world_size;
+    const int64_t to_come = r->engine == NULL ? (int64_t)plan_models_max_bytes(&r->models.plan) : 0;
+    const int64_t shared = (int64_t)r->ranks.shared_bytes / r->ranks.local_size;
+    const struct held mine = {rank_bytes_now(&r->models, r->device, shared, to_come),
+                              r->program_bytes};
+    struct held *all = memory_alloc(n_ranks, sizeof *all);
+    size_t *n_bytes = memory_alloc(n_ranks, sizeof *n_bytes);
+    for (size_t i = 0; i < n_ranks; i++)
+        n_bytes[i] = sizeof mine;
+    struct comm *world = r->ranks.world;
+    const bool good = world->ops->all_gather(world, r->device, all, &mine, n_bytes, err);
+    for (size_t i = 0; good && i < n_ranks; i++) {
+        r->memory_bytes += rank_bytes_total(&all[i].bytes);
+        log_bytes((int)i, &all[i]);
+    }
+    memory_free(n_bytes);
+    memory_free(all);
+    return good;
+}
+
 static bool tell_ready(struct rank *r, struct error *err)
 {
     const struct model_config *config = &r->models.config[PLAN_TARGET];
@@ -238,7 +304,8 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .n_eos_ids = r->eos.n,
                   .hidden_size = config->hidden,
                   .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
-                  .max_num_seqs = limits->max_sequences}};
+                  .max_num_seqs = limits->max_sequences,
+                  .memory_bytes = r->memory_bytes}};
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
               r->device->ops->name, comm->ops->name, limits->max_model_len);
@@ -255,55 +322,11 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
                         open_device(r, err) &&      /* kernels and threads */
                         load_models(r, err);        /* weights -> share of this rank */
     return agree(r, loaded, err) &&
-           agree(r, reserve_memory(r, err), err) && /* KV cache, activations */
-           tell_ready(r, err);
+           agree(r, reserve_memory(r, err) && make_engine(r, err), err) && /* the rest */
+           count_memory(r, err) && tell_ready(r, err);
 }
 
 /* ---- run ---- */
-
-static enum drafter drafter_of(const struct options *options)
-{
-    if (strcmp(options->speculative_method, "draft_model") == 0)
-        return DRAFTER_MODEL;
-    return strcmp(options->speculative_method, "ngram") == 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
-}
-
-static bool make_settings(struct rank *r, struct engine_settings *out, struct error *err)
-{
-    const struct options *options = &r->options;
-    *out = (struct engine_settings){
-        .scheduler = {.limits = r->models.plan.limits[PLAN_TARGET],
-                      .eos_id = r->eos.id,
-                      .n_eos_ids = r->eos.n,
-                      .hidden_size = r->models.config[PLAN_TARGET].hidden,
-                      .by_priority = strcmp(options->scheduling_policy, "priority") == 0,
-                      .prefix_caching = options->enable_prefix_caching,
-                      .drafter = drafter_of(options),
-                      .max_drafts = (int)options->num_speculative_tokens,
-                      .ngram_min = (int)options->prompt_lookup_min,
-                      .ngram_max = (int)options->prompt_lookup_max},
-        .models = &r->models.plan,
-        .model = r->models.model[PLAN_TARGET],
-        .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
-        .n_flights = r->ranks.pp_stages,
-        .ranks = &r->ranks,
-        .device = r->device,
-        .recorder = r->recorder,
-        .link = r->link};
-    return system_random(out->scheduler.secret, sizeof out->scheduler.secret, err);
-}
-
-static bool serve(struct rank *r, struct error *err)
-{
-    struct engine_settings settings;
-    struct engine *engine;
-    if (!make_settings(r, &settings, err))
-        return false;
-    engine_create(&engine, &settings);
-    const bool good = engine_run(engine, err);
-    engine_destroy(engine);
-    return good;
-}
 
 static bool replay(struct rank *r, struct error *err)
 {
@@ -323,7 +346,7 @@ static bool run(struct rank *r, struct error *err)
 {
     if (r->number != 0)
         return worker_run(&r->ranks, &r->models.plan, err);
-    return r->options.replay != NULL ? replay(r, err) : serve(r, err);
+    return r->engine != NULL ? engine_run(r->engine, err) : replay(r, err);
 }
 
 /* ---- end ---- */
@@ -351,6 +374,7 @@ static void report(struct rank *r, const struct error *why)
 static void end(struct rank *r, bool alone)
 {
     mapped = NULL;
+    engine_destroy(r->engine);
     rank_models_close(&r->models);
     device_close(r->device);
     ranks_close(&r->ranks, alone);

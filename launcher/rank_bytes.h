@@ -1,8 +1,9 @@
 /* launcher/rank_bytes.h: what one rank holds in memory, by kind.
  *
  * The same struct for a rank that runs, which looks at what it has, and for `phalanx plan`, which
- * counts it beforehand. What libraries hold for themselves (MPI: 20 to 40 MB a rank) and the
- * touched part of the stacks are not in it: nobody can know them without starting the rank.
+ * counts it beforehand. What nobody can count beforehand is not in it: what libraries hold for
+ * themselves (a rank tells how much it had before it began), and the few pages that are touched of
+ * each thread's stack.
  */
 #pragma once
 #include <stddef.h>
