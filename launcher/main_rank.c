@@ -19,6 +19,7 @@
 #include "launcher/rank_engine.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/engine.h"
 #include "runtime/eos_ids.h"
 #include "runtime/link/engine_link.h"
@@ -34,8 +35,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const int64_t call_deadline_ns = 60LL * 1000 * 1000 * 1000; /* of one collective */
+static const int64_t second_ns = 1000 * 1000 * 1000;
 static const int64_t spin_ns = 100 * 1000;
+static const int64_t speaker_first_ns = 300 * 1000 * 1000; /* see wait_for_speaker() */
 
 struct rank {
     struct options options;
@@ -143,6 +145,13 @@ static bool read_small_files(struct rank *r, struct error *err)
            eos_ids_read(&r->eos, r->options.model, r->models.config[PLAN_TARGET].vocab, err);
 }
 
+/* From the thread of the watchdog, when the main thread does not come back. */
+static void leave(const char *text)
+{
+    log_tell("phalanx-rank", text);
+    _exit(EXIT_RANK_LOST);
+}
+
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
@@ -152,7 +161,9 @@ static bool open_ranks(struct rank *r, struct error *err)
         .tp_size = (int)r->options.tensor_parallel_size,
         .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
-        .settings = {.deadline_ns = call_deadline_ns, .spin_ns = crowded ? 0 : spin_ns}};
+        .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
+                     .spin_ns = crowded ? 0 : spin_ns},
+        .leave = leave};
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
         r->agreed = true; /* it fails on all ranks or on none */
         return false;
@@ -361,9 +372,22 @@ static bool tell_gateway(struct rank *r, const struct error *why)
            link_flush(r->link, &all_sent, &ignored) && all_sent;
 }
 
+/* Who tells what all ranks know: rank 0, or the next where it is rank 0 that is lost. */
+static bool is_speaker(const struct rank *r)
+{
+    return r->number == (watchdog_lost(r->ranks.watchdog) == 0 ? 1 : 0);
+}
+
+/* The first rank that leaves with an error makes mpirun end the others. */
+static void wait_for_speaker(const struct rank *r)
+{
+    if (watchdog_lost(r->ranks.watchdog) >= 0 && !is_speaker(r))
+        system_sleep_ns(speaker_first_ns);
+}
+
 static void report(struct rank *r, const struct error *why)
 {
-    if (r->unheard || (r->agreed && r->number != 0) || tell_gateway(r, why))
+    if (r->unheard || (r->agreed && !is_speaker(r)) || tell_gateway(r, why))
         return;
     char who[40] = "phalanx-rank";
     if (r->number != 0)
@@ -394,8 +418,10 @@ int main(int argc, char **argv)
         err = unwritten;
         good = false;
     }
-    if (!good)
+    if (!good) {
         report(&rank, &err);
+        wait_for_speaker(&rank);
+    }
     end(&rank, !good && (started || !rank.agreed));
     return exit_code_of(&err);
 }

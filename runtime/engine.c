@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/draft_model.h"
 #include "runtime/forward/forward.h"
 #include "runtime/link/engine_link.h"
@@ -22,6 +24,8 @@
 #include <math.h>
 #include <poll.h>
 #include <string.h>
+
+enum { WATCH_MS = 250 }; /* between two looks whether another rank is lost, without work */
 
 /* A plan between submit and collect. */
 struct flight {
@@ -190,15 +194,16 @@ static void expire_deadlines(struct engine *e)
     }
 }
 
-/* For poll(): -1 for ever. */
-static int ms_to_next_deadline(const struct engine *e)
+/* For poll(): -1 for ever, but with other ranks, one of which may be lost meanwhile. */
+static int ms_to_next_look(const struct engine *e)
 {
     const int64_t deadline = scheduler_next_deadline(e->scheduler);
+    const int most = e->is.ranks->watchdog != NULL ? WATCH_MS : INT_MAX;
     if (deadline == INT64_MAX)
-        return -1;
+        return most < INT_MAX ? most : -1;
     const int64_t left = deadline - clock_now_ns();
     const int64_t ms = left > 0 ? left / 1000000 + 1 : 0;
-    return ms < INT_MAX ? (int)ms : INT_MAX;
+    return ms < most ? (int)ms : most;
 }
 
 /* Sends what waits, and without work sleeps until the link has something to say or can take more,
@@ -212,7 +217,7 @@ static void serve_link(struct engine *e, bool has_work)
         return;
     struct pollfd wait = {.fd = link_fd(e->is.link),
                           .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-    if (poll(&wait, 1, ms_to_next_deadline(e)) < 0 && errno != EINTR) {
+    if (poll(&wait, 1, ms_to_next_look(e)) < 0 && errno != EINTR) {
         error_errno(&err, "waiting for the gateway");
         heed_link(e, false, &err);
     }
@@ -387,7 +392,7 @@ static bool stop_workers(struct engine *e, struct error *err)
 bool engine_run(struct engine *e, struct error *err)
 {
     while (!e->stopping)
-        if (!engine_step(e, err))
+        if (!watchdog_check(e->is.ranks->watchdog, err) || !engine_step(e, err))
             return false;
     while (e->n_in_flight > 0)
         engine_collect(e); /* nobody hears of it, but requests that ended are freed */

@@ -50,6 +50,7 @@ struct options {
 
     int64_t tensor_parallel_size, pipeline_parallel_size;
     const char *comm;
+    int64_t distributed_timeout_seconds;
 
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */

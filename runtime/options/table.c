@@ -39,6 +39,10 @@ const struct option option_table[] = {
     {.name = "--comm", .kind = OPTION_TEXT, .offset = FIELD(comm), .value = "NAME",
      .default_text = "auto", .choices = "auto|shm|mpi", .commands = SIZES, .section = "Layout",
      .help = "How ranks of one host talk: shared memory, or MPI."},
+    {.name = "--distributed-timeout-seconds", .kind = OPTION_INT,
+     .offset = FIELD(distributed_timeout_seconds), .value = "S", .default_text = "60", .min = 1,
+     .max = 86400, .commands = ENGINE, .section = "Layout",
+     .help = "How long a rank waits for the others within a step, before the job ends."},
 
     {.name = "--dtype", .key = "infer_dtype", .kind = OPTION_TEXT, .offset = FIELD(dtype),
      .value = "NAME", .default_text = "auto", .choices = "auto|bfloat16|float16|float32|half|float",
