@@ -52,6 +52,8 @@ struct rank {
     struct plan_recorder *recorder; /* of rank 0, with --record */
     struct engine *engine;          /* of rank 0, without --replay */
     int n_threads;
+    int64_t shared_bytes;  /* of this rank: its part of the memory that ranks of a host share, */
+    int64_t comm_bytes;    /* and with it all of the communicators */
     int64_t program_bytes; /* resident when the ranks are open: program, libraries, MPI */
     int64_t memory_bytes;  /* of all ranks, without that */
 };
@@ -164,6 +166,7 @@ static bool open_ranks(struct rank *r, struct error *err)
         .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
                      .spin_ns = crowded ? 0 : spin_ns},
         .leave = leave};
+    const int64_t before = memory_account().allocated;
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
         r->agreed = true; /* it fails on all ranks or on none */
         return false;
@@ -171,6 +174,8 @@ static bool open_ranks(struct rank *r, struct error *err)
     exit_code_catch_bugs(); /* after MPI, which has a handler of its own */
     r->number = r->ranks.world_rank;
     r->program_bytes = system_resident_bytes();
+    r->shared_bytes = (int64_t)r->ranks.shared_bytes / r->ranks.local_size;
+    r->comm_bytes = r->shared_bytes + memory_account().allocated - before;
     log_set(log_level(), r->number);
     return true;
 }
@@ -271,10 +276,10 @@ static void log_bytes(int rank, const struct held *held)
 static bool count_memory(struct rank *r, struct error *err)
 {
     const size_t n_ranks = (size_t)r->ranks.world_size;
-    const int64_t to_come = r->engine == NULL ? (int64_t)plan_models_max_bytes(&r->models.plan) : 0;
-    const int64_t shared = (int64_t)r->ranks.shared_bytes / r->ranks.local_size;
-    const struct held mine = {rank_bytes_now(&r->models, r->device, shared, to_come),
-                              r->program_bytes};
+    const int64_t plans = r->engine == NULL ? (int64_t)plan_models_max_bytes(&r->models.plan) : 0;
+    const struct held mine = {
+        rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes + plans),
+        r->program_bytes};
     struct held *all = memory_alloc(n_ranks, sizeof *all);
     size_t *n_bytes = memory_alloc(n_ranks, sizeof *n_bytes);
     for (size_t i = 0; i < n_ranks; i++)

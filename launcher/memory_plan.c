@@ -63,9 +63,12 @@ static void count_models(struct planned_rank *out, const struct rank_models *mod
                             models->model[PLAN_TARGET], drafts ? models->model[PLAN_DRAFT] : NULL);
 }
 
-static void count_rank(struct planned_rank *out, struct rank_models *models, int n_threads)
+/* Everything but the KV cache and the tables. */
+static void count_rank(struct planned_rank *out, struct rank_models *models,
+                       const struct options *options)
 {
     const struct ranks *place = &out->place;
+    const int n_threads = threads_of(options, place->world_size);
     rank_models_measure_as(models, place);
     const struct model *model = models->model[PLAN_TARGET];
     const struct model_share *share = &model->share;
@@ -74,13 +77,21 @@ static void count_rank(struct planned_rank *out, struct rank_models *models, int
     out->ffn_leaves = leaves_of(share->ffn_leaves, place);
     out->wire = wire_bytes_of(model, place);
     out->bytes.threads = (int64_t)n_threads * CPU_SCRATCH_BYTES;
-    if (place->world_size > 1) /* one block for all, as for ranks that are threads */
-        out->bytes.communication =
-            (int64_t)ranks_threads_bytes(place->tp_size, place->pp_stages) / place->world_size;
+    out->bytes.communication = (int64_t)ranks_bytes_each(&(struct ranks_settings){
+        .tp_size = place->tp_size, .pp_stages = place->pp_stages, .comm = options->comm});
     count_models(out, models);
 }
 
 /* ---- tables ---- */
+
+/* Later stages have no plans of a draft model. */
+static int64_t room_for_plans(const struct plan_models *models, int pp_stage)
+{
+    struct plan_models here = {.limits = {models->limits[PLAN_TARGET]}};
+    if (pp_stage == 0)
+        here.limits[PLAN_DRAFT] = models->limits[PLAN_DRAFT];
+    return (int64_t)plan_models_max_bytes(&here);
+}
 
 /* By making what a rank makes: this process has read the same options and headers, and starts the
  * same threads. Then rank 0 has the engine, and the others have room for plans. */
@@ -99,7 +110,8 @@ static bool count_tables(struct memory_plan *plan, const struct options *options
     const int64_t of_plan = plan->n_ranks * (int64_t)sizeof *plan->rank; /* no rank has those */
     const int64_t common = memory_account().allocated - of_plan;
     for (int i = 1; i < plan->n_ranks; i++)
-        plan->rank[i].bytes.tables = common + (int64_t)plan_models_max_bytes(&models->plan);
+        plan->rank[i].bytes.tables =
+            common + room_for_plans(&models->plan, plan->rank[i].place.pp_stage);
     rank_engine_settings(&settings, options, models, &plan->rank[0].place, device);
     engine_create(&engine, &settings);
     plan->rank[0].bytes.tables = memory_account().allocated - of_plan;
@@ -119,7 +131,7 @@ static bool layout_fits(struct memory_plan *plan, const struct options *options,
     for (int i = 0; i < n_ranks; i++) {
         struct planned_rank rank = {.place = place_of(i, tp_size, pp_stages),
                                     .bytes = {.tables = plan->rank[0].bytes.tables}};
-        count_rank(&rank, &plan->models, threads_of(options, n_ranks));
+        count_rank(&rank, &plan->models, options);
         if (rank_bytes_total(&rank.bytes) + rank.block_bytes > options->memory)
             return false;
     }
@@ -261,12 +273,12 @@ static void count_sequences(struct memory_plan *plan)
 
 /* ---- all ---- */
 
-static void count_ranks(struct memory_plan *plan)
+static void count_ranks(struct memory_plan *plan, const struct options *options)
 {
     plan->rank = memory_alloc((size_t)plan->n_ranks, sizeof *plan->rank);
     for (int i = 0; i < plan->n_ranks; i++) {
         plan->rank[i].place = place_of(i, plan->tp_size, plan->pp_stages);
-        count_rank(&plan->rank[i], &plan->models, plan->n_threads);
+        count_rank(&plan->rank[i], &plan->models, options);
     }
 }
 
@@ -282,7 +294,7 @@ bool memory_plan_make(struct memory_plan *out, const struct options *options, st
         !rank_models_measure(models, options, &first, err))
         return false;
     models->memory.kv_dtype = rank_kv_dtype(options, models->model[PLAN_TARGET]);
-    count_ranks(out);
+    count_ranks(out, options);
     const bool chosen =
         options->memory > 0 ? fit_blocks(out, options, err) : choose_blocks(out, options, err);
     if (!chosen || !count_tables(out, options, err))

@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
-/* `tables` is what the account has beyond the rest: so nothing that was allocated is left out. */
+/* `tables` is what is left: so nothing that was allocated is left out. */
 struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct device *device,
-                                 int64_t communication, int64_t tables_to_come)
+                                 int64_t communication, int64_t elsewhere)
 {
     const struct memory_account account = memory_account();
     struct rank_bytes out = {.communication = communication};
@@ -27,8 +27,8 @@ struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct 
         }
     }
     out.threads = team_size(device->team) * (int64_t)device->scratch_bytes;
-    out.tables = account.allocated + account.mapped + tables_to_come - out.copied - out.kv -
-                 out.activations - out.threads;
+    out.tables =
+        account.allocated + account.mapped + elsewhere + out.mapped - rank_bytes_total(&out);
     return out;
 }
 
