@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static struct ranks place_of(int rank, int tp_size, int pp_stages)
 {
@@ -180,7 +181,7 @@ static bool refuse_memory(struct memory_plan *plan, const struct options *option
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct planned_rank *rank = &plan->rank[i];
         const int64_t held = rank_bytes_total(&rank->bytes) - rank->bytes.kv + rank->block_bytes;
-        most = held > most ? held : most;
+        most = max_of(most, held);
     }
     char given[BYTES_TEXT], held[BYTES_TEXT], fits[80] = "no layout of it is small enough";
     int tp_size, pp_stages;
@@ -301,6 +302,14 @@ bool memory_plan_make(struct memory_plan *out, const struct options *options, st
         return false;
     count_sequences(out);
     return true;
+}
+
+int64_t memory_plan_kv_bytes(const struct memory_plan *plan)
+{
+    int64_t most = 0;
+    for (int i = 0; i < plan->n_ranks; i++)
+        most = max_of(most, plan->rank[i].bytes.kv);
+    return most;
 }
 
 void memory_plan_release(struct memory_plan *plan)

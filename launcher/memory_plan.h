@@ -42,4 +42,7 @@ struct memory_plan {
  * small for the weights: says the smallest layout for which it is not. Release also after a
  * failure. */
 bool memory_plan_make(struct memory_plan *out, const struct options *options, struct error *err);
+/* What --kv-cache-memory-bytes gives this cache to a job: that of the rank with the largest blocks.
+ */
+int64_t memory_plan_kv_bytes(const struct memory_plan *plan);
 void memory_plan_release(struct memory_plan *plan);

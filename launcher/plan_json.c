@@ -77,6 +77,7 @@ void plan_print_json(const struct memory_plan *plan, const struct options *optio
                                   {"max_model_len", limits->max_model_len},
                                   {"block_tokens", limits->block_tokens},
                                   {"kv_blocks", limits->n_kv_blocks},
+                                  {"kv_cache_memory_bytes", memory_plan_kv_bytes(plan)},
                                   {"kv_tokens", plan->kv_tokens},
                                   {"sequences", plan->n_sequences},
                                   {"longest_sequence", plan->longest}};

@@ -12,6 +12,14 @@ static void cell(FILE *out, int64_t n_bytes)
     fprintf(out, "%12s", bytes_text(text, n_bytes));
 }
 
+static void print_row(int rank, const int64_t *column, size_t n, FILE *out)
+{
+    fprintf(out, "%4d", rank);
+    for (size_t c = 0; c < n; c++)
+        cell(out, column[c]);
+    fprintf(out, "\n");
+}
+
 static void print_head(const struct memory_plan *plan, const struct options *options, FILE *out)
 {
     const struct model *model = plan->models.model[PLAN_TARGET];
@@ -63,38 +71,28 @@ static void print_memory(const struct memory_plan *plan, FILE *out)
         const int64_t column[] = {rank_bytes_weights(bytes), bytes->kv,      bytes->activations,
                                   bytes->communication,      bytes->threads, bytes->tables,
                                   rank_bytes_total(bytes)};
-        fprintf(out, "%4d", i);
-        for (size_t c = 0; c < sizeof column / sizeof *column; c++)
-            cell(out, column[c]);
-        fprintf(out, "\n");
+        print_row(i, column, sizeof column / sizeof *column, out);
         all += rank_bytes_total(bytes);
     }
-    fprintf(out,
-            "all ranks %s, and the program and its libraries: some 10 MB a rank, with MPI 30\n",
+    fprintf(out, "all ranks %s, and the program and its libraries: 4 MB a rank, with MPI 15\n",
             bytes_text(text, all));
 }
 
+/* Attention and MLP: of one layer. Logits: of each row that is wanted. */
 static void print_wire(const struct memory_plan *plan, FILE *out)
 {
-    fprintf(out,
-            "\nreceived from other ranks for each token\n"
-            "rank   embedding attention/layer  MLP/layer    all sums   hand-over  row of logits\n");
+    fprintf(out, "\nreceived from other ranks for each token (the last two sums: of all layers)\n"
+                 "rank   embedding   attention         MLP  small steps large steps   hand-over"
+                 "  logits row\n");
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct wire_bytes *wire = &plan->rank[i].wire;
-        fprintf(out, "%4d", i);
-        cell(out, wire->embedding);
-        fprintf(out, "    ");
-        cell(out, wire->attention);
-        cell(out, wire->mlp);
-        cell(out, wire->sums);
-        cell(out, wire->handed_over);
-        fprintf(out, "   ");
-        cell(out, wire->logits);
-        fprintf(out, "\n");
+        const int64_t column[] = {wire->embedding,  wire->attention,   wire->mlp,   wire->sums,
+                                  wire->sums_large, wire->handed_over, wire->logits};
+        print_row(i, column, sizeof column / sizeof *column, out);
     }
 }
 
-static void print_cache(const struct memory_plan *plan, FILE *out)
+static void print_cache(const struct memory_plan *plan, const struct options *options, FILE *out)
 {
     const struct plan_limits *limits = &plan->models.plan.limits[PLAN_TARGET];
     char block[BYTES_TEXT];
@@ -109,6 +107,9 @@ static void print_cache(const struct memory_plan *plan, FILE *out)
     else
         fprintf(out, "fits      one sequence of %lld positions, none of the greatest length, %d\n",
                 (long long)plan->longest, limits->max_model_len);
+    if (options->memory > 0)
+        fprintf(out, "start with --kv-cache-memory-bytes %lld\n",
+                (long long)memory_plan_kv_bytes(plan));
 }
 
 void plan_print_table(const struct memory_plan *plan, const struct options *options, FILE *out)
@@ -118,5 +119,5 @@ void plan_print_table(const struct memory_plan *plan, const struct options *opti
     print_memory(plan, out);
     if (plan->n_ranks > 1)
         print_wire(plan, out);
-    print_cache(plan, out);
+    print_cache(plan, options, out);
 }
