@@ -51,6 +51,7 @@ struct rank {
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
     struct engine *engine;          /* of rank 0, without --replay */
+    struct worker *worker;          /* of the others */
     int n_threads;
     int64_t shared_bytes;  /* of this rank: its part of the memory that ranks of a host share, */
     int64_t comm_bytes;    /* and with it all of the communicators */
@@ -236,13 +237,10 @@ static bool reserve_memory(struct rank *r, struct error *err)
            open_recorder(r, err);
 }
 
-/* Rank 0: the engine, which waits for requests from here on. */
 static bool make_engine(struct rank *r, struct error *err)
 {
     struct engine_settings settings;
-    if (r->number != 0 || r->options.replay != NULL)
-        return true;
-    rank_engine_settings(&settings, &r->options, &r->models, &r->ranks, r->device);
+    rank_engine_settings(&settings, &r->options, &r->models, r->device);
     settings.scheduler.eos_id = r->eos.id;
     settings.scheduler.n_eos_ids = r->eos.n;
     settings.recorder = r->recorder;
@@ -250,6 +248,17 @@ static bool make_engine(struct rank *r, struct error *err)
     if (!system_random(settings.scheduler.secret, sizeof settings.scheduler.secret, err))
         return false;
     engine_create(&r->engine, &settings);
+    return true;
+}
+
+/* Who works: rank 0 is the engine, but for a replay, the others are workers. */
+static bool make_loop(struct rank *r, struct error *err)
+{
+    struct worker_settings settings;
+    if (r->number == 0)
+        return r->options.replay != NULL || make_engine(r, err);
+    rank_worker_settings(&settings, &r->options, &r->models, r->device);
+    worker_create(&r->worker, &settings);
     return true;
 }
 
@@ -272,14 +281,12 @@ static void log_bytes(int rank, const struct held *held)
               (long long)bytes->threads, (long long)bytes->tables);
 }
 
-/* What all ranks hold comes to rank 0. A worker makes room for plans when it begins to work. */
+/* What all ranks hold comes to rank 0. */
 static bool count_memory(struct rank *r, struct error *err)
 {
     const size_t n_ranks = (size_t)r->ranks.world_size;
-    const int64_t plans = r->engine == NULL ? (int64_t)plan_models_max_bytes(&r->models.plan) : 0;
-    const struct held mine = {
-        rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes + plans),
-        r->program_bytes};
+    const struct held mine = {rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes),
+                              r->program_bytes};
     struct held *all = memory_alloc(n_ranks, sizeof *all);
     size_t *n_bytes = memory_alloc(n_ranks, sizeof *n_bytes);
     for (size_t i = 0; i < n_ranks; i++)
@@ -338,7 +345,7 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
                         open_device(r, err) &&      /* kernels and threads */
                         load_models(r, err);        /* weights -> share of this rank */
     return agree(r, loaded, err) &&
-           agree(r, reserve_memory(r, err) && make_engine(r, err), err) && /* the rest */
+           agree(r, reserve_memory(r, err) && make_loop(r, err), err) && /* KV cache, tables */
            count_memory(r, err) && tell_ready(r, err);
 }
 
@@ -347,7 +354,7 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
 static bool replay(struct rank *r, struct error *err)
 {
     struct replay_report report;
-    if (!replay_run(&r->models.replayed, &r->models.plan, &r->ranks, &report, err))
+    if (!replay_run(&r->models.replayed, &r->models.plan, &report, err))
         return false;
     const double seconds = (double)report.total_ns / 1e9;
     printf("steps       %lld\n", (long long)report.n_steps);
@@ -360,8 +367,8 @@ static bool replay(struct rank *r, struct error *err)
 
 static bool run(struct rank *r, struct error *err)
 {
-    if (r->number != 0)
-        return worker_run(&r->ranks, &r->models.plan, err);
+    if (r->worker != NULL)
+        return worker_run(r->worker, err);
     return r->engine != NULL ? engine_run(r->engine, err) : replay(r, err);
 }
 
@@ -404,6 +411,7 @@ static void end(struct rank *r, bool alone)
 {
     mapped = NULL;
     engine_destroy(r->engine);
+    worker_destroy(r->worker);
     rank_models_close(&r->models);
     device_close(r->device);
     ranks_close(&r->ranks, alone);

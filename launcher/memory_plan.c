@@ -12,6 +12,7 @@
 #include "runtime/forward/forward.h"
 #include "runtime/options/options.h"
 #include "runtime/schedule/scheduler.h"
+#include "runtime/worker.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -44,12 +45,18 @@ static int leaves_of(int n_leaves, const struct ranks *ranks)
     return span_length(tree_run(n_leaves, ranks->tp_size, ranks->tp_rank));
 }
 
-/* The models are measured as this rank. The draft model is on the first stage. */
+/* The draft model is on the first stage. */
+static bool has_draft(const struct rank_models *models, const struct ranks *place)
+{
+    return models->model[PLAN_DRAFT] != NULL && place->pp_stage == 0;
+}
+
+/* The models are measured as this rank. */
 static void count_models(struct planned_rank *out, const struct rank_models *models)
 {
     struct plan_limits limits[PLAN_MODELS] = {models->plan.limits[PLAN_TARGET]};
     limits[PLAN_DRAFT] = scheduler_draft_limits(&limits[PLAN_TARGET]);
-    const bool drafts = models->model[PLAN_DRAFT] != NULL && out->place.pp_stage == 0;
+    const bool drafts = has_draft(models, &out->place);
     for (int m = 0; m < (drafts ? PLAN_MODELS : PLAN_DRAFT); m++) {
         const struct model *model = models->model[m];
         for (int kind = 0; kind < WEIGHT_KINDS; kind++)
@@ -85,38 +92,43 @@ static void count_rank(struct planned_rank *out, struct rank_models *models,
 
 /* ---- tables ---- */
 
-/* Later stages have no plans of a draft model. */
-static int64_t room_for_plans(const struct plan_models *models, int pp_stage)
+/* By making what a rank makes, of its own shape. The models are measured as rank `rank`. */
+static void make_loop(int rank, const struct options *options, const struct rank_models *models,
+                      struct device *device, int64_t *allocated)
 {
-    struct plan_models here = {.limits = {models->limits[PLAN_TARGET]}};
-    if (pp_stage == 0)
-        here.limits[PLAN_DRAFT] = models->limits[PLAN_DRAFT];
-    return (int64_t)plan_models_max_bytes(&here);
+    struct engine_settings engine_settings;
+    struct worker_settings worker_settings;
+    struct engine *engine = NULL;
+    struct worker *worker = NULL;
+    if (rank == 0) {
+        rank_engine_settings(&engine_settings, options, models, device);
+        engine_create(&engine, &engine_settings);
+    } else {
+        rank_worker_settings(&worker_settings, options, models, device);
+        worker_create(&worker, &worker_settings);
+    }
+    *allocated = memory_account().allocated;
+    worker_destroy(worker);
+    engine_destroy(engine);
 }
 
-/* By making what a rank makes: this process has read the same options and headers, and starts the
- * same threads. Then rank 0 has the engine, and the others have room for plans. */
+/* This process has read the same options and headers as a rank, and starts the same threads. */
 static bool count_tables(struct memory_plan *plan, const struct options *options, struct error *err)
 {
     struct rank_models *models = &plan->models;
-    struct device *device;
-    struct engine *engine;
-    struct engine_settings settings;
     struct plan_limits *limits = models->plan.limits;
+    struct device *device;
     if (!device_open_cpu(&device, NULL, plan->n_threads, 0, err))
         return false;
-    rank_models_measure_as(models, &plan->rank[0].place);
-    if (models->model[PLAN_DRAFT] != NULL)
-        limits[PLAN_DRAFT] = scheduler_draft_limits(&limits[PLAN_TARGET]);
-    const int64_t of_plan = plan->n_ranks * (int64_t)sizeof *plan->rank; /* no rank has those */
-    const int64_t common = memory_account().allocated - of_plan;
-    for (int i = 1; i < plan->n_ranks; i++)
-        plan->rank[i].bytes.tables =
-            common + room_for_plans(&models->plan, plan->rank[i].place.pp_stage);
-    rank_engine_settings(&settings, options, models, &plan->rank[0].place, device);
-    engine_create(&engine, &settings);
-    plan->rank[0].bytes.tables = memory_account().allocated - of_plan;
-    engine_destroy(engine);
+    for (int i = plan->n_ranks - 1; i >= 0; i--) { /* it ends as rank 0 */
+        struct planned_rank *rank = &plan->rank[i];
+        rank_models_measure_as(models, &rank->place);
+        limits[PLAN_DRAFT] = has_draft(models, &rank->place)
+                                 ? scheduler_draft_limits(&limits[PLAN_TARGET])
+                                 : (struct plan_limits){0};
+        make_loop(i, options, models, device, &rank->bytes.tables);
+        rank->bytes.tables -= plan->n_ranks * (int64_t)sizeof *plan->rank; /* no rank has those */
+    }
     device_close(device);
     return true;
 }

@@ -11,7 +11,7 @@
 
 /* `tables` is what is left: so nothing that was allocated is left out. */
 struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct device *device,
-                                 int64_t communication, int64_t elsewhere)
+                                 int64_t communication, int64_t shared)
 {
     const struct memory_account account = memory_account();
     struct rank_bytes out = {.communication = communication};
@@ -27,8 +27,7 @@ struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct 
         }
     }
     out.threads = team_size(device->team) * (int64_t)device->scratch_bytes;
-    out.tables =
-        account.allocated + account.mapped + elsewhere + out.mapped - rank_bytes_total(&out);
+    out.tables = account.allocated + account.mapped + shared + out.mapped - rank_bytes_total(&out);
     return out;
 }
 

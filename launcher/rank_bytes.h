@@ -22,10 +22,10 @@ struct rank_bytes {
     int64_t tables; /* everything else that was allocated: headers, scheduler, sampler, plans */
 };
 
-/* Now, on this rank. communication: known to who opened the ranks. elsewhere: what is counted here
- * and is not in memory_account(), be it shared or allocated later. */
+/* Now, on this rank, when all is made. communication: known to who opened the ranks, and of it what
+ * is shared, which is not in memory_account(). */
 struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct device *device,
-                                 int64_t communication, int64_t elsewhere);
+                                 int64_t communication, int64_t shared);
 
 int64_t rank_bytes_weights(const struct rank_bytes *bytes); /* mapped and copied */
 int64_t rank_bytes_total(const struct rank_bytes *bytes);

@@ -4,6 +4,7 @@
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/options/options.h"
+#include "runtime/worker.h"
 
 #include <string.h>
 
@@ -14,9 +15,13 @@ static enum drafter drafter_of(const struct options *options)
     return strcmp(options->speculative_method, "ngram") == 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
 }
 
+static bool processes_logprobs(const struct options *options)
+{
+    return strcmp(options->logprobs_mode, "processed_logprobs") == 0;
+}
+
 void rank_engine_settings(struct engine_settings *out, const struct options *options,
-                          const struct rank_models *models, const struct ranks *ranks,
-                          struct device *device)
+                          const struct rank_models *models, struct device *device)
 {
     *out = (struct engine_settings){
         .scheduler = {.limits = models->plan.limits[PLAN_TARGET],
@@ -29,8 +34,15 @@ void rank_engine_settings(struct engine_settings *out, const struct options *opt
                       .ngram_max = (int)options->prompt_lookup_max},
         .models = &models->plan,
         .model = models->model[PLAN_TARGET],
-        .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
-        .n_flights = ranks->pp_stages,
-        .ranks = ranks,
+        .processed_logprobs = processes_logprobs(options),
+        .n_flights = models->plan.ranks[PLAN_TARGET]->pp_stages,
         .device = device};
+}
+
+void rank_worker_settings(struct worker_settings *out, const struct options *options,
+                          const struct rank_models *models, struct device *device)
+{
+    *out = (struct worker_settings){.models = &models->plan,
+                                    .device = device,
+                                    .processed_logprobs = processes_logprobs(options)};
 }

@@ -154,6 +154,8 @@ static void set_ranks(struct rank_models *m, const struct ranks *ranks)
     m->of_stage = ranks_of_stage(ranks);
     m->plan.ranks[PLAN_TARGET] = ranks;
     m->plan.ranks[PLAN_DRAFT] = &m->of_stage;
+    for (int i = 0; i < PLAN_MODELS; i++)
+        m->plan.hidden_size[i] = m->config[i].hidden;
 }
 
 typedef bool open_fn(struct model **, const char *folder, const char *dtype,
@@ -222,10 +224,11 @@ bool rank_models_reserve(struct rank_models *m, const struct options *options,
 {
     if (!make_limits(m, options, device, ranks, err))
         return false;
-    for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
+    for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++) {
         if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
                             &m->plan.limits[i], m->memory.kv_dtype, err))
             return false;
+    }
     return true;
 }
 

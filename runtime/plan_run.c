@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "runtime/forward/forward.h"
 #include "runtime/plan_broadcast.h"
-#include "runtime/plan_record.h"
 
 size_t plan_models_max_bytes(const struct plan_models *models)
 {
@@ -33,14 +32,9 @@ bool plan_models_run(const struct plan_models *models, const struct step_plan *p
     return forward_run(models->forward[plan->model], plan, view, result, err);
 }
 
-bool plan_run(const struct plan_models *models, const struct ranks *ranks,
-              struct plan_recorder *recorder, struct step_plan *plan, struct step_result *result,
-              struct error *err)
+bool plan_models_pass_on(const struct plan_models *models, const struct step_plan *plan,
+                         const struct step_view *view, struct error *err)
 {
-    struct step_view view;
-    return (plan_models_check(models, plan, plan->n_bytes, &view, err) &&
-            (recorder == NULL || plan_recorder_add(recorder, plan, err)) &&
-            plan_broadcast(ranks, plan, err) &&
-            (view.stop || plan_models_run(models, plan, &view, result, err))) ||
-           error_in(err, "step %llu", (unsigned long long)plan->step);
+    return plan_pass_on(models->ranks[plan->model], plan, err) &&
+           (view->stop || forward_pass_on(models->forward[plan->model], plan, err));
 }

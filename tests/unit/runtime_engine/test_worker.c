@@ -45,8 +45,12 @@ static bool run_rank(void *context, int rank, struct error *err)
         good = plan_broadcast(&ranks, plan, err);
         memory_free(plan);
     } else {
-        const struct plan_models models = {.limits = {[PLAN_TARGET] = limits}};
-        good = worker_run(&ranks, &models, err);
+        const struct plan_models models = {.limits = {[PLAN_TARGET] = limits},
+                                           .ranks = {[PLAN_TARGET] = &ranks}};
+        struct worker *worker;
+        worker_create(&worker, &(struct worker_settings){.models = &models});
+        good = worker_run(worker, err);
+        worker_destroy(worker);
     }
     ranks_close(&ranks, !good);
     return good;
