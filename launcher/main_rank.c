@@ -15,7 +15,7 @@
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
 #include "launcher/exit_code.h"
-#include "launcher/rank_bytes.h"
+#include "launcher/rank_account.h"
 #include "launcher/rank_engine.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
@@ -262,44 +262,13 @@ static bool make_loop(struct rank *r, struct error *err)
     return true;
 }
 
-/* What a rank tells rank 0 of itself. */
-struct held {
-    struct rank_bytes bytes;
-    int64_t program;
-};
-
-static void log_bytes(int rank, const struct held *held)
-{
-    const struct rank_bytes *bytes = &held->bytes;
-    char total[BYTES_TEXT], program[BYTES_TEXT];
-    log_write(LOG_INFO, "rank",
-              "memory of rank %d: %s, and %s of program and libraries (bytes: mapped %lld, copied "
-              "%lld, kv %lld, activations %lld, communication %lld, threads %lld, tables %lld)",
-              rank, bytes_text(total, rank_bytes_total(bytes)), bytes_text(program, held->program),
-              (long long)bytes->mapped, (long long)bytes->copied, (long long)bytes->kv,
-              (long long)bytes->activations, (long long)bytes->communication,
-              (long long)bytes->threads, (long long)bytes->tables);
-}
-
-/* What all ranks hold comes to rank 0. */
+/* What all ranks hold, with the tables of the loop. */
 static bool count_memory(struct rank *r, struct error *err)
 {
-    const size_t n_ranks = (size_t)r->ranks.world_size;
-    const struct held mine = {rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes),
-                              r->program_bytes};
-    struct held *all = memory_alloc(n_ranks, sizeof *all);
-    size_t *n_bytes = memory_alloc(n_ranks, sizeof *n_bytes);
-    for (size_t i = 0; i < n_ranks; i++)
-        n_bytes[i] = sizeof mine;
-    struct comm *world = r->ranks.world;
-    const bool good = world->ops->all_gather(world, r->device, all, &mine, n_bytes, err);
-    for (size_t i = 0; good && i < n_ranks; i++) {
-        r->memory_bytes += rank_bytes_total(&all[i].bytes);
-        log_bytes((int)i, &all[i]);
-    }
-    memory_free(n_bytes);
-    memory_free(all);
-    return good;
+    const struct rank_account mine = {
+        .bytes = rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes),
+        .program = r->program_bytes};
+    return rank_account_gather(&r->memory_bytes, &mine, r->device, &r->ranks, err);
 }
 
 static bool tell_ready(struct rank *r, struct error *err)

@@ -1,6 +1,7 @@
 #include "launcher/session.h"
 
 #include "base/error.h"
+#include "launcher/rank_bytes.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"
 #include "runtime/options/options.h"
@@ -14,6 +15,7 @@ static const int64_t END_GRACE_NS = 3000000000;
 
 static void take_ready(struct session *session, const struct link_ready *ready)
 {
+    char memory[BYTES_TEXT];
     session->vocab = ready->vocab;
     session->max_model_len = ready->max_model_len;
     session->max_num_seqs = ready->max_num_seqs > 0 ? ready->max_num_seqs : 1;
@@ -24,9 +26,10 @@ static void take_ready(struct session *session, const struct link_ready *ready)
     session->kv_tokens = ready->kv_tokens;
     snprintf(session->dtype, sizeof session->dtype, "%s", ready->dtype);
     snprintf(session->about, sizeof session->about,
-             "%s, tp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d", ready->dtype,
-             ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s", ready->kernels,
-             ready->comm, ready->max_model_len);
+             "%s, tp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d, %s of memory",
+             ready->dtype, ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s",
+             ready->kernels, ready->comm, ready->max_model_len,
+             bytes_text(memory, ready->memory_bytes));
 }
 
 /* Reads the link until the engine says that it is ready. A job that ends first has told why over
