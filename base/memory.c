@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/error.h"
 
+#include <malloc.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,21 @@
 #include <unistd.h>
 
 enum { ARENA_ALIGN = 64, ARENA_BLOCK_MIN = 64 << 10, ARENA_BLOCK_MAX = 1 << 20 };
+
+/* Of the process, as the memory is. Relaxed: each is a number by itself, and orders nothing. */
+static atomic_llong allocated, mapped;
+
+static void account(atomic_llong *total, size_t before, size_t after)
+{
+    atomic_fetch_add_explicit(total, (long long)after - (long long)before, memory_order_relaxed);
+}
+
+struct memory_account memory_account(void)
+{
+    return (struct memory_account){.allocated =
+                                       atomic_load_explicit(&allocated, memory_order_relaxed),
+                                   .mapped = atomic_load_explicit(&mapped, memory_order_relaxed)};
+}
 
 static const size_t huge_page_bytes = (size_t)2 << 20;
 
@@ -41,24 +58,37 @@ void *memory_alloc(size_t count, size_t item_bytes)
     void *p = calloc(1, n_bytes);
     if (p == NULL)
         out_of_memory(n_bytes);
+    account(&allocated, 0, malloc_usable_size(p));
     return p;
 }
 
 void *memory_resize(void *p, size_t count, size_t item_bytes)
 {
     const size_t n_bytes = product(count, item_bytes);
+    const size_t before = malloc_usable_size(p);
     p = realloc(p, n_bytes);
     if (p == NULL)
         out_of_memory(n_bytes);
+    account(&allocated, before, malloc_usable_size(p));
     return p;
 }
 
-void memory_free(void *p) { free(p); }
+void memory_free(void *p)
+{
+    account(&allocated, malloc_usable_size(p), 0);
+    free(p);
+}
 
 char *memory_copy_text(const char *text)
 {
     const size_t n_bytes = strlen(text) + 1;
     return memcpy(memory_alloc(n_bytes, 1), text, n_bytes);
+}
+
+static size_t whole_pages(size_t n_bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (n_bytes + page - 1) & ~(page - 1);
 }
 
 /* The system gives huge pages only where a whole aligned one fits, and mmap() aligns to small
@@ -69,14 +99,13 @@ bool memory_map(void **out, size_t n_bytes, struct error *err)
     if (n_bytes == 0)
         return true;
     const bool huge = n_bytes >= huge_page_bytes;
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t slack = huge ? huge_page_bytes : 0;
-    size_t wanted, mapped_bytes;
-    if (__builtin_add_overflow(n_bytes, page - 1, &wanted) ||
-        __builtin_add_overflow(wanted & ~(page - 1), slack, &mapped_bytes))
+    size_t mapped_bytes;
+    if (n_bytes > SIZE_MAX / 2 ||
+        __builtin_add_overflow(whole_pages(n_bytes), slack, &mapped_bytes))
         return error_set(err, ERROR_SYSTEM, "%zu bytes of memory: more than can be addressed",
                          n_bytes);
-    wanted &= ~(page - 1);
+    const size_t wanted = whole_pages(n_bytes);
 
     char *p = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -90,14 +119,17 @@ bool memory_map(void **out, size_t n_bytes, struct error *err)
         p += head;
         madvise(p, wanted, MADV_HUGEPAGE); /* a wish: without it the pages are small ones */
     }
+    account(&mapped, 0, wanted);
     *out = p;
     return true;
 }
 
 void memory_unmap(void *p, size_t n_bytes)
 {
-    if (p != NULL)
-        check(munmap(p, n_bytes) == 0);
+    if (p == NULL)
+        return;
+    check(munmap(p, n_bytes) == 0);
+    account(&mapped, whole_pages(n_bytes), 0);
 }
 
 struct arena_block {

@@ -11,6 +11,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 
@@ -28,6 +29,14 @@ char *memory_copy_text(const char *text);
  * 0 bytes are NULL. ERROR_SYSTEM when the system refuses. */
 bool memory_map(void **out, size_t n_bytes, struct error *err);
 void memory_unmap(void *p, size_t n_bytes); /* NULL is fine */
+
+/* What this process holds of the above now, as the system counts it (the allocator rounds up, and
+ * maps have whole pages): each byte once. What libraries allocate for themselves is not in it. */
+struct memory_account {
+    int64_t allocated; /* memory_alloc(), memory_resize(), arenas */
+    int64_t mapped;    /* memory_map() */
+};
+struct memory_account memory_account(void); /* any thread, at any time */
 
 struct arena_block;
 struct arena { /* all zero is an empty arena */

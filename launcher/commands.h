@@ -15,4 +15,5 @@ bool cmd_score(const struct options *options, const volatile sig_atomic_t *inter
 /* Both of them; sets the options that make runs comparable. */
 bool cmd_bench(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
 bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
+bool cmd_plan(struct options *options, struct error *err);
 bool cmd_doctor(const struct options *options, struct error *err);

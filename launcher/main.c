@@ -132,6 +132,8 @@ static bool run(struct options *options, struct error *err)
     case COMMAND_BENCH_THROUGHPUT:
         interrupt = interrupt_catch();
         return cmd_bench(options, interrupt, err);
+    case COMMAND_PLAN:
+        return cmd_plan(options, err);
     case COMMAND_DOCTOR:
         return cmd_doctor(options, err);
     default:

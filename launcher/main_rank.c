@@ -10,6 +10,7 @@
  * there is no link yet. */
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/system.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
@@ -18,6 +19,8 @@
 #include "launcher/exit_code.h"
 #include "launcher/handshake.h"
 #include "launcher/launch_place.h"
+#include "launcher/rank_account.h"
+#include "launcher/rank_engine.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
@@ -51,8 +54,14 @@ struct rank {
     struct device *device;
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
+    struct engine *engine;          /* of rank 0, without --replay */
+    struct worker *worker;          /* of the others */
     int n_threads;
-    bool crowded; /* more threads than CPUs: nobody spins */
+    bool crowded;          /* more threads than CPUs: nobody spins */
+    int64_t shared_bytes;  /* of this rank: its part of the memory that ranks of a host share, */
+    int64_t comm_bytes;    /* and with it all of the communicators */
+    int64_t program_bytes; /* resident when the ranks are open: program, libraries, MPI */
+    int64_t memory_bytes;  /* of all ranks, without that */
 };
 
 /* ---- signals ---- */
@@ -153,12 +162,16 @@ static bool open_ranks(struct rank *r, struct error *err)
         .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
                      .spin_ns = crowded ? 0 : spin_ns},
         .leave = leave};
+    const int64_t before = memory_account().allocated;
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
         r->agreed = true; /* it fails on all ranks or on none */
         return false;
     }
     exit_code_catch_bugs(); /* after MPI, which has a handler of its own */
     r->number = r->ranks.world_rank;
+    r->program_bytes = system_resident_bytes();
+    r->shared_bytes = (int64_t)r->ranks.shared_bytes / r->ranks.local_size;
+    r->comm_bytes = r->shared_bytes + memory_account().allocated - before;
     log_set(log_level(), r->number);
     return true;
 }
@@ -243,6 +256,40 @@ static bool reserve_memory(struct rank *r, struct error *err)
            open_recorder(r, err);
 }
 
+static bool make_engine(struct rank *r, struct error *err)
+{
+    struct engine_settings settings;
+    rank_engine_settings(&settings, &r->options, &r->models, r->device);
+    settings.scheduler.eos_id = r->eos.id;
+    settings.scheduler.n_eos_ids = r->eos.n;
+    settings.recorder = r->recorder;
+    settings.link = r->link;
+    if (!system_random(settings.scheduler.secret, sizeof settings.scheduler.secret, err))
+        return false;
+    engine_create(&r->engine, &settings);
+    return true;
+}
+
+/* Who works: rank 0 is the engine, but for a replay, the others are workers. */
+static bool make_loop(struct rank *r, struct error *err)
+{
+    struct worker_settings settings;
+    if (r->number == 0)
+        return r->options.replay != NULL || make_engine(r, err);
+    rank_worker_settings(&settings, &r->options, &r->models, r->device);
+    worker_create(&r->worker, &settings);
+    return true;
+}
+
+/* What all ranks hold, with the tables of the loop. */
+static bool count_memory(struct rank *r, struct error *err)
+{
+    const struct rank_account mine = {
+        .bytes = rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes),
+        .program = r->program_bytes};
+    return rank_account_gather(&r->memory_bytes, &mine, r->device, &r->ranks, err);
+}
+
 static bool tell_ready(struct rank *r, struct error *err)
 {
     const struct model_config *config = &r->models.config[PLAN_TARGET];
@@ -268,7 +315,8 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .n_eos_ids = r->eos.n,
                   .hidden_size = config->hidden,
                   .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
-                  .max_num_seqs = limits->max_sequences}};
+                  .max_num_seqs = limits->max_sequences,
+                  .memory_bytes = r->memory_bytes}};
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
               r->device->ops->name, comm->ops->name, limits->max_model_len);
@@ -286,59 +334,11 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
                           open_device(r, err);        /* kernels and threads */
     return shake_hands(r, prepared, err) &&           /* programs, options and files are the same */
            agree(r, load_models(r, err), err) &&      /* weights -> share of this rank */
-           agree(r, reserve_memory(r, err), err) &&   /* KV cache, activations */
-           tell_ready(r, err);
+           agree(r, reserve_memory(r, err) && make_loop(r, err), err) && /* KV cache, tables */
+           count_memory(r, err) && tell_ready(r, err);
 }
 
 /* ---- run ---- */
-
-static enum drafter drafter_of(const struct options *options)
-{
-    if (strcmp(options->speculative_method, "draft_model") == 0)
-        return DRAFTER_MODEL;
-    return strcmp(options->speculative_method, "ngram") == 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
-}
-
-static bool processes_logprobs(const struct rank *r)
-{
-    return strcmp(r->options.logprobs_mode, "processed_logprobs") == 0;
-}
-
-static bool make_settings(struct rank *r, struct engine_settings *out, struct error *err)
-{
-    const struct options *options = &r->options;
-    *out = (struct engine_settings){
-        .scheduler = {.limits = r->models.plan.limits[PLAN_TARGET],
-                      .eos_id = r->eos.id,
-                      .n_eos_ids = r->eos.n,
-                      .hidden_size = r->models.config[PLAN_TARGET].hidden,
-                      .by_priority = strcmp(options->scheduling_policy, "priority") == 0,
-                      .prefix_caching = options->enable_prefix_caching,
-                      .drafter = drafter_of(options),
-                      .max_drafts = (int)options->num_speculative_tokens,
-                      .ngram_min = (int)options->prompt_lookup_min,
-                      .ngram_max = (int)options->prompt_lookup_max},
-        .models = &r->models.plan,
-        .model = r->models.model[PLAN_TARGET],
-        .processed_logprobs = processes_logprobs(r),
-        .n_flights = r->ranks.pp_stages,
-        .device = r->device,
-        .recorder = r->recorder,
-        .link = r->link};
-    return system_random(out->scheduler.secret, sizeof out->scheduler.secret, err);
-}
-
-static bool serve(struct rank *r, struct error *err)
-{
-    struct engine_settings settings;
-    struct engine *engine;
-    if (!make_settings(r, &settings, err))
-        return false;
-    engine_create(&engine, &settings);
-    const bool good = engine_run(engine, err);
-    engine_destroy(engine);
-    return good;
-}
 
 static bool replay(struct rank *r, struct error *err)
 {
@@ -356,12 +356,9 @@ static bool replay(struct rank *r, struct error *err)
 
 static bool run(struct rank *r, struct error *err)
 {
-    if (r->number != 0)
-        return worker_run(&(struct worker_settings){.models = &r->models.plan,
-                                                    .device = r->device,
-                                                    .processed_logprobs = processes_logprobs(r)},
-                          err);
-    return r->options.replay != NULL ? replay(r, err) : serve(r, err);
+    if (r->worker != NULL)
+        return worker_run(r->worker, err);
+    return r->engine != NULL ? engine_run(r->engine, err) : replay(r, err);
 }
 
 /* ---- end ---- */
@@ -402,6 +399,8 @@ static void report(struct rank *r, const struct error *why)
 static void end(struct rank *r, bool alone)
 {
     mapped = NULL;
+    engine_destroy(r->engine);
+    worker_destroy(r->worker);
     rank_models_close(&r->models);
     device_close(r->device);
     ranks_close(&r->ranks, alone);

@@ -57,7 +57,7 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
     return true;
 }
 
-static int kv_dtype_of(const struct options *options, const struct model *model)
+int rank_kv_dtype(const struct options *options, const struct model *model)
 {
     if (strcmp(options->kv_cache_dtype, "float32") == 0)
         return DTYPE_F32;
@@ -68,11 +68,9 @@ static int kv_dtype_of(const struct options *options, const struct model *model)
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
-/* Blocks that a sequence of the greatest length holds at once: of a group with a window those that
- * a step sees or writes. */
-static int64_t blocks_of_sequence(const struct plan_limits *limits)
+int64_t rank_kv_blocks_of(const struct plan_limits *limits, int64_t n_positions)
 {
-    const int64_t all = kv_blocks_of(limits->max_model_len, limits->block_tokens);
+    const int64_t all = kv_blocks_of(n_positions, limits->block_tokens);
     int64_t blocks = 0;
     for (int g = 0; g < limits->n_kv_groups; g++) {
         const int64_t seen = (int64_t)limits->kv_window[g] + limits->max_tokens;
@@ -83,14 +81,29 @@ static int64_t blocks_of_sequence(const struct plan_limits *limits)
     return blocks;
 }
 
-/* Blocks that this rank can hold and a job can use. */
-static bool blocks_of_rank(int64_t *out, const struct plan_limits *limits,
-                           const struct options *options, int64_t block_bytes,
-                           const struct ranks *ranks, struct error *err)
+static int64_t blocks_of_sequence(const struct plan_limits *limits)
 {
-    const int64_t of_sequence = blocks_of_sequence(limits);
-    const int64_t most =
-        min_of(of_sequence * limits->max_sequences, INT32_MAX / limits->block_tokens);
+    return rank_kv_blocks_of(limits, limits->max_model_len);
+}
+
+int64_t rank_kv_block_bytes(const struct plan_limits *limits, int kv_dtype,
+                            const struct model *model, const struct model *draft)
+{
+    const struct plan_limits draft_limits = scheduler_draft_limits(limits);
+    return (int64_t)forward_kv_block_bytes(model, limits, kv_dtype) +
+           (draft ? (int64_t)forward_kv_block_bytes(draft, &draft_limits, kv_dtype) : 0);
+}
+
+int64_t rank_kv_blocks_most(const struct plan_limits *limits)
+{
+    return min_of(blocks_of_sequence(limits) * limits->max_sequences,
+                  INT32_MAX / limits->block_tokens);
+}
+
+bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
+                    int64_t block_bytes, int ranks_of_host, struct error *err)
+{
+    const int64_t most = rank_kv_blocks_most(limits);
     const int64_t given = options->kv_cache_memory_bytes;
     const int64_t available = system_available_bytes();
     if (given > 0) {
@@ -101,10 +114,10 @@ static bool blocks_of_rank(int64_t *out, const struct plan_limits *limits,
                              (long long)given, limits->block_tokens, (long long)block_bytes);
         return true;
     }
-    *out = min_of(of_sequence * DEFAULT_SEQUENCES, most);
+    *out = min_of(blocks_of_sequence(limits) * DEFAULT_SEQUENCES, most);
     if (available > 0)
-        *out = min_of(*out, available / MEMORY_SHARE / ranks->local_size /
-                                options->data_parallel_size / block_bytes);
+        *out = min_of(*out, available / MEMORY_SHARE / ranks_of_host / options->data_parallel_size /
+                                block_bytes);
     if (*out < 1)
         *out = 1;
     return true;
@@ -126,7 +139,7 @@ static bool gather_shares(struct share *all, const struct share *mine, struct de
     return good;
 }
 
-static int64_t tokens_of(const struct plan_limits *limits)
+int64_t rank_kv_tokens(const struct plan_limits *limits)
 {
     const int64_t all = kv_blocks_of(limits->max_model_len, limits->block_tokens);
     return limits->n_kv_blocks * all * limits->block_tokens / blocks_of_sequence(limits);
@@ -149,15 +162,13 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct model *draft, struct device *device, const struct ranks *ranks,
                       struct error *err)
 {
-    const int kv_dtype = kv_dtype_of(options, model);
-    const struct plan_limits draft_limits = scheduler_draft_limits(limits);
-    const int64_t block_bytes =
-        (int64_t)forward_kv_block_bytes(model, limits, kv_dtype) +
-        (draft ? (int64_t)forward_kv_block_bytes(draft, &draft_limits, kv_dtype) : 0);
+    const int kv_dtype = rank_kv_dtype(options, model);
+    const int64_t block_bytes = rank_kv_block_bytes(limits, kv_dtype, model, draft);
     struct share mine = {.weight_bytes =
                              (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
     struct error local = {0}; /* told to the others first: they wait for this rank's share */
-    const bool fits = blocks_of_rank(&mine.n_blocks, limits, options, block_bytes, ranks, &local);
+    const bool fits =
+        rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, ranks->local_size, &local);
 
     struct share *all = memory_alloc((size_t)ranks->world_size, sizeof *all);
     const bool good = gather_shares(all, &mine, device, ranks, err);
@@ -178,7 +189,7 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
     limits->n_kv_blocks = (int)n_blocks;
     *out = (struct rank_memory){.kv_dtype = kv_dtype,
                                 .kv_bytes = n_blocks * block_bytes,
-                                .kv_tokens = tokens_of(limits),
+                                .kv_tokens = rank_kv_tokens(limits),
                                 .weight_bytes = weight_bytes};
     tell(out, limits);
     return true;

@@ -141,25 +141,62 @@ static bool runs_here(const struct rank_models *m, int model, const struct ranks
     return m->folder[model] != NULL && (model == PLAN_TARGET || ranks->pp_stage == 0);
 }
 
-bool rank_models_load(struct rank_models *m, const struct options *options,
-                      const struct ranks *ranks, struct error *err)
+static struct model_place place_of(const struct ranks *ranks)
+{
+    return (struct model_place){.tp_rank = ranks->tp_rank,
+                                .tp_size = ranks->tp_size,
+                                .pp_stage = ranks->pp_stage,
+                                .pp_stages = ranks->pp_stages};
+}
+
+static void set_ranks(struct rank_models *m, const struct ranks *ranks)
 {
     m->of_stage = ranks_of_stage(ranks);
     m->plan.ranks[PLAN_TARGET] = ranks;
     m->plan.ranks[PLAN_DRAFT] = &m->of_stage;
+    for (int i = 0; i < PLAN_MODELS; i++)
+        m->plan.hidden_size[i] = m->config[i].hidden;
+}
+
+typedef bool open_fn(struct model **, const char *folder, const char *dtype,
+                     const struct model_place *, struct error *);
+
+static bool open_models(struct rank_models *m, const struct options *options,
+                        const struct ranks *ranks, open_fn *open, struct error *err)
+{
+    set_ranks(m, ranks);
     for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
-        const struct ranks *on = m->plan.ranks[i];
-        const struct model_place place = {.tp_rank = on->tp_rank,
-                                          .tp_size = on->tp_size,
-                                          .pp_stage = on->pp_stage,
-                                          .pp_stages = on->pp_stages};
-        if (!model_open(&m->model[i], m->folder[i], dtype_option(options->dtype), &place, err) ||
-            (options->check_weights && !model_check_weights(m->model[i], err)))
+        const struct model_place place = place_of(m->plan.ranks[i]);
+        if (!open(&m->model[i], m->folder[i], dtype_option(options->dtype), &place, err))
             return false;
     }
     const struct model *draft = m->model[PLAN_DRAFT];
     return draft == NULL || draft_generates(&draft->config, err) ||
            error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
+}
+
+bool rank_models_load(struct rank_models *m, const struct options *options,
+                      const struct ranks *ranks, struct error *err)
+{
+    bool good = open_models(m, options, ranks, model_open, err);
+    for (int i = 0; good && options->check_weights && i < PLAN_MODELS; i++)
+        good = m->model[i] == NULL || model_check_weights(m->model[i], err);
+    return good;
+}
+
+bool rank_models_measure(struct rank_models *m, const struct options *options,
+                         const struct ranks *ranks, struct error *err)
+{
+    return open_models(m, options, ranks, model_measure, err);
+}
+
+void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks)
+{
+    set_ranks(m, ranks);
+    for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
+        const struct model_place place = place_of(m->plan.ranks[i]);
+        model_measure_as(m->model[i], &place);
+    }
 }
 
 /* ---- memory ---- */
@@ -188,7 +225,6 @@ bool rank_models_reserve(struct rank_models *m, const struct options *options,
     if (!make_limits(m, options, device, ranks, err))
         return false;
     for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++) {
-        m->plan.hidden_size[i] = m->config[i].hidden;
         if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
                             &m->plan.limits[i], m->memory.kv_dtype, err))
             return false;

@@ -36,6 +36,12 @@ bool rank_models_read(struct rank_models *m, const struct options *options, stru
 /* Borrows the ranks until the end. */
 bool rank_models_load(struct rank_models *m, const struct options *options,
                       const struct ranks *ranks, struct error *err);
+/* The same from the headers alone (model_measure()), of a rank of the first stage, of whose ranks
+ * only the numbers count. Then it can become another rank; on one of a later stage a draft model
+ * stays what it was, and does not count. */
+bool rank_models_measure(struct rank_models *m, const struct options *options,
+                         const struct ranks *ranks, struct error *err);
+void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks);
 /* Collective over all ranks. */
 bool rank_models_reserve(struct rank_models *m, const struct options *options,
                          struct device *device, const struct ranks *ranks, struct error *err);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "launcher/rank_bytes.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"
@@ -22,7 +23,7 @@ static void take_ready(struct session *session, const struct link_ready *ready)
 {
     const int n = session->n_replicas;
     const int max_num_seqs = ready->max_num_seqs > 0 ? ready->max_num_seqs : 1;
-    char copies[24] = "";
+    char copies[24] = "", memory[BYTES_TEXT];
     if (n > 1)
         snprintf(copies, sizeof copies, "dp %d x ", n);
     session->vocab = ready->vocab;
@@ -35,9 +36,10 @@ static void take_ready(struct session *session, const struct link_ready *ready)
     session->kv_tokens = ready->kv_tokens;
     snprintf(session->dtype, sizeof session->dtype, "%s", ready->dtype);
     snprintf(session->about, sizeof session->about,
-             "%s, %stp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d", ready->dtype,
-             copies, ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s",
-             ready->kernels, ready->comm, ready->max_model_len);
+             "%s, %stp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d, %s of memory",
+             ready->dtype, copies, ready->tp, ready->pp, ready->threads,
+             ready->threads == 1 ? "" : "s", ready->kernels, ready->comm, ready->max_model_len,
+             bytes_text(memory, ready->memory_bytes));
 }
 
 /* Requests in flight were made for the model that was there at first. */

@@ -26,9 +26,6 @@
 #include <string.h>
 
 enum {
-    SEGMENT_FLOATS = 256 << 10,  /* of the parts of one rank: how much a sum takes at a time */
-    ONE_SHOT_BYTES = 32 << 10,   /* largest sum that more than two ranks add whole */
-    LINE_FLOATS = 16,            /* where slices begin */
     MESSAGE_BYTES = 64 << 20,    /* largest message: far below MPI's limit of an int */
     BYTES_PER_NS = 1,            /* what a link moves at least (10 Gbit/s), while it is looked at */
     SLEEP_LEAST_NS = 10 * 1000,  /* between two looks: */
@@ -37,15 +34,6 @@ enum {
     SLEEP_IDLE_NS = 5000 * 1000, /* or this, between two steps */
 };
 
-/* Floats that the other ranks send for one segment of a sum: everything of the one other rank, or
- * all small parts, or all parts of a slice. */
-static size_t others_floats(int size)
-{
-    const size_t one_shot = (size_t)size * (ONE_SHOT_BYTES / sizeof(float));
-    const size_t slices = SEGMENT_FLOATS + (size_t)MAX_LEAVES * LINE_FLOATS;
-    return one_shot > slices ? one_shot : slices;
-}
-
 struct mpi {
     struct comm comm; /* first: a struct mpi is a comm */
     struct comm_settings settings;
@@ -53,7 +41,7 @@ struct mpi {
     struct call call;
     struct tree_layout layout; /* of the last tree_reduce */
     float *packed;             /* [SEGMENT_FLOATS] parts of this rank, sorted by receiver */
-    float *others;             /* [others_floats()] parts of the other ranks */
+    float *others;             /* [comm_mpi_others_floats()] parts of the other ranks */
 
     MPI_Request *request; /* [2 * size] messages under way; those done are MPI_REQUEST_NULL */
     struct message {
@@ -520,7 +508,7 @@ bool comm_open_mpi(struct comm **out, int color, int key, const struct comm_sett
         .settings = *settings,
         .group = group,
         .packed = memory_alloc(SEGMENT_FLOATS, sizeof *mpi->packed),
-        .others = memory_alloc(others_floats(size), sizeof *mpi->others),
+        .others = memory_alloc(comm_mpi_others_floats(size), sizeof *mpi->others),
         .request = memory_alloc(2 * (size_t)size, sizeof(MPI_Request)),
         .message = memory_alloc(2 * (size_t)size, sizeof *mpi->message),
         .status = memory_alloc(2 * (size_t)size, sizeof *mpi->status),

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "parallel/comm_mpi.h"
 #include "parallel/ranks_place.h"
 #include "parallel/watchdog.h"
 
@@ -115,6 +116,19 @@ size_t ranks_memory_layout(const struct ranks_settings *settings, const struct r
         at += comm_shm_bytes(settings->tp_size);
     }
     return at;
+}
+
+size_t ranks_bytes_each(const struct ranks_settings *settings)
+{
+    const int world_size = settings->tp_size * settings->pp_stages;
+    const struct ranks_memory memory = {.n_watched = world_size, .world = true};
+    size_t world_at, tp_at;
+    if (world_size == 1)
+        return 0;
+    if (strcmp(settings->comm, "mpi") != 0)
+        return ranks_memory_layout(settings, &memory, 0, &world_at, &tp_at) / (size_t)world_size;
+    const size_t tp_bytes = settings->tp_size > 1 ? comm_mpi_bytes(settings->tp_size) : 0;
+    return watchdog_bytes(world_size) / (size_t)world_size + comm_mpi_bytes(world_size) + tp_bytes;
 }
 
 bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, struct error *err)

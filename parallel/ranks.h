@@ -45,6 +45,9 @@ bool ranks_check_launcher(struct error *err);
  * under a launcher in a build without MPI. spin_ns counts as 0 where a host has
  * fewer CPUs than ranks. After a failure tell the error, then close as after a clean end. */
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
+/* What it takes of each rank where all are on one host: an equal part of the memory that they
+ * share, and buffers of its own. */
+size_t ranks_bytes_each(const struct ranks_settings *settings);
 /* The ranks of this rank's stage as a world of their own, with one stage: for what only they do
  * (the draft model). Borrows the group; not to be closed. */
 struct ranks ranks_of_stage(const struct ranks *ranks);

@@ -23,7 +23,7 @@ void draft_model_create(struct draft_model **out, const struct draft_settings *s
 {
     const struct plan_limits *limits = &settings->models->limits[PLAN_DRAFT];
     const size_t n_rows = (size_t)limits->max_logits;
-    check(settings->models->forward[PLAN_DRAFT] != NULL);
+    check(limits->max_tokens > 0); /* there is one */
     struct draft_model *d = memory_alloc(1, sizeof *d);
     d->is = *settings;
     pipeline_create(&d->pipeline, &(struct pipeline_settings){.models = settings->models,

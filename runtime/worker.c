@@ -51,23 +51,36 @@ static bool sends_results(const struct ranks *ranks)
     return ranks->pp_stages > 1 && ranks->pp_stage == ranks->pp_stages - 1 && ranks->tp_rank == 0;
 }
 
-bool worker_run(const struct worker_settings *settings, struct error *err)
+void worker_create(struct worker **out, const struct worker_settings *settings)
 {
     const struct plan_models *models = settings->models;
-    struct worker w = {.models = models,
-                       .ranks = models->ranks[PLAN_TARGET],
-                       .max_bytes = plan_models_max_bytes(models)};
     const struct row_picker_settings picker = {.device = settings->device,
                                                .limits = &models->limits[PLAN_TARGET],
                                                .processed_logprobs = settings->processed_logprobs};
-    if (sends_results(w.ranks))
-        result_sender_create(&w.sender, w.ranks, &picker);
-    w.plan = memory_alloc(1, w.max_bytes);
+    struct worker *w = memory_alloc(1, sizeof *w);
+    *w = (struct worker){.models = models,
+                         .ranks = models->ranks[PLAN_TARGET],
+                         .max_bytes = plan_models_max_bytes(models)};
+    if (sends_results(w->ranks))
+        result_sender_create(&w->sender, w->ranks, &picker);
+    w->plan = memory_alloc(1, w->max_bytes);
+    *out = w;
+}
+
+void worker_destroy(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    result_sender_destroy(w->sender);
+    memory_free(w->plan);
+    memory_free(w);
+}
+
+bool worker_run(struct worker *w, struct error *err)
+{
     bool good = true, stop = false;
     while (good && !stop)
-        good = worker_step(&w, &stop, err) ||
-               error_in(err, "step %llu", (unsigned long long)w.plan->step);
-    result_sender_destroy(w.sender);
-    memory_free(w.plan);
+        good = worker_step(w, &stop, err) ||
+               error_in(err, "step %llu", (unsigned long long)w->plan->step);
     return good;
 }

@@ -7,6 +7,7 @@
 struct device;
 struct error;
 struct plan_models;
+struct worker;
 
 /* Borrowed. */
 struct worker_settings {
@@ -15,6 +16,9 @@ struct worker_settings {
     bool processed_logprobs; /* --logprobs-mode, as at rank 0 */
 };
 
+void worker_create(struct worker **out, const struct worker_settings *settings);
+void worker_destroy(struct worker *worker); /* NULL is fine */
+
 /* Until the plan that says stop: true. ERROR_PEER: another rank is gone, or a plan is damaged or
  * not the next one. */
-bool worker_run(const struct worker_settings *settings, struct error *err);
+bool worker_run(struct worker *worker, struct error *err);

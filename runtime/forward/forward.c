@@ -122,6 +122,11 @@ size_t forward_activation_bytes(const struct model *model, const struct ranks *r
     return activations_cut(&act, NULL, model, ranks, limits);
 }
 
+struct forward_bytes forward_bytes(const struct forward *f)
+{
+    return (struct forward_bytes){.activations = f->memory_bytes, .kv = f->kv.n_bytes};
+}
+
 static bool create(struct forward *f, int kv_dtype, struct error *err)
 {
     const struct plan_limits *limits = &f->limits;

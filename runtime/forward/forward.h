@@ -50,8 +50,15 @@ bool forward_run(struct forward *forward, const struct step_plan *plan,
 bool forward_pass_on(struct forward *forward, const struct step_plan *plan, struct error *err);
 void forward_destroy(struct forward *forward); /* NULL is fine */
 
-/* What forward_create() will allocate on a rank: for admission and `phalanx plan`. A block has the
- * layers of one KV group that are of this stage, with one group all of them. */
+/* What it has allocated for tensors. */
+struct forward_bytes {
+    size_t activations, kv;
+};
+struct forward_bytes forward_bytes(const struct forward *forward);
+
+/* What forward_create() will allocate on a rank: for admission and `phalanx plan`. The model may be
+ * a measured one; of the ranks only their numbers count. A block has the layers of one KV group
+ * that are of this stage, with one group all of them. */
 size_t forward_kv_block_bytes(const struct model *model, const struct plan_limits *limits,
                               int kv_dtype);
 size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,

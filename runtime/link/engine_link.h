@@ -48,7 +48,7 @@ struct link_command {
 struct link_ready {
     const char *build, *model, *kernels, *comm, *dtype;
     int vocab, max_model_len, tp, pp, threads;
-    int64_t kv_tokens, weight_bytes;
+    int64_t kv_tokens, weight_bytes, memory_bytes; /* of all ranks; memory: with the weights */
     const int32_t *eos_id;
     int n_eos_ids;
     int hidden_size;  /* of a pooled vector without a head */

@@ -48,6 +48,7 @@ static bool send_ready(struct link *link, const struct link_ready *from, struct 
     ready.pp = from->pp;
     ready.threads = from->threads;
     ready.weight_bytes = from->weight_bytes;
+    ready.memory_bytes = from->memory_bytes;
     ready.n_eos_ids = (size_t)from->n_eos_ids;
     ready.eos_ids = (int32_t *)from->eos_id;
     ready.hidden_size = from->hidden_size;
@@ -224,6 +225,7 @@ static bool read_ready(struct link_ready *out, const Phalanx__Engine__V1__Ready 
         .pp = from->pp,
         .threads = from->threads,
         .weight_bytes = from->weight_bytes,
+        .memory_bytes = from->memory_bytes,
         .eos_id = from->eos_ids,
         .n_eos_ids = (int)from->n_eos_ids,
         .hidden_size = from->hidden_size,

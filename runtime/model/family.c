@@ -160,3 +160,19 @@ bool slot_is_here(const struct slot *slot, const struct model_config *config,
     check(false); /* stages without a case */
     return false;
 }
+
+/* By the words that the names of all families have in common. */
+enum weight_kind slot_kind(const struct slot *slot)
+{
+    static const struct {
+        const char *word;
+        enum weight_kind kind;
+    } words[] = {{"norm", WEIGHT_NORM},
+                 {"embed_tokens", WEIGHT_EMBEDDING},
+                 {"self_attn.", WEIGHT_ATTENTION},
+                 {"mlp.", WEIGHT_MLP}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(slot->name, words[i].word) != NULL)
+            return words[i].kind;
+    return WEIGHT_HEAD;
+}

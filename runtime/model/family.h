@@ -143,3 +143,4 @@ bool slot_present(const struct slot *slot, const struct model_config *config);
 /* Whether a rank of this share has it, where it is present. */
 bool slot_is_here(const struct slot *slot, const struct model_config *config,
                   const struct model_share *share);
+enum weight_kind slot_kind(const struct slot *slot);

@@ -11,7 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-static bool load(struct model *model, const char *folder, const char *dtype,
+typedef bool weights_fn(struct model *, const char *dtype, struct error *);
+
+static bool load(struct model *model, const char *folder, const char *dtype, weights_fn *weights,
                  const struct model_place *place, struct error *err)
 {
     struct model_config *config = &model->config;
@@ -25,20 +27,38 @@ static bool load(struct model *model, const char *folder, const char *dtype,
         rope_inv_freq(&config->rope[i], model->rope_inv_freq + i * config->rope_half);
     model->layer = memory_alloc((size_t)config->n_layers, sizeof *model->layer);
     model->files = memory_alloc(1, sizeof *model->files);
-    return checkpoint_open(&model->files->checkpoint, folder, err) &&
-           weights_load(model, dtype, err);
+    return checkpoint_open(&model->files->checkpoint, folder, err) && weights(model, dtype, err);
 }
 
-bool model_open(struct model **out, const char *folder, const char *dtype,
-                const struct model_place *place, struct error *err)
+static bool open_with(struct model **out, const char *folder, const char *dtype,
+                      weights_fn *weights, const struct model_place *place, struct error *err)
 {
     struct model *model = memory_alloc(1, sizeof *model);
-    if (!load(model, folder, dtype, place, err)) {
+    if (!load(model, folder, dtype, weights, place, err)) {
         model_close(model);
         return false;
     }
     *out = model;
     return true;
+}
+
+bool model_open(struct model **out, const char *folder, const char *dtype,
+                const struct model_place *place, struct error *err)
+{
+    return open_with(out, folder, dtype, weights_load, place, err);
+}
+
+bool model_measure(struct model **out, const char *folder, const char *dtype,
+                   const struct model_place *place, struct error *err)
+{
+    return open_with(out, folder, dtype, weights_measure, place, err);
+}
+
+void model_measure_as(struct model *model, const struct model_place *place)
+{
+    model_share_release(&model->share);
+    model_share_init(&model->share, &model->config, place);
+    weights_count(model);
 }
 
 void model_close(struct model *model)

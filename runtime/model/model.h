@@ -20,6 +20,16 @@
 
 struct error;
 
+/* What a weight is for. */
+enum weight_kind {
+    WEIGHT_EMBEDDING, /* also where it is the head too */
+    WEIGHT_ATTENTION,
+    WEIGHT_MLP,
+    WEIGHT_NORM,
+    WEIGHT_HEAD, /* of tokens, of scores */
+    WEIGHT_KINDS
+};
+
 /* What the model does not have, and what another pipeline stage has, has data NULL. */
 struct layer_weights {
     struct weight input_norm;           /* [hidden] */
@@ -48,11 +58,13 @@ struct model {
     struct weight score_bias;    /* [n_labels]; data NULL: none */
     struct layer_weights *layer; /* [n_layers], of which this rank has share.layers */
     float *rope_inv_freq;        /* [n_ropes, rope_half] */
-    float embedding_scale;     /* config's in the precision of `compute`, as transformers has it */
-    bool bare_names;           /* the checkpoint leaves out the first "model." of its names */
-    uint64_t weight_bytes;     /* of this rank's share, mapped or copied */
-    uint64_t copied_bytes;     /* of these, in memory of this rank's own */
-    struct model_files *files; /* mappings and copies behind the pointers */
+    float embedding_scale; /* config's in the precision of `compute`, as transformers has it */
+    bool bare_names;       /* the checkpoint leaves out the first "model." of its names */
+    uint64_t weight_bytes; /* of this rank's share */
+    uint64_t kind_bytes[WEIGHT_KINDS]; /* the same by enum weight_kind */
+    uint64_t mapped_bytes;             /* of these, used in place in the files */
+    uint64_t copied_bytes;             /* memory of this rank's own that holds the others */
+    struct model_files *files;         /* mappings and copies behind the pointers */
 };
 
 /* Opens the checkpoint as one rank. dtype: "auto" (that of the checkpoint),
@@ -62,6 +74,13 @@ struct model {
  * or key. */
 bool model_open(struct model **out, const char *folder, const char *dtype,
                 const struct model_place *place, struct error *err);
+/* The same from the headers alone, for who wants to know sizes: no weight is read, copied, or has
+ * data. Costs as much for any size of weights. */
+bool model_measure(struct model **out, const char *folder, const char *dtype,
+                   const struct model_place *place, struct error *err);
+/* A measured model becomes the share of another rank. The place is one that the checks of share.h
+ * allow. */
+void model_measure_as(struct model *model, const struct model_place *place);
 void model_close(struct model *model); /* NULL is fine */
 
 /* --check-weights: ERROR_INPUT names the first tensor of this rank with a NaN or an infinity. Reads

@@ -1,5 +1,6 @@
-/* Two walks over the same slots: one that looks for problems, one that sets pointers. Nothing is
- * set before everything was checked, so a checkpoint is never half loaded. */
+/* Three walks over the same slots: one that looks for problems, one that counts bytes, one that
+ * sets pointers. Nothing is set before everything was checked, so a checkpoint is never half
+ * loaded; the first two touch headers alone, and are all that measuring needs. */
 #include "runtime/model/weights.h"
 
 #include "base/check.h"
@@ -150,8 +151,6 @@ static bool find_dtype(const char *format, enum dtype *out)
 struct load {
     struct model *model;
     struct problems problems;
-    size_t copies_bytes; /* so far */
-    uint64_t weight_bytes;
 };
 
 static bool check_slot(void *context, const struct slot *slot, const char *name,
@@ -308,61 +307,98 @@ static void copy_row(unsigned char *to, enum dtype to_dtype, const unsigned char
     }
 }
 
-/* Once with copies NULL to count the bytes of copies, once to set everything. */
+/* The part of a tensor that becomes a weight of this rank. */
+struct part_of_tensor {
+    const struct tensor *tensor;
+    enum dtype stored, wanted;
+    struct weight_shape shape;
+    int64_t first, stride; /* elements: to the first one, and from row to row */
+    size_t n_bytes;        /* as wanted */
+    bool in_place;
+};
+
+static struct part_of_tensor find_part(const struct model *model, const struct slot *slot,
+                                       const char *name)
+{
+    const bool is_vector = slot->columns == DIM_NONE;
+    const int64_t row =
+        stacked_rows(&model->config, slot, slot->stacked_at) + part(model, slot->rows).lo;
+    struct part_of_tensor out = {
+        .tensor = checkpoint_find(&model->files->checkpoint, name),
+        .shape = weight_shape_of(model, slot),
+        .stride = whole(&model->config, is_vector ? slot->rows : slot->columns),
+    };
+    check(out.tensor != NULL && find_dtype(out.tensor->format, &out.stored));
+    out.first = is_vector ? row : row * out.stride + part(model, slot->columns).lo;
+    out.wanted = wanted_dtype(model, slot, out.stored);
+    out.n_bytes = (size_t)(out.shape.n_rows * out.shape.n_columns) * dtype_bytes(out.wanted);
+    out.in_place =
+        out.wanted == out.stored && (uintptr_t)out.tensor->data % dtype_bytes(out.stored) == 0;
+    return out;
+}
+
+static size_t copy_bytes(const struct part_of_tensor *from)
+{
+    return from->in_place ? 0 : (from->n_bytes + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
+}
+
+static bool count_slot(void *context, const struct slot *slot, const char *name,
+                       struct weight *weight)
+{
+    (void)weight;
+    struct model *model = context;
+    const struct part_of_tensor from = find_part(model, slot, name);
+    model->weight_bytes += from.n_bytes;
+    model->kind_bytes[slot_kind(slot)] += from.n_bytes;
+    model->mapped_bytes += from.in_place ? from.n_bytes : 0;
+    model->copied_bytes += copy_bytes(&from);
+    return true;
+}
+
+void weights_count(struct model *model)
+{
+    model->weight_bytes = model->mapped_bytes = model->copied_bytes = 0;
+    memset(model->kind_bytes, 0, sizeof model->kind_bytes);
+    weights_visit(model, count_slot, model);
+}
+
+struct placing {
+    struct model *model;
+    unsigned char *copy; /* where the next one goes */
+};
+
 static bool place_slot(void *context, const struct slot *slot, const char *name,
                        struct weight *weight)
 {
-    struct load *load = context;
-    struct model *model = load->model;
-    const struct tensor *tensor = checkpoint_find(&model->files->checkpoint, name);
-    enum dtype stored;
-    check(tensor != NULL && find_dtype(tensor->format, &stored));
-    const enum dtype wanted = wanted_dtype(model, slot, stored);
-    const struct weight_shape shape = weight_shape_of(model, slot);
-    const int64_t stride = slot->columns == DIM_NONE ? whole(&model->config, slot->rows)
-                                                     : whole(&model->config, slot->columns);
-    const int64_t above = stacked_rows(&model->config, slot, slot->stacked_at);
-    const int64_t row = above + part(model, slot->rows).lo;
-    const int64_t first =
-        slot->columns == DIM_NONE ? row : row * stride + part(model, slot->columns).lo;
-    const size_t n_bytes = (size_t)(shape.n_rows * shape.n_columns) * dtype_bytes(wanted);
-    const unsigned char *data = tensor->data + (size_t)first * dtype_bytes(stored);
-
-    const bool in_place = wanted == stored && (uintptr_t)tensor->data % dtype_bytes(stored) == 0;
-    const size_t begin = load->copies_bytes;
-    if (!in_place)
-        load->copies_bytes += (n_bytes + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
-    load->weight_bytes += n_bytes;
-    if (in_place) {
-        *weight = (struct weight){.data = data, .dtype = stored, .row_stride = stride};
+    struct placing *placing = context;
+    const struct part_of_tensor from = find_part(placing->model, slot, name);
+    const struct weight_shape shape = from.shape;
+    const size_t stored_bytes = dtype_bytes(from.stored);
+    const unsigned char *data = from.tensor->data + (size_t)from.first * stored_bytes;
+    if (from.in_place) {
+        *weight = (struct weight){.data = data, .dtype = from.stored, .row_stride = from.stride};
         if (shape.n_rows > 0) /* of the last row only our columns: the file may end there */
-            file_map_prefetch(&tensor->file->map, data,
-                              (size_t)((shape.n_rows - 1) * stride + shape.n_columns) *
-                                  dtype_bytes(stored));
-    } else if (model->files->copies != NULL) {
-        unsigned char *copy = (unsigned char *)model->files->copies + begin;
-        for (int64_t r = 0; r < shape.n_rows; r++)
-            copy_row(copy + (size_t)(r * shape.n_columns) * dtype_bytes(wanted), wanted,
-                     data + (size_t)(r * stride) * dtype_bytes(stored), stored, shape.n_columns);
-        *weight = (struct weight){.data = copy, .dtype = wanted, .row_stride = shape.n_columns};
+            file_map_prefetch(&from.tensor->file->map, data,
+                              (size_t)((shape.n_rows - 1) * from.stride + shape.n_columns) *
+                                  stored_bytes);
+        return true;
     }
+    unsigned char *const copy = placing->copy;
+    for (int64_t r = 0; r < shape.n_rows; r++)
+        copy_row(copy + (size_t)(r * shape.n_columns) * dtype_bytes(from.wanted), from.wanted,
+                 data + (size_t)(r * from.stride) * stored_bytes, from.stored, shape.n_columns);
+    *weight = (struct weight){.data = copy, .dtype = from.wanted, .row_stride = shape.n_columns};
+    placing->copy += copy_bytes(&from);
     return true;
 }
 
 static bool place(struct model *model, struct error *err)
 {
     struct model_files *files = model->files;
-    struct load count = {.model = model};
-    weights_visit(model, place_slot, &count);
-    if (count.copies_bytes > 0) {
-        if (!memory_map(&files->copies, count.copies_bytes, err))
-            return error_in(err, "copies of weights that cannot be used in place");
-        files->copies_bytes = count.copies_bytes;
-        struct load copy = {.model = model};
-        weights_visit(model, place_slot, &copy);
-    }
-    model->weight_bytes = count.weight_bytes;
-    model->copied_bytes = count.copies_bytes;
+    if (!memory_map(&files->copies, model->copied_bytes, err))
+        return error_in(err, "copies of weights that cannot be used in place");
+    files->copies_bytes = model->copied_bytes;
+    weights_visit(model, place_slot, &(struct placing){.model = model, .copy = files->copies});
     if (model->config.tied && model->config.generates)
         model->lm_head = model->embed_tokens;
     return true;
@@ -385,7 +421,7 @@ static void look_at_names(struct model *model)
                          config->n_labels > 0;
 }
 
-bool weights_load(struct model *model, const char *dtype, struct error *err)
+bool weights_measure(struct model *model, const char *dtype, struct error *err)
 {
     struct load load = {.model = model};
     look_at_names(model);
@@ -394,5 +430,13 @@ bool weights_load(struct model *model, const char *dtype, struct error *err)
     find_extra(&load);
     if (!problems_none(&load.problems, err))
         return error_in(err, "%s", model->files->checkpoint.path);
-    return choose_compute(model, dtype, err) && place(model, err);
+    if (!choose_compute(model, dtype, err))
+        return false;
+    weights_count(model);
+    return true;
+}
+
+bool weights_load(struct model *model, const char *dtype, struct error *err)
+{
+    return weights_measure(model, dtype, err) && place(model, err);
 }

@@ -32,3 +32,7 @@ struct weight_shape weight_shape_of(const struct model *model, const struct slot
 /* Chooses model->compute by `dtype` (model.h), checks all tensors of model->files, those of other
  * stages too, then fills in the weights. Config, share and layers are there already. */
 bool weights_load(struct model *model, const char *dtype, struct error *err);
+/* The same without the last step: no weight is read, copied, or has data. */
+bool weights_measure(struct model *model, const char *dtype, struct error *err);
+/* The bytes of a measured model whose share has changed. */
+void weights_count(struct model *model);

@@ -11,6 +11,7 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_RENDER] = "phalanx render MODEL|FILE.jinja [options] < chats.jsonl",
     [COMMAND_DEMO] = "phalanx demo [options]",
     [COMMAND_DOCTOR] = "phalanx doctor",
+    [COMMAND_PLAN] = "phalanx plan MODEL -tp N -pp N [options]",
     [COMMAND_SCORE] = "phalanx score MODEL -p TEXT [options]",
     [COMMAND_BENCH_LATENCY] = "phalanx bench latency MODEL [options]",
     [COMMAND_BENCH_THROUGHPUT] = "phalanx bench throughput MODEL [options]",

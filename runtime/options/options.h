@@ -23,6 +23,7 @@ enum command {
     COMMAND_RENDER,
     COMMAND_DEMO,
     COMMAND_DOCTOR,
+    COMMAND_PLAN,
     COMMAND_SCORE,
     COMMAND_BENCH_LATENCY,
     COMMAND_BENCH_THROUGHPUT,
@@ -70,6 +71,8 @@ struct options {
     const char *speculative_config; /* JSON, taken apart */
     const char *speculative_method, *speculative_model;
     int64_t num_speculative_tokens, prompt_lookup_min, prompt_lookup_max;
+
+    int64_t memory; /* of plan: bytes of each rank; 0: what the job would take */
 
     const char *record, *replay; /* files of steps; NULL: none */
 

@@ -64,6 +64,31 @@ TEST(memory_whose_size_overflows_is_a_bug)
     CHECK_EQ(outcome_of(overflow_a_product, NULL), -SIGABRT);
 }
 
+TEST(the_account_has_what_is_held_and_no_more)
+{
+    const struct memory_account before = memory_account();
+    struct error err = {0};
+    struct arena arena = {0};
+    void *map, *p = memory_alloc(1000, 3), *grown = memory_resize(NULL, 10, 1);
+    grown = memory_resize(grown, 500, 100);
+    arena_alloc(&arena, 1000, 100);
+    CHECK(memory_map(&map, 5000, &err));
+    const struct memory_account now = memory_account();
+    const int64_t allocated = now.allocated - before.allocated;
+    CHECK(allocated >= 3000 + 50000 + 100000);
+    CHECK(allocated < 3000 + 50000 + 100000 + 4 * 4096); /* the allocator's own rounding */
+    CHECK_EQ(now.mapped - before.mapped, 2 * (int64_t)system_page_bytes());
+
+    memory_free(p);
+    memory_free(grown);
+    memory_free(NULL);
+    arena_release(&arena);
+    memory_unmap(map, 5000);
+    const struct memory_account after = memory_account();
+    CHECK_EQ(after.allocated, before.allocated);
+    CHECK_EQ(after.mapped, before.mapped);
+}
+
 TEST(mapped_memory_is_zeroed_writable_and_aligned_for_huge_pages)
 {
     const size_t sizes[] = {1, 4096, 4097, (2 << 20) - 1, 2 << 20, (5 << 20) + 12345};

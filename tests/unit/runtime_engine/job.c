@@ -171,7 +171,11 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
 
 static bool run_worker(const struct rank_parts *p, struct error *err)
 {
-    return worker_run(&(struct worker_settings){.models = &p->models, .device = p->device}, err);
+    struct worker *worker;
+    worker_create(&worker, &(struct worker_settings){.models = &p->models, .device = p->device});
+    const bool good = worker_run(worker, err);
+    worker_destroy(worker);
+    return good;
 }
 
 static bool run_rank(void *context, int rank, struct error *err)

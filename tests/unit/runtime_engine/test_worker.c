@@ -51,7 +51,10 @@ static bool run_rank(void *context, int rank, struct error *err)
     } else {
         const struct plan_models models = {.limits = {[PLAN_TARGET] = limits},
                                            .ranks = {[PLAN_TARGET] = &ranks}};
-        good = worker_run(&(struct worker_settings){.models = &models, .device = device}, err);
+        struct worker *worker;
+        worker_create(&worker, &(struct worker_settings){.models = &models, .device = device});
+        good = worker_run(worker, err);
+        worker_destroy(worker);
     }
     device_close(device);
     ranks_close(&ranks, !good);

@@ -63,6 +63,7 @@ TEST(ready_arrives)
                                                                .threads = 3,
                                                                .kv_tokens = 1 << 20,
                                                                .weight_bytes = 5,
+                                                               .memory_bytes = 6,
                                                                .eos_id = eos,
                                                                .n_eos_ids = 2,
                                                                .hidden_size = 96,
@@ -75,6 +76,8 @@ TEST(ready_arrives)
     CHECK_EQ(got.ready.hidden_size, 96);
     CHECK_EQ(got.ready.n_labels, 4);
     CHECK_EQ(got.ready.max_num_seqs, 256);
+    CHECK_EQ(got.ready.weight_bytes, 5);
+    CHECK_EQ(got.ready.memory_bytes, 6);
     ends_release(&ends);
 }
 
