@@ -24,7 +24,7 @@
 
 static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
 
-static bool make_folder(struct job *job, struct error *err)
+static bool make_folder(struct job *job, bool here_by_mpirun, struct error *err)
 {
     const char *const places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
     const char *base = NULL;
@@ -35,6 +35,8 @@ static bool make_folder(struct job *job, struct error *err)
     if (base == NULL)
         return error_set(err, ERROR_SYSTEM,
                          "no folder for the link: /tmp is not writable; set TMPDIR to one that is");
+    if (here_by_mpirun)
+        mpirun_files_make(&job->files, base);
     snprintf(job->folder, sizeof job->folder, "%s/phalanx-XXXXXX", base);
     if (mkdtemp(job->folder) == NULL)
         return error_errno(err, "cannot make a folder for the link in %s", base);
@@ -55,7 +57,8 @@ static void remove_folder(struct job *job)
 
 /* In the child, before exec: the ranks print to standard error only (standard output belongs to
  * the answer), take no signals of the terminal, and end when this process does. */
-static void become_job(char **word, pid_t parent, const sigset_t *signals, bool by_mpirun)
+static void become_job(const struct job *job, char **word, pid_t parent, const sigset_t *signals,
+                       bool by_mpirun)
 {
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
@@ -69,6 +72,7 @@ static void become_job(char **word, pid_t parent, const sigset_t *signals, bool 
         _exit(0); /* it died before the line above */
     if (by_mpirun)
         mpirun_set_environment();
+    mpirun_files_set_environment(&job->files);
     execvp(word[0], word);
     fprintf(stderr, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
     _exit(127);
@@ -84,7 +88,7 @@ static bool launch(struct job *job, char **word, bool by_mpirun, struct error *e
     sigprocmask(SIG_BLOCK, &ends, &before);
     const pid_t pid = fork();
     if (pid == 0)
-        become_job(word, parent, &before, by_mpirun);
+        become_job(job, word, parent, &before, by_mpirun);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return error_errno(err, "cannot start %s", word[0]);
@@ -101,7 +105,8 @@ bool job_start(struct job *job, const struct options *options, const char *model
     struct arena arena = {0};
     int n, n_rank_words;
     const bool started =
-        mpirun_words(word, &n, options, &arena, err) && make_folder(job, err) &&
+        mpirun_words(word, &n, options, &arena, err) &&
+        make_folder(job, n > 0 && options->hostfile == NULL, err) &&
         rank_words(word + n, &n_rank_words, options, model_folder, job->socket, &arena, err) &&
         launch(job, word, n > 0, err);
     arena_release(&arena);
@@ -114,6 +119,7 @@ bool job_has_ended(struct job *job, int *exit_status)
     if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
         return false;
     *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : JOB_SIGNALLED + WTERMSIG(status);
+    mpirun_files_remove(&job->files, job->pid);
     job->pid = 0;
     close(job->watch);
     job->watch = -1;
@@ -149,6 +155,8 @@ bool job_accept(struct job *job, int *fd, struct error *err)
     return linked;
 }
 
+void job_settle(struct job *job) { mpirun_files_settle(&job->files); }
+
 bool job_ends_by(struct job *job, int64_t deadline_ns)
 {
     int status;
@@ -175,5 +183,6 @@ void job_end(struct job *job)
 {
     job_signal(job, true);
     job_ends_by(job, clock_now_ns() + KILL_GRACE_NS);
+    mpirun_files_settle(&job->files);
     remove_folder(job); /* last: ranks that still start complain where they cannot connect */
 }

@@ -6,6 +6,8 @@
  * as the link stands.
  */
 #pragma once
+#include "launcher/mpirun_files.h"
+
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +22,7 @@ struct job {
     int listener; /* for poll() until rank 0 has connected, then -1 */
     bool is_over_hosts;
     char folder[64], socket[96];
+    struct mpirun_files files;
 };
 
 /* Starts the ranks of `options` on `model_folder`. ERROR_INPUT when mpirun is needed and not
@@ -29,6 +32,9 @@ bool job_start(struct job *job, const struct options *options, const char *model
 
 /* Whether rank 0 has connected: *fd, once, or -1. Never waits. */
 bool job_accept(struct job *job, int *fd, struct error *err);
+
+/* All ranks are ready. */
+void job_settle(struct job *job);
 
 /* Whether the processes have ended by themselves, and how: an exit status, or JOB_SIGNALLED and
  * the signal. Never waits; true once. */

@@ -30,7 +30,6 @@ static void start(struct replica *replica, const struct options *options, const 
 void replica_adopt(struct replica *replica, int fd)
 {
     replica->link = link_create(fd);
-    replica->is_adopted = true;
     replica->state = REPLICA_STARTING;
 }
 
@@ -55,13 +54,10 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
     link_destroy(replica->link);
     replica->link = NULL;
     replica->why = *why;
-    if (replica->is_adopted && why->kind == ERROR_PEER) /* there is no exit status to say more */
-        error_in(&replica->why, "a rank was lost, or the launcher ended the job");
     replica->progressed = progressed;
+    replica->n_going_on = 0;
     const bool again = why->kind == ERROR_PEER && replica->restarts.most > 0;
-    replica->until_ns = clock_now_ns() + (replica->is_adopted ? 0
-                                          : again             ? LOST_GRACE_NS
-                                                              : LAST_GRACE_NS);
+    replica->until_ns = clock_now_ns() + (again ? LOST_GRACE_NS : LAST_GRACE_NS);
     replica->state = REPLICA_ENDING;
 }
 
@@ -82,12 +78,15 @@ static void await_end(struct replica *replica)
 {
     int status;
     const bool ended = job_has_ended(&replica->job, &status);
+    if (!ended && replica->job.pid != 0 && clock_now_ns() < replica->until_ns)
+        return;
     if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
         job_failure(&replica->job, status, &replica->why);
+    } else if (replica->why.kind == ERROR_PEER) {
+        error_in(&replica->why, "the ranks are lost");
     }
-    if (ended || replica->job.pid == 0 || clock_now_ns() >= replica->until_ns)
-        decide(replica);
+    decide(replica);
 }
 
 /* ---- a start ---- */
@@ -134,6 +133,7 @@ static void go_on_starting(struct replica *replica, bool *ready, struct link_rea
     }
     if (!*ready)
         return;
+    job_settle(&replica->job);
     replica->was_ready = true;
     replica->state = REPLICA_READY;
     restarts_note_ready(&replica->restarts, clock_now_ns());

@@ -65,6 +65,14 @@ static void tell_loss(const struct session *session, const struct replica *repli
     log_tell("phalanx", text);
 }
 
+static bool all_ready(const struct session *session)
+{
+    for (int i = 0; i < session->n_replicas; i++)
+        if (session->replica[i].state != REPLICA_READY)
+            return false;
+    return true;
+}
+
 static bool any_left(const struct session *session)
 {
     for (int i = 0; i < session->n_replicas; i++)
@@ -122,8 +130,8 @@ static void hear_replica(struct session *session, int i, size_t at_most, bool *a
         dispatch_take(session->dispatch, i, at_most, all_sent, &why))
         return;
     const struct dispatch_loss loss = dispatch_detach(session->dispatch, i);
-    replica->n_going_on = loss.n_going_on;
     replica_lose(replica, &why, loss.was_heard);
+    replica->n_going_on = loss.n_going_on;
 }
 
 /* ---- waiting ---- */
@@ -166,7 +174,7 @@ static bool step(struct session *session, size_t at_most, struct error *err)
         hear_replica(session, i, at_most, &all_sent);
         watch_replica(&watch, &session->replica[i], all_sent);
     }
-    if (session->is_open && dispatch_in_flight(session->dispatch) <= at_most)
+    if (session->is_open ? dispatch_in_flight(session->dispatch) <= at_most : all_ready(session))
         return true;
     if (!any_left(session)) {
         *err = session->replica[0].why;
@@ -187,14 +195,6 @@ bool session_run(struct session *session, size_t at_most, struct error *err)
 }
 
 /* ---- open and close ---- */
-
-static bool all_ready(const struct session *session)
-{
-    for (int i = 0; i < session->n_replicas; i++)
-        if (session->replica[i].state != REPLICA_READY)
-            return false;
-    return true;
-}
 
 static bool wait_until_ready(struct session *session, struct error *err)
 {

@@ -282,8 +282,7 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
                        struct error *err)
 {
     dispatch->n_events++;
-    dispatch->engine[engine].was_heard |=
-        event->kind != LINK_READY && event->failed_id == 0 && event->kind != LINK_FAILED;
+    dispatch->engine[engine].was_heard |= event->kind != LINK_READY && event->kind != LINK_FAILED;
     switch (event->kind) {
     case LINK_READY:
         break;

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -167,6 +168,12 @@ class LostRanks(RecoveryCase):
         for layout in layouts():
             self.loses(words, layout, "the last rank", n_ready=2)
 
+    def test_replicas_share_the_processors(self):
+        child = self.start("generate", DEMO, "-p", "x", "-dp", "2", n_ready=2)
+        _, err = self.finish(child)
+        n_threads = max(1, len(os.sched_getaffinity(0)) // 2)
+        self.assertEqual(err.count(f", {n_threads} threads,"), 2, err)
+
     def test_many_losses_are_as_one(self):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
         want = self.run_undisturbed(*words)
@@ -210,6 +217,34 @@ class LostRanks(RecoveryCase):
         out, err = child.communicate(lines[1], timeout=60)
         self.assertEqual(child.returncode, 0, err)
         self.assertEqual(seen + out, want)
+
+
+@unittest.skipUnless(HAS_MPI, "mpirun is missing")
+class Files(RecoveryCase):
+    def test_a_killed_mpirun_leaves_no_file(self):
+        os.environ["TMPDIR"] = str(self.folder)
+        self.addCleanup(os.environ.pop, "TMPDIR")
+        runtime = os.environ.pop("XDG_RUNTIME_DIR", None)
+        if runtime is not None:
+            self.addCleanup(os.environ.__setitem__, "XDG_RUNTIME_DIR", runtime)
+        for victim in (None, "mpirun", "phalanx"):
+            with self.subTest(victim):
+                child = self.start("generate", DEMO, *LONG, *prompt_words(PROMPTS), "-tp", "2")
+                environment = pathlib.Path(f"/proc/{ranks()[0]}/environ").read_bytes().decode()
+                segments = re.search("OMPI_MCA_btl_vader_backing_directory=([^\\0]*)", environment)[1]
+                self.assertIn("/phalanx-", segments)
+                self.assertTrue(list(self.folder.glob("ompi.*/pid.*")))
+                if victim == "phalanx":
+                    child.kill()
+                    child.communicate()
+                else:
+                    if victim:
+                        self.kill(child, victim)
+                    self.finish(child)
+                self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
+                self.assertTrue(wait_for(lambda: not os.path.exists(segments), 3), segments)
+                gone = lambda: not list(self.folder.glob("ompi.*/pid.*"))
+                self.assertTrue(wait_for(gone, 3), os.listdir(self.folder))
 
 
 class Poison(RecoveryCase):
@@ -323,7 +358,7 @@ class Ends(RecoveryCase):
 
     def test_sigterm_ends_it_within_two_seconds_at_any_time(self):
         for layout in (*layouts(), ("-dp", "2")):
-            for delay_s in (0.02, 0.15, 0.3, 0.8):
+            for delay_s in (0.05, 0.2, 0.6):
                 with self.subTest(layout=layout, delay_s=delay_s):
                     child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG, *layout,
                                               "--max-tokens", "1900", *prompt_words(PROMPTS)],
