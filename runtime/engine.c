@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/draft_model.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/outbox.h"
@@ -24,8 +25,11 @@
 #include <poll.h>
 #include <string.h>
 
+enum { WATCH_MS = 250 }; /* between two looks whether another rank is lost, without work */
+
 struct engine {
     struct engine_settings is;
+    const struct ranks *ranks;
     struct scheduler *scheduler;
     struct sampler *sampler;
     struct draft_model *draft; /* NULL: none */
@@ -50,10 +54,11 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
 {
     struct engine *e = memory_alloc(1, sizeof *e);
     e->is = *settings;
+    e->ranks = settings->models->ranks[PLAN_TARGET];
     e->is.scheduler.max_requests = ENGINE_MAX_REQUESTS;
     e->is.scheduler.max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
     e->is.scheduler.n_flights = settings->n_flights;
-    e->is.scheduler.picks_afar = settings->models->ranks[PLAN_TARGET]->pp_stages > 1;
+    e->is.scheduler.picks_afar = e->ranks->pp_stages > 1;
     const struct scheduler_settings *schedule = &e->is.scheduler;
     check(settings->n_flights >= 1 && settings->n_flights <= ENGINE_MAX_FLIGHTS);
     const size_t n_rows = (size_t)schedule->limits.max_logits;
@@ -172,15 +177,16 @@ static void expire_deadlines(struct engine *e)
     }
 }
 
-/* For poll(): -1 for ever. */
-static int ms_to_next_deadline(const struct engine *e)
+/* For poll(): -1 for ever, but with other ranks, one of which may be lost meanwhile. */
+static int ms_to_next_look(const struct engine *e)
 {
     const int64_t deadline = scheduler_next_deadline(e->scheduler);
+    const int most = e->ranks->watchdog != NULL ? WATCH_MS : INT_MAX;
     if (deadline == INT64_MAX)
-        return -1;
+        return most < INT_MAX ? most : -1;
     const int64_t left = deadline - clock_now_ns();
     const int64_t ms = left > 0 ? left / 1000000 + 1 : 0;
-    return ms < INT_MAX ? (int)ms : INT_MAX;
+    return ms < most ? (int)ms : most;
 }
 
 /* Sends what waits, and without work sleeps until the link has something to say or can take more,
@@ -194,7 +200,7 @@ static void serve_link(struct engine *e, bool has_work)
         return;
     struct pollfd wait = {.fd = link_fd(e->is.link),
                           .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-    if (poll(&wait, 1, ms_to_next_deadline(e)) < 0 && errno != EINTR) {
+    if (poll(&wait, 1, ms_to_next_look(e)) < 0 && errno != EINTR) {
         error_errno(&err, "waiting for the gateway");
         heed_link(e, false, &err);
     }
@@ -357,7 +363,7 @@ static bool stop_workers(struct engine *e, struct error *err)
 bool engine_run(struct engine *e, struct error *err)
 {
     while (!e->stopping)
-        if (!engine_step(e, err))
+        if (!watchdog_check(e->ranks->watchdog, err) || !engine_step(e, err))
             return false;
     while (pipeline_n_flights(e->pipeline) > 0) /* nobody hears of it, but requests that ended */
         if (!engine_collect(e, err))            /* are freed */
