@@ -58,17 +58,26 @@ static bool add(struct hosts *hosts, const char *name, int slots, struct error *
     return true;
 }
 
+/* The next word of *rest, which goes on behind it; empty: there is none. */
+static const char *next_word(char **rest)
+{
+    char *word = *rest + strspn(*rest, blanks);
+    *rest = word + strcspn(word, blanks);
+    if (**rest != '\0')
+        *(*rest)++ = '\0';
+    return word;
+}
+
 static bool read_line(struct hosts *hosts, char *line, struct error *err)
 {
-    char *rest;
+    char *rest = line;
     line[strcspn(line, "#")] = '\0';
-    const char *name = strtok_r(line, blanks, &rest);
-    if (name == NULL)
+    const char *name = next_word(&rest);
+    if (*name == '\0')
         return true;
-    const char *word = strtok_r(NULL, blanks, &rest);
+    const char *word = next_word(&rest);
     int slots;
-    if (!is_name(name) || word == NULL || !read_slots(word, &slots) ||
-        strtok_r(NULL, blanks, &rest) != NULL)
+    if (!is_name(name) || !read_slots(word, &slots) || *next_word(&rest) != '\0')
         return error_set(err, ERROR_INPUT, "want a name and slots=N with N from 1 to %d",
                          HOST_SLOTS_MAX);
     return add(hosts, name, slots, err);

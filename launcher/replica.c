@@ -30,7 +30,6 @@ static void start(struct replica *replica, const struct options *options, const 
 void replica_adopt(struct replica *replica, int fd)
 {
     replica->link = link_create(fd);
-    replica->is_adopted = true;
     replica->state = REPLICA_STARTING;
 }
 
@@ -55,14 +54,10 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
     link_destroy(replica->link);
     replica->link = NULL;
     replica->why = *why;
-    if (replica->is_adopted && why->kind == ERROR_PEER) /* there is no exit status to say more */
-        error_in(&replica->why, "a rank was lost, or the launcher ended the job");
     replica->progressed = progressed;
     replica->n_going_on = 0;
     const bool again = why->kind == ERROR_PEER && replica->restarts.most > 0;
-    replica->until_ns = clock_now_ns() + (replica->is_adopted ? 0
-                                          : again             ? LOST_GRACE_NS
-                                                              : LAST_GRACE_NS);
+    replica->until_ns = clock_now_ns() + (again ? LOST_GRACE_NS : LAST_GRACE_NS);
     replica->state = REPLICA_ENDING;
 }
 

@@ -35,7 +35,6 @@ struct replica { /* all zero, but for restarts.most: down, and its time has come
     struct job job;
     struct link *link; /* from rank 0's connection to the end of the link */
     struct restarts restarts;
-    bool is_adopted;   /* its ranks are not ours */
     bool was_ready;    /* ever */
     bool progressed;   /* ending: a request got something while it was ready, */
     size_t n_going_on; /* and these go on; the owner's */

@@ -25,7 +25,10 @@
 #include <unistd.h>
 
 static const int64_t MS = 1000 * 1000;
+/* How long other ranks leave the word to rank 0: those with nothing of their own to tell, and those
+ * that tell the same again unless the launcher has ended the job. */
 static const struct timespec rank_0_speaks = {.tv_nsec = 400L * 1000 * 1000};
+static const struct timespec job_may_end = {.tv_sec = 1, .tv_nsec = 500L * 1000 * 1000};
 /* The gateway tells the end of the link, and ends: so long after the end of rank 0, or after a
  * launcher wants the job to end (Open MPI kills after a second). */
 static const int64_t TELL_NS = 3000 * MS, HURRY_TELL_NS = 600 * MS;
@@ -37,21 +40,21 @@ enum { SIGNALLED = 128, TICK_MS = 50 };
 bool users_job_is_here(void) { return ranks_have_launcher(); }
 
 /* False when the launcher ends the job meanwhile: Open MPI begins with SIGCONT. */
-static bool wait_for_rank_0(void)
+static bool wait_for_rank_0(const struct timespec *time)
 {
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGCONT);
     sigaddset(&ends, SIGTERM);
     sigprocmask(SIG_BLOCK, &ends, NULL);
-    return sigtimedwait(&ends, NULL, &rank_0_speaks) < 0;
+    return sigtimedwait(&ends, NULL, time) < 0;
 }
 
 void users_job_leave_the_word_to_rank_0(int code)
 {
     if (launch_rank() == 0)
         return;
-    wait_for_rank_0();
+    wait_for_rank_0(&rank_0_speaks);
     _exit(code);
 }
 
@@ -74,6 +77,10 @@ static bool take_sizes(struct options *options, int world, struct error *err)
         return error_set(err, ERROR_INPUT,
                          "-dp starts a job of its own for each replica: run phalanx without mpirun "
                          "or srun, or start one such job for each");
+    if (options->hostfile != NULL)
+        return error_set(err, ERROR_INPUT,
+                         "--hostfile is for ranks that phalanx starts: here the launcher has "
+                         "placed them");
     if (world == 0) /* a launcher that does not say it: MPI will */
         return true;
     if (!options_is_given(options, "--tensor-parallel-size")) {
@@ -244,7 +251,7 @@ static void become_rank_or_end(const struct options *options)
     if (find_model(folder, options, &err) &&
         rank_words(word, &n, options, folder, NULL, &arena, &err))
         become_rank(word);
-    if (wait_for_rank_0()) {
+    if (wait_for_rank_0(&job_may_end)) {
         gethostname(host, sizeof host - 1);
         snprintf(who, sizeof who, "phalanx: rank %d on %s", launch_rank(), host);
         log_tell(who, err.text);

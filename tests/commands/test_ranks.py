@@ -119,7 +119,8 @@ class Stopped(unittest.TestCase):
         for comm in "shm", "mpi":
             for stopped in 0, 1:
                 with self.subTest(comm=comm, stopped=stopped):
-                    child, pid = self.start("-tp", "2", "--comm", comm)
+                    child, pid = self.start("-tp", "2", "--comm", comm,
+                                            "--max-restarts", "0")
                     begin = time.monotonic()
                     os.kill(pid[stopped], signal.SIGSTOP)
                     _, err = child.communicate(timeout=60)
@@ -129,7 +130,8 @@ class Stopped(unittest.TestCase):
                     self.assertEqual(rank_processes(), {})
 
     def test_one_that_stops_while_the_job_is_idle_ends_it_too(self):
-        child = subprocess.Popen([str(PHALANX), "chat", str(DEMO), "-tp", "2"],
+        child = subprocess.Popen([str(PHALANX), "chat", str(DEMO), "-tp", "2",
+                                  "--max-restarts", "0"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
         self.addCleanup(child.kill)
