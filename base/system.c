@@ -63,6 +63,8 @@ void system_sleep_ns(int64_t ns)
     }
 }
 
+void system_yield(void) { sched_yield(); }
+
 /* A fixed cpu_set_t ends at 1024 CPUs; larger machines answer EINVAL until the set is as large. */
 int system_cpus(void)
 {

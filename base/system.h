@@ -21,6 +21,7 @@ int64_t system_resident_bytes(void);  /* of this process; -1 unknown */
 int64_t system_available_bytes(void); /* memory that can be had without swapping; -1 unknown */
 bool system_random(void *out, size_t n_bytes, struct error *err);
 void system_sleep_ns(int64_t ns);
+void system_yield(void); /* lets another thread that waits for this CPU run first */
 void system_pause(
     void); /* between two looks of a spinning loop: lets the core's other thread run */
 

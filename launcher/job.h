@@ -20,6 +20,7 @@ struct job {
     pid_t pid;    /* the rank, or mpirun; 0: none */
     int watch;    /* pidfd of it, for poll() */
     int listener; /* for poll() until rank 0 has connected, then -1 */
+    bool is_over_hosts;
     char folder[64], socket[96];
     struct mpirun_files files;
 };
@@ -40,7 +41,7 @@ void job_settle(struct job *job);
 bool job_has_ended(struct job *job, int *exit_status);
 enum { JOB_SIGNALLED = 128 }; /* as mpirun and shells say it */
 /* What that status means. Always false. ERROR_PEER: a rank was lost. */
-bool job_failure(int exit_status, struct error *err);
+bool job_failure(const struct job *job, int exit_status, struct error *err);
 
 /* Asks for the end with SIGTERM; then, `force`, ends it with SIGKILL. Safe on a zero job. */
 void job_signal(struct job *job, bool force);

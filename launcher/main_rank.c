@@ -16,9 +16,11 @@
 #include "kernels/ops.h"
 #include "launcher/binding.h"
 #include "launcher/exit_code.h"
+#include "launcher/handshake.h"
 #include "launcher/launch_place.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/engine.h"
 #include "runtime/eos_ids.h"
 #include "runtime/link/engine_link.h"
@@ -34,8 +36,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const int64_t call_deadline_ns = 60LL * 1000 * 1000 * 1000; /* of one collective */
+static const int64_t second_ns = 1000 * 1000 * 1000;
 static const int64_t spin_ns = 100 * 1000;
+static const int64_t speaker_first_ns = 300 * 1000 * 1000; /* see wait_for_speaker() */
 
 struct rank {
     struct options options;
@@ -130,6 +133,13 @@ static bool read_small_files(struct rank *r, struct error *err)
            eos_ids_read(&r->eos, r->options.model, r->models.config[PLAN_TARGET].vocab, err);
 }
 
+/* From the thread of the watchdog, when the main thread does not come back. */
+static void leave(const char *text)
+{
+    log_tell("phalanx-rank", text);
+    _exit(EXIT_RANK_LOST);
+}
+
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
@@ -140,7 +150,9 @@ static bool open_ranks(struct rank *r, struct error *err)
         .tp_size = (int)r->options.tensor_parallel_size,
         .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
-        .settings = {.deadline_ns = call_deadline_ns, .spin_ns = crowded ? 0 : spin_ns}};
+        .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
+                     .spin_ns = crowded ? 0 : spin_ns},
+        .leave = leave};
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
         r->agreed = true; /* it fails on all ranks or on none */
         return false;
@@ -183,6 +195,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
 {
     struct comm *world = r->ranks.world;
     struct error first = {0};
+    r->agreed = false;
     for (int root = 0; root < r->ranks.world_size; root++) {
         struct error verdict = good ? (struct error){0} : *err, lost = {0};
         if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
@@ -198,6 +211,20 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = true;
     *err = first;
     return first.kind == ERROR_NONE;
+}
+
+/* Nothing has to be the same where a rank is alone. */
+static bool shake_hands(struct rank *r, bool prepared, struct error *err)
+{
+    struct handshake mine;
+    if (r->ranks.world_size == 1)
+        return agree(r, prepared, err);
+    const bool made = prepared && handshake_make(&mine, &r->models, &r->options, r->device, err);
+    if (!agree(r, made, err))
+        return false;
+    const bool same = handshake_exchange(&mine, &r->ranks, err);
+    r->agreed = same || err->kind == ERROR_INPUT;
+    return same;
 }
 
 static bool open_recorder(struct rank *r, struct error *err)
@@ -255,11 +282,11 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
         !open_ranks(r, err) ||               /* the other ranks */
         !find_cpus(r, err))                  /* which CPUs are whose */
         return false;
-    const bool loaded = read_small_files(r, err) && /* config.json, ids that end, a record */
-                        open_device(r, err) &&      /* kernels and threads */
-                        load_models(r, err);        /* weights -> share of this rank */
-    return agree(r, loaded, err) &&
-           agree(r, reserve_memory(r, err), err) && /* KV cache, activations */
+    const bool prepared = read_small_files(r, err) && /* config.json, ids that end, a record */
+                          open_device(r, err);        /* kernels and threads */
+    return shake_hands(r, prepared, err) &&           /* programs, options and files are the same */
+           agree(r, load_models(r, err), err) &&      /* weights -> share of this rank */
+           agree(r, reserve_memory(r, err), err) &&   /* KV cache, activations */
            tell_ready(r, err);
 }
 
@@ -270,6 +297,11 @@ static enum drafter drafter_of(const struct options *options)
     if (strcmp(options->speculative_method, "draft_model") == 0)
         return DRAFTER_MODEL;
     return strcmp(options->speculative_method, "ngram") == 0 ? DRAFTER_NGRAM : DRAFTER_NONE;
+}
+
+static bool processes_logprobs(const struct rank *r)
+{
+    return strcmp(r->options.logprobs_mode, "processed_logprobs") == 0;
 }
 
 static bool make_settings(struct rank *r, struct engine_settings *out, struct error *err)
@@ -288,9 +320,8 @@ static bool make_settings(struct rank *r, struct engine_settings *out, struct er
                       .ngram_max = (int)options->prompt_lookup_max},
         .models = &r->models.plan,
         .model = r->models.model[PLAN_TARGET],
-        .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
+        .processed_logprobs = processes_logprobs(r),
         .n_flights = r->ranks.pp_stages,
-        .ranks = &r->ranks,
         .device = r->device,
         .recorder = r->recorder,
         .link = r->link};
@@ -312,7 +343,7 @@ static bool serve(struct rank *r, struct error *err)
 static bool replay(struct rank *r, struct error *err)
 {
     struct replay_report report;
-    if (!replay_run(&r->models.replayed, &r->models.plan, &r->ranks, &report, err))
+    if (!replay_run(&r->models.replayed, &r->models.plan, &report, err))
         return false;
     const double seconds = (double)report.total_ns / 1e9;
     printf("steps       %lld\n", (long long)report.n_steps);
@@ -326,7 +357,10 @@ static bool replay(struct rank *r, struct error *err)
 static bool run(struct rank *r, struct error *err)
 {
     if (r->number != 0)
-        return worker_run(&r->ranks, &r->models.plan, err);
+        return worker_run(&(struct worker_settings){.models = &r->models.plan,
+                                                    .device = r->device,
+                                                    .processed_logprobs = processes_logprobs(r)},
+                          err);
     return r->options.replay != NULL ? replay(r, err) : serve(r, err);
 }
 
@@ -342,9 +376,22 @@ static bool tell_gateway(struct rank *r, const struct error *why)
            link_flush(r->link, &all_sent, &ignored) && all_sent;
 }
 
+/* Who tells what all ranks know: rank 0, or the next where it is rank 0 that is lost. */
+static bool is_speaker(const struct rank *r)
+{
+    return r->number == (watchdog_lost(r->ranks.watchdog) == 0 ? 1 : 0);
+}
+
+/* The first rank that leaves with an error makes mpirun end the others. */
+static void wait_for_speaker(const struct rank *r)
+{
+    if (watchdog_lost(r->ranks.watchdog) >= 0 && !is_speaker(r))
+        system_sleep_ns(speaker_first_ns);
+}
+
 static void report(struct rank *r, const struct error *why)
 {
-    if (r->unheard || (r->agreed && r->number != 0) || tell_gateway(r, why))
+    if (r->unheard || (r->agreed && !is_speaker(r)) || tell_gateway(r, why))
         return;
     char who[40] = "phalanx-rank";
     if (r->number != 0)
@@ -374,8 +421,10 @@ int main(int argc, char **argv)
         err = unwritten;
         good = false;
     }
-    if (!good)
+    if (!good) {
         report(&rank, &err);
+        wait_for_speaker(&rank);
+    }
     end(&rank, !good && (started || !rank.agreed));
     return exit_code_of(&err);
 }

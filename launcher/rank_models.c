@@ -187,10 +187,12 @@ bool rank_models_reserve(struct rank_models *m, const struct options *options,
 {
     if (!make_limits(m, options, device, ranks, err))
         return false;
-    for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
+    for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++) {
+        m->plan.hidden_size[i] = m->config[i].hidden;
         if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
                             &m->plan.limits[i], m->memory.kv_dtype, err))
             return false;
+    }
     return true;
 }
 

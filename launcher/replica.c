@@ -82,7 +82,7 @@ static void await_end(struct replica *replica)
         return;
     if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
-        job_failure(status, &replica->why);
+        job_failure(&replica->job, status, &replica->why);
     } else if (replica->why.kind == ERROR_PEER) {
         error_in(&replica->why, "the ranks are lost");
     }
@@ -101,7 +101,7 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    return replica->link != NULL || !ended || job_failure(status, err);
+    return replica->link != NULL || !ended || job_failure(&replica->job, status, err);
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,

@@ -25,21 +25,36 @@
 #include <unistd.h>
 
 static const int64_t MS = 1000 * 1000;
-static const int64_t RANK_0_SPEAKS_NS = 400 * MS;
+/* How long other ranks leave the word to rank 0: those with nothing of their own to tell, and those
+ * that tell the same again unless the launcher has ended the job. */
+static const struct timespec rank_0_speaks = {.tv_nsec = 400L * 1000 * 1000};
+static const struct timespec job_may_end = {.tv_sec = 1, .tv_nsec = 500L * 1000 * 1000};
 /* The gateway tells the end of the link, and ends: so long after the end of rank 0, or after a
  * launcher wants the job to end (Open MPI kills after a second). */
 static const int64_t TELL_NS = 3000 * MS, HURRY_TELL_NS = 600 * MS;
 /* Rank 0 ends after the gateway: it has been told to stop, or sees the end of the link. */
 static const int64_t RANK_GRACE_NS = 3000 * MS, REFUSED_GRACE_NS = 200 * MS;
-enum { SIGNALLED = 128, TICK_MS = 20 };
+static const int64_t STOPPED_NS = 300 * MS; /* many ticks */
+enum { SIGNALLED = 128, TICK_MS = 50 };
 
 bool users_job_is_here(void) { return ranks_have_launcher(); }
+
+/* False when the launcher ends the job meanwhile: Open MPI begins with SIGCONT. */
+static bool wait_for_rank_0(const struct timespec *time)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCONT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    return sigtimedwait(&ends, NULL, time) < 0;
+}
 
 void users_job_leave_the_word_to_rank_0(int code)
 {
     if (launch_rank() == 0)
         return;
-    system_sleep_ns(RANK_0_SPEAKS_NS);
+    wait_for_rank_0(&rank_0_speaks);
     _exit(code);
 }
 
@@ -50,7 +65,7 @@ bool users_job_check_alone(const struct options *options, struct error *err)
     const int n = launch_size();
     return !users_job_is_here() || n <= 1 ||
            error_set(err, ERROR_INPUT,
-                     "phalanx %s has no ranks, and %d processes were started: run one of them",
+                     "%s has no ranks, and %d processes were started: run one of them",
                      command_name(options->command), n);
 }
 
@@ -62,6 +77,10 @@ static bool take_sizes(struct options *options, int world, struct error *err)
         return error_set(err, ERROR_INPUT,
                          "-dp starts a job of its own for each replica: run phalanx without mpirun "
                          "or srun, or start one such job for each");
+    if (options->hostfile != NULL)
+        return error_set(err, ERROR_INPUT,
+                         "--hostfile is for ranks that phalanx starts: here the launcher has "
+                         "placed them");
     if (world == 0) /* a launcher that does not say it: MPI will */
         return true;
     if (!options_is_given(options, "--tensor-parallel-size")) {
@@ -124,12 +143,16 @@ static bool has_ended(pid_t *pid, int *code)
     return true;
 }
 
-/* Until one of `signals` comes or a moment has passed: a child that ends sends one too. */
+/* Until one of `signals` comes or a moment has passed: a child that ends sends one too. SIGCONT to
+ * a process that was not stopped is how Open MPI begins to end a job; SIGTERM comes a second later.
+ */
 static bool wants_end(const sigset_t *signals)
 {
     const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+    const int64_t begin_ns = clock_now_ns();
     const int number = sigtimedwait(signals, NULL, &tick);
-    return number > 0 && number != SIGCHLD;
+    const bool was_stopped = clock_now_ns() - begin_ns > STOPPED_NS;
+    return number > 0 && number != SIGCHLD && !(number == SIGCONT && was_stopped);
 }
 
 /* Waits for both; the exit code of the gateway. */
@@ -167,6 +190,7 @@ static bool become_three(struct options *options, char **word, const int link[2]
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGCONT);
     sigaddset(&signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &signals, &before);
     const pid_t gateway = fork();
@@ -227,10 +251,11 @@ static void become_rank_or_end(const struct options *options)
     if (find_model(folder, options, &err) &&
         rank_words(word, &n, options, folder, NULL, &arena, &err))
         become_rank(word);
-    system_sleep_ns(RANK_0_SPEAKS_NS);
-    gethostname(host, sizeof host - 1);
-    snprintf(who, sizeof who, "phalanx: rank %d on %s", launch_rank(), host);
-    log_tell(who, err.text);
+    if (wait_for_rank_0(&job_may_end)) {
+        gethostname(host, sizeof host - 1);
+        snprintf(who, sizeof who, "phalanx: rank %d on %s", launch_rank(), host);
+        log_tell(who, err.text);
+    }
     _exit((int)exit_code_of(&err));
 }
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/system.h"
+#include "parallel/watchdog.h"
 
 #include <stdio.h>
 
@@ -15,18 +16,33 @@ const char *call_name(enum call_kind kind)
     return name[kind];
 }
 
-void call_begin(struct call *call, enum call_kind kind, uint64_t size)
+void call_begin(struct call *call, enum call_kind kind, uint64_t size,
+                const struct comm_settings *settings)
 {
     call->kind = kind;
     call->number++;
     call->size = size;
-    call->give_up_at = INT64_MAX;
+    call_set_deadline(call, settings);
+    watchdog_enter(settings->watchdog, kind, call->number);
 }
 
 void call_set_deadline(struct call *call, const struct comm_settings *settings)
 {
     call->deadline_ns = settings->deadline_ns;
     call->give_up_at = clock_now_ns() + settings->deadline_ns;
+}
+
+void call_extend(struct call *call, int64_t ns)
+{
+    call->deadline_ns += ns;
+    call->give_up_at += ns;
+}
+
+bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,
+                         struct error *err)
+{
+    return watchdog_check(settings->watchdog, err) ||
+           error_in(err, "%s #%llu", call_name(call->kind), (unsigned long long)call->number);
 }
 
 bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, struct error *err)

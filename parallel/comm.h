@@ -20,6 +20,7 @@
 struct comm;
 struct device;
 struct error;
+struct watchdog;
 
 /* A sum over a fixed tree whose leaves are spread over the ranks of a group; the same on every
  * rank. The run of each rank is tree_run(n_leaves, size, rank). */
@@ -60,11 +61,15 @@ struct comm_ops {
 struct comm {
     const struct comm_ops *ops; /* complete: no entry is NULL */
     int rank, size;             /* within this group */
+    int64_t patience_ns; /* longer than the deadline that a call waits, where the caller knows that
+                            its peers compute meanwhile; 0 unless set */
 };
 
 struct comm_settings {
-    int64_t deadline_ns; /* of one call that is not idle: 10 s unless told */
-    int64_t spin_ns;     /* before sleeping; 0 when ranks outnumber CPUs */
+    int64_t deadline_ns;       /* of one call that is not idle: 10 s unless told */
+    int64_t spin_ns;           /* before sleeping; 0 when ranks outnumber CPUs */
+    struct watchdog *watchdog; /* of the ranks of this host: ends waits when one is lost; outlives
+                                  the comm. NULL: none */
 };
 
 /* One rank alone: every call is a copy or a local sum. */

@@ -3,9 +3,11 @@
  * MPI's own collectives are not used: they choose the order of a sum by the size of the group, a
  * blocking one burns a core and never gives up, and none can say who is missing. Here every step
  * of a call starts its messages, tests them until all are done or the deadline passes, and names
- * the peers of those that are not. A rank that waits spins for spin_ns and then sleeps a little
- * longer each time, so an idle one costs nothing and a busy one waits at most a fraction of what
- * it already waited.
+ * the peers of those that are not.
+ *
+ * MPI moves a large message only while we test it, so a rank looks without a pause for as long as
+ * its bytes need, and spin_ns longer. Then it sleeps between two looks, a fraction of what it
+ * already waited: an idle rank costs nothing, and none comes much later than it could.
  *
  * Messages of a pair keep their order, and the tag is the kind of the call: a rank that makes
  * another call is missed, one that sends another size is noticed.
@@ -28,7 +30,9 @@ enum {
     ONE_SHOT_BYTES = 32 << 10,   /* largest sum that more than two ranks add whole */
     LINE_FLOATS = 16,            /* where slices begin */
     MESSAGE_BYTES = 64 << 20,    /* largest message: far below MPI's limit of an int */
-    SLEEP_FIRST_NS = 10 * 1000,  /* after spinning; then twice as long each time, up to */
+    BYTES_PER_NS = 1,            /* what a link moves at least (10 Gbit/s), while it is looked at */
+    SLEEP_LEAST_NS = 10 * 1000,  /* between two looks: */
+    SLEEP_FRACTION = 16,         /* this part of the time waited, up to */
     SLEEP_BUSY_NS = 50 * 1000,   /* this, in a call that others wait for too, */
     SLEEP_IDLE_NS = 5000 * 1000, /* or this, between two steps */
 };
@@ -165,11 +169,36 @@ static bool test_error(struct mpi *mpi, int code, struct error *err)
     return call_error(mpi, code, err);
 }
 
+static int64_t bytes_under_way(const struct mpi *mpi)
+{
+    int64_t n_bytes = 0;
+    for (int i = 0; i < mpi->n_messages; i++)
+        n_bytes += mpi->message[i].n_bytes;
+    return n_bytes;
+}
+
+/* Between two looks at messages that are waited for since `start_ns`. Ranks that share a CPU
+ * (spin_ns 0) leave it to each other even while their bytes move. */
+static void pause_between(const struct mpi *mpi, int64_t start_ns, int64_t now,
+                          int64_t sleep_most_ns)
+{
+    const int64_t waited = now - start_ns, moving = bytes_under_way(mpi) / BYTES_PER_NS;
+    if (waited < moving + mpi->settings.spin_ns) {
+        if (mpi->settings.spin_ns == 0)
+            system_yield();
+        return;
+    }
+    const int64_t sleep = waited / SLEEP_FRACTION;
+    system_sleep_ns(sleep < SLEEP_LEAST_NS  ? SLEEP_LEAST_NS
+                    : sleep > sleep_most_ns ? sleep_most_ns
+                                            : sleep);
+}
+
 /* Waits for the messages that were started. The statuses of a Testall that is not complete are
  * undefined, so they are looked at only at the end. */
 static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
 {
-    int64_t spin_until = 0, sleep_ns = SLEEP_FIRST_NS;
+    int64_t start_ns = 0;
     for (;;) {
         int done = 0;
         const int code = MPI_Testall(mpi->n_messages, mpi->request, &done, mpi->status);
@@ -178,13 +207,12 @@ static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
         if (done)
             break;
         const int64_t now = clock_now_ns();
-        spin_until = spin_until == 0 ? now + mpi->settings.spin_ns : spin_until;
+        start_ns = start_ns == 0 ? now : start_ns;
+        if (!call_check_watchdog(&mpi->call, &mpi->settings, err))
+            return false;
         if (now >= mpi->call.give_up_at)
             return missing(mpi, err);
-        if (now < spin_until)
-            continue;
-        system_sleep_ns(sleep_ns);
-        sleep_ns = sleep_ns * 2 < sleep_most_ns ? sleep_ns * 2 : sleep_most_ns;
+        pause_between(mpi, start_ns, now, sleep_most_ns);
     }
     const bool ok = check_sizes(mpi, err);
     mpi->n_messages = 0;
@@ -193,8 +221,8 @@ static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
 
 static bool begin(struct mpi *mpi, enum call_kind kind, uint64_t size, struct error *err)
 {
-    call_begin(&mpi->call, kind, size);
-    call_set_deadline(&mpi->call, &mpi->settings);
+    call_begin(&mpi->call, kind, size, &mpi->settings);
+    call_extend(&mpi->call, mpi->comm.patience_ns);
     if (mpi->failed)
         return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
                          call_name(kind));
@@ -243,15 +271,18 @@ static size_t slice_begin(const struct mpi *mpi, size_t count, int rank)
     return min_size(count, (lines + size - 1) / size * LINE_FLOATS * (size_t)rank);
 }
 
-/* Columns [lo, hi) of the parts of this rank, row after row, at `to`; their bytes. */
-static size_t pack(const struct mpi *mpi, float *to, const struct columns *columns, size_t lo,
-                   size_t hi)
+/* Columns [lo, hi) of the parts of this rank, row after row; `room` is for them where they are not
+ * so already: one part lies as it is sent. */
+static const float *pack(const struct mpi *mpi, float *room, const struct columns *columns,
+                         size_t lo, size_t hi)
 {
     const int n_parts = parts_of(mpi, mpi->comm.rank);
+    if (n_parts == 1)
+        return columns->parts + lo;
     for (int p = 0; p < n_parts; p++)
-        copy(to + (size_t)p * (hi - lo), columns->parts + (size_t)p * columns->stride + lo,
-             (hi - lo) * sizeof *to);
-    return (size_t)n_parts * (hi - lo) * sizeof *to;
+        copy(room + (size_t)p * (hi - lo), columns->parts + (size_t)p * columns->stride + lo,
+             (hi - lo) * sizeof *room);
+    return room;
 }
 
 /* Receives columns [lo, hi) of everyone's parts, when all that this rank sends has been started,
@@ -282,9 +313,10 @@ static bool collect_and_sum(struct mpi *mpi, const struct columns *columns, size
 
 static bool reduce_one_shot(struct mpi *mpi, const struct columns *columns, struct error *err)
 {
-    const size_t n_bytes = pack(mpi, mpi->packed, columns, 0, columns->count);
+    const float *packed = pack(mpi, mpi->packed, columns, 0, columns->count);
+    const size_t n = (size_t)parts_of(mpi, mpi->comm.rank) * columns->count;
     for (int to = 0; to < mpi->comm.size; to++)
-        if (to != mpi->comm.rank && !start_send(mpi, mpi->packed, n_bytes, to, err))
+        if (to != mpi->comm.rank && !start_send(mpi, packed, n * sizeof *packed, to, err))
             return false;
     return collect_and_sum(mpi, columns, 0, columns->count, err);
 }
@@ -292,15 +324,17 @@ static bool reduce_one_shot(struct mpi *mpi, const struct columns *columns, stru
 static bool reduce_two_shot(struct mpi *mpi, const struct columns *columns, struct error *err)
 {
     const int rank = mpi->comm.rank;
-    float *packed = mpi->packed;
+    float *room = mpi->packed;
     for (int to = 0; to < mpi->comm.size; to++) {
         if (to == rank)
             continue;
-        const size_t n_bytes = pack(mpi, packed, columns, slice_begin(mpi, columns->count, to),
-                                    slice_begin(mpi, columns->count, to + 1));
-        if (!start_send(mpi, packed, n_bytes, to, err))
+        const size_t first = slice_begin(mpi, columns->count, to);
+        const size_t last = slice_begin(mpi, columns->count, to + 1);
+        const size_t n = (size_t)parts_of(mpi, rank) * (last - first);
+        const float *packed = pack(mpi, room, columns, first, last);
+        if (!start_send(mpi, packed, n * sizeof *packed, to, err))
             return false;
-        packed += n_bytes / sizeof *packed;
+        room += n;
     }
     const size_t lo = slice_begin(mpi, columns->count, rank);
     const size_t hi = slice_begin(mpi, columns->count, rank + 1);

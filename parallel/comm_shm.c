@@ -16,7 +16,7 @@
  * of this count: every sender has two envelopes of its own, and two counters with each peer.
  *
  * A seat also says which call it is in, so ranks that are out of step get an error and not each
- * other's numbers. A rank that is gone is noticed by the deadline. */
+ * other's numbers. A rank that is gone is noticed by the deadline, or by the watchdog. */
 #include "parallel/comm.h"
 
 #include "base/check.h"
@@ -25,6 +25,7 @@
 #include "base/system.h"
 #include "parallel/call.h"
 #include "parallel/counter.h"
+#include "parallel/watchdog.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -37,6 +38,8 @@ enum {
     LINE_FLOATS = 16,          /* of a cache line: where slices and segments begin */
     ONE_SHOT_BYTES = 32 << 10, /* largest sum that every rank adds whole (see README.md) */
 };
+
+static const int64_t WATCH_NS = 50000000; /* between two looks whether a rank is lost */
 
 /* Two cache lines, because the hardware fetches them in pairs. */
 struct seat {
@@ -90,6 +93,7 @@ static struct channel *channel_of(const struct shm *shm, int from, int to)
 }
 
 static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+static int64_t min_time(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void copy(void *to, const void *from, size_t n_bytes)
 {
@@ -101,8 +105,8 @@ static void copy(void *to, const void *from, size_t n_bytes)
 
 static bool begin(struct shm *shm, enum call_kind kind, uint64_t size, struct error *err)
 {
-    call_begin(&shm->call, kind, size);
-    call_set_deadline(&shm->call, &shm->settings);
+    call_begin(&shm->call, kind, size, &shm->settings);
+    call_extend(&shm->call, shm->comm.patience_ns);
     if (shm->failed)
         return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
                          call_name(kind));
@@ -131,9 +135,29 @@ static uint32_t signature(const struct call *call)
     return (uint32_t)call->kind << 28 | (uint32_t)(mixed >> 36);
 }
 
+/* False when the counter is not there by the deadline of the call, or a rank of this host is lost:
+ * nobody wakes us for that, so no sleep is longer than WATCH_NS. */
+static bool wait_until(const struct shm *shm, struct counter *counter, uint64_t value)
+{
+    const int64_t give_up_at = shm->call.give_up_at;
+    int64_t spin_ns = shm->settings.spin_ns, until = give_up_at;
+    if (counter_get(counter) >= value)
+        return true;
+    do {
+        if (shm->settings.watchdog != NULL)
+            until = min_time(give_up_at, clock_now_ns() + WATCH_NS);
+        if (counter_wait(counter, value, spin_ns, until))
+            return true;
+        spin_ns = 0;
+    } while (until < give_up_at && watchdog_lost(shm->settings.watchdog) < 0);
+    return false;
+}
+
 /* `rank` has not come to `segment`, and maybe others: an error that names them. */
 static bool missing(struct shm *shm, int rank, uint64_t segment, struct error *err)
 {
+    if (!call_check_watchdog(&shm->call, &shm->settings, err))
+        return false;
     bool *is_missing = memory_alloc((size_t)shm->comm.size, sizeof *is_missing);
     for (int r = 0; r < shm->comm.size; r++)
         is_missing[r] = r != shm->comm.rank && counter_get(&shm->seat[r].segment) < segment;
@@ -145,9 +169,7 @@ static bool missing(struct shm *shm, int rank, uint64_t segment, struct error *e
 
 static bool wait_for_rank(struct shm *shm, int rank, uint64_t segment, struct error *err)
 {
-    return counter_wait(&shm->seat[rank].segment, segment, shm->settings.spin_ns,
-                        shm->call.give_up_at) ||
-           missing(shm, rank, segment, err);
+    return wait_until(shm, &shm->seat[rank].segment, segment) || missing(shm, rank, segment, err);
 }
 
 /* The others in turn, from the next one on, so that not all look at the same seat first. */
@@ -390,6 +412,8 @@ static bool shm_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int ro
 
 static bool peer_missing(struct shm *shm, int peer, struct error *err)
 {
+    if (!call_check_watchdog(&shm->call, &shm->settings, err))
+        return false;
     bool *is_missing = memory_alloc((size_t)shm->comm.size, sizeof *is_missing);
     is_missing[peer] = true;
     call_missing(&shm->call, is_missing, shm->comm.size, err);
@@ -402,8 +426,8 @@ static bool post(struct shm *shm, const unsigned char *bytes, size_t n_bytes, in
 {
     const uint32_t which = shm->n_posted++ % 2;
     struct posted *before = &shm->posted[which];
-    if (before->n > 0 && !counter_wait(&channel_of(shm, shm->comm.rank, before->to)->taken,
-                                       before->n, shm->settings.spin_ns, shm->call.give_up_at))
+    if (before->n > 0 &&
+        !wait_until(shm, &channel_of(shm, shm->comm.rank, before->to)->taken, before->n))
         return peer_missing(shm, before->to, err);
     struct channel *channel = channel_of(shm, shm->comm.rank, to);
     const uint64_t n = counter_get(&channel->sent) + 1;
@@ -419,7 +443,7 @@ static bool take(struct shm *shm, unsigned char *bytes, size_t n_bytes, int from
 {
     struct channel *channel = channel_of(shm, from, shm->comm.rank);
     const uint64_t n = counter_get(&channel->taken) + 1;
-    if (!counter_wait(&channel->sent, n, shm->settings.spin_ns, shm->call.give_up_at))
+    if (!wait_until(shm, &channel->sent, n))
         return peer_missing(shm, from, err);
     if (channel->length[n % 2] != n_bytes)
         return call_differs(&shm->call, from, CALL_RECEIVE, err);

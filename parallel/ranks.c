@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "parallel/ranks_place.h"
+#include "parallel/watchdog.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,7 @@ bool ranks_check_world(int world_size, const struct ranks_settings *settings, st
 size_t ranks_memory_layout(const struct ranks_settings *settings, const struct ranks_memory *memory,
                            int stage, size_t *world_at, size_t *tp_at)
 {
-    size_t at = 0;
+    size_t at = memory->n_watched > 0 ? watchdog_bytes(memory->n_watched) : 0;
     const int world_size = settings->tp_size * settings->pp_stages;
     if (memory->world && world_size > 1) {
         *world_at = at;
@@ -131,6 +132,7 @@ void ranks_close(struct ranks *ranks, bool alone)
 {
     comm_close(ranks->tp);
     comm_close(ranks->world);
+    watchdog_close(ranks->watchdog);
     if (ranks->shared != NULL)
         check(munmap(ranks->shared, ranks->shared_bytes) == 0);
     if (ranks->finish != NULL && !alone)
@@ -148,7 +150,8 @@ struct ranks ranks_of_stage(const struct ranks *ranks)
                           .tp_size = ranks->tp_size,
                           .pp_stages = 1,
                           .world = ranks->tp,
-                          .tp = ranks->tp};
+                          .tp = ranks->tp,
+                          .watchdog = ranks->watchdog};
 }
 
 /* ----------------------------------------------------------------------------------- threads -- */

@@ -15,8 +15,9 @@ struct error;
 
 struct ranks_settings {
     int tp_size, pp_stages;
-    const char *comm; /* "auto", "shm", "mpi": how ranks of one host talk */
-    struct comm_settings settings;
+    const char *comm;                /* "auto", "shm", "mpi": how ranks of one host talk */
+    struct comm_settings settings;   /* but the watchdog, which ranks_open() makes */
+    void (*leave)(const char *text); /* watchdog.h: of the ranks of a host that are processes */
 };
 
 struct ranks {
@@ -24,9 +25,10 @@ struct ranks {
     int local_rank, local_size; /* on this host */
     int tp_rank, tp_size;
     int pp_stage, pp_stages;
-    struct comm *world; /* all ranks: step plans from rank 0, activations between stages */
-    struct comm *tp;    /* the ranks of this pipeline stage: sums of partial outputs */
-    void *shared;       /* memory of the communicators over shared memory; NULL: none of its own */
+    struct comm *world;        /* all ranks: step plans from rank 0, activations between stages */
+    struct comm *tp;           /* the ranks of this pipeline stage: sums of partial outputs */
+    struct watchdog *watchdog; /* of the ranks of this host; NULL: alone, threads, or no memory */
+    void *shared; /* memory of watchdog and communicators on this host; NULL: none of its own */
     size_t shared_bytes;
     void (*finish)(void); /* ends MPI; NULL where it never began */
 };

@@ -11,10 +11,12 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
 #include "parallel/comm_mpi.h"
 #include "parallel/ranks_place.h"
+#include "parallel/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,6 +108,43 @@ static bool choose_transports(struct job *job, const struct ranks *ranks,
     return true;
 }
 
+/* "4 + 2": how many ranks each host has, in the order of their first ranks; the hosts. */
+static int list_hosts(const struct job *job, int world_size, char *text, size_t n_bytes)
+{
+    int n_hosts = 0;
+    size_t used = 0;
+    for (int host = 0; host < world_size; host++) {
+        if (job->host_of[host] != host) /* a host is called by its first rank */
+            continue;
+        int n_ranks = 0;
+        for (int rank = 0; rank < world_size; rank++)
+            n_ranks += job->host_of[rank] == host;
+        if (used < n_bytes - 24)
+            used += (size_t)snprintf(text + used, n_bytes - used, "%s%d", n_hosts > 0 ? " + " : "",
+                                     n_ranks);
+        n_hosts++;
+    }
+    return n_hosts;
+}
+
+/* One line for the whole job. */
+static void log_transports(const struct job *job, const struct ranks *ranks,
+                           const struct ranks_settings *settings)
+{
+    char hosts[128] = "", tp[96] = "";
+    const int n_hosts = list_hosts(job, ranks->world_size, hosts, sizeof hosts);
+    int n_shm = 0;
+    for (int stage = 0; stage < ranks->pp_stages; stage++)
+        n_shm += strcmp(settings->comm, "mpi") != 0 &&
+                 is_on_one_host(job, stage * ranks->tp_size, ranks->tp_size);
+    if (ranks->pp_stages > 1 && ranks->tp_size > 1)
+        snprintf(tp, sizeof tp, "; tensor parallel: %d of %d stages over shm, %d over mpi", n_shm,
+                 ranks->pp_stages, ranks->pp_stages - n_shm);
+    log_write(LOG_INFO, "ranks", "%d ranks on %d host%s (%s): together over %s%s",
+              ranks->world_size, n_hosts, n_hosts == 1 ? "" : "s", hosts, ranks->world->ops->name,
+              tp);
+}
+
 /* Whether the ranks of this host have a CPU each: the CPUs that any of them may use. A machine
  * with more CPUs than a cpu_set_t holds has enough. */
 static bool have_cpus(const struct job *job, const struct ranks *ranks)
@@ -159,11 +198,15 @@ static bool create_object(char name[NAME_BYTES], struct ranks *ranks, struct err
              (unsigned long long)random[1]);
     const int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
-        return error_errno(err, "making shared memory /dev/shm%s", name);
-    const bool ok = size_object(fd, ranks->shared_bytes, err) && map_object(ranks, fd, err);
-    close(fd);
-    if (!ok)
+        error_errno(err, "making shared memory /dev/shm%s", name);
+    const bool ok =
+        fd >= 0 && size_object(fd, ranks->shared_bytes, err) && map_object(ranks, fd, err);
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 && !ok)
         shm_unlink(name);
+    if (!ok)
+        name[0] = '\0';
     return ok;
 }
 
@@ -180,20 +223,35 @@ static bool attach_object(const char *name, struct ranks *ranks, struct error *e
     return ok;
 }
 
-/* Collective over the world: hosts whose groups need no shared memory take part too. */
+/* The first rank of the host makes the object. Where only the watchdog wants it, the job can do
+ * without; the name is then empty. */
+static bool make_memory(char name[NAME_BYTES], struct ranks *ranks, struct error *err)
+{
+    struct error why = {0};
+    if (ranks->local_rank != 0 || ranks->shared_bytes == 0 || create_object(name, ranks, &why))
+        return true;
+    if (ranks->shared_bytes > watchdog_bytes(ranks->local_size)) {
+        *err = why;
+        return false;
+    }
+    log_write(LOG_WARN, "ranks", "a rank of this host that stops will not be noticed: %s",
+              why.text);
+    return true;
+}
+
+/* Collective over the world: hosts that need no shared memory take part too. */
 static bool open_memory(const struct job *job, struct ranks *ranks, struct error *err)
 {
     char name[NAME_BYTES] = "";
-    const bool first = ranks->local_rank == 0, needed = ranks->shared_bytes > 0;
-    const bool made = first && needed && create_object(name, ranks, err);
-    if (!agree(ranks->world_rank, made || !first || !needed, err)) {
+    const bool good = make_memory(name, ranks, err), made = name[0] != '\0';
+    if (!agree(ranks->world_rank, good, err)) {
         if (made)
             shm_unlink(name);
         return false;
     }
     bool ok = ok_or_error(MPI_Bcast(name, NAME_BYTES, MPI_BYTE, 0, job->host),
                           "telling the name of shared memory", err);
-    if (ok && needed && !first)
+    if (ok && name[0] != '\0' && !made)
         ok = attach_object(name, ranks, err);
     ok = agree(ranks->world_rank, ok, err);
     if (made) /* all have mapped it, or nobody needs it */
@@ -217,6 +275,20 @@ static bool open_group(struct comm **out, const struct ranks *ranks, size_t at, 
                : comm_open_shm(out, (unsigned char *)ranks->shared + at, rank, size, settings, err);
 }
 
+/* At the head of the host's memory. */
+static bool open_watchdog(struct ranks *ranks, const struct ranks_settings *settings,
+                          struct error *err)
+{
+    if (ranks->shared == NULL || ranks->local_size == 1)
+        return true;
+    watchdog_open(&ranks->watchdog, &(struct watchdog_settings){.memory = ranks->shared,
+                                                                .rank = ranks->local_rank,
+                                                                .n_ranks = ranks->local_size,
+                                                                .world_rank = ranks->world_rank,
+                                                                .leave = settings->leave});
+    return watchdog_start(ranks->watchdog, err);
+}
+
 static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks_settings *wanted,
                         struct error *err)
 {
@@ -226,18 +298,25 @@ static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks
         return false;
     if (!have_cpus(job, ranks))
         settings.settings.spin_ns = 0;
-    const struct ranks_memory memory = {.world = job->world_here, .stage = job->stage_here};
+    const struct ranks_memory memory = {
+        .n_watched = ranks->local_size, .world = job->world_here, .stage = job->stage_here};
     ranks->shared_bytes =
         ranks_memory_layout(&settings, &memory, ranks->pp_stage, &job->world_at, &job->tp_at);
-    if (!open_memory(job, ranks, err))
+    if (!open_memory(job, ranks, err) ||
+        !agree(ranks->world_rank, open_watchdog(ranks, wanted, err), err))
         return false;
+    settings.settings.watchdog = ranks->watchdog;
     const bool world = open_group(&ranks->world, ranks, job->world_at, ranks->world_rank,
                                   ranks->world_size, 0, &settings.settings, err);
     if (!agree(ranks->world_rank, world, err))
         return false;
     const bool tp = open_group(&ranks->tp, ranks, job->tp_at, ranks->tp_rank, ranks->tp_size,
                                ranks->pp_stage, &settings.settings, err);
-    return agree(ranks->world_rank, tp, err);
+    if (!agree(ranks->world_rank, tp, err))
+        return false;
+    if (ranks->world_rank == 0)
+        log_transports(job, ranks, wanted);
+    return true;
 }
 
 /* -------------------------------------------------------------------------------------- open -- */

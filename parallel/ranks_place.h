@@ -17,8 +17,10 @@ bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, 
 int ranks_slurm_tasks(void);
 bool ranks_refuse_srun(struct error *err); /* ERROR_INPUT with the remedy; always false */
 
-/* What one block of shared memory holds: the world's communicator, and those of the stages. */
+/* What one block of shared memory holds: the watchdog of the host, the world's communicator, and
+ * those of the stages. */
 struct ranks_memory {
+    int n_watched;     /* ranks of this host; 0: without a watchdog */
     bool world;        /* all ranks are here */
     const bool *stage; /* [pp_stages] all ranks of the stage are here; NULL: every stage */
 };

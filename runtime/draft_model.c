@@ -3,13 +3,14 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "runtime/forward/forward.h"
+#include "runtime/pipeline.h"
 #include "runtime/plan_run.h"
 #include "runtime/sample/sampler.h"
 #include "runtime/schedule/scheduler.h"
 
 struct draft_model {
     struct draft_settings is;
+    struct pipeline *pipeline;
     struct step_plan *plan;
 
     /* of a pass, one for each row of its logits */
@@ -25,6 +26,10 @@ void draft_model_create(struct draft_model **out, const struct draft_settings *s
     check(settings->models->forward[PLAN_DRAFT] != NULL);
     struct draft_model *d = memory_alloc(1, sizeof *d);
     d->is = *settings;
+    pipeline_create(&d->pipeline, &(struct pipeline_settings){.models = settings->models,
+                                                              .model = PLAN_DRAFT,
+                                                              .n_flights = 1,
+                                                              .recorder = settings->recorder});
     d->plan = memory_alloc(1, plan_max_bytes(limits));
     d->row = memory_alloc(n_rows, sizeof *d->row);
     d->sample = memory_alloc(n_rows, sizeof *d->sample);
@@ -36,6 +41,7 @@ void draft_model_destroy(struct draft_model *d)
 {
     if (d == NULL)
         return;
+    pipeline_destroy(d->pipeline);
     memory_free(d->plan);
     memory_free(d->row);
     memory_free(d->sample);
@@ -68,11 +74,12 @@ bool draft_model_guess(struct draft_model *d, const struct batch *batch, struct 
 {
     for (int pass = 0; scheduler_write_draft(d->is.scheduler, batch, pass, d->plan, d->row);
          pass++) {
-        struct step_result result;
-        if (!plan_run(d->is.models, d->is.ranks, d->is.recorder, d->plan, &result, err))
+        struct step_home home;
+        if (!pipeline_submit(d->pipeline, d->plan, err) ||
+            !pipeline_collect(d->pipeline, &home, err))
             return error_in(err, "draft model, pass %d", pass);
-        check(result.n_logits == d->plan->n_logits);
-        take_guesses(d, &result);
+        check(home.rows.n_logits == d->plan->n_logits);
+        take_guesses(d, &home.rows);
     }
     return true;
 }

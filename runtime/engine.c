@@ -9,10 +9,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/draft_model.h"
-#include "runtime/forward/forward.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/outbox.h"
+#include "runtime/pipeline.h"
 #include "runtime/plan_run.h"
 #include "runtime/pooler.h"
 #include "runtime/sample/sampler.h"
@@ -23,23 +25,19 @@
 #include <poll.h>
 #include <string.h>
 
-/* A plan between submit and collect. */
-struct flight {
-    struct batch batch;
-    struct step_result result;
-    float *logits, *hidden; /* its own copy of the rows, where others run before it is collected;
-                               else NULL, and they are forward's */
-};
+enum { WATCH_MS = 250 }; /* between two looks whether another rank is lost, without work */
 
 struct engine {
     struct engine_settings is;
+    const struct ranks *ranks;
     struct scheduler *scheduler;
     struct sampler *sampler;
     struct draft_model *draft; /* NULL: none */
     struct pooler *pooler;
     struct outbox *outbox;
-    struct flight *ring; /* [n_flights] */
-    int oldest, n_in_flight;
+    struct pipeline *pipeline;
+    struct batch *ring; /* [n_flights] from submit to collect */
+    int oldest;
     bool stopping; /* the gateway said so, or is gone */
 
     /* of the step being collected, one for each row of its logits */
@@ -52,31 +50,17 @@ struct engine {
 
 /* ---- life ---- */
 
-static void create_ring(struct engine *e)
-{
-    const struct plan_limits *limits = &e->is.scheduler.limits;
-    const int n = e->is.n_flights;
-    check(n >= 1 && n <= ENGINE_MAX_FLIGHTS);
-    e->ring = memory_alloc((size_t)n, sizeof *e->ring);
-    for (int i = 0; i < n; i++) {
-        struct flight *flight = &e->ring[i];
-        batch_init(&flight->batch, limits);
-        if (n == 1)
-            continue;
-        flight->logits =
-            memory_alloc((size_t)limits->max_logits * (size_t)limits->vocab, sizeof(float));
-        flight->hidden = memory_alloc(
-            (size_t)limits->max_tokens * (size_t)e->is.scheduler.hidden_size, sizeof(float));
-    }
-}
-
 void engine_create(struct engine **out, const struct engine_settings *settings)
 {
     struct engine *e = memory_alloc(1, sizeof *e);
     e->is = *settings;
+    e->ranks = settings->models->ranks[PLAN_TARGET];
     e->is.scheduler.max_requests = ENGINE_MAX_REQUESTS;
     e->is.scheduler.max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
+    e->is.scheduler.n_flights = settings->n_flights;
+    e->is.scheduler.picks_afar = e->ranks->pp_stages > 1;
     const struct scheduler_settings *schedule = &e->is.scheduler;
+    check(settings->n_flights >= 1 && settings->n_flights <= ENGINE_MAX_FLIGHTS);
     const size_t n_rows = (size_t)schedule->limits.max_logits;
     scheduler_create(&e->scheduler, schedule);
     sampler_create(&e->sampler,
@@ -87,13 +71,18 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
                                               .processed_logprobs = settings->processed_logprobs});
     if (schedule->drafter == DRAFTER_MODEL)
         draft_model_create(&e->draft, &(struct draft_settings){.models = settings->models,
-                                                               .ranks = settings->ranks,
                                                                .recorder = settings->recorder,
                                                                .sampler = e->sampler,
                                                                .scheduler = e->scheduler});
     pooler_create(&e->pooler, settings->device, settings->model);
     outbox_create(&e->outbox, settings->link, &schedule->limits);
-    create_ring(e);
+    pipeline_create(&e->pipeline, &(struct pipeline_settings){.models = settings->models,
+                                                              .model = PLAN_TARGET,
+                                                              .n_flights = settings->n_flights,
+                                                              .recorder = settings->recorder});
+    e->ring = memory_alloc((size_t)settings->n_flights, sizeof *e->ring);
+    for (int i = 0; i < settings->n_flights; i++)
+        batch_init(&e->ring[i], &schedule->limits);
     e->row = memory_alloc(n_rows, sizeof *e->row);
     e->picked = memory_alloc(n_rows, sizeof *e->picked);
     e->result = memory_alloc(n_rows, sizeof *e->result);
@@ -106,12 +95,10 @@ void engine_destroy(struct engine *e)
 {
     if (e == NULL)
         return;
-    for (int i = 0; i < e->is.n_flights; i++) {
-        batch_release(&e->ring[i].batch);
-        memory_free(e->ring[i].logits);
-        memory_free(e->ring[i].hidden);
-    }
+    for (int i = 0; i < e->is.n_flights; i++)
+        batch_release(&e->ring[i]);
     memory_free(e->ring);
+    pipeline_destroy(e->pipeline);
     outbox_destroy(e->outbox);
     pooler_destroy(e->pooler);
     draft_model_destroy(e->draft);
@@ -190,15 +177,16 @@ static void expire_deadlines(struct engine *e)
     }
 }
 
-/* For poll(): -1 for ever. */
-static int ms_to_next_deadline(const struct engine *e)
+/* For poll(): -1 for ever, but with other ranks, one of which may be lost meanwhile. */
+static int ms_to_next_look(const struct engine *e)
 {
     const int64_t deadline = scheduler_next_deadline(e->scheduler);
+    const int most = e->ranks->watchdog != NULL ? WATCH_MS : INT_MAX;
     if (deadline == INT64_MAX)
-        return -1;
+        return most < INT_MAX ? most : -1;
     const int64_t left = deadline - clock_now_ns();
     const int64_t ms = left > 0 ? left / 1000000 + 1 : 0;
-    return ms < INT_MAX ? (int)ms : INT_MAX;
+    return ms < most ? (int)ms : most;
 }
 
 /* Sends what waits, and without work sleeps until the link has something to say or can take more,
@@ -212,7 +200,7 @@ static void serve_link(struct engine *e, bool has_work)
         return;
     struct pollfd wait = {.fd = link_fd(e->is.link),
                           .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-    if (poll(&wait, 1, ms_to_next_deadline(e)) < 0 && errno != EINTR) {
+    if (poll(&wait, 1, ms_to_next_look(e)) < 0 && errno != EINTR) {
         error_errno(&err, "waiting for the gateway");
         heed_link(e, false, &err);
     }
@@ -220,67 +208,56 @@ static void serve_link(struct engine *e, bool has_work)
 
 /* ---- submit ---- */
 
-/* The rows belong to forward until its next run; with several plans in flight that is too short. */
-static void keep_rows(struct flight *flight)
-{
-    struct step_result *result = &flight->result;
-    if (flight->logits == NULL)
-        return;
-    if (result->n_logits > 0)
-        memcpy(flight->logits, result->logits,
-               (size_t)result->n_logits * (size_t)result->vocab * sizeof(float));
-    if (result->n_hidden > 0)
-        memcpy(flight->hidden, result->hidden,
-               (size_t)result->n_hidden * (size_t)result->hidden_size * sizeof(float));
-    result->logits = flight->logits;
-    result->hidden = flight->hidden;
-}
-
 static bool engine_submit(struct engine *e, struct error *err)
 {
-    const int n_flights = e->is.n_flights;
-    struct flight *flight = &e->ring[(e->oldest + e->n_in_flight) % n_flights];
-    struct batch *batch = &flight->batch;
-    if (e->n_in_flight == n_flights || !scheduler_choose(e->scheduler, batch)) /* requests, */
+    const int n_flights = e->is.n_flights, n = pipeline_n_flights(e->pipeline);
+    struct batch *batch = &e->ring[(e->oldest + n) % n_flights];
+    if (n == n_flights || !scheduler_choose(e->scheduler, batch)) /* requests, */
         return true;
     if (e->draft != NULL && !draft_model_guess(e->draft, batch, err)) /* drafts -> */
         return false;
-    scheduler_write(e->scheduler, batch); /* plan -> */
-    if (!plan_run(e->is.models, e->is.ranks, e->is.recorder, batch->plan, &flight->result, err))
-        return false; /* all ranks -> logits */
-    keep_rows(flight);
-    e->n_in_flight++;
-    return true;
+    scheduler_write(e->scheduler, batch);                  /* plan -> */
+    return pipeline_submit(e->pipeline, batch->plan, err); /* all ranks */
 }
 
 /* ---- collect ---- */
 
-static void make_rows(struct engine *e, const struct flight *flight)
+static enum row_kind kind_of(const struct batch_row *row)
 {
-    const struct step_result *result = &flight->result;
-    check(result->n_logits == flight->batch.plan->n_logits);
-    check(result->n_logits == 0 || result->vocab == e->is.scheduler.limits.vocab);
-    for (int i = 0; i < result->n_logits; i++) {
-        const struct batch_row *row = &flight->batch.row[i];
-        const struct request *request = row->request;
-        const enum row_kind kind =
-            row->is_prompt ? ROW_PROMPT : (request->params.beam_width > 0 ? ROW_BEAM : ROW_SAMPLE);
-        e->row[i] =
-            (struct sample_row){.logits = result->logits + (size_t)i * (size_t)result->vocab,
-                                .params = &request->params,
-                                .token = request->token,
-                                .n_prompt = request->n_prompt,
-                                .n_tokens = row->position,
-                                .kind = kind};
-    }
+    if (row->is_prompt)
+        return ROW_PROMPT;
+    return row->request->params.beam_width > 0 ? ROW_BEAM : ROW_SAMPLE;
 }
 
-static void make_results(struct engine *e, int n_rows)
+/* What the last stage picked is there, the rest is to be picked here. */
+static void make_rows(struct engine *e, const struct batch *batch, const struct step_home *home)
 {
-    for (int i = 0; i < n_rows; i++) {
+    const size_t vocab = (size_t)e->is.scheduler.limits.vocab;
+    const float *logits = home->rows.logits;
+    int n_rows = 0;
+    for (int i = 0; i < batch->plan->n_logits; i++) {
+        const struct request *request = batch->row[i].request;
+        if (home->is_picked[i]) {
+            e->picked[i] = home->picked[i];
+            e->row[i] = (struct sample_row){.kind = ROW_PICKED};
+            continue;
+        }
+        e->row[i] = (struct sample_row){.logits = logits + vocab * (size_t)n_rows++,
+                                        .params = &request->params,
+                                        .token = request->token,
+                                        .n_prompt = request->n_prompt,
+                                        .n_tokens = batch->row[i].position,
+                                        .kind = kind_of(&batch->row[i])};
+    }
+    check(n_rows == home->rows.n_logits && (n_rows == 0 || home->rows.vocab == (int)vocab));
+}
+
+static void make_results(struct engine *e, const struct batch *batch)
+{
+    for (int i = 0; i < batch->plan->n_logits; i++) {
         const struct picked *picked = &e->picked[i];
         e->result[i] = (struct row_result){.token = picked->token};
-        if (e->row[i].kind != ROW_BEAM)
+        if (kind_of(&batch->row[i]) != ROW_BEAM)
             continue;
         struct beam_candidate *candidate = e->candidate + (size_t)i * LOGPROBS_MAX_ENTRIES;
         for (int k = 0; k < picked->n_logprobs; k++)
@@ -316,13 +293,13 @@ static bool are_finite(const float *value, int n)
 }
 
 /* Vectors that are whole now. */
-static void send_vectors(struct engine *e, const struct flight *flight)
+static void send_vectors(struct engine *e, const struct batch *batch, const struct step_home *home)
 {
-    for (int i = 0; i < flight->result.n_hidden && !e->stopping; i++) {
-        const struct request *request = flight->batch.hidden[i].request;
+    for (int i = 0; i < home->rows.n_hidden && !e->stopping; i++) {
+        const struct request *request = batch->hidden[i].request;
         struct error err = {0};
         int n = 0;
-        const float *value = pooler_take(e->pooler, &flight->batch, &flight->result, i, &n);
+        const float *value = pooler_take(e->pooler, batch, &home->rows, i, &n);
         if (value == NULL || request->state == REQUEST_FINISHED)
             continue;
         heed_link(e,
@@ -340,20 +317,21 @@ static void send_outcomes(struct engine *e, const struct batch *batch)
         heed_link(e, outbox_send_outcomes(e->outbox, batch, e->outcome, e->picked, &err), &err);
 }
 
-static void engine_collect(struct engine *e)
+static bool engine_collect(struct engine *e, struct error *err)
 {
-    struct flight *flight = &e->ring[e->oldest];
-    struct batch *batch = &flight->batch;
-    const int n_rows = batch->plan->n_logits;
-    make_rows(e, flight);
-    sampler_pick(e->sampler, e->row, n_rows, e->picked); /* logits -> tokens */
-    make_results(e, n_rows);
+    struct batch *batch = &e->ring[e->oldest];
+    struct step_home home;
+    if (!pipeline_collect(e->pipeline, &home, err)) /* logits, picks */
+        return false;
+    make_rows(e, batch, &home);
+    sampler_pick(e->sampler, e->row, batch->plan->n_logits, e->picked); /* -> tokens */
+    make_results(e, batch);
     send_prompts(e, batch);                                       /* log-probabilities, */
-    send_vectors(e, flight);                                      /* vectors -> gateway */
+    send_vectors(e, batch, &home);                                /* vectors -> gateway */
     scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
     send_outcomes(e, batch);                                      /* tokens -> gateway */
     e->oldest = (e->oldest + 1) % e->is.n_flights;
-    e->n_in_flight--;
+    return true;
 }
 
 /* ---- one step ---- */
@@ -364,32 +342,31 @@ static bool engine_step(struct engine *e, struct error *err)
     expire_deadlines(e);
     if (e->stopping)
         return true;
-    const int n_before = e->n_in_flight;
+    const int n_before = pipeline_n_flights(e->pipeline);
     if (!engine_submit(e, err))
         return false;
-    const bool nothing_new = e->n_in_flight == n_before;
-    const bool has_work = e->n_in_flight > 0;
-    if (has_work && (nothing_new || e->n_in_flight == e->is.n_flights))
-        engine_collect(e);
+    const int n = pipeline_n_flights(e->pipeline);
+    const bool has_work = n > 0;
+    if (has_work && (n == n_before || n == e->is.n_flights) && !engine_collect(e, err))
+        return false;
     serve_link(e, has_work);
     return true;
 }
 
 static bool stop_workers(struct engine *e, struct error *err)
 {
-    struct flight *flight = &e->ring[e->oldest];
-    scheduler_write_stop(e->scheduler, &flight->batch);
-    return plan_run(e->is.models, e->is.ranks, e->is.recorder, flight->batch.plan, &flight->result,
-                    err) ||
-           error_in(err, "the last step");
+    struct batch *batch = &e->ring[e->oldest];
+    scheduler_write_stop(e->scheduler, batch);
+    return pipeline_submit(e->pipeline, batch->plan, err) || error_in(err, "the last step");
 }
 
 bool engine_run(struct engine *e, struct error *err)
 {
     while (!e->stopping)
-        if (!engine_step(e, err))
+        if (!watchdog_check(e->ranks->watchdog, err) || !engine_step(e, err))
             return false;
-    while (e->n_in_flight > 0)
-        engine_collect(e); /* nobody hears of it, but requests that ended are freed */
+    while (pipeline_n_flights(e->pipeline) > 0) /* nobody hears of it, but requests that ended */
+        if (!engine_collect(e, err))            /* are freed */
+            return false;
     return stop_workers(e, err);
 }

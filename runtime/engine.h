@@ -27,7 +27,6 @@ struct link;
 struct model;
 struct plan_models;
 struct plan_recorder;
-struct ranks;
 
 enum {
     ENGINE_MAX_REQUESTS = 65536,   /* waiting and running; the gateway's queue ends long before */
@@ -37,14 +36,13 @@ enum {
 
 /* Borrowed for the life of the engine, but the ids, which are copied. */
 struct engine_settings {
-    struct scheduler_settings scheduler; /* but max_requests, max_request_bytes */
+    struct scheduler_settings scheduler; /* but max_requests, max_request_bytes, n_flights,
+                                            picks_afar */
     const struct plan_models *models;    /* PLAN_TARGET has the scheduler's limits; PLAN_DRAFT is
                                             there with DRAFTER_MODEL */
     const struct model *model;           /* PLAN_TARGET: what it gives, and its head of scores */
     bool processed_logprobs;             /* --logprobs-mode */
-    int n_flights; /* plans between submit and collect: 1 on a CPU, whose forward pass is done when
-                      it returns */
-    const struct ranks *ranks;
+    int n_flights;                       /* plans between submit and collect: as many as stages */
     struct device *device;
     struct plan_recorder *recorder; /* NULL: none */
     struct link *link;

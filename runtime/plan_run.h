@@ -1,7 +1,8 @@
-/* runtime/plan_run.h: one plan on all ranks, the models it may be for, and who runs it.
+/* runtime/plan_run.h: the models that a plan may be for, and a rank's part of running it.
  *
  * A plan says by its `model` whether the target or the draft model runs it. Both have limits of
- * their own, because a step of the draft model has other rows.
+ * their own, because a step of the draft model has other rows, and ranks of their own, because the
+ * draft model is whole on the first stage of a pipeline.
  */
 #pragma once
 #include "runtime/step_plan.h"
@@ -11,7 +12,6 @@
 
 struct error;
 struct forward;
-struct plan_recorder;
 struct ranks;
 struct step_result;
 
@@ -20,6 +20,7 @@ struct plan_models {
     struct forward *forward[PLAN_MODELS];   /* created with */
     struct plan_limits limits[PLAN_MODELS]; /* these, */
     const struct ranks *ranks[PLAN_MODELS]; /* on these: all, or those of the first stage */
+    int hidden_size[PLAN_MODELS];           /* of a row of hidden states */
 };
 
 /* Room for any plan of the job. */
@@ -30,9 +31,7 @@ bool plan_models_check(const struct plan_models *models, const struct step_plan 
 /* This rank's part of a checked plan. */
 bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,
                      const struct step_view *view, struct step_result *result, struct error *err);
-
-/* Rank 0: checks a plan, records it (recorder: NULL for nothing), sends it to the other ranks, and
- * runs it; a stop is only sent. Allocates nothing. Errors name the step. */
-bool plan_run(const struct plan_models *models, const struct ranks *ranks,
-              struct plan_recorder *recorder, struct step_plan *plan, struct step_result *result,
-              struct error *err);
+/* The plan, and the activations that were left by running it, to the next stage of its model; does
+ * nothing on the last one. A stop has no activations. */
+bool plan_models_pass_on(const struct plan_models *models, const struct step_plan *plan,
+                         const struct step_view *view, struct error *err);

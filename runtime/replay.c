@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
-#include "runtime/forward/forward.h"
+#include "runtime/pipeline.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
 
@@ -38,55 +38,93 @@ static void hash_result(XXH3_state_t *hash, const struct step_result *result)
         XXH3_64bits_update(hash, result->hidden, n_hidden * sizeof *result->hidden);
 }
 
-static bool send_stop(const struct plan_models *models, const struct ranks *ranks,
-                      struct step_plan *plan, uint64_t step, struct error *err)
+/* A plan is run in its own memory, because every row must come home, whatever was wanted of it. */
+static void want_all_rows(struct step_plan *plan)
 {
-    struct step_result none;
-    plan_begin(plan, step);
-    plan_add(plan, PLAN_STOP, 0);
-    return plan_run(models, ranks, NULL, plan, &none, err);
+    for (uint32_t i = 0; i < plan->n_sections; i++) {
+        const struct plan_section *section = &plan->section[i];
+        struct plan_pick *pick = (struct plan_pick *)((char *)plan + section->offset);
+        for (int k = 0; section->tag == PLAN_PICK && k < plan->n_logits; k++)
+            pick[k].kind = PICK_ROW;
+    }
 }
 
-/* Every step but the stop, which a record need not have. `memory`: room for any of its plans, and
- * for a stop. */
-static bool run_all(struct plan_record *record, const struct plan_models *models,
-                    const struct ranks *ranks, struct step_plan *memory, int64_t *step_ns,
-                    XXH3_state_t *hash, struct replay_report *report, struct error *err)
+/* What replays: a pipeline for each model that there is. */
+struct player {
+    struct pipeline *pipeline[PLAN_MODELS];
+    struct step_plan *memory; /* room for any plan of the record, and for a stop */
+    int64_t *step_ns;         /* [n_plans] */
+    XXH3_state_t *hash;
+};
+
+static void player_init(struct player *p, const struct plan_record *record,
+                        const struct plan_models *models)
+{
+    *p = (struct player){.memory = memory_alloc(1, record->max_bytes + sizeof *p->memory),
+                         .step_ns = memory_alloc(record->n_plans, sizeof *p->step_ns),
+                         .hash = XXH3_createState()};
+    for (int m = 0; m < PLAN_MODELS; m++)
+        if (models->limits[m].max_tokens > 0)
+            pipeline_create(&p->pipeline[m], &(struct pipeline_settings){
+                                                 .models = models, .model = m, .n_flights = 1});
+    XXH3_64bits_reset(p->hash);
+}
+
+static void player_release(struct player *p)
+{
+    for (int m = 0; m < PLAN_MODELS; m++)
+        pipeline_destroy(p->pipeline[m]);
+    XXH3_freeState(p->hash);
+    memory_free(p->step_ns);
+    memory_free(p->memory);
+}
+
+static bool run_plan(struct player *p, const struct step_plan *plan, int64_t *step_ns,
+                     struct error *err)
+{
+    struct pipeline *pipeline = p->pipeline[plan->model];
+    struct step_home home;
+    memcpy(p->memory, plan, plan->n_bytes);
+    want_all_rows(p->memory);
+    const int64_t begin = clock_now_ns();
+    if (!pipeline_submit(pipeline, p->memory, err) || !pipeline_collect(pipeline, &home, err))
+        return false;
+    *step_ns = clock_now_ns() - begin;
+    hash_result(p->hash, &home.rows);
+    return true;
+}
+
+/* Every step but the stop, which a record need not have, and then one. */
+static bool run_all(struct player *p, struct plan_record *record, struct replay_report *report,
+                    struct error *err)
 {
     uint64_t step = 0;
     for (const struct step_plan *plan; (plan = plan_record_next(record)) != NULL;) {
-        struct step_result result;
         if (plan->n_sections > 0 && plan->section[0].tag == PLAN_STOP)
             break;
-        memcpy(memory, plan, plan->n_bytes);
-        const int64_t begin = clock_now_ns();
-        if (!plan_run(models, ranks, NULL, memory, &result, err))
+        if (!run_plan(p, plan, &p->step_ns[report->n_steps++], err))
             return false;
-        step_ns[report->n_steps++] = clock_now_ns() - begin;
-        hash_result(hash, &result);
         if (plan->model == PLAN_TARGET)
             report->n_tokens += plan->n_tokens;
         step = plan->step;
     }
-    return send_stop(models, ranks, memory, step + 1, err);
+    plan_begin(p->memory, step + 1);
+    plan_add(p->memory, PLAN_STOP, 0);
+    return pipeline_submit(p->pipeline[PLAN_TARGET], p->memory, err);
 }
 
 bool replay_run(struct plan_record *record, const struct plan_models *models,
-                const struct ranks *ranks, struct replay_report *out, struct error *err)
+                struct replay_report *out, struct error *err)
 {
     struct replay_report report = {0};
-    struct step_plan *memory = memory_alloc(1, record->max_bytes + sizeof *memory);
-    int64_t *step_ns = memory_alloc(record->n_plans, sizeof *step_ns);
-    XXH3_state_t *hash = XXH3_createState();
-    XXH3_64bits_reset(hash);
-    const bool good = run_all(record, models, ranks, memory, step_ns, hash, &report, err);
+    struct player player;
+    player_init(&player, record, models);
+    const bool good = run_all(&player, record, &report, err);
     if (good) {
-        fill_times(&report, step_ns, (size_t)report.n_steps);
-        report.hash = XXH3_64bits_digest(hash);
+        fill_times(&report, player.step_ns, (size_t)report.n_steps);
+        report.hash = XXH3_64bits_digest(player.hash);
         *out = report;
     }
-    XXH3_freeState(hash);
-    memory_free(step_ns);
-    memory_free(memory);
+    player_release(&player);
     return good;
 }

@@ -2,7 +2,8 @@
  * goes, and whether two layouts compute the same.
  *
  * The hash is over the bits of all logits and hidden states of all steps, of both models, in order:
- * the same record gives the same hash with every number of ranks, threads and instruction set.
+ * the same record gives the same hash with every number of ranks, stages, threads and instruction
+ * set. One step is run at a time, so that its time is that of all stages, one after the other.
  */
 #pragma once
 #include <stdbool.h>
@@ -11,7 +12,6 @@
 struct error;
 struct plan_models;
 struct plan_record;
-struct ranks;
 
 struct replay_report {
     uint64_t hash;
@@ -22,4 +22,4 @@ struct replay_report {
 /* On rank 0; the other ranks are workers (worker.h), and have their stop at the end. The models
  * were created with the limits of the record. */
 bool replay_run(struct plan_record *record, const struct plan_models *models,
-                const struct ranks *ranks, struct replay_report *out, struct error *err);
+                struct replay_report *out, struct error *err);

@@ -15,6 +15,7 @@
 enum { SECTION_ALIGN = 8 };
 
 _Static_assert(sizeof(struct step_plan) % SECTION_ALIGN == 0, "sections follow the header");
+_Static_assert(sizeof(struct plan_pick) == 40, "no bytes without a name");
 
 static const char *const tag_name[PLAN_TAGS] = {
     [PLAN_TOKEN] = "token",
@@ -25,6 +26,7 @@ static const char *const tag_name[PLAN_TAGS] = {
     [PLAN_LOGITS_ROW] = "logits_row",
     [PLAN_HIDDEN_ROW] = "hidden_row",
     [PLAN_COPY] = "copy",
+    [PLAN_PICK] = "pick",
     [PLAN_STOP] = "stop",
 };
 
@@ -43,7 +45,8 @@ size_t plan_max_bytes(const struct plan_limits *limits)
                              (size_t)limits->max_logits,
                              (size_t)limits->max_tokens, /* hidden_row */
                              2 * (size_t)limits->max_copies};
-    size_t n_bytes = sizeof(struct step_plan);
+    size_t n_bytes =
+        sizeof(struct step_plan) + (size_t)limits->max_logits * sizeof(struct plan_pick);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         n_bytes += align_up(counts[i] * sizeof(int32_t));
     return n_bytes;
@@ -142,19 +145,43 @@ static bool check_counts(const struct step_plan *plan, const struct plan_limits 
     return true;
 }
 
-/* The numbers of a section that must have `count` of them; NULL for an absent one that may be. */
+/* The items of a section that must have `count` of them; NULL for an absent one that may be. */
+static bool find_items(const struct step_plan *plan, const struct plan_section *s,
+                       enum plan_tag tag, int64_t count, size_t item_bytes, const void **out,
+                       struct error *err)
+{
+    if (s->n_bytes != (size_t)count * item_bytes)
+        return error_set(err, ERROR_PEER, "step plan: section %s has %u bytes, want %lld %s",
+                         tag_name[tag], (unsigned)s->n_bytes, (long long)count,
+                         item_bytes == sizeof(int32_t) ? "numbers" : "items");
+    *out = (const char *)plan + s->offset;
+    return true;
+}
+
 static bool find_array(const struct step_plan *plan, const struct plan_section *const *section,
                        enum plan_tag tag, int64_t count, const int32_t **out, struct error *err)
 {
     const struct plan_section *s = section[tag];
+    const void *items = NULL;
     if (s == NULL && count == 0)
         return true;
     if (s == NULL)
         return error_set(err, ERROR_PEER, "step plan: no section %s", tag_name[tag]);
-    if (s->n_bytes != (size_t)count * sizeof(int32_t))
-        return error_set(err, ERROR_PEER, "step plan: section %s has %u bytes, want %lld numbers",
-                         tag_name[tag], (unsigned)s->n_bytes, (long long)count);
-    *out = (const int32_t *)((const char *)plan + s->offset);
+    if (!find_items(plan, s, tag, count, sizeof(int32_t), &items, err))
+        return false;
+    *out = items;
+    return true;
+}
+
+static bool find_picks(const struct step_plan *plan, const struct plan_section *const *section,
+                       const struct plan_pick **out, struct error *err)
+{
+    const struct plan_section *s = section[PLAN_PICK];
+    const void *items = NULL;
+    if (s != NULL &&
+        !find_items(plan, s, PLAN_PICK, plan->n_logits, sizeof(struct plan_pick), &items, err))
+        return false;
+    *out = items;
     return true;
 }
 
@@ -217,6 +244,37 @@ static bool check_copies(const int32_t *copy, int n, struct error *err)
     return true;
 }
 
+/* By the ranges of the parameters that the numbers come from; a NaN is in none. */
+static bool check_pick(const struct plan_pick *p, const struct plan_limits *limits,
+                       struct error *err)
+{
+    const int32_t least_best = p->kind == PICK_SAMPLE ? -1 : p->kind == PICK_BEAM ? 1 : 0;
+    if (p->kind < 0 || p->kind >= PICK_KINDS)
+        return wrong(err, "kind", p->kind, 0, PICK_KINDS - 1);
+    if (p->position < 0 || p->position >= limits->max_model_len)
+        return wrong(err, "position", p->position, 0, limits->max_model_len - 1);
+    if (p->token < 0 || p->token >= limits->vocab)
+        return wrong(err, "token", p->token, 0, limits->vocab - 1);
+    if (p->kind != PICK_ROW && (p->n_best < least_best || p->n_best > PLAN_MAX_BEST))
+        return wrong(err, "n_best", p->n_best, least_best, PLAN_MAX_BEST);
+    if (p->top_k < -1)
+        return wrong(err, "top_k", p->top_k, -1, INT32_MAX);
+    if (p->kind == PICK_SAMPLE && !(p->temperature >= 0 && p->temperature <= 2 && p->top_p > 0 &&
+                                    p->top_p <= 1 && p->min_p >= 0 && p->min_p <= 1))
+        return error_set(err, ERROR_PEER, "step plan: temperature %g, top_p %g, min_p %g",
+                         (double)p->temperature, (double)p->top_p, (double)p->min_p);
+    return true;
+}
+
+static bool check_picks(const struct step_plan *plan, const struct plan_limits *limits,
+                        const struct step_view *view, struct error *err)
+{
+    for (int i = 0; view->pick != NULL && i < plan->n_logits; i++)
+        if (!check_pick(&view->pick[i], limits, err))
+            return error_in(err, "pick %d", i);
+    return true;
+}
+
 static bool check_values(const struct step_plan *plan, const struct plan_limits *limits,
                          const struct step_view *view, struct error *err)
 {
@@ -236,7 +294,7 @@ static bool check_values(const struct step_plan *plan, const struct plan_limits 
                        err) &&
            check_range(view->copy, 2 * plan->n_copies, limits->n_kv_blocks, "a copied block",
                        err) &&
-           check_copies(view->copy, plan->n_copies, err);
+           check_copies(view->copy, plan->n_copies, err) && check_picks(plan, limits, view, err);
 }
 
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
@@ -265,7 +323,7 @@ bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_
         !find_array(plan, section, PLAN_LOGITS_ROW, plan->n_logits, &v.logits_row, err) ||
         !find_array(plan, section, PLAN_HIDDEN_ROW, plan->n_hidden, &v.hidden_row, err) ||
         !find_array(plan, section, PLAN_COPY, 2 * (int64_t)plan->n_copies, &v.copy, err) ||
-        !check_values(plan, limits, &v, err))
+        !find_picks(plan, section, &v.pick, err) || !check_values(plan, limits, &v, err))
         return false;
     *view = v;
     return true;

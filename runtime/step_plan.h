@@ -37,7 +37,8 @@ enum plan_tag {
                          ascending                                                              */
     PLAN_COPY,        /* int32 [n_copies, 2] before anything else block [1] becomes a copy of
                          block [0]; none is both, none is written twice                         */
-    PLAN_STOP,        /* empty: the last plan; every rank leaves its loop in good order         */
+    PLAN_PICK, /* struct plan_pick [n_logits]; or absent: all rows are wanted whole         */
+    PLAN_STOP, /* empty: the last plan; every rank leaves its loop in good order         */
     PLAN_TAGS
 };
 
@@ -59,6 +60,25 @@ struct step_plan {
     int32_t model; /* enum plan_model: who runs it */
     uint32_t n_sections;
     struct plan_section section[PLAN_MAX_SECTIONS];
+};
+
+/* What rank 0 wants of a row of logits. Rows are made on the last stage of a pipeline; where that
+ * is another one, a pick that needs nothing but the row and these numbers is made there too, and
+ * only its result comes home. Without a pipeline rows are home already, and nobody looks at this.
+ */
+enum plan_pick_kind {
+    PICK_ROW,    /* the row itself */
+    PICK_SAMPLE, /* a token, by temperature, top_k, top_p, min_p, and the noise of seed and
+                    position; with n_best from 0 on its log-probability and so many of the best */
+    PICK_PROMPT, /* the log-probability of `token`, and n_best of the best */
+    PICK_BEAM,   /* the n_best best */
+    PICK_KINDS
+};
+enum { PLAN_MAX_BEST = 32 };
+struct plan_pick {
+    uint64_t seed;
+    int32_t kind, position, token, n_best, top_k;
+    float temperature, top_p, min_p;
 };
 
 /* The model that is served, or the smaller one that guesses for it (speculation). Both have the
@@ -100,10 +120,12 @@ void *plan_add(struct step_plan *plan, enum plan_tag tag, size_t n_bytes);
 struct step_view {
     const int32_t *token, *first_row, *n_computed, *first_block, *block, *logits_row;
     const int32_t *hidden_row, *copy;
+    const struct plan_pick *pick;
     bool stop;
 };
 /* Checks everything that a rank relies on: sizes, offsets, alignment, tags, counts, ascending
- * rows, every token, block and position inside the limits, blocks enough for each sequence.
+ * rows, every token, block and position inside the limits, blocks enough for each sequence, every
+ * number of a pick in its range.
  * ERROR_PEER with what is wrong. `n_bytes` is what was received. */
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
                 struct step_view *view, struct error *err);

@@ -2,35 +2,72 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
 #include "runtime/plan_broadcast.h"
 #include "runtime/plan_run.h"
+#include "runtime/result_sender.h"
 
-/* One step; *stop when the plan says so. */
-static bool worker_step(const struct ranks *ranks, const struct plan_models *models,
-                        struct step_plan *plan, size_t max_bytes, uint64_t step, bool *stop,
-                        struct error *err)
+struct worker {
+    const struct plan_models *models;
+    const struct ranks *ranks;
+    struct result_sender *sender; /* NULL: others have the rows */
+    struct step_plan *plan;
+    size_t max_bytes;
+    uint64_t step; /* of the last plan */
+};
+
+/* The first stage sees every plan; the others not those of the draft model. */
+static bool check_step(const struct worker *w, struct error *err)
 {
-    struct step_view view;
-    struct step_result result; /* rank 0 has them */
-    if (!plan_receive(ranks, plan, max_bytes, err) ||
-        !plan_models_check(models, plan, plan->n_bytes, &view, err))
-        return false;
-    if (plan->step != step)
-        return error_set(err, ERROR_PEER, "step plan: of step %llu, want %llu",
-                         (unsigned long long)plan->step, (unsigned long long)step);
-    *stop = view.stop;
-    return view.stop || plan_models_run(models, plan, &view, &result, err);
+    const bool sees_all = w->ranks->pp_stage == 0;
+    const uint64_t step = w->plan->step, next = w->step + 1;
+    if (sees_all ? step == next : step >= next)
+        return true;
+    return error_set(err, ERROR_PEER, "step plan: of step %llu, want %llu%s",
+                     (unsigned long long)step, (unsigned long long)next,
+                     sees_all ? "" : " or a later one");
 }
 
-bool worker_run(const struct ranks *ranks, const struct plan_models *models, struct error *err)
+/* One step; *stop when the plan says so. */
+static bool worker_step(struct worker *w, bool *stop, struct error *err)
 {
-    const size_t max_bytes = plan_models_max_bytes(models);
-    struct step_plan *plan = memory_alloc(1, max_bytes);
+    struct step_view view;
+    struct step_result result;
+    struct step_plan *plan = w->plan;
+    if (!plan_receive(w->ranks, plan, w->max_bytes, err) ||
+        !plan_models_check(w->models, plan, plan->n_bytes, &view, err) || !check_step(w, err))
+        return false;
+    w->step = plan->step;
+    *stop = view.stop;
+    return (view.stop || plan_models_run(w->models, plan, &view, &result, err)) &&
+           plan_models_pass_on(w->models, plan, &view, err) &&
+           (view.stop || w->sender == NULL ||
+            result_sender_run(w->sender, plan, &view, &result, err));
+}
+
+static bool sends_results(const struct ranks *ranks)
+{
+    return ranks->pp_stages > 1 && ranks->pp_stage == ranks->pp_stages - 1 && ranks->tp_rank == 0;
+}
+
+bool worker_run(const struct worker_settings *settings, struct error *err)
+{
+    const struct plan_models *models = settings->models;
+    struct worker w = {.models = models,
+                       .ranks = models->ranks[PLAN_TARGET],
+                       .max_bytes = plan_models_max_bytes(models)};
+    const struct row_picker_settings picker = {.device = settings->device,
+                                               .limits = &models->limits[PLAN_TARGET],
+                                               .processed_logprobs = settings->processed_logprobs};
+    if (sends_results(w.ranks))
+        result_sender_create(&w.sender, w.ranks, &picker);
+    w.plan = memory_alloc(1, w.max_bytes);
     bool good = true, stop = false;
-    for (uint64_t step = 1; good && !stop; step++)
-        good = worker_step(ranks, models, plan, max_bytes, step, &stop, err) ||
-               error_in(err, "step %llu", (unsigned long long)step);
-    memory_free(plan);
+    while (good && !stop)
+        good = worker_step(&w, &stop, err) ||
+               error_in(err, "step %llu", (unsigned long long)w.plan->step);
+    result_sender_destroy(w.sender);
+    memory_free(w.plan);
     return good;
 }

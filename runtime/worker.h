@@ -1,11 +1,20 @@
-/* runtime/worker.h: what every rank but the first does: receive a plan, run it, again. */
+/* runtime/worker.h: what every rank but the first does: receive a plan, run its layers, pass it on,
+ * again. On the last stage of a pipeline tensor rank 0 sends home what the plan gave.
+ */
 #pragma once
 #include <stdbool.h>
 
+struct device;
 struct error;
 struct plan_models;
-struct ranks;
+
+/* Borrowed. */
+struct worker_settings {
+    const struct plan_models *models;
+    struct device *device;
+    bool processed_logprobs; /* --logprobs-mode, as at rank 0 */
+};
 
 /* Until the plan that says stop: true. ERROR_PEER: another rank is gone, or a plan is damaged or
  * not the next one. */
-bool worker_run(const struct ranks *ranks, const struct plan_models *models, struct error *err);
+bool worker_run(const struct worker_settings *settings, struct error *err);

@@ -10,6 +10,7 @@
 #include "kernels/device.h"
 #include "parallel/comm.h"
 #include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 
@@ -226,6 +227,7 @@ static bool run_layers(struct forward *f, const struct step_plan *plan,
     const struct span layers = f->model->share.layers;
     for (int layer = layers.lo; layer < layers.hi; layer++) {
         const struct layer_weights *weights = &f->model->layer[layer];
+        watchdog_tick(f->ranks->watchdog);
         normalise(f, plan->n_tokens, delta, &weights->input_norm);
         if (!attention_run(f, plan, view, layer, err))
             return error_in(err, "layer %d, attention", layer);

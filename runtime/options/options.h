@@ -53,6 +53,7 @@ struct options {
     const char *comm;
     const char *hostfile; /* NULL: all ranks on this host */
     const char *bind;     /* auto, none, core or numa */
+    int64_t distributed_timeout_seconds;
 
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */

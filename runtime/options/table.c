@@ -55,6 +55,10 @@ const struct option option_table[] = {
      .section = "Layout",
      .help = "What each rank of a host keeps to: CPUs or NUMA nodes of its own, nothing, or nodes "
              "where there are several and no launcher has bound the ranks."},
+    {.name = "--distributed-timeout-seconds", .kind = OPTION_INT,
+     .offset = FIELD(distributed_timeout_seconds), .value = "S", .default_text = "60", .min = 1,
+     .max = 86400, .commands = ENGINE, .section = "Layout",
+     .help = "How long a rank waits for the others within a step, before the job ends."},
 
     {.name = "--dtype", .key = "infer_dtype", .kind = OPTION_TEXT, .offset = FIELD(dtype),
      .value = "NAME", .default_text = "auto", .choices = "auto|bfloat16|float16|float32|half|float",

@@ -129,6 +129,22 @@ bool params_check(const struct sampling_params *p, int32_t vocab, struct error *
            lists_check(p, vocab, err);
 }
 
+bool params_penalize(const struct sampling_params *p)
+{
+    return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
+}
+
+bool params_mask_ends(const struct sampling_params *p, int n_output)
+{
+    return n_output < p->min_tokens;
+}
+
+bool params_edit_logits(const struct sampling_params *p, int n_output)
+{
+    return p->n_allowed_ids > 0 || p->n_bad_words > 0 || p->n_biases > 0 ||
+           params_mask_ends(p, n_output) || params_penalize(p);
+}
+
 const char *finish_reason_name(enum finish_reason reason)
 {
     switch (reason) {

@@ -64,5 +64,12 @@ struct sampling_params params_default(void); /* vLLM's: temperature 1, top_p 1, 
 /* ERROR_INPUT names the parameter, what it is and its range. `vocab` bounds the token ids. */
 bool params_check(const struct sampling_params *params, int32_t vocab, struct error *err);
 
+/* Rules before temperature, of the token after n_output tokens of output: whether they could change
+ * its logits at all. Then the row depends on more than itself, and only who has the request can
+ * pick from it. */
+bool params_edit_logits(const struct sampling_params *params, int n_output);
+bool params_penalize(const struct sampling_params *params); /* by what was said before */
+bool params_mask_ends(const struct sampling_params *params, int n_output); /* min_tokens */
+
 enum finish_reason { FINISH_NONE, FINISH_STOP, FINISH_LENGTH, FINISH_ABORT, FINISH_ERROR };
 const char *finish_reason_name(enum finish_reason reason); /* "stop", "length", … NULL for NONE */

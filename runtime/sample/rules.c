@@ -11,21 +11,9 @@ bool rules_are_greedy(const struct sampling_params *params)
     return params->temperature < greedy_below;
 }
 
-static bool penalizes(const struct sampling_params *p)
-{
-    return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
-}
-
-static bool masks_ends(const struct sample_row *row)
-{
-    return row->n_tokens - row->n_prompt < row->params->min_tokens;
-}
-
 bool rules_edit_logits(const struct sample_row *row)
 {
-    const struct sampling_params *p = row->params;
-    return p->n_allowed_ids > 0 || p->n_bad_words > 0 || p->n_biases > 0 || masks_ends(row) ||
-           penalizes(p);
+    return params_edit_logits(row->params, row->n_tokens - row->n_prompt);
 }
 
 void rules_copy_allowed(float *value, const struct sample_row *row, int vocab)
@@ -57,7 +45,7 @@ void rules_mask_bad_words(float *value, const struct sample_row *row)
 void rules_mask_ends(float *value, const struct sample_row *row, const int32_t *eos_id,
                      int n_eos_ids)
 {
-    if (!masks_ends(row))
+    if (!params_mask_ends(row->params, row->n_tokens - row->n_prompt))
         return;
     for (int i = 0; i < n_eos_ids; i++)
         value[eos_id[i]] = -INFINITY;
@@ -89,7 +77,7 @@ static float penalized(float x, const struct sampling_params *p, int32_t n_in_ou
 /* count[] is 1 + the times a token is in the output, for every token of prompt and output. */
 void rules_penalize(float *value, const struct sample_row *row, int32_t *count)
 {
-    if (!penalizes(row->params))
+    if (!params_penalize(row->params))
         return;
     for (int i = 0; i < row->n_prompt; i++)
         count[row->token[i]] = 1;

@@ -166,6 +166,8 @@ static void pick_row(void *context, int i, int thread)
     const struct sample_row *row = &job->row[i];
     struct picked *picked = &job->picked[i];
     struct row raw;
+    if (row->kind == ROW_PICKED)
+        return;
     picked->token = -1;
     picked->n_logprobs = 0;
     row_open(&raw, row->logits, s->vocab, s->scratch[thread].raw_max);

@@ -34,7 +34,7 @@ struct picked {
 void sampler_create(struct sampler **out, const struct sampler_settings *settings);
 void sampler_destroy(struct sampler *sampler); /* NULL is fine */
 
-/* picked[i] of row[i], i < n_rows. Allocates nothing. Fastest where rows that need
- * log-probabilities are next to each other in memory too. */
+/* picked[i] of row[i], i < n_rows; that of a ROW_PICKED stays as it is. Allocates nothing. Fastest
+ * where rows that need log-probabilities are next to each other in memory too. */
 void sampler_pick(struct sampler *sampler, const struct sample_row *row, int n_rows,
                   struct picked *picked);

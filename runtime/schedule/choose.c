@@ -86,7 +86,9 @@ static void take_blocks(struct scheduler *s, struct batch *batch, struct request
 static void choose(struct scheduler *s, struct batch *batch, struct request *r, int goal)
 {
     struct choice *c = &s->choice;
-    int n_new = smaller(goal - r->n_computed, c->tokens_left);
+    const bool decodes = goal - r->n_computed == 1;
+    const int share = decodes ? c->decodes_left : c->prompt_rows_left;
+    int n_new = smaller(smaller(goal - r->n_computed, c->tokens_left), share);
     const int most_logits = logits_for(s, r);
     while (count_logits(r, n_new) > most_logits)
         n_new -= count_logits(r, n_new) - most_logits;
@@ -105,6 +107,9 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
     c->n_sequences++;
     c->tokens_left -= n_new;
     c->logits_left -= count_logits(r, n_new);
+    c->decodes_left -= decodes ? 1 : 0;
+    c->prompt_rows_left -= decodes ? 0 : n_new;
+    c->n_prompt_rows += decodes ? 0 : n_new;
 }
 
 static void choose_request(struct scheduler *s, struct batch *batch, struct request *request)
@@ -135,7 +140,7 @@ static void choose_running(struct scheduler *s, struct batch *batch)
 static void choose_waiting(struct scheduler *s, struct batch *batch)
 {
     s->choice.may_preempt = false;
-    while (s->choice.tokens_left > 0) {
+    while (s->choice.tokens_left > 0 && s->choice.prompt_rows_left > 0) {
         struct request *r = queue_admit(s);
         if (r == NULL)
             return;
@@ -195,12 +200,14 @@ bool scheduler_choose(struct scheduler *s, struct batch *batch)
     s->choice = (struct choice){.tokens_left = limits->max_tokens,
                                 .logits_left = limits->max_logits,
                                 .draft_tokens_left = limits->max_tokens + limits->max_sequences};
+    flights_share(s, &s->choice);
     choose_running(s, batch);
     choose_waiting(s, batch);
     drafts_choose(s, batch);
     make_rows(s, batch);
     batch->n_sequences = s->choice.n_sequences;
     batch->n_copies = s->choice.n_copies;
+    batch->n_prompt_rows = s->choice.n_prompt_rows;
     s->is_choosing = batch->n_sequences > 0;
     return s->is_choosing;
 }

@@ -97,6 +97,7 @@ void scheduler_commit(struct scheduler *s, struct batch *batch, const struct row
 {
     const int n_logits = batch->plan->n_logits;
     scheduler_begin_call(s);
+    s->n_prompt_rows_in_flight -= batch->n_prompt_rows;
     for (int i = 0; i < batch->n_sequences; i++) {
         batch->sequence[i]->n_drafted += batch->n_drafts[i];
         s->counts.n_drafted += (uint64_t)batch->n_drafts[i];

@@ -8,6 +8,7 @@
 /* The sections of a plan that are being filled. */
 struct sections {
     int32_t *token, *first_row, *n_computed, *first_block, *block, *logits_row, *hidden_row;
+    struct plan_pick *pick; /* NULL: none are written */
 };
 
 static void begin(struct scheduler *s, struct step_plan *plan, const int32_t *copy,
@@ -31,6 +32,8 @@ static void begin(struct scheduler *s, struct step_plan *plan, const int32_t *co
     to->logits_row = plan_add(plan, PLAN_LOGITS_ROW, (size_t)c->n_logits * size);
     if (c->n_hidden > 0)
         to->hidden_row = plan_add(plan, PLAN_HIDDEN_ROW, (size_t)c->n_hidden * size);
+    if (s->is.picks_afar && c->n_logits > 0)
+        to->pick = plan_add(plan, PLAN_PICK, (size_t)c->n_logits * sizeof *to->pick);
     if (c->n_copies > 0)
         memcpy(plan_add(plan, PLAN_COPY, 2 * (size_t)c->n_copies * size), copy,
                2 * (size_t)c->n_copies * size);
@@ -46,6 +49,30 @@ static void write_blocks(const struct scheduler *s, const struct sections *to, i
                (size_t)n_blocks * sizeof *to->block);
 }
 
+static struct plan_pick pick_of(const struct batch_row *row)
+{
+    const struct sampling_params *p = &row->request->params;
+    struct plan_pick pick = {.kind = PICK_SAMPLE,
+                             .position = row->position,
+                             .n_best = p->logprobs,
+                             .seed = p->seed,
+                             .temperature = p->temperature,
+                             .top_k = p->top_k,
+                             .top_p = p->top_p,
+                             .min_p = p->min_p};
+    if (row->is_prompt) {
+        pick.kind = PICK_PROMPT;
+        pick.token = row->request->token[row->position];
+        pick.n_best = p->prompt_logprobs;
+    } else if (p->beam_width > 0) {
+        pick.kind = PICK_BEAM;
+        pick.n_best = 2 * p->beam_width;
+    } else if (params_edit_logits(p, row->position - row->request->n_prompt)) {
+        pick.kind = PICK_ROW;
+    }
+    return pick;
+}
+
 /* Rows that give something, in the order of the sequences, from those of the batch. */
 struct cursor {
     int n_logits, n_hidden;
@@ -56,8 +83,11 @@ static void write_rows(const struct batch *batch, const struct sections *to, str
 {
     const struct request *r = batch->sequence[i];
     const int first = to->first_row[i] - to->n_computed[i]; /* row of position 0 */
-    for (; at->n_logits < c->n_logits && batch->row[at->n_logits].request == r; at->n_logits++)
+    for (; at->n_logits < c->n_logits && batch->row[at->n_logits].request == r; at->n_logits++) {
         to->logits_row[at->n_logits] = first + batch->row[at->n_logits].position - 1;
+        if (to->pick != NULL)
+            to->pick[at->n_logits] = pick_of(&batch->row[at->n_logits]);
+    }
     for (; at->n_hidden < c->n_hidden && batch->hidden[at->n_hidden].request == r; at->n_hidden++)
         to->hidden_row[at->n_hidden] = first + batch->hidden[at->n_hidden].position;
 }
@@ -83,6 +113,7 @@ void scheduler_write(struct scheduler *s, struct batch *batch)
         r->n_computed += n_new;
     }
     check(at.n_logits == c->n_logits && at.n_hidden == c->n_hidden);
+    s->n_prompt_rows_in_flight += batch->n_prompt_rows;
     s->is_choosing = false;
 }
 

@@ -19,8 +19,9 @@
  *
  * A step is planned in two calls, so that a draft model can run between them. A plan and its tokens
  * are two calls too, with other plans between them where several are in flight (pipeline stages, a
- * GPU). A sequence has at most one unsampled step at a time. Plans run in order, so blocks can be
- * given back while a plan in flight still reads them: who gets them writes later.
+ * GPU); then each plan leaves as much to the others as it takes. A sequence has at most one
+ * unsampled step at a time. Plans run in order, so blocks can be given back while a plan in flight
+ * still reads them: who gets them writes later.
  *
  * The scheduler owns the requests; out of it go ids. Deterministic: no clock (the time is an
  * argument), no randomness (nor does what it decides change a token). Nothing is allocated from
@@ -53,6 +54,8 @@ struct scheduler_settings {
     enum drafter drafter;
     int max_drafts;           /* of a sequence in a step: --num-speculative-tokens */
     int ngram_min, ngram_max; /* --prompt-lookup-min, --prompt-lookup-max */
+    int n_flights;            /* plans between scheduler_write() and scheduler_commit(); 0: one */
+    bool picks_afar;          /* plans say what is wanted of each row: PLAN_PICK */
 };
 
 /* Row i of the logits: whose, and which token of it is asked for. */
@@ -80,6 +83,7 @@ struct batch {
     struct batch_hidden *hidden; /* [max_tokens], n_hidden of the plan */
     int32_t *copy;               /* [max_copies, 2] blocks, n_copies of the plan */
     int n_copies;
+    int n_prompt_rows; /* of sequences that had more than one to run */
 };
 void batch_init(struct batch *batch, const struct plan_limits *limits);
 void batch_release(struct batch *batch);

@@ -3,6 +3,7 @@
  *   scheduler.c    requests come and go
  *   queue.c        who is next, who is admitted, who is preempted
  *   choose.c       who runs in the next step, with how many tokens
+ *   flights.c      what of it is left to other plans in flight
  *   drafts.c       with which guesses checked along, and the plans of the draft model
  *   beam_group.c   the sequences of a beam search
  *   plan_writer.c  the bytes of the plan
@@ -26,6 +27,8 @@ static inline int larger(int a, int b) { return a > b ? a : b; }
 struct choice {
     int n_sequences, n_tokens, n_blocks, n_logits, n_hidden, n_copies;
     int tokens_left, logits_left, draft_tokens_left;
+    int decodes_left, prompt_rows_left; /* its part of what all plans in flight run */
+    int n_prompt_rows;
     bool may_preempt; /* all that can be were not chosen yet */
 };
 
@@ -54,7 +57,8 @@ struct scheduler {
     bool shows_beams;            /* of requests in `ended`, until the next call */
     struct choice choice;        /* of the batch that was chosen last */
     bool is_choosing;            /* it is not written yet */
-    uint64_t step;               /* of the last plan */
+    int n_prompt_rows_in_flight;
+    uint64_t step; /* of the last plan */
     uint64_t n_arrivals;
     size_t n_request_bytes; /* of waiting and running requests */
     int32_t *eos_id;        /* behind bounds.eos_id */
@@ -78,6 +82,11 @@ void scheduler_drop(struct scheduler *scheduler, struct request *request);
 void scheduler_begin_call(struct scheduler *scheduler);
 /* Frees a request that is in no list. */
 void scheduler_free(struct request *request);
+
+/* ---- flights.c ---- */
+
+/* Sets what of each kind this plan may have, so that those in flight get as much. */
+void flights_share(const struct scheduler *scheduler, struct choice *choice);
 
 /* ---- queue.c ---- */
 

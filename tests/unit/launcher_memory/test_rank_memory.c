@@ -10,9 +10,11 @@
 #include "runtime/options/options.h"
 #include "runtime/schedule/scheduler.h"
 #include "tests/test.h"
+#include "tests/unit/parallel/threads.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static struct options options_of(int64_t kv_bytes)
 {
@@ -31,12 +33,17 @@ struct parts {
     struct rank_memory memory;
 };
 
-static void open_golden(struct model **out, const char *name)
+static void open_golden_at(struct model **out, const char *name, const struct model_place *place)
 {
     struct error err = {0};
     char folder[512];
     snprintf(folder, sizeof folder, "%s/tests/golden/%s", SOURCE_DIR, name);
-    CHECK(model_open(out, folder, "auto", &model_place_alone, &err));
+    CHECK(model_open(out, folder, "auto", place, &err));
+}
+
+static void open_golden(struct model **out, const char *name)
+{
+    open_golden_at(out, name, &model_place_alone);
 }
 
 static void open_parts(struct parts *out, const char *name)
@@ -191,4 +198,76 @@ TEST(plans_have_room_for_drafts_and_for_prompts)
     CHECK(rank_limits_make(&parts.limits, &options, config, 5, &err));
     CHECK_EQ(parts.limits.max_logits, 20 + 5 * 20);
     close_parts(&parts);
+}
+
+/* ---- pipeline stages ---- */
+
+enum { N_STAGES = 2, STAGES_BYTES = 100000 };
+
+struct stages {
+    void *memory;
+    bool with_draft;
+    /* Of each stage. */
+    int64_t block_bytes[N_STAGES], weight_bytes[N_STAGES];
+    struct rank_memory planned[N_STAGES];
+    int n_blocks[N_STAGES];
+};
+
+static bool plan_stage(void *context, int rank, struct error *err)
+{
+    struct stages *stages = context;
+    const struct ranks_settings settings = {
+        .tp_size = 1, .pp_stages = N_STAGES, .settings = {.deadline_ns = 10000000000}};
+    const struct options options = options_of(STAGES_BYTES);
+    struct parts parts = {0};
+    if (!ranks_open_threads(&parts.ranks, stages->memory, rank, &settings, err))
+        return false;
+    CHECK(device_open_cpu(&parts.device, NULL, 1, 0, err));
+    open_golden_at(&parts.model, "qwen2-window",
+                   &(struct model_place){.tp_size = 1, .pp_stage = rank, .pp_stages = N_STAGES});
+    if (stages->with_draft && rank == 0)
+        open_golden(&parts.draft, "llama-tiny");
+    const bool good = plan(&parts, &options, err);
+    stages->planned[rank] = parts.memory;
+    stages->n_blocks[rank] = parts.limits.n_kv_blocks;
+    stages->block_bytes[rank] = parts.memory.kv_bytes / parts.limits.n_kv_blocks;
+    stages->weight_bytes[rank] =
+        (int64_t)(parts.model->weight_bytes + (parts.draft ? parts.draft->weight_bytes : 0));
+    model_close(parts.model);
+    model_close(parts.draft);
+    device_close(parts.device);
+    ranks_close(&parts.ranks, false);
+    return good;
+}
+
+static struct stages plan_stages(bool with_draft)
+{
+    const size_t n_bytes = ranks_threads_bytes(1, N_STAGES);
+    struct stages stages = {.memory = shared_memory_map(n_bytes), .with_draft = with_draft};
+    check_ranks(N_STAGES, plan_stage, &stages);
+    munmap(stages.memory, n_bytes);
+    return stages;
+}
+
+TEST(stages_agree_on_the_blocks_of_the_one_that_holds_fewest)
+{
+    for (int with_draft = 0; with_draft < 2; with_draft++) {
+        const struct stages stages = plan_stages(with_draft);
+        const int64_t *block = stages.block_bytes;
+        const int64_t largest = block[0] > block[1] ? block[0] : block[1];
+        CHECK_EQ(stages.n_blocks[0], stages.n_blocks[1]);
+        CHECK_EQ(stages.n_blocks[0], STAGES_BYTES / largest);
+        CHECK_EQ(stages.planned[0].kv_tokens, stages.planned[1].kv_tokens);
+        for (int s = 0; s < N_STAGES; s++)
+            CHECK_EQ(stages.planned[s].weight_bytes,
+                     stages.weight_bytes[0] + stages.weight_bytes[1]);
+    }
+}
+
+TEST(a_draft_model_takes_memory_of_the_first_stage_alone)
+{
+    const struct stages without = plan_stages(false), with = plan_stages(true);
+    CHECK(with.block_bytes[0] > without.block_bytes[0]);
+    CHECK_EQ(with.block_bytes[1], without.block_bytes[1]);
+    CHECK(with.n_blocks[0] < without.n_blocks[0]);
 }

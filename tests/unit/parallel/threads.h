@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MAX_TEST_RANKS = 16 };
+enum { MAX_TEST_RANKS = 24 };
 
 /* Runs rank(context, r, err) in `size` threads; err[r] is the error of rank r (ERROR_NONE: it
  * returned true). */

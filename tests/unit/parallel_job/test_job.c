@@ -91,14 +91,14 @@ TEST(shm_gives_the_bits_of_one_rank_and_leaves_no_file)
     CHECK_EQ(count_mappings(&all_deleted), 0);
 }
 
-TEST(mpi_gives_the_bits_of_one_rank_and_uses_no_shared_memory)
+TEST(mpi_gives_the_bits_of_one_rank_and_shares_a_page_at_most)
 {
     const int size = job_size();
     struct ranks ranks;
     open_or_fail(&ranks, size, 1, "mpi");
     check_group(ranks.world, "mpi", ranks.world_rank, size);
     check_group(ranks.tp, "mpi", ranks.world_rank, size);
-    CHECK(ranks.shared == NULL);
+    CHECK(ranks.shared_bytes <= 4096); /* the watchdog's */
     run_cases(ranks.tp);
     run_cases(ranks.world);
     ranks_close(&ranks, false);

@@ -23,7 +23,7 @@
 static const int64_t patience_ns = 120LL * 1000 * 1000 * 1000;
 
 struct rank_parts {
-    struct ranks ranks;
+    struct ranks ranks, of_stage; /* the draft model runs on those of the first stage */
     struct device *device;
     struct model *model[PLAN_MODELS];
     struct plan_models models;
@@ -41,6 +41,8 @@ static void close_parts(struct rank_parts *p)
     device_close(p->device);
     ranks_close(&p->ranks, false);
 }
+
+static int stages_of(const struct job_settings *s) { return s->pp_stages ? s->pp_stages : 1; }
 
 static int max_drafts_of(const struct job_settings *s)
 {
@@ -87,9 +89,8 @@ static struct engine_settings engine_settings_of(const struct job *job, const st
                       .ngram_min = 1,
                       .ngram_max = s->ngram_max},
         .models = &p->models,
-        .n_flights = s->n_flights ? s->n_flights : 1,
+        .n_flights = s->n_flights ? s->n_flights : p->ranks.pp_stages,
         .model = p->model[PLAN_TARGET],
-        .ranks = &p->ranks,
         .device = p->device,
         .recorder = p->recorder};
 }
@@ -138,25 +139,39 @@ static int kv_dtype_of(const struct job_settings *s, const struct model *model)
     return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
 }
 
-static bool open_models(struct rank_parts *p, const struct job_settings *s, int rank, int *kv_dtype,
+static bool open_models(struct rank_parts *p, const struct job_settings *s, int *kv_dtype,
                         struct error *err)
 {
     const char *const folder[PLAN_MODELS] = {[PLAN_TARGET] = s->folder, [PLAN_DRAFT] = s->draft};
+    p->of_stage = ranks_of_stage(&p->ranks);
+    p->models.ranks[PLAN_TARGET] = &p->ranks;
+    p->models.ranks[PLAN_DRAFT] = &p->of_stage;
     for (int m = 0; m < PLAN_MODELS && folder[m] != NULL; m++) {
+        if (m == PLAN_DRAFT && p->ranks.pp_stage > 0)
+            break;
         struct plan_limits *limits = &p->models.limits[m];
-        if (!model_open(
-                &p->model[m], folder[m], s->dtype,
-                &(struct model_place){.tp_rank = rank, .tp_size = s->tp_size, .pp_stages = 1}, err))
+        const struct ranks *on = p->models.ranks[m];
+        const struct model_place place = {.tp_rank = on->tp_rank,
+                                          .tp_size = on->tp_size,
+                                          .pp_stage = on->pp_stage,
+                                          .pp_stages = on->pp_stages};
+        if (!model_open(&p->model[m], folder[m], s->dtype, &place, err))
             return false;
+        p->models.hidden_size[m] = p->model[m]->config.hidden;
         *limits = m == PLAN_TARGET ? limits_of(s, p->model[m])
                                    : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);
         if (m == PLAN_TARGET)
             *kv_dtype = kv_dtype_of(s, p->model[m]);
-        if (!forward_create(&p->models.forward[m], p->model[m], p->device, &p->ranks, limits,
-                            *kv_dtype, err))
+        if (!forward_create(&p->models.forward[m], p->model[m], p->device, on, limits, *kv_dtype,
+                            err))
             return false;
     }
     return true;
+}
+
+static bool run_worker(const struct rank_parts *p, struct error *err)
+{
+    return worker_run(&(struct worker_settings){.models = &p->models, .device = p->device}, err);
 }
 
 static bool run_rank(void *context, int rank, struct error *err)
@@ -165,16 +180,16 @@ static bool run_rank(void *context, int rank, struct error *err)
     const struct job_settings *s = &job->settings;
     const struct ranks_settings settings = {
         .tp_size = s->tp_size,
-        .pp_stages = 1,
+        .pp_stages = stages_of(s),
         .comm = "shm",
         .settings = {.deadline_ns = patience_ns},
     };
     struct rank_parts p = {0};
     int kv_dtype = 0;
     const bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
-                      open_device(&p.device, s, err) && open_models(&p, s, rank, &kv_dtype, err) &&
+                      open_device(&p.device, s, err) && open_models(&p, s, &kv_dtype, err) &&
                       (rank != 0 || open_recorder(&p, s->record, kv_dtype, err)) &&
-                      (rank == 0 ? run_engine(job, &p, err) : worker_run(&p.ranks, &p.models, err));
+                      (rank == 0 ? run_engine(job, &p, err) : run_worker(&p, err));
     close_parts(&p);
     return good;
 }
@@ -182,15 +197,20 @@ static bool run_rank(void *context, int rank, struct error *err)
 static void *run_all(void *argument)
 {
     struct job *job = argument;
-    run_ranks(job->settings.tp_size, run_rank, job, job->err);
+    run_ranks(job->settings.tp_size * stages_of(&job->settings), run_rank, job, job->err);
     return NULL;
+}
+
+static size_t memory_bytes(const struct job_settings *s)
+{
+    return ranks_threads_bytes(s->tp_size, stages_of(s));
 }
 
 void job_open(struct job *job, const struct job_settings *settings)
 {
     int fd[2];
     *job = (struct job){.settings = *settings};
-    job->memory = shared_memory_map(ranks_threads_bytes(settings->tp_size, 1));
+    job->memory = shared_memory_map(memory_bytes(settings));
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
     job->link = link_create(fd[0]);
     job->engine_fd = fd[1];
@@ -371,8 +391,8 @@ void job_close(struct job *job, bool abrupt)
     pthread_join(job->thread, NULL);
     if (!abrupt)
         link_destroy(job->link);
-    munmap(job->memory, ranks_threads_bytes(job->settings.tp_size, 1));
-    for (int r = 0; r < job->settings.tp_size; r++)
+    munmap(job->memory, memory_bytes(&job->settings));
+    for (int r = 0; r < job->settings.tp_size * stages_of(&job->settings); r++)
         if (job->err[r].kind != ERROR_NONE)
             test_fail(__FILE__, __LINE__, "rank %d: %s", r, job->err[r].text);
 }

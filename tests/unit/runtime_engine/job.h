@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/schedule/scheduler.h"
+#include "tests/unit/parallel/threads.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -26,9 +27,10 @@ struct job_settings {
     const struct ops *ops;                /* instead of `kernels`, where not NULL */
     const char *draft;                    /* folder of a draft model; NULL: none */
     int tp_size, n_threads;
+    int pp_stages;                                             /* 0: one */
     int max_tokens, max_sequences, max_model_len, n_kv_blocks; /* of a step, of the engine */
     bool kv_int8;                                              /* else the KV cache is as `dtype` */
-    int n_flights;                                             /* 0: one */
+    int n_flights;                                             /* 0: as many as stages */
     int ngram_max, max_drafts; /* ngram_max 0: no n-grams, and drafts only with `draft` */
     bool prefix_caching, by_priority;
     const char *record; /* a file for the plans; NULL: none */
@@ -73,7 +75,7 @@ struct job {
     pthread_t thread; /* that runs all ranks */
     void *memory;
     int engine_fd;
-    struct error err[16]; /* of each rank, after job_close() */
+    struct error err[MAX_TEST_RANKS]; /* of each rank, after job_close() */
     struct answer answer[JOB_MAX_REQUESTS];
     struct answer_costs costs[JOB_MAX_REQUESTS];
     struct scheduler_counts counts; /* at the end, after job_close() */

@@ -116,9 +116,9 @@ static const char *describe(const struct mix_layout *l)
     static const char *const drafters[] = {"no drafts", "n-grams", "draft model"};
     static char text[200];
     snprintf(text, sizeof text,
-             "chunk %d, %s cache, %d at once, %s, n %d, tp %d, %d threads, %d flights%s", l->chunk,
-             caches[l->cache], l->concurrency, drafters[l->drafter], l->n, l->tp_size, l->n_threads,
-             l->n_flights, l->kv_int8 ? ", int8" : "");
+             "chunk %d, %s cache, %d at once, %s, n %d, tp %d, pp %d, %d threads, %d flights%s",
+             l->chunk, caches[l->cache], l->concurrency, drafters[l->drafter], l->n, l->tp_size,
+             l->pp_stages, l->n_threads, l->n_flights, l->kv_int8 ? ", int8" : "");
     return text;
 }
 
@@ -151,6 +151,7 @@ struct job_settings mix_settings(const struct mix_layout *layout)
         .ngram_max = layout->drafter == DRAFTER_NGRAM ? 3 : 0,
         .max_drafts = 4,
         .tp_size = layout->tp_size,
+        .pp_stages = layout->pp_stages,
         .n_threads = layout->n_threads,
         .n_flights = layout->n_flights,
         .max_tokens = layout->chunk,

@@ -29,8 +29,10 @@ struct mix_layout {
     int concurrency;
     enum drafter drafter;
     int n; /* choices: 1 for all prompts, or MIX_CHOICES for the first ones */
-    int tp_size, n_threads, n_flights;
+    int tp_size, n_threads;
+    int n_flights; /* 0: as many as stages */
     bool kv_int8;
+    int pp_stages; /* 0: one */
 };
 struct mix_layout mix_plain(void); /* one rank, one thread, all at once, nothing else */
 

@@ -127,6 +127,11 @@ TEST(nor_does_one_on_two_ranks_with_two_plans_in_flight)
     check_steps((struct job_settings){.tp_size = 2, .n_flights = 2});
 }
 
+TEST(nor_does_one_on_two_stages_of_a_pipeline)
+{
+    check_steps((struct job_settings){.tp_size = 1, .pp_stages = 2});
+}
+
 TEST(nor_does_one_with_guesses_of_n_grams)
 {
     check_steps((struct job_settings){.tp_size = 1, .ngram_max = 3});
@@ -135,4 +140,6 @@ TEST(nor_does_one_with_guesses_of_n_grams)
 TEST(nor_does_one_with_a_draft_model)
 {
     check_steps((struct job_settings){.tp_size = 2, .draft = SOURCE_DIR "/demo/draft"});
+    check_steps(
+        (struct job_settings){.tp_size = 1, .pp_stages = 2, .draft = SOURCE_DIR "/demo/draft"});
 }

@@ -138,7 +138,7 @@ static void search_plainly(struct job *job, int i, struct answer *want)
 /* ---- the engine's ---- */
 
 struct layout {
-    int tp_size, n_flights, max_tokens, max_sequences, n_kv_blocks;
+    int tp_size, pp_stages, n_flights, max_tokens, max_sequences, n_kv_blocks;
     bool prefix_caching;
     const char *draft;
 };
@@ -150,6 +150,7 @@ static struct job_settings settings_of(const struct layout *layout)
                                  .draft = layout->draft,
                                  .max_drafts = 3,
                                  .tp_size = layout->tp_size,
+                                 .pp_stages = layout->pp_stages,
                                  .n_threads = 1,
                                  .n_flights = layout->n_flights,
                                  .max_tokens = layout->max_tokens,
@@ -227,15 +228,18 @@ static void check_searches(const struct layout *layout, int number, struct answe
 TEST(beams_are_those_of_a_plain_search_in_every_layout)
 {
     static const struct layout layouts[] = {
-        {1, 1, 1024, 16, 96, false, NULL},
-        {1, 1, 7, 16, 96, true, NULL},
-        {2, 2, 64, 5, 96, false, NULL},
-        {3, 1, 64, 16, 96, true, NULL},
-        {1, 1, 1, 16, 96, false, NULL},
-        {1, 1, 64, 16, 20, false, NULL}, /* they preempt */
-        {2, 1, 64, 8, 20, true, NULL},
-        {1, 1, 64, 16, 96, true, SOURCE_DIR "/demo/draft"},
-        {1, 2, 64, 8, 20, true, SOURCE_DIR "/demo/draft"},
+        {1, 1, 1, 1024, 16, 96, false, NULL},
+        {1, 1, 1, 7, 16, 96, true, NULL},
+        {2, 1, 2, 64, 5, 96, false, NULL},
+        {3, 1, 1, 64, 16, 96, true, NULL},
+        {1, 1, 1, 1, 16, 96, false, NULL},
+        {1, 1, 1, 64, 16, 20, false, NULL}, /* they preempt */
+        {2, 1, 1, 64, 8, 20, true, NULL},
+        {1, 1, 1, 64, 16, 96, true, SOURCE_DIR "/demo/draft"},
+        {1, 1, 2, 64, 8, 20, true, SOURCE_DIR "/demo/draft"},
+        {1, 2, 2, 1024, 16, 96, false, NULL},
+        {2, 3, 3, 64, 8, 20, true, NULL},
+        {1, 2, 2, 64, 8, 20, true, SOURCE_DIR "/demo/draft"},
     };
     static struct job job;
     static struct answer want[N_SEARCHES];

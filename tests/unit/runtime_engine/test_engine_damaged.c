@@ -65,7 +65,7 @@ static void submit_others(struct job *job, const int32_t *bad)
         job_submit(job, 7 + i, bad, N_PROMPT, &params[i]);
 }
 
-TEST(logits_that_are_no_numbers_end_their_request_and_no_other)
+static void check_damage(int tp_size, int pp_stages)
 {
     static struct job job;
     struct folder folder = folder_make();
@@ -73,7 +73,8 @@ TEST(logits_that_are_no_numbers_end_their_request_and_no_other)
     copy_weights(&folder);
     const struct job_settings settings = {.folder = folder.path,
                                           .dtype = "auto",
-                                          .tp_size = 2,
+                                          .tp_size = tp_size,
+                                          .pp_stages = pp_stages,
                                           .n_threads = 1,
                                           .max_tokens = 64,
                                           .max_sequences = 3,
@@ -112,4 +113,10 @@ TEST(logits_that_are_no_numbers_end_their_request_and_no_other)
     for (int i = 1; i < 7; i++)
         if (i != 2)
             CHECK(memcmp(&job.answer[i], &job.answer[0], sizeof job.answer[0]) == 0);
+}
+
+TEST(logits_that_are_no_numbers_end_their_request_and_no_other)
+{
+    check_damage(2, 1);
+    check_damage(1, 2);
 }

@@ -22,10 +22,10 @@ static void record_plain(bool kv_int8)
 TEST(chunks_and_neighbours_do_not_show)
 {
     static const struct mix_layout layouts[] = {
-        {7, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 1, 1, 1, false},
-        {1, MIX_NO_CACHE, 1, DRAFTER_NONE, 4, 1, 1, 1, false},
-        {64, MIX_NO_CACHE, 8, DRAFTER_NONE, 4, 2, 1, 2, false},
-        {64, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 3, 1, 3, false},
+        {7, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 1, 1, 1, false, 1},
+        {1, MIX_NO_CACHE, 1, DRAFTER_NONE, 4, 1, 1, 1, false, 1},
+        {64, MIX_NO_CACHE, 8, DRAFTER_NONE, 4, 2, 1, 2, false, 1},
+        {64, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 3, 1, 3, false, 1},
     };
     record_plain(false);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
@@ -35,10 +35,10 @@ TEST(chunks_and_neighbours_do_not_show)
 TEST(cached_prefixes_do_not_show)
 {
     static const struct mix_layout layouts[] = {
-        {1024, MIX_COLD, 8, DRAFTER_NONE, 4, 1, 1, 1, false},
-        {64, MIX_WARM, 32, DRAFTER_NONE, 1, 1, 2, 1, false},
-        {7, MIX_WARM, 1, DRAFTER_NONE, 4, 2, 1, 1, false},
-        {64, MIX_WARM, 8, DRAFTER_NONE, 1, 1, 1, 2, false},
+        {1024, MIX_COLD, 8, DRAFTER_NONE, 4, 1, 1, 1, false, 1},
+        {64, MIX_WARM, 32, DRAFTER_NONE, 1, 1, 2, 1, false, 1},
+        {7, MIX_WARM, 1, DRAFTER_NONE, 4, 2, 1, 1, false, 1},
+        {64, MIX_WARM, 8, DRAFTER_NONE, 1, 1, 1, 2, false, 1},
     };
     record_plain(false);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
@@ -48,22 +48,39 @@ TEST(cached_prefixes_do_not_show)
 TEST(preemptions_do_not_show)
 {
     static const struct mix_layout layouts[] = {
-        {1024, MIX_TINY, 8, DRAFTER_NONE, 1, 1, 1, 1, false},
-        {64, MIX_TINY, 32, DRAFTER_NONE, 4, 2, 1, 2, false},
-        {7, MIX_TINY, 8, DRAFTER_NONE, 4, 1, 1, 1, false},
+        {1024, MIX_TINY, 8, DRAFTER_NONE, 1, 1, 1, 1, false, 1},
+        {64, MIX_TINY, 32, DRAFTER_NONE, 4, 2, 1, 2, false, 1},
+        {7, MIX_TINY, 8, DRAFTER_NONE, 4, 1, 1, 1, false, 1},
     };
     record_plain(false);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         CHECK(mix_run(&layouts[i], want, false).counts.n_preemptions > 0);
 }
 
+TEST(stages_of_a_pipeline_do_not_show)
+{
+    static const struct mix_layout layouts[] = {
+        {64, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 1, 1, 0, false, 2},
+        {1024, MIX_WARM, 8, DRAFTER_NGRAM, 4, 2, 1, 0, false, 2},
+        {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 3, 1, 0, false, 2},
+        {7, MIX_TINY, 8, DRAFTER_NONE, 1, 4, 1, 0, false, 2},
+        {64, MIX_TINY, 8, DRAFTER_NGRAM, 1, 1, 1, 0, false, 3},
+        {1024, MIX_WARM, 8, DRAFTER_MODEL, 4, 2, 1, 0, false, 3},
+        {64, MIX_COLD, 1, DRAFTER_NONE, 4, 3, 1, 1, false, 3},
+        {1024, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 4, 1, 4, false, 3},
+    };
+    record_plain(false);
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
+        mix_run(&layouts[i], want, false);
+}
+
 static void check_drafts(enum drafter drafter)
 {
     const struct mix_layout layouts[] = {
-        {1024, MIX_NO_CACHE, 32, drafter, 1, 1, 1, 1, false},
-        {64, MIX_WARM, 8, drafter, 4, 2, 1, 1, false},
-        {64, MIX_TINY, 8, drafter, 1, 1, 2, 2, false},
-        {7, MIX_COLD, 1, drafter, 4, 3, 1, 1, false},
+        {1024, MIX_NO_CACHE, 32, drafter, 1, 1, 1, 1, false, 1},
+        {64, MIX_WARM, 8, drafter, 4, 2, 1, 1, false, 1},
+        {64, MIX_TINY, 8, drafter, 1, 1, 2, 2, false, 1},
+        {7, MIX_COLD, 1, drafter, 4, 3, 1, 1, false, 1},
     };
     record_plain(false);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
@@ -79,9 +96,10 @@ TEST(guesses_of_a_draft_model_do_not_show) { check_drafts(DRAFTER_MODEL); }
 TEST(a_cache_in_int8_has_answers_of_its_own_that_depend_on_nothing_else)
 {
     static const struct mix_layout layouts[] = {
-        {7, MIX_WARM, 8, DRAFTER_NONE, 4, 2, 1, 1, true},
-        {64, MIX_TINY, 8, DRAFTER_NGRAM, 1, 1, 2, 1, true},
-        {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 3, 1, 1, true},
+        {7, MIX_WARM, 8, DRAFTER_NONE, 4, 2, 1, 1, true, 1},
+        {64, MIX_TINY, 8, DRAFTER_NGRAM, 1, 1, 2, 1, true, 1},
+        {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 3, 1, 1, true, 1},
+        {64, MIX_COLD, 32, DRAFTER_NONE, 1, 1, 1, 4, true, 3},
     };
     record_plain(false);
     const unsigned long long exact = mix_hash(want);

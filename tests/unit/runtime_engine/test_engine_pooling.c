@@ -69,7 +69,7 @@ TEST(the_mean_is_the_sum_of_the_rows_in_order_divided_once)
 }
 
 struct layout {
-    int tp_size, n_flights, max_tokens, max_sequences, n_kv_blocks;
+    int tp_size, pp_stages, n_flights, max_tokens, max_sequences, n_kv_blocks;
     bool prefix_caching;
     int ngram_max;
 };
@@ -77,8 +77,10 @@ struct layout {
 TEST(vectors_do_not_depend_on_the_layout)
 {
     static const struct layout layouts[] = {
-        {1, 1, 1, 1, 96, false, 0}, {1, 1, 7, 16, 96, false, 3},  {2, 2, 64, 4, 96, true, 0},
-        {3, 1, 20, 16, 7, true, 0}, {4, 3, 256, 16, 96, true, 0}, {1, 1, 256, 16, 7, false, 0},
+        {1, 1, 1, 1, 1, 96, false, 0},   {1, 1, 1, 7, 16, 96, false, 3},
+        {2, 1, 2, 64, 4, 96, true, 0},   {3, 1, 1, 20, 16, 7, true, 0},
+        {4, 1, 3, 256, 16, 96, true, 0}, {1, 1, 1, 256, 16, 7, false, 0},
+        {1, 2, 2, 7, 16, 96, true, 3},   {2, 2, 1, 256, 16, 7, false, 0},
     };
     static struct job job;
     static struct answer want[2 * N_PROMPTS];
@@ -91,6 +93,7 @@ TEST(vectors_do_not_depend_on_the_layout)
     CHECK(memcmp(want[8].value, want[9].value, sizeof want[8].value) != 0);
     for (size_t k = 0; k < sizeof layouts / sizeof *layouts; k++) {
         settings.tp_size = layouts[k].tp_size;
+        settings.pp_stages = layouts[k].pp_stages;
         settings.n_flights = layouts[k].n_flights;
         settings.max_tokens = layouts[k].max_tokens;
         settings.max_sequences = layouts[k].max_sequences;
@@ -124,7 +127,7 @@ TEST(the_prefix_cache_saves_work_for_last_tokens_and_none_for_means)
     job_close(&job, false);
 }
 
-static void check_scores(const char *name, int tp_size)
+static void check_scores(const char *name, int tp_size, int pp_stages)
 {
     static struct job job;
     struct golden golden = golden_open(name);
@@ -135,6 +138,7 @@ static void check_scores(const char *name, int tp_size)
     settings.folder = golden.folder;
     settings.dtype = "float32";
     settings.tp_size = tp_size;
+    settings.pp_stages = pp_stages;
     settings.max_tokens = 16;
     job_open(&job, &settings);
     int n = 0;
@@ -156,9 +160,10 @@ static void check_scores(const char *name, int tp_size)
 
 TEST(heads_of_scores_and_of_a_value_give_what_the_reference_gives)
 {
-    check_scores("llama-scores", 1);
-    check_scores("llama-scores", 2);
-    check_scores("mistral-value", 1);
+    check_scores("llama-scores", 1, 1);
+    check_scores("llama-scores", 2, 1);
+    check_scores("llama-scores", 2, 2);
+    check_scores("mistral-value", 1, 1);
 }
 
 TEST(a_model_without_a_vocabulary_is_asked_for_tokens_in_vain)

@@ -119,18 +119,21 @@ static struct events run_crowd(const struct job_settings *settings, uint64_t see
 TEST(a_crowd_in_a_small_pool_gets_the_answers_of_each_alone_and_loses_no_block)
 {
     static const struct mix_layout layouts[] = {
-        {64, MIX_TINY, 16, DRAFTER_MODEL, 1, 1, 1, 1, false},
-        {40, MIX_TINY, 8, DRAFTER_NGRAM, 1, 2, 1, 3, false},
-        {200, MIX_WARM, 32, DRAFTER_MODEL, 1, 1, 2, 2, false},
-        {64, MIX_TINY, 32, DRAFTER_NONE, 1, 1, 1, 2, false},
+        {64, MIX_TINY, 16, DRAFTER_MODEL, 1, 1, 1, 1, false, 1},
+        {40, MIX_TINY, 8, DRAFTER_NGRAM, 1, 2, 1, 3, false, 1},
+        {200, MIX_WARM, 32, DRAFTER_MODEL, 1, 1, 2, 2, false, 1},
+        {64, MIX_TINY, 32, DRAFTER_NONE, 1, 1, 1, 2, false, 1},
+        {64, MIX_TINY, 16, DRAFTER_MODEL, 1, 1, 1, 2, false, 2},
+        {40, MIX_TINY, 32, DRAFTER_NGRAM, 1, 1, 1, 3, false, 3},
     };
     if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
         SKIP("demo/model has no weights");
     run_alone();
     struct events all = {0};
-    for (int i = 0; i < 8; i++) {
-        struct job_settings settings = mix_settings(&layouts[i % 4]);
-        settings.by_priority = i >= 4;
+    enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
+    for (int i = 0; i < 2 * N_LAYOUTS; i++) {
+        struct job_settings settings = mix_settings(&layouts[i % N_LAYOUTS]);
+        settings.by_priority = i >= N_LAYOUTS;
         settings.n_kv_blocks += 4; /* the beams need more than one sequence does */
         const struct events events = run_crowd(&settings, (uint64_t)i + 1);
         all.n_cancelled += events.n_cancelled;

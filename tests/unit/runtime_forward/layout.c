@@ -99,13 +99,13 @@ void run_layout(const struct setup *setup, const struct sequence *sequences, int
                 int vocab)
 {
     CHECK(n_sequences <= MAX_FEEDS);
-    const size_t n_bytes = comm_shm_bytes(setup->tp_size);
+    const size_t n_bytes = ranks_threads_bytes(setup->tp_size, setup_stages(setup));
     struct layout layout = {.setup = setup,
                             .sequences = sequences,
                             .n_sequences = n_sequences,
                             .vocab = vocab,
                             .memory = shared_memory_map(n_bytes)};
-    check_ranks(setup->tp_size, run_rank, &layout);
+    check_ranks(setup->tp_size * setup_stages(setup), run_rank, &layout);
     munmap(layout.memory, n_bytes);
 }
 

@@ -10,7 +10,7 @@ struct sequence {
     const int32_t *ids;
     int n_ids, chunk, first_step;
     int last_rows; /* 0: of all rows; else of the last ones of every step */
-    float *logits; /* [n_ids, vocab]: filled in by rank 0; NULL: not asked for */
+    float *logits; /* [n_ids, vocab]: filled in by the rank that has them; NULL: not asked for */
     float *hidden; /* [n_ids, hidden]: likewise */
 };
 /* All ranks of the setup as threads; a failure fails the test. The KV cache is full of NaN at the

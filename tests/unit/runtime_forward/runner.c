@@ -8,26 +8,26 @@
 
 #include <string.h>
 
+int setup_stages(const struct setup *setup) { return setup->pp_stages ? setup->pp_stages : 1; }
+
 static bool open_parts(struct runner *out, const struct setup *setup, void *memory, int rank,
                        struct error *err)
 {
-    const struct comm_settings settings = {.deadline_ns = 60LL * 1000 * 1000 * 1000};
-    out->ranks = (struct ranks){.world_rank = rank,
-                                .world_size = setup->tp_size,
-                                .tp_rank = rank,
-                                .tp_size = setup->tp_size,
-                                .pp_stages = 1};
-    const bool ok = setup->tp_size == 1 ? comm_open_self(&out->ranks.tp, err)
-                                        : comm_open_shm(&out->ranks.tp, memory, rank,
-                                                        setup->tp_size, &settings, err);
-    if (!ok)
+    char unused; /* one rank has no memory to share */
+    const int64_t minute_ns = 60LL * 1000 * 1000 * 1000;
+    const struct ranks_settings settings = {
+        .tp_size = setup->tp_size,
+        .pp_stages = setup_stages(setup),
+        .settings = {.deadline_ns = setup->deadline_ns ? setup->deadline_ns : minute_ns}};
+    if (!ranks_open_threads(&out->ranks, memory ? memory : &unused, rank, &settings, err))
         return false;
+    const struct model_place place = {.tp_rank = out->ranks.tp_rank,
+                                      .tp_size = out->ranks.tp_size,
+                                      .pp_stage = out->ranks.pp_stage,
+                                      .pp_stages = out->ranks.pp_stages};
     return (setup->ops ? device_open_cpu_ops(&out->device, setup->ops, setup->n_threads, 0, err)
                        : device_open_cpu(&out->device, NULL, setup->n_threads, 0, err)) &&
-           model_open(
-               &out->model, setup->folder, setup->dtype,
-               &(struct model_place){.tp_rank = rank, .tp_size = setup->tp_size, .pp_stages = 1},
-               err);
+           model_open(&out->model, setup->folder, setup->dtype, &place, err);
 }
 
 bool runner_open(struct runner *out, const struct setup *setup, void *memory, int rank,
@@ -64,7 +64,7 @@ void runner_close(struct runner *runner)
     forward_destroy(runner->forward);
     model_close(runner->model);
     device_close(runner->device);
-    comm_close(runner->ranks.tp);
+    ranks_close(&runner->ranks, false);
     memory_free(runner->plan);
     *runner = (struct runner){0};
 }
@@ -155,5 +155,6 @@ bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
     make_plan(runner, feeds, n_feeds);
     struct step_view view;
     return plan_check(runner->plan, runner->plan->n_bytes, &runner->limits, &view, err) &&
-           forward_run(runner->forward, runner->plan, &view, result, err);
+           forward_run(runner->forward, runner->plan, &view, result, err) &&
+           forward_pass_on(runner->forward, runner->plan, err);
 }

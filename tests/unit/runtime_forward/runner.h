@@ -18,9 +18,11 @@ enum { MAX_COPIES = 16 };
 struct setup {
     const char *folder, *dtype;
     int tp_size, n_threads;
+    int pp_stages;         /* 0: one */
     const struct ops *ops; /* NULL: the best of the machine */
     int kv_dtype, block_tokens;
-    bool single_group; /* all layers in one KV group, as a draft model has them */
+    bool single_group;   /* all layers in one KV group, as a draft model has them */
+    int64_t deadline_ns; /* of the ranks; 0: a minute */
 };
 
 struct runner {
@@ -45,9 +47,11 @@ struct feed {
     int n_hidden;
 };
 
-/* `memory`: of the communicator, NULL for one rank. */
+int setup_stages(const struct setup *setup);
+/* `memory`: of ranks_threads_bytes(), NULL for one rank. `rank`: in the world. */
 bool runner_open(struct runner *out, const struct setup *setup, void *memory, int rank,
                  int max_tokens, int max_sequences, int max_model_len, struct error *err);
+/* The layers of this stage; every rank makes the same plan for itself. */
 bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
                  struct step_result *result, struct error *err);
 /* The number of block i of a sequence. */

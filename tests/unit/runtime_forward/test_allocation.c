@@ -46,10 +46,11 @@ void *__wrap_mmap(void *address, size_t n_bytes, int protection, int flags, int 
     return __real_mmap(address, n_bytes, protection, flags, fd, offset);
 }
 
-enum { N_RANKS = 3, N_IDS = 40 };
+enum { N_IDS = 40 };
 
 struct counted {
     const char *folder;
+    int tp_size, pp_stages;
     void *memory;
     pthread_barrier_t barrier; /* no rank opens or closes while another one counts */
     int before, after;
@@ -92,7 +93,8 @@ static bool run_rank(void *context, int rank, struct error *err)
     struct counted *counted = context;
     const struct setup setup = {.folder = counted->folder,
                                 .dtype = "bfloat16",
-                                .tp_size = N_RANKS,
+                                .tp_size = counted->tp_size,
+                                .pp_stages = counted->pp_stages,
                                 .n_threads = 2,
                                 .kv_dtype = DTYPE_BF16,
                                 .block_tokens = 16};
@@ -104,20 +106,30 @@ static bool run_rank(void *context, int rank, struct error *err)
     return ok;
 }
 
-static void check_folder(const char *folder)
+static void check_folder(const char *folder, int tp_size, int pp_stages)
 {
+    const int n_ranks = tp_size * pp_stages;
+    const size_t n_bytes = ranks_threads_bytes(tp_size, pp_stages);
     struct counted counted = {.folder = folder,
-                              .memory = shared_memory_map(comm_shm_bytes(N_RANKS))};
-    CHECK_EQ(pthread_barrier_init(&counted.barrier, NULL, N_RANKS), 0);
-    check_ranks(N_RANKS, run_rank, &counted);
+                              .tp_size = tp_size,
+                              .pp_stages = pp_stages,
+                              .memory = shared_memory_map(n_bytes)};
+    CHECK_EQ(pthread_barrier_init(&counted.barrier, NULL, (unsigned)n_ranks), 0);
+    check_ranks(n_ranks, run_rank, &counted);
     pthread_barrier_destroy(&counted.barrier);
     CHECK(counted.before > 0); /* the counters count */
     CHECK_EQ(counted.after, counted.before);
-    munmap(counted.memory, comm_shm_bytes(N_RANKS));
+    munmap(counted.memory, n_bytes);
 }
 
 TEST(a_warm_step_allocates_nothing)
 {
-    check_folder(SOURCE_DIR "/tests/golden/llama-16");
-    check_folder(SOURCE_DIR "/tests/golden/gemma3-pattern");
+    check_folder(SOURCE_DIR "/tests/golden/llama-16", 3, 1);
+    check_folder(SOURCE_DIR "/tests/golden/gemma3-pattern", 3, 1);
+}
+
+TEST(a_warm_step_of_a_stage_allocates_nothing)
+{
+    check_folder(SOURCE_DIR "/tests/golden/llama-16", 2, 2);
+    check_folder(SOURCE_DIR "/tests/golden/gemma3-pattern", 1, 3);
 }

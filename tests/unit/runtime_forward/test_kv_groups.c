@@ -167,3 +167,41 @@ TEST(every_mix_of_three_windows_makes_groups)
             }
     memory_free(config);
 }
+
+/* Gemma 2: every other layer has a window. Layers 7 to 11 are three of one kind and two of the
+ * other. */
+TEST(a_stage_numbers_its_layers_of_each_group_anew)
+{
+    struct kv_groups groups = groups_of(26, 4096, 2, 1);
+    kv_groups_keep(&groups, 26, (struct span){7, 12});
+    CHECK_EQ(groups.layers_per_block, 3);
+    CHECK_EQ(groups.n, 2);
+    static const int want[] = {0, 0, 1, 1, 2};
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(groups.at[7 + i], want[i]);
+    CHECK_EQ(groups.at[6], -1);
+    CHECK_EQ(groups.at[12], -1);
+}
+
+TEST(a_group_may_have_no_layer_in_a_stage)
+{
+    struct kv_groups groups = groups_of(26, 512, 6, 5); /* layers 5, 11, 17, 23 see all */
+    kv_groups_keep(&groups, 26, (struct span){0, 1});
+    CHECK_EQ(groups.layers_per_block, 1);
+    CHECK_EQ(groups.n, 7);
+    CHECK_EQ(groups.at[0], 0);
+    CHECK_EQ(groups.at[5], -1);
+}
+
+TEST(one_stage_keeps_every_place)
+{
+    static const int windows[][4] = {{32, 4096, 1, 0}, {26, 4096, 2, 1}, {26, 512, 6, 5}};
+    for (int w = 0; w < 3; w++) {
+        const int *of = windows[w];
+        const struct kv_groups before = groups_of(of[0], of[1], of[2], of[3]);
+        struct kv_groups after = before;
+        kv_groups_keep(&after, of[0], (struct span){0, of[0]});
+        CHECK_EQ(after.layers_per_block, before.layers_per_block);
+        CHECK(memcmp(after.at, before.at, (size_t)of[0] * sizeof *after.at) == 0);
+    }
+}

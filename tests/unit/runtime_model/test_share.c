@@ -9,13 +9,13 @@
 #include <string.h>
 
 static const struct model_config shapes[] = {
-    /* heads, KV heads, head_dim, ffn, vocab */
-    {.n_heads = 32, .n_kv_heads = 8, .head_dim = 64, .ffn = 8192, .vocab = 128256},
-    {.n_heads = 14, .n_kv_heads = 2, .head_dim = 64, .ffn = 4864, .vocab = 151936},
-    {.n_heads = 28, .n_kv_heads = 4, .head_dim = 128, .ffn = 18944, .vocab = 152064},
-    {.n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .ffn = 80, .vocab = 160},
-    {.n_heads = 64, .n_kv_heads = 1, .head_dim = 16, .ffn = 100, .vocab = 257},
-    {.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .ffn = 7, .vocab = 1},
+    /* layers, heads, KV heads, head_dim, ffn, vocab */
+    {.n_layers = 1, .n_heads = 32, .n_kv_heads = 8, .head_dim = 64, .ffn = 8192, .vocab = 128256},
+    {.n_layers = 1, .n_heads = 14, .n_kv_heads = 2, .head_dim = 64, .ffn = 4864, .vocab = 151936},
+    {.n_layers = 1, .n_heads = 28, .n_kv_heads = 4, .head_dim = 128, .ffn = 18944, .vocab = 152064},
+    {.n_layers = 1, .n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .ffn = 80, .vocab = 160},
+    {.n_layers = 1, .n_heads = 64, .n_kv_heads = 1, .head_dim = 16, .ffn = 100, .vocab = 257},
+    {.n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .ffn = 7, .vocab = 1},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -136,4 +136,118 @@ TEST(a_size_that_cannot_share_the_model_is_refused_with_the_nearest)
     struct error err = {0};
     for (int tp_size = 1; tp_size <= 14; tp_size++)
         CHECK(model_tp_check(&shapes[1], tp_size, &err));
+}
+
+/* ---- stages ---- */
+
+/* Every layer of a Llama 3.2 1B has 60.8 million weights, its head 262.7 million: 4.3 layers. */
+static struct model_config llama_1b(void)
+{
+    struct model_config config = shapes[0];
+    config.n_layers = 16;
+    config.hidden = 2048;
+    config.generates = true;
+    return config;
+}
+
+static void check_cut(const struct model_config *config, int pp_stages, const int *want)
+{
+    int layer = 0;
+    for (int s = 0; s < pp_stages; s++) {
+        const struct span layers = model_stage_layers(config, s, pp_stages);
+        CHECK_EQ(layers.lo, layer);
+        if (want != NULL)
+            CHECK_EQ(span_length(layers), want[s]);
+        CHECK(layers.hi > layers.lo);
+        layer = layers.hi;
+    }
+    CHECK_EQ(layer, config->n_layers);
+}
+
+TEST(the_stages_cover_the_layers_once_with_one_at_least)
+{
+    static const int layers[] = {1, 2, 3, 16, 61, 1024};
+    struct model_config config = llama_1b();
+    for (int i = 0; i < 6; i++)
+        for (int head = 0; head < 2; head++) {
+            config.n_layers = layers[i];
+            config.generates = head;
+            for (int pp = 1; pp <= layers[i]; pp += 1 + pp / 7)
+                check_cut(&config, pp, NULL);
+            check_cut(&config, layers[i], NULL);
+        }
+}
+
+TEST(the_last_stage_has_fewer_layers_because_of_the_head)
+{
+    const struct model_config config = llama_1b();
+    check_cut(&config, 2, (const int[]){10, 6});
+    check_cut(&config, 3, (const int[]){7, 7, 2});
+    check_cut(&config, 4, (const int[]){5, 5, 5, 1});
+}
+
+TEST(without_a_head_the_stages_have_equally_many_layers)
+{
+    struct model_config config = llama_1b();
+    config.generates = false;
+    check_cut(&config, 2, (const int[]){8, 8});
+    check_cut(&config, 3, (const int[]){6, 5, 5});
+    check_cut(&config, 5, (const int[]){4, 3, 3, 3, 3});
+    check_cut(&config, 16, NULL);
+}
+
+/* The head alone takes as long as a dozen layers. */
+TEST(with_a_big_vocabulary_the_last_stage_has_one_layer)
+{
+    struct model_config config = llama_1b();
+    config.vocab *= 3;
+    check_cut(&config, 2, (const int[]){14, 2});
+    check_cut(&config, 3, (const int[]){8, 7, 1});
+}
+
+static int64_t slowest(const struct model_config *config, const int *n_layers, int pp_stages)
+{
+    const int64_t q = (int64_t)config->n_heads * config->head_dim;
+    const int64_t kv = (int64_t)config->n_kv_heads * config->head_dim;
+    const int64_t layer = (2 * q + 2 * kv + 3 * (int64_t)config->ffn) * config->hidden;
+    int64_t most = 0;
+    for (int s = 0; s < pp_stages; s++) {
+        const int64_t head = s == pp_stages - 1 ? (int64_t)config->vocab * config->hidden : 0;
+        const int64_t cost = n_layers[s] * layer + head;
+        most = cost > most ? cost : most;
+    }
+    return most;
+}
+
+/* Every way to cut up to 12 layers into three stages. */
+TEST(no_other_cut_has_a_faster_slowest_stage)
+{
+    struct model_config config = llama_1b();
+    for (config.n_layers = 3; config.n_layers <= 12; config.n_layers++)
+        for (config.vocab = 1000; config.vocab < 1000000; config.vocab *= 3) {
+            int got[3];
+            for (int s = 0; s < 3; s++)
+                got[s] = span_length(model_stage_layers(&config, s, 3));
+            for (int a = 1; a < config.n_layers; a++)
+                for (int b = 1; a + b < config.n_layers; b++) {
+                    const int other[] = {a, b, config.n_layers - a - b};
+                    CHECK(slowest(&config, got, 3) <= slowest(&config, other, 3));
+                }
+        }
+}
+
+TEST(a_number_of_stages_without_layers_for_all_is_refused_with_the_nearest)
+{
+    static const int sizes[] = {17, 1000, 0, -1};
+    const struct model_config config = llama_1b();
+    for (int i = 0; i < 4; i++) {
+        struct error err = {0};
+        CHECK(!model_pp_check(&config, sizes[i], &err));
+        CHECK_EQ(err.kind, ERROR_INPUT);
+        CHECK(strstr(err.text, sizes[i] > 0 ? "nearest size is 16" : "nearest size is 1"));
+        CHECK(strstr(err.text, "16 layers"));
+    }
+    struct error err = {0};
+    for (int pp = 1; pp <= 16; pp++)
+        CHECK(model_pp_check(&config, pp, &err));
 }

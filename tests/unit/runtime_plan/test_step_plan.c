@@ -3,6 +3,7 @@
 #include "runtime/step_plan.h"
 #include "tests/test.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Two sequences: 5 tokens computed and 3 new ones; a first chunk of 4. Blocks of 4 positions. */
@@ -121,6 +122,7 @@ TEST(the_largest_plan_fits_its_bound_exactly)
     plan_add(plan, PLAN_LOGITS_ROW, 1 * sizeof(int32_t));
     plan_add(plan, PLAN_HIDDEN_ROW, 5 * sizeof(int32_t));
     plan_add(plan, PLAN_COPY, 3 * 2 * sizeof(int32_t));
+    plan_add(plan, PLAN_PICK, 1 * sizeof(struct plan_pick));
     CHECK_EQ(plan->n_bytes, plan_max_bytes(&odd));
 }
 
@@ -246,6 +248,78 @@ TEST(every_kv_group_has_its_own_blocks)
     CHECK_EQ(slot[7 + 6], 5 * 4 + 3);
 }
 
+static const struct plan_pick sample = {.kind = PICK_SAMPLE,
+                                        .position = 8,
+                                        .n_best = 5,
+                                        .top_k = 20,
+                                        .seed = 12345678901234u,
+                                        .temperature = 0.7f,
+                                        .top_p = 0.9f,
+                                        .min_p = 0.1f};
+
+/* make_plan() with what is wanted of its row. */
+static struct plan_pick *make_picking_plan(void)
+{
+    make_plan();
+    struct plan_pick *pick = plan_add(plan, PLAN_PICK, sizeof sample);
+    *pick = sample;
+    return pick;
+}
+
+TEST(what_is_wanted_of_a_row_is_read_as_it_was_written)
+{
+    struct error err;
+    make_picking_plan();
+    CHECK(good(&err));
+    CHECK(memcmp(view.pick, &sample, sizeof sample) == 0);
+    make_plan();
+    CHECK(good(&err));
+    CHECK(view.pick == NULL);
+}
+
+TEST(a_pick_for_another_number_of_rows_is_refused)
+{
+    make_picking_plan();
+    plan_add(plan, PLAN_TOKEN, 0);
+    plan->n_sections--;
+    plan->section[6].n_bytes += 40;
+    plan->n_bytes += 40;
+    check_refused("section pick has 80 bytes");
+}
+
+TEST(a_pick_outside_the_ranges_of_its_parameters_is_refused)
+{
+    static const struct {
+        struct plan_pick pick;
+        const char *named;
+    } wrong[] = {
+        {{.kind = -1}, "kind is -1"},
+        {{.kind = PICK_KINDS}, "kind is 4"},
+        {{.kind = PICK_ROW, .position = -1}, "position"},
+        {{.kind = PICK_ROW, .position = 16}, "position"},
+        {{.kind = PICK_PROMPT, .token = -1}, "token"},
+        {{.kind = PICK_PROMPT, .token = 100}, "token"},
+        {{.kind = PICK_PROMPT, .n_best = -1}, "n_best"},
+        {{.kind = PICK_BEAM, .n_best = 0}, "n_best"},
+        {{.kind = PICK_BEAM, .n_best = 33}, "n_best"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .n_best = -2}, "n_best"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .n_best = 33}, "n_best"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .top_k = -2}, "top_k"},
+        {{.kind = PICK_SAMPLE, .top_p = 0}, "top_p 0"},
+        {{.kind = PICK_SAMPLE, .top_p = 1.5f}, "top_p 1.5"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .min_p = 1.5f}, "min_p 1.5"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .min_p = NAN}, "min_p"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .temperature = -1}, "temperature -1"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .temperature = INFINITY}, "temperature inf"},
+        {{.kind = PICK_SAMPLE, .top_p = 1, .temperature = NAN}, "temperature"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        *make_picking_plan() = wrong[i].pick;
+        check_refused(wrong[i].named);
+        check_refused("pick 0");
+    }
+}
+
 struct change {
     enum plan_tag tag;
     int at;
@@ -316,13 +390,23 @@ TEST(rows_of_logits_must_ascend)
     check_refused("ascend");
 }
 
-/* Every accepted plan is one that step_view_rows() can walk: run under ASan. */
+static void check_harmless(const struct plan_pick *pick)
+{
+    CHECK(pick->kind >= 0 && pick->kind < PICK_KINDS);
+    CHECK(pick->token >= 0 && pick->token < limits.vocab);
+    CHECK(pick->position >= 0 && pick->position < limits.max_model_len);
+    CHECK(pick->kind == PICK_ROW || pick->n_best <= PLAN_MAX_BEST);
+    CHECK(pick->kind != PICK_SAMPLE || isfinite(pick->temperature + pick->top_p + pick->min_p));
+}
+
+/* Every accepted plan is one that step_view_rows() can walk, and whose picks a sampler can do: run
+ * under ASan. */
 TEST(damaged_plans_are_refused_or_harmless)
 {
     uint64_t state = 1;
     int n_accepted = 0;
     for (int round = 0; round < 200000; round++) {
-        make_plan();
+        make_picking_plan();
         const size_t n_bytes = plan->n_bytes;
         char *copy = memory_alloc(1, n_bytes); /* exactly as long as received */
         memcpy(copy, memory, n_bytes);
@@ -340,6 +424,8 @@ TEST(damaged_plans_are_refused_or_harmless)
                 CHECK(position[t] >= 0 && position[t] < limits.max_model_len);
                 CHECK(slot[t] >= 0 && slot[t] < limits.n_kv_blocks * limits.block_tokens);
             }
+            for (int i = 0; view.pick != NULL && i < damaged->n_logits; i++)
+                check_harmless(&view.pick[i]);
             n_accepted++;
         }
         memory_free(copy);

@@ -108,6 +108,8 @@ static void open_world(struct world *w, uint64_t seed, struct world_counts *coun
                                               .max_requests = MAX_LIVE,
                                               .max_request_bytes = SIZE_MAX,
                                               .hidden_size = HIDDEN,
+                                              .n_flights = one_in(w, 4) ? 1 : w->depth,
+                                              .picks_afar = one_in(w, 2),
                                               .by_priority = one_in(w, 2),
                                               .prefix_caching = !one_in(w, 3),
                                               .drafter = (enum drafter)below(w, 3),

@@ -1,0 +1,156 @@
+#include "runtime/pipeline.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "parallel/ranks.h"
+#include "runtime/plan_broadcast.h"
+#include "runtime/plan_record.h"
+#include "runtime/plan_run.h"
+
+#include <string.h>
+
+/* A plan between submit and collect. */
+struct flight {
+    const struct step_plan *plan;
+    struct step_view view;
+    struct home_memory memory; /* without pointers where the rows are forward's */
+    struct step_home home;
+};
+
+struct pipeline {
+    struct pipeline_settings is;
+    const struct ranks *ranks;
+    struct plan_limits limits;
+    struct result_receiver *receiver; /* NULL: rank 0 has the last stage */
+    struct flight *ring;              /* [n_flights] */
+    bool *none_picked;                /* [max_logits] false */
+    int oldest, n_in_flight;
+    int n_behind; /* of these, the latest: in stages behind the first one */
+};
+
+/* ---- life ---- */
+
+static bool keeps_rows(const struct pipeline *p)
+{
+    return p->receiver != NULL || p->is.n_flights > 1;
+}
+
+void pipeline_create(struct pipeline **out, const struct pipeline_settings *settings)
+{
+    const struct plan_models *models = settings->models;
+    struct pipeline *p = memory_alloc(1, sizeof *p);
+    check(settings->n_flights >= 1 && models->limits[settings->model].max_tokens > 0);
+    p->is = *settings;
+    p->ranks = models->ranks[settings->model];
+    p->limits = models->limits[settings->model];
+    const int hidden_size = models->hidden_size[settings->model];
+    if (p->ranks->pp_stages > 1)
+        result_receiver_create(&p->receiver, p->ranks, &p->limits, hidden_size);
+    p->none_picked = memory_alloc((size_t)p->limits.max_logits, sizeof *p->none_picked);
+    p->ring = memory_alloc((size_t)settings->n_flights, sizeof *p->ring);
+    for (int i = 0; keeps_rows(p) && i < settings->n_flights; i++)
+        home_memory_init(&p->ring[i].memory, &p->limits, hidden_size);
+    *out = p;
+}
+
+void pipeline_destroy(struct pipeline *p)
+{
+    if (p == NULL)
+        return;
+    for (int i = 0; i < p->is.n_flights; i++)
+        home_memory_release(&p->ring[i].memory);
+    memory_free(p->ring);
+    memory_free(p->none_picked);
+    result_receiver_destroy(p->receiver);
+    memory_free(p);
+}
+
+int pipeline_n_flights(const struct pipeline *p) { return p->n_in_flight; }
+
+/* ---- submit ---- */
+
+static struct flight *flight_at(const struct pipeline *p, int i)
+{
+    return &p->ring[(p->oldest + i) % p->is.n_flights];
+}
+
+/* The rows belong to forward until its next run; with several plans in flight that is too short. */
+static void keep_rows(struct flight *flight)
+{
+    struct step_result *rows = &flight->home.rows;
+    const size_t logits = (size_t)rows->n_logits * (size_t)rows->vocab;
+    const size_t hidden = (size_t)rows->n_hidden * (size_t)rows->hidden_size;
+    if (flight->memory.logits == NULL)
+        return;
+    if (logits > 0)
+        memcpy(flight->memory.logits, rows->logits, logits * sizeof *rows->logits);
+    if (hidden > 0)
+        memcpy(flight->memory.hidden, rows->hidden, hidden * sizeof *rows->hidden);
+    rows->logits = flight->memory.logits;
+    rows->hidden = flight->memory.hidden;
+}
+
+/* The oldest plan behind the first stage comes home. */
+static bool take_home(struct pipeline *p, struct error *err)
+{
+    struct flight *flight = flight_at(p, p->n_in_flight - p->n_behind);
+    p->n_behind--;
+    return result_receiver_run(p->receiver, flight->plan, &flight->view, &flight->memory,
+                               &flight->home, err);
+}
+
+/* To the stages behind, if there are any. The plan is not in flight yet. */
+static bool pass_on(struct pipeline *p, const struct flight *flight, struct error *err)
+{
+    if (p->receiver == NULL)
+        return true;
+    if (p->n_behind >= p->ranks->pp_stages - 1 && !take_home(p, err))
+        return false;
+    return plan_models_pass_on(p->is.models, flight->plan, &flight->view, err);
+}
+
+static bool run(struct pipeline *p, struct flight *flight, struct step_plan *plan,
+                struct error *err)
+{
+    const struct plan_models *models = p->is.models;
+    flight->plan = plan;
+    flight->home = (struct step_home){.is_picked = p->none_picked};
+    return plan_models_check(models, plan, plan->n_bytes, &flight->view, err) &&
+           (p->is.recorder == NULL || plan_recorder_add(p->is.recorder, plan, err)) &&
+           plan_broadcast(p->ranks, plan, err) &&
+           (flight->view.stop ||
+            plan_models_run(models, plan, &flight->view, &flight->home.rows, err)) &&
+           pass_on(p, flight, err);
+}
+
+bool pipeline_submit(struct pipeline *p, struct step_plan *plan, struct error *err)
+{
+    check(p->n_in_flight < p->is.n_flights && plan->model == (int32_t)p->is.model);
+    struct flight *flight = flight_at(p, p->n_in_flight);
+    if (!run(p, flight, plan, err))
+        return error_in(err, "step %llu", (unsigned long long)plan->step);
+    if (flight->view.stop) {
+        check(p->n_in_flight == 0);
+        return true;
+    }
+    if (p->receiver == NULL)
+        keep_rows(flight);
+    else
+        p->n_behind++;
+    p->n_in_flight++;
+    return true;
+}
+
+/* ---- collect ---- */
+
+bool pipeline_collect(struct pipeline *p, struct step_home *out, struct error *err)
+{
+    check(p->n_in_flight > 0);
+    if (p->n_behind == p->n_in_flight && !take_home(p, err))
+        return false;
+    *out = flight_at(p, 0)->home;
+    p->oldest = (p->oldest + 1) % p->is.n_flights;
+    p->n_in_flight--;
+    return true;
+}
