@@ -16,7 +16,8 @@ from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, ModelCase
 from test_processes import ranks, wait_for
 
 PROMPTS = ["Once upon a time", "The dog", "A", "She said", "In the morning", "Why", "It was", "Tom"]
-LONG = ("--max-tokens", "400", "--ignore-eos", "--seed", "7", "--temperature", "0.9", "--json")
+N_TOKENS = "60" if SANITIZED else "400"
+LONG = ("--max-tokens", N_TOKENS, "--ignore-eos", "--seed", "7", "--temperature", "0.9", "--json")
 # The ids of a prompt that the fake rank below dies of; on the link they are these bytes.
 POISON_IDS, POISON_BYTES = "77,78,79,80,81,82,83,84", b"MNOPQRST"
 
@@ -153,7 +154,7 @@ class LostRanks(RecoveryCase):
         self.loses(words, (), "rank 0")
 
     def test_beams_start_anew(self):
-        words = ("generate", DEMO, "--json", "--ignore-eos", "--max-tokens", "300",
+        words = ("generate", DEMO, "--json", "--ignore-eos", "--max-tokens", N_TOKENS,
                  "--beam-width", "4", "--seed", "7", *prompt_words(PROMPTS[:4]))
         self.loses(words, (), "rank 0")
 
@@ -319,6 +320,7 @@ class Ends(RecoveryCase):
             with self.subTest(layout):
                 child = self.start("generate", DEMO, *LONG, *prompt_words(PROMPTS), *layout,
                                    "--max-tokens", "1900", "--max-restarts", "0")
+                time.sleep(2 if SANITIZED else 0.4)  # every prompt is there
                 begin = time.monotonic()
                 self.kill(child, "the last rank")
                 out, err = self.finish(child, 70)
