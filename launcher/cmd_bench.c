@@ -202,8 +202,6 @@ bool cmd_bench(struct options *options, const volatile sig_atomic_t *interrupt, 
     options->generation_config = "vllm";
     options->ignore_eos = true;
     options->max_tokens = options->bench.output_len;
-    if (is_latency && !options_is_given(options, "--enable-prefix-caching"))
-        options->enable_prefix_caching = false;
     const bool good = model_path_find(folder, options->model, "config.json", err) &&
                       open_output(&bench, err) &&
                       session_open(&bench.session, options, folder, interrupt, err) &&

@@ -40,8 +40,6 @@ static bool ask(struct generation *g, struct session *session, const struct chat
 bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err)
 {
     char folder[MODEL_PATH_BYTES];
-    if (!options_is_given(options, "--tensor-parallel-size"))
-        options->tensor_parallel_size = 2;
     options->n = 1;
     options->logprobs = LOGPROBS_OFF;
     if (options->prompt.n > 1)

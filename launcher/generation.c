@@ -196,14 +196,13 @@ static void take_failure(void *context, const struct error *why)
 
 /* ---- prompts to the engine ---- */
 
-static bool submit_item(struct generation *g, struct session *session, struct generation_item *item,
-                        const struct generation_hooks *hooks, struct error *err)
+static void submit_item(struct generation *g, struct session *session, struct generation_item *item,
+                        const struct generation_hooks *hooks)
 {
     const struct sampling *s = &g->sampling;
     const int64_t deadline_ns = s->deadline_ns > 0 ? clock_now_ns() + s->deadline_ns : 0;
-    bool good = true;
     g->n_prompt_tokens += item->ids.n;
-    for (int i = 0; good && item->n_left > 0 && i < n_requests(g, item); i++) {
+    for (int i = 0; item->n_left > 0 && i < n_requests(g, item); i++) {
         struct link_submit submit = {.prompt = item->ids.data,
                                      .n_prompt = (int)item->ids.n,
                                      .choice = i,
@@ -223,9 +222,8 @@ static bool submit_item(struct generation *g, struct session *session, struct ge
                                                .pooled = take_pooled,
                                                .failed = take_failure,
                                                .context = &item->listener[i]};
-        good = dispatch_submit(session->dispatch, &submit, &hear, err);
+        dispatch_submit(session->dispatch, &submit, &hear);
     }
-    return good;
 }
 
 /* Hands on what is answered at the front. */
@@ -262,9 +260,7 @@ static bool send_prompts(struct generation *g, struct session *session,
             return false;
         if (g->n_submitted == g->n_items)
             return true;
-        if (!submit_item(g, session, g->item[g->n_submitted], hooks, err))
-            return false;
-        g->n_submitted++;
+        submit_item(g, session, g->item[g->n_submitted++], hooks);
     }
 }
 
@@ -279,8 +275,7 @@ static bool run(struct generation *g, struct session *session, const struct gene
         const size_t in_flight = dispatch_in_flight(session->dispatch);
         if (in_flight == 0 && g->n_submitted == g->n_items && !more)
             return hand_on(g, hooks, err); /* those that were refused */
-        if (in_flight > 0 &&
-            !dispatch_run(session->dispatch, in_flight - 1, session->interrupt, err))
+        if (in_flight > 0 && !session_run(session, in_flight - 1, err))
             return false;
     }
 }
@@ -290,10 +285,8 @@ bool generation_run(struct generation *g, struct session *session,
 {
     if (run(g, session, hooks, err))
         return true;
-    job_explain(&session->job, err);
     /* what is in flight must not speak to listeners that are gone */
-    struct error ignored = {0};
-    dispatch_cancel_all(session->dispatch, &ignored);
+    dispatch_cancel_all(session->dispatch);
     return false;
 }
 

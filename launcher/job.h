@@ -6,6 +6,8 @@
  * as the link stands.
  */
 #pragma once
+#include "launcher/mpirun_files.h"
+
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,24 +17,35 @@ struct error;
 struct options;
 
 struct job {
-    pid_t pid; /* the rank, or mpirun; 0: none */
-    int watch; /* pidfd of it */
-    int listener;
+    pid_t pid;    /* the rank, or mpirun; 0: none */
+    int watch;    /* pidfd of it, for poll() */
+    int listener; /* for poll() until rank 0 has connected, then -1 */
+    bool is_over_hosts;
     char folder[64], socket[96];
+    struct mpirun_files files;
 };
 
 /* Starts the ranks of `options` on `model_folder`. ERROR_INPUT when mpirun is needed and not
- * installed. */
+ * installed. job_end() also after a failure. */
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
                struct error *err);
 
-/* Waits for rank 0 to connect. When the job ends before: the error that its exit status
- * means. *interrupt not 0 ends the wait with ERROR_LIMIT. */
-bool job_link(struct job *job, int *fd, const volatile sig_atomic_t *interrupt, struct error *err);
+/* Whether rank 0 has connected: *fd, once, or -1. Never waits. */
+bool job_accept(struct job *job, int *fd, struct error *err);
 
-/* After the end of the link (ERROR_PEER): waits a moment for the job to end, and when its exit
- * status says more than that a rank is gone, *err says that instead. Always false. */
-bool job_explain(struct job *job, struct error *err);
+/* All ranks are ready. */
+void job_settle(struct job *job);
 
-/* Waits `grace_ns` for the job to end by itself, then SIGTERM, then SIGKILL. Safe on a zero job. */
-void job_end(struct job *job, int64_t grace_ns);
+/* Whether the processes have ended by themselves, and how: an exit status, or JOB_SIGNALLED and
+ * the signal. Never waits; true once. */
+bool job_has_ended(struct job *job, int *exit_status);
+enum { JOB_SIGNALLED = 128 }; /* as mpirun and shells say it */
+/* What that status means. Always false. ERROR_PEER: a rank was lost. */
+bool job_failure(const struct job *job, int exit_status, struct error *err);
+
+/* Asks for the end with SIGTERM; then, `force`, ends it with SIGKILL. Safe on a zero job. */
+void job_signal(struct job *job, bool force);
+/* Waits until the time of clock_now_ns() for the job to end. False: it goes on. */
+bool job_ends_by(struct job *job, int64_t deadline_ns);
+/* Ends what is left of it: SIGKILL, and no file stays. Safe on a zero job. */
+void job_end(struct job *job);

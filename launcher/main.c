@@ -8,6 +8,8 @@
 #include "launcher/exit_code.h"
 #include "launcher/interrupt.h"
 #include "launcher/model_path.h"
+#include "launcher/users_job.h"
+#include "parallel/ranks.h"
 #include "runtime/options/options.h"
 
 #include <fcntl.h>
@@ -67,9 +69,46 @@ static bool find_draft(struct options *options, struct error *err)
     return true;
 }
 
+static bool starts_ranks(enum command command)
+{
+    switch (command) {
+    case COMMAND_GENERATE:
+    case COMMAND_CHAT:
+    case COMMAND_DEMO:
+    case COMMAND_SCORE:
+    case COMMAND_BENCH_LATENCY:
+    case COMMAND_BENCH_THROUGHPUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What a command wants of its ranks, unless the user says it. Not in the command itself: under a
+ * user's launcher the ranks are there before it. */
+static void set_defaults_of_ranks(struct options *options)
+{
+    if (options->command == COMMAND_DEMO && !options_is_given(options, "--tensor-parallel-size"))
+        options->tensor_parallel_size = 2;
+    if (options->command ==
+            COMMAND_BENCH_LATENCY && /* no answer from the cache of the one before */
+        !options_is_given(options, "--enable-prefix-caching"))
+        options->enable_prefix_caching = false;
+}
+
+/* After this, this process is the one that runs the command. */
+static bool find_place(struct options *options, struct error *err)
+{
+    if (!starts_ranks(options->command))
+        return users_job_check_alone(options, err);
+    set_defaults_of_ranks(options);
+    return ranks_check_launcher(err) && find_draft(options, err) &&
+           (!users_job_is_here() || users_job_enter(options, err));
+}
+
 static bool run(struct options *options, struct error *err)
 {
-    if (!find_draft(options, err))
+    if (!find_place(options, err))
         return false;
     switch (options->command) {
     case COMMAND_GENERATE:
@@ -106,6 +145,7 @@ static int fail(const struct error *err)
 {
     if (interrupt != NULL && *interrupt)
         _exit(EXIT_INTERRUPTED); /* the user knows why; exit() would wait for a reader of stdout */
+    users_job_leave_the_word_to_rank_0((int)exit_code_of(err));
     log_tell("phalanx", err->text);
     return exit_code_of(err);
 }
@@ -132,12 +172,6 @@ static int run_command(enum command command, int argc, char **argv)
     good = good && all_written(&err);
     options_release(&options);
     return good ? EXIT_CLEAN : fail(&err);
-}
-
-/* Under a launcher the ranks are already there; starting more of them would be a mistake. */
-static bool started_by_mpirun(void)
-{
-    return getenv("OMPI_COMM_WORLD_SIZE") != NULL || getenv("PMI_SIZE") != NULL;
 }
 
 /* The number of a standard stream that is closed would go to a socket of ours, and be written to.
@@ -180,10 +214,6 @@ int main(int argc, char **argv)
     if (n_words == 0) {
         log_tell("phalanx: unknown command", word);
         print_commands(stderr);
-        return EXIT_BAD_INPUT;
-    }
-    if (started_by_mpirun()) {
-        fprintf(stderr, "phalanx: starts its own ranks: run it without mpirun, with -tp N\n");
         return EXIT_BAD_INPUT;
     }
     return run_command(command, argc - 1 - n_words, argv + 1 + n_words);

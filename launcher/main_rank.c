@@ -1,4 +1,5 @@
-/* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun.
+/* phalanx-rank: one rank of a job. Started by the gateway, alone or by mpirun, or in the place of a
+ * gateway that a user's own mpirun started.
  *
  * After the other ranks, the order of the start is the order of what it costs to be wrong: the
  * model's config, the machine, the weights, memory. Then rank 0 is the engine, the others are
@@ -14,7 +15,10 @@
 #include "kernels/device.h"
 #include "kernels/dtype.h"
 #include "kernels/ops.h"
+#include "launcher/binding.h"
 #include "launcher/exit_code.h"
+#include "launcher/handshake.h"
+#include "launcher/launch_place.h"
 #include "launcher/rank_account.h"
 #include "launcher/rank_engine.h"
 #include "launcher/rank_models.h"
@@ -53,6 +57,7 @@ struct rank {
     struct engine *engine;          /* of rank 0, without --replay */
     struct worker *worker;          /* of the others */
     int n_threads;
+    bool crowded;          /* more threads than CPUs: nobody spins */
     int64_t shared_bytes;  /* of this rank: its part of the memory that ranks of a host share, */
     int64_t comm_bytes;    /* and with it all of the communicators */
     int64_t program_bytes; /* resident when the ranks are open: program, libraries, MPI */
@@ -101,17 +106,6 @@ static void set_signals(void)
 
 /* ---- start ---- */
 
-/* Before MPI says it: what the launchers put into the environment. */
-static int early_number(void)
-{
-    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
-                                            "MV2_COMM_WORLD_RANK"};
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        if (getenv(variables[i]) != NULL)
-            return (int)strtol(getenv(variables[i]), NULL, 10);
-    return 0;
-}
-
 static enum log_level level_of(const char *name)
 {
     static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
@@ -158,7 +152,8 @@ static void leave(const char *text)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
-    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size;
+    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size *
+                            r->options.data_parallel_size;
     const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
@@ -181,14 +176,23 @@ static bool open_ranks(struct rank *r, struct error *err)
     return true;
 }
 
-static bool open_device(struct rank *r, struct error *err)
+/* Before there are threads, which inherit where this one runs. */
+static bool find_cpus(struct rank *r, struct error *err)
 {
-    const int cpus = system_cpus(), local = r->ranks.local_size;
-    r->n_threads = r->options.threads > 0 ? (int)r->options.threads : cpus / local;
+    int n_cpus;
+    if (!binding_apply(binding_of(r->options.bind), &r->ranks, &n_cpus, err))
+        return false;
+    n_cpus /= (int)r->options.data_parallel_size; /* replicas know nothing of each other */
+    r->n_threads = r->options.threads > 0 ? (int)r->options.threads : n_cpus;
     if (r->n_threads < 1)
         r->n_threads = 1;
-    const bool crowded = (int64_t)r->n_threads * local > cpus;
-    return device_open_cpu(&r->device, r->options.kernels, r->n_threads, crowded ? 0 : spin_ns,
+    r->crowded = r->n_threads > n_cpus;
+    return true;
+}
+
+static bool open_device(struct rank *r, struct error *err)
+{
+    return device_open_cpu(&r->device, r->options.kernels, r->n_threads, r->crowded ? 0 : spin_ns,
                            err);
 }
 
@@ -204,6 +208,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
 {
     struct comm *world = r->ranks.world;
     struct error first = {0};
+    r->agreed = false;
     for (int root = 0; root < r->ranks.world_size; root++) {
         struct error verdict = good ? (struct error){0} : *err, lost = {0};
         if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
@@ -219,6 +224,20 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = true;
     *err = first;
     return first.kind == ERROR_NONE;
+}
+
+/* Nothing has to be the same where a rank is alone. */
+static bool shake_hands(struct rank *r, bool prepared, struct error *err)
+{
+    struct handshake mine;
+    if (r->ranks.world_size == 1)
+        return agree(r, prepared, err);
+    const bool made = prepared && handshake_make(&mine, &r->models, &r->options, r->device, err);
+    if (!agree(r, made, err))
+        return false;
+    const bool same = handshake_exchange(&mine, &r->ranks, err);
+    r->agreed = same || err->kind == ERROR_INPUT;
+    return same;
 }
 
 static bool open_recorder(struct rank *r, struct error *err)
@@ -308,13 +327,14 @@ static bool tell_ready(struct rank *r, struct error *err)
 static bool start(struct rank *r, int argc, char **argv, struct error *err)
 {
     if (!read_options(r, argc, argv, err) || /* words -> options, link */
-        !open_ranks(r, err))                 /* the other ranks */
+        !open_ranks(r, err) ||               /* the other ranks */
+        !find_cpus(r, err))                  /* which CPUs are whose */
         return false;
-    const bool loaded = read_small_files(r, err) && /* config.json, ids that end, a record */
-                        open_device(r, err) &&      /* kernels and threads */
-                        load_models(r, err);        /* weights -> share of this rank */
-    return agree(r, loaded, err) &&
-           agree(r, reserve_memory(r, err) && make_loop(r, err), err) && /* KV cache, tables */
+    const bool prepared = read_small_files(r, err) && /* config.json, ids that end, a record */
+                          open_device(r, err);        /* kernels and threads */
+    return shake_hands(r, prepared, err) &&           /* programs, options and files are the same */
+           agree(r, load_models(r, err), err) &&      /* weights -> share of this rank */
+           agree(r, reserve_memory(r, err) && make_loop(r, err), err) && /* the rest of memory */
            count_memory(r, err) && tell_ready(r, err);
 }
 
@@ -390,7 +410,7 @@ static void end(struct rank *r, bool alone)
 
 int main(int argc, char **argv)
 {
-    struct rank rank = {.number = early_number()};
+    struct rank rank = {.number = launch_rank()};
     struct error err = {0};
     set_signals();
     const bool started = start(&rank, argc, argv, &err);

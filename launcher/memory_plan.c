@@ -34,7 +34,7 @@ static struct ranks place_of(int rank, int tp_size, int pp_stages)
 
 static int threads_of(const struct options *options, int n_ranks)
 {
-    const int share = system_cpus() / n_ranks;
+    const int share = system_cpus() / (int)options->data_parallel_size / n_ranks;
     return options->threads > 0 ? (int)options->threads : share > 0 ? share : 1;
 }
 

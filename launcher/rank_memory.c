@@ -1,5 +1,6 @@
 /* Without --kv-cache-memory-bytes the cache holds DEFAULT_SEQUENCES of the greatest length, but no
- * more than a quarter of the memory that is free now, shared by the ranks of this host. */
+ * more than a quarter of the memory that is free now, shared by the ranks of this host, those of
+ * other replicas too. */
 #include "launcher/rank_memory.h"
 
 #include "base/error.h"
@@ -115,7 +116,8 @@ bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct
     }
     *out = min_of(blocks_of_sequence(limits) * DEFAULT_SEQUENCES, most);
     if (available > 0)
-        *out = min_of(*out, available / MEMORY_SHARE / ranks_of_host / block_bytes);
+        *out = min_of(*out, available / MEMORY_SHARE / ranks_of_host / options->data_parallel_size /
+                                block_bytes);
     if (*out < 1)
         *out = 1;
     return true;

@@ -1,24 +1,35 @@
 #include "launcher/session.h"
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/system.h"
 #include "launcher/rank_bytes.h"
+#include "runtime/link/engine_link.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"
 #include "runtime/options/options.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { INTERRUPT_POLL_MS = 200 };
-static const int64_t END_GRACE_NS = 3000000000;
+
+/* ---- replicas ---- */
 
 static void take_ready(struct session *session, const struct link_ready *ready)
 {
     char memory[BYTES_TEXT];
+    const int n = session->n_replicas;
+    const int max_num_seqs = ready->max_num_seqs > 0 ? ready->max_num_seqs : 1;
+    char copies[24] = "";
+    if (n > 1)
+        snprintf(copies, sizeof copies, "dp %d x ", n);
     session->vocab = ready->vocab;
     session->max_model_len = ready->max_model_len;
-    session->max_num_seqs = ready->max_num_seqs > 0 ? ready->max_num_seqs : 1;
+    session->max_num_seqs = n * max_num_seqs;
     session->n_labels = ready->n_labels;
     session->hidden_size = ready->hidden_size;
     session->n_threads = ready->threads * ready->tp * ready->pp;
@@ -26,80 +37,225 @@ static void take_ready(struct session *session, const struct link_ready *ready)
     session->kv_tokens = ready->kv_tokens;
     snprintf(session->dtype, sizeof session->dtype, "%s", ready->dtype);
     snprintf(session->about, sizeof session->about,
-             "%s, tp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d, %s of memory",
-             ready->dtype, ready->tp, ready->pp, ready->threads, ready->threads == 1 ? "" : "s",
-             ready->kernels, ready->comm, ready->max_model_len,
-             bytes_text(memory, ready->memory_bytes));
+             "%s, %stp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d, %s of memory",
+             ready->dtype, copies, ready->tp, ready->pp, ready->threads,
+             ready->threads == 1 ? "" : "s", ready->kernels, ready->comm, ready->max_model_len,
+             bytes_text(memory, n * ready->memory_bytes));
 }
 
-/* Reads the link until the engine says that it is ready. A job that ends first has told why over
- * the link or on standard error. */
+/* Requests in flight were made for the model that was there at first. */
+static bool is_the_same(const struct session *session, const struct link_ready *ready)
+{
+    return ready->vocab == session->vocab && ready->max_model_len == session->max_model_len &&
+           strcmp(ready->dtype, session->dtype) == 0;
+}
+
+/* One line for the user, on standard error. */
+static void tell_loss(const struct session *session, const struct replica *replica,
+                      size_t n_going_on)
+{
+    char text[sizeof replica->why.text + 128], which[32] = "", rest[64] = "";
+    if (session->n_replicas > 1)
+        snprintf(which, sizeof which, "replica %d: ", (int)(replica - session->replica) + 1);
+    if (n_going_on > 0)
+        snprintf(rest, sizeof rest, "; %zu answer%s where %s", n_going_on,
+                 n_going_on == 1 ? " goes on" : "s go on",
+                 n_going_on == 1 ? "it was" : "they were");
+    snprintf(text, sizeof text, "%s%s: %s%s", which, replica->why.text,
+             replica->state == REPLICA_DOWN ? "starting the ranks again"
+                                            : "these ranks are not started again",
+             rest);
+    log_tell("phalanx", text);
+}
+
+static bool all_ready(const struct session *session)
+{
+    for (int i = 0; i < session->n_replicas; i++)
+        if (session->replica[i].state != REPLICA_READY)
+            return false;
+    return true;
+}
+
+static bool any_left(const struct session *session)
+{
+    for (int i = 0; i < session->n_replicas; i++)
+        if (session->replica[i].state != REPLICA_GONE)
+            return true;
+    return false;
+}
+
+/* A replica is gone for good. False when the session is, too. */
+static bool go_without(struct session *session, struct replica *replica, struct error *err)
+{
+    const struct restarts *restarts = &replica->restarts;
+    if (session->is_open && any_left(session)) {
+        tell_loss(session, replica, 0);
+        return true;
+    }
+    *err = replica->why;
+    if (restarts->n > 0 && restarts->n >= restarts->most)
+        error_in(err, "the ranks were started again %d times and came to nothing", restarts->n);
+    dispatch_fail_all(session->dispatch, err);
+    return false;
+}
+
+static bool step_replica(struct session *session, int i, struct error *err)
+{
+    struct replica *replica = &session->replica[i];
+    struct link_ready about;
+    bool ready;
+    const enum replica_state before = replica->state;
+    replica_step(replica, session->options, session->model_folder, &ready, &about);
+    if (ready && session->is_open && !is_the_same(session, &about)) {
+        const struct error why = {ERROR_INPUT, "the model is another one than before: its folder "
+                                               "has changed since the ranks were started"};
+        replica_lose(replica, &why, false);
+        return true;
+    }
+    if (ready && !session->is_open)
+        take_ready(session, &about);
+    if (ready)
+        dispatch_attach(session->dispatch, i, replica->link);
+    if (replica->state == before)
+        return true;
+    if (replica->state == REPLICA_DOWN)
+        tell_loss(session, replica, replica->n_going_on);
+    return replica->state != REPLICA_GONE || go_without(session, replica, err);
+}
+
+/* What a ready one has to say; its end is no error here. */
+static void hear_replica(struct session *session, int i, size_t at_most, bool *all_sent)
+{
+    struct replica *replica = &session->replica[i];
+    struct error why = {0};
+    *all_sent = true;
+    if (replica->state != REPLICA_READY ||
+        dispatch_take(session->dispatch, i, at_most, all_sent, &why))
+        return;
+    const struct dispatch_loss loss = dispatch_detach(session->dispatch, i);
+    replica_lose(replica, &why, loss.was_heard);
+    replica->n_going_on = loss.n_going_on;
+}
+
+/* ---- waiting ---- */
+
+struct watch {
+    struct pollfd *fd; /* [(REPLICA_MAX_WATCHED + 1) * n_replicas] */
+    int n;
+    int64_t until_ns;
+};
+
+static void watch_replica(struct watch *watch, const struct replica *replica, bool all_sent)
+{
+    const bool is_timed = replica->state == REPLICA_DOWN || replica->state == REPLICA_ENDING;
+    watch->n += replica_watch(replica, watch->fd + watch->n);
+    if (replica->state == REPLICA_READY)
+        watch->fd[watch->n++] = (struct pollfd){
+            .fd = link_fd(replica->link), .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
+    if (is_timed && replica->until_ns < watch->until_ns)
+        watch->until_ns = replica->until_ns;
+}
+
+/* A signal between the look at *interrupt and poll() is seen when the time is over. */
+static bool wait_for(const struct watch *watch, struct error *err)
+{
+    const int64_t left_ms = (watch->until_ns - clock_now_ns()) / 1000000 + 1;
+    return poll(watch->fd, (nfds_t)watch->n, left_ms > 0 ? (int)left_ms : 0) >= 0 ||
+           errno == EINTR || error_errno(err, "waiting for the ranks");
+}
+
+/* One round: what is there of every replica, and then, unless it is enough, a wait. */
+static bool step(struct session *session, size_t at_most, struct error *err)
+{
+    struct pollfd fd[(REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS];
+    struct watch watch = {.fd = fd,
+                          .until_ns = clock_now_ns() + (int64_t)INTERRUPT_POLL_MS * 1000000};
+    for (int i = 0; i < session->n_replicas; i++) {
+        bool all_sent;
+        if (!step_replica(session, i, err))
+            return false;
+        hear_replica(session, i, at_most, &all_sent);
+        watch_replica(&watch, &session->replica[i], all_sent);
+    }
+    if (session->is_open ? dispatch_in_flight(session->dispatch) <= at_most : all_ready(session))
+        return true;
+    if (!any_left(session)) {
+        *err = session->replica[0].why;
+        dispatch_fail_all(session->dispatch, err);
+        return false;
+    }
+    if (*session->interrupt)
+        return error_set(err, ERROR_LIMIT, "interrupted");
+    return wait_for(&watch, err);
+}
+
+bool session_run(struct session *session, size_t at_most, struct error *err)
+{
+    while (dispatch_in_flight(session->dispatch) > at_most)
+        if (!step(session, at_most, err))
+            return false;
+    return true;
+}
+
+/* ---- open and close ---- */
+
 static bool wait_until_ready(struct session *session, struct error *err)
 {
-    bool ready = false, good = true;
-    while (good && !ready) {
-        struct link_event event;
-        bool got;
-        good = link_receive_event(session->link, &event, &got, err);
-        if (good && !got) {
-            struct pollfd wait = {.fd = link_fd(session->link), .events = POLLIN};
-            poll(&wait, 1, INTERRUPT_POLL_MS);
-            if (*session->interrupt)
-                good = error_set(err, ERROR_LIMIT, "interrupted");
-            continue;
-        }
-        if (!good)
-            break;
-        if (event.kind == LINK_FAILED) {
-            *err = event.failure;
-            good = false;
-        } else if (event.kind == LINK_READY) {
-            take_ready(session, &event.ready);
-            ready = true;
-        }
-    }
-    return good;
+    while (!all_ready(session))
+        if (!step(session, 0, err))
+            return false;
+    session->is_open = true;
+    return true;
 }
 
-/* What small files alone tell, before a process is started for it. */
-static bool check_model(const struct options *options, const char *model_folder, struct error *err)
+bool session_check(const struct options *options, const char *model_folder, struct error *err)
 {
     struct model_config config;
+    if (options->data_parallel_size > 1 && options->record != NULL)
+        return error_set(err, ERROR_INPUT,
+                         "--record is of one engine: it goes without --data-parallel-size");
     return model_config_read(&config, model_folder, err) &&
            model_tp_check(&config, (int)options->tensor_parallel_size, err) &&
            model_pp_check(&config, (int)options->pipeline_parallel_size, err);
 }
 
+/* A job that writes a record would replace it when it is started again. */
+static int most_restarts(const struct options *options)
+{
+    return options->record == NULL && options->engine_fd == 0 ? (int)options->max_restarts : 0;
+}
+
+static bool start_replicas(struct session *session, struct error *err)
+{
+    const int fd = session->options->engine_fd;
+    bool good = true;
+    for (int i = 0; good && i < session->n_replicas; i++) {
+        session->replica[i].restarts.most = most_restarts(session->options);
+        if (fd > 0)
+            replica_adopt(&session->replica[i], fd);
+        good = step_replica(session, i, err);
+    }
+    return good;
+}
+
 bool session_open(struct session *out, const struct options *options, const char *model_folder,
                   const volatile sig_atomic_t *interrupt, struct error *err)
 {
-    *out = (struct session){.interrupt = interrupt, .model_folder = model_folder};
-    int fd;
-    if (!check_model(options, model_folder, err) ||
-        !job_start(&out->job, options, model_folder, err) ||
-        !intake_open(&out->intake, model_folder, err) || !job_link(&out->job, &fd, interrupt, err))
+    *out =
+        (struct session){.options = options, .interrupt = interrupt, .model_folder = model_folder};
+    if (!session_check(options, model_folder, err))
         return false;
-    out->link = link_create(fd);
-    out->dispatch = dispatch_create(out->link);
-    return wait_until_ready(out, err) || job_explain(&out->job, err);
+    out->n_replicas = (int)options->data_parallel_size;
+    out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);
+    out->dispatch = dispatch_create(out->n_replicas);
+    return start_replicas(out, err) && intake_open(&out->intake, model_folder, err) &&
+           wait_until_ready(out, err);
 }
 
 void session_close(struct session *session)
 {
-    if (session->link != NULL) {
-        const struct link_command stop = {.kind = LINK_STOP};
-        struct error ignored = {0};
-        bool all_sent;
-        if (link_send_command(session->link, &stop, &ignored))
-            link_flush(session->link, &all_sent, &ignored);
-    }
     dispatch_destroy(session->dispatch);
-    const bool linked = session->link != NULL;
-    if (linked && *session->interrupt) {
-        link_destroy(session->link); /* do not wait for a step to end */
-        session->link = NULL;
-    }
-    job_end(&session->job, linked ? END_GRACE_NS : 0);
-    link_destroy(session->link);
+    replicas_close(session->replica, session->n_replicas, *session->interrupt != 0);
+    memory_free(session->replica);
     intake_close(&session->intake);
 }

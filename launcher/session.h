@@ -1,9 +1,12 @@
 /* launcher/session.h: a model that answers: its tokenizer here, its ranks started and linked.
  *
- * Opening starts the ranks first and reads the tokenizer while they load.
+ * Opening starts the ranks first and reads the tokenizer while they load. Ranks that are lost are
+ * started again, and the requests that they had go on with the tokens they would have had: of a
+ * loss users see one line on standard error. With -dp there are several engines, each with ranks of
+ * its own, and the loss of one costs one.
  */
 #pragma once
-#include "launcher/job.h"
+#include "launcher/replica.h"
 #include "runtime/gateway/dispatch.h"
 #include "runtime/gateway/intake.h"
 
@@ -14,23 +17,35 @@ struct error;
 struct options;
 
 struct session {
-    struct job job;
-    struct link *link;
+    const struct options *options; /* borrowed */
+    struct replica *replica;       /* [n_replicas] */
+    int n_replicas;
     struct dispatch *dispatch;
     struct intake intake;
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
     const char *model_folder;               /* borrowed */
+    bool is_open;                           /* every replica was ready once */
     int vocab, max_model_len;
-    int max_num_seqs;          /* sequences that the engine runs at once, at least 1 */
+    int max_num_seqs;          /* sequences that the engines run at once, at least 1 */
     int n_labels, hidden_size; /* of the head of a model that scores (0: none), of its vectors */
-    int n_threads;             /* of all ranks */
-    int64_t weight_bytes, kv_tokens; /* of all ranks */
+    int n_threads;             /* of all ranks of a replica */
+    int64_t weight_bytes, kv_tokens; /* of all ranks of a replica */
     char dtype[16];
     char about[160]; /* "BF16, tp 2 x pp 1, avx512 kernels, shm": one line of demo */
 };
 
-/* Checks what needs no ranks before it starts them. session_close() also after a failure. */
+/* What options and small files alone tell, before a process is started for it. */
+bool session_check(const struct options *options, const char *model_folder, struct error *err);
+
+/* Checks what needs no ranks before it starts them. With options->engine_fd it starts none, and
+ * that engine's end is the session's. session_close() also after a failure. */
 bool session_open(struct session *out, const struct options *options, const char *model_folder,
                   const volatile sig_atomic_t *interrupt, struct error *err);
+
+/* Calls listeners of session->dispatch until at most `at_most` requests are in flight, and starts
+ * ranks again that are lost. False when they are lost for good (every request has failed then), or
+ * with ERROR_LIMIT when *interrupt is not 0. */
+bool session_run(struct session *session, size_t at_most, struct error *err);
+
 /* Ends the ranks in good order, with a bound. */
 void session_close(struct session *session);

@@ -32,6 +32,12 @@ void call_set_deadline(struct call *call, const struct comm_settings *settings)
     call->give_up_at = clock_now_ns() + settings->deadline_ns;
 }
 
+void call_extend(struct call *call, int64_t ns)
+{
+    call->deadline_ns += ns;
+    call->give_up_at += ns;
+}
+
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,
                          struct error *err)
 {

@@ -32,6 +32,8 @@ void call_begin(struct call *call, enum call_kind kind, uint64_t size,
                 const struct comm_settings *settings);
 /* It may take as long as the settings say, from now on; call_begin() says so too. */
 void call_set_deadline(struct call *call, const struct comm_settings *settings);
+/* So much longer than they say. */
+void call_extend(struct call *call, int64_t ns);
 
 /* "tree_reduce #4711: " and what watchdog_check() says; true when it says nothing. */
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,

@@ -61,6 +61,8 @@ struct comm_ops {
 struct comm {
     const struct comm_ops *ops; /* complete: no entry is NULL */
     int rank, size;             /* within this group */
+    int64_t patience_ns; /* longer than the deadline that a call waits, where the caller knows that
+                            its peers compute meanwhile; 0 unless set */
 };
 
 struct comm_settings {

@@ -210,6 +210,7 @@ static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
 static bool begin(struct mpi *mpi, enum call_kind kind, uint64_t size, struct error *err)
 {
     call_begin(&mpi->call, kind, size, &mpi->settings);
+    call_extend(&mpi->call, mpi->comm.patience_ns);
     if (mpi->failed)
         return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
                          call_name(kind));

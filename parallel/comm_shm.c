@@ -106,6 +106,7 @@ static void copy(void *to, const void *from, size_t n_bytes)
 static bool begin(struct shm *shm, enum call_kind kind, uint64_t size, struct error *err)
 {
     call_begin(&shm->call, kind, size, &shm->settings);
+    call_extend(&shm->call, shm->comm.patience_ns);
     if (shm->failed)
         return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
                          call_name(kind));

@@ -108,6 +108,43 @@ static bool choose_transports(struct job *job, const struct ranks *ranks,
     return true;
 }
 
+/* "4 + 2": how many ranks each host has, in the order of their first ranks; the hosts. */
+static int list_hosts(const struct job *job, int world_size, char *text, size_t n_bytes)
+{
+    int n_hosts = 0;
+    size_t used = 0;
+    for (int host = 0; host < world_size; host++) {
+        if (job->host_of[host] != host) /* a host is called by its first rank */
+            continue;
+        int n_ranks = 0;
+        for (int rank = 0; rank < world_size; rank++)
+            n_ranks += job->host_of[rank] == host;
+        if (used < n_bytes - 24)
+            used += (size_t)snprintf(text + used, n_bytes - used, "%s%d", n_hosts > 0 ? " + " : "",
+                                     n_ranks);
+        n_hosts++;
+    }
+    return n_hosts;
+}
+
+/* One line for the whole job. */
+static void log_transports(const struct job *job, const struct ranks *ranks,
+                           const struct ranks_settings *settings)
+{
+    char hosts[128] = "", tp[96] = "";
+    const int n_hosts = list_hosts(job, ranks->world_size, hosts, sizeof hosts);
+    int n_shm = 0;
+    for (int stage = 0; stage < ranks->pp_stages; stage++)
+        n_shm += strcmp(settings->comm, "mpi") != 0 &&
+                 is_on_one_host(job, stage * ranks->tp_size, ranks->tp_size);
+    if (ranks->pp_stages > 1 && ranks->tp_size > 1)
+        snprintf(tp, sizeof tp, "; tensor parallel: %d of %d stages over shm, %d over mpi", n_shm,
+                 ranks->pp_stages, ranks->pp_stages - n_shm);
+    log_write(LOG_INFO, "ranks", "%d ranks on %d host%s (%s): together over %s%s",
+              ranks->world_size, n_hosts, n_hosts == 1 ? "" : "s", hosts, ranks->world->ops->name,
+              tp);
+}
+
 /* Whether the ranks of this host have a CPU each: the CPUs that any of them may use. A machine
  * with more CPUs than a cpu_set_t holds has enough. */
 static bool have_cpus(const struct job *job, const struct ranks *ranks)
@@ -275,7 +312,11 @@ static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks
         return false;
     const bool tp = open_group(&ranks->tp, ranks, job->tp_at, ranks->tp_rank, ranks->tp_size,
                                ranks->pp_stage, &settings.settings, err);
-    return agree(ranks->world_rank, tp, err);
+    if (!agree(ranks->world_rank, tp, err))
+        return false;
+    if (ranks->world_rank == 0)
+        log_transports(job, ranks, wanted);
+    return true;
 }
 
 /* -------------------------------------------------------------------------------------- open -- */

@@ -29,6 +29,7 @@ enum { WATCH_MS = 250 }; /* between two looks whether another rank is lost, with
 
 struct engine {
     struct engine_settings is;
+    const struct ranks *ranks;
     struct scheduler *scheduler;
     struct sampler *sampler;
     struct draft_model *draft; /* NULL: none */
@@ -53,10 +54,11 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
 {
     struct engine *e = memory_alloc(1, sizeof *e);
     e->is = *settings;
+    e->ranks = settings->models->ranks[PLAN_TARGET];
     e->is.scheduler.max_requests = ENGINE_MAX_REQUESTS;
     e->is.scheduler.max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
     e->is.scheduler.n_flights = settings->n_flights;
-    e->is.scheduler.picks_afar = settings->models->ranks[PLAN_TARGET]->pp_stages > 1;
+    e->is.scheduler.picks_afar = e->ranks->pp_stages > 1;
     const struct scheduler_settings *schedule = &e->is.scheduler;
     check(settings->n_flights >= 1 && settings->n_flights <= ENGINE_MAX_FLIGHTS);
     const size_t n_rows = (size_t)schedule->limits.max_logits;
@@ -179,7 +181,7 @@ static void expire_deadlines(struct engine *e)
 static int ms_to_next_look(const struct engine *e)
 {
     const int64_t deadline = scheduler_next_deadline(e->scheduler);
-    const int most = e->is.models->ranks[PLAN_TARGET]->watchdog != NULL ? WATCH_MS : INT_MAX;
+    const int most = e->ranks->watchdog != NULL ? WATCH_MS : INT_MAX;
     if (deadline == INT64_MAX)
         return most < INT_MAX ? most : -1;
     const int64_t left = deadline - clock_now_ns();
@@ -361,8 +363,7 @@ static bool stop_workers(struct engine *e, struct error *err)
 bool engine_run(struct engine *e, struct error *err)
 {
     while (!e->stopping)
-        if (!watchdog_check(e->is.models->ranks[PLAN_TARGET]->watchdog, err) ||
-            !engine_step(e, err))
+        if (!watchdog_check(e->ranks->watchdog, err) || !engine_step(e, err))
             return false;
     while (pipeline_n_flights(e->pipeline) > 0) /* nobody hears of it, but requests that ended */
         if (!engine_collect(e, err))            /* are freed */

@@ -1,129 +1,267 @@
-/* Ids count up and are never used twice, so a token that was on its way when its choice was
- * cancelled finds no entry and is dropped. */
+/* A request has another id on the link each time it is sent, so a token that was on its way when
+ * its choice was cancelled, or called back, finds no entry and is dropped. */
 #include "runtime/gateway/dispatch.h"
 
 #include "base/memory.h"
+#include "runtime/gateway/journal.h"
+#include "runtime/gateway/router.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <string.h>
-#include <uthash.h>
-
-enum { INTERRUPT_POLL_MS = 200 };
-
-struct entry {
-    uint64_t id;
-    struct dispatch_listener listener;
-    UT_hash_handle hh;
+struct engine {
+    struct link *link;   /* NULL: not there */
+    struct error broken; /* of sending: told when nothing is left to read */
+    bool was_heard;
 };
 
 struct dispatch {
-    struct link *link;
-    struct entry *entries; /* by id */
-    uint64_t last_id, n_events;
+    struct journal *journal;
+    struct router *router;
+    struct engine engine[JOURNAL_MAX_ENGINES];
+    int n_engines;
+    int ward; /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    uint64_t n_events;
 };
 
-struct dispatch *dispatch_create(struct link *link)
+struct dispatch *dispatch_create(int n_engines)
 {
     struct dispatch *dispatch = memory_alloc(1, sizeof *dispatch);
-    dispatch->link = link;
+    dispatch->journal = journal_create(n_engines);
+    dispatch->router = router_create();
+    dispatch->n_engines = n_engines;
+    dispatch->ward = JOURNAL_NOWHERE;
     return dispatch;
-}
-
-static void remove_entry(struct dispatch *dispatch, struct entry *entry)
-{
-    HASH_DEL(dispatch->entries, entry);
-    memory_free(entry);
 }
 
 void dispatch_destroy(struct dispatch *dispatch)
 {
     if (dispatch == NULL)
         return;
-    struct entry *entry, *next;
-    HASH_ITER(hh, dispatch->entries, entry, next)
-    remove_entry(dispatch, entry);
+    journal_destroy(dispatch->journal);
+    router_destroy(dispatch->router);
     memory_free(dispatch);
 }
 
-static struct entry *find_entry(struct dispatch *dispatch, uint64_t id)
+/* ---- to engines ---- */
+
+/* The end of an entry that is an error. */
+static void fail_entry(struct dispatch *dispatch, struct journal_entry *entry,
+                       const struct error *why)
 {
-    struct entry *entry;
-    HASH_FIND(hh, dispatch->entries, &id, sizeof id, entry);
-    return entry;
+    const struct dispatch_listener listener = entry->listener;
+    journal_remove(dispatch->journal, entry);
+    listener.failed(listener.context, why);
 }
 
-bool dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
-                     const struct dispatch_listener *listener, struct error *err)
+static void send_command(struct engine *engine, const struct link_command *command)
 {
-    submit->id = ++dispatch->last_id;
-    const struct link_command command = {.kind = LINK_SUBMIT, .submit = *submit};
-    if (!link_send_command(dispatch->link, &command, err))
-        return false;
-    struct entry *entry = memory_alloc(1, sizeof *entry);
-    entry->id = submit->id;
-    entry->listener = *listener;
-    HASH_ADD(hh, dispatch->entries, id, sizeof entry->id, entry);
-    return true;
+    if (engine->broken.kind == ERROR_NONE)
+        link_send_command(engine->link, command, &engine->broken);
 }
+
+static void send_cancel(struct dispatch *dispatch, const struct journal_entry *entry)
+{
+    const struct link_command cancel = {.kind = LINK_CANCEL, .cancel_id = entry->wire_id};
+    if (entry->engine != JOURNAL_NOWHERE)
+        send_command(&dispatch->engine[entry->engine], &cancel);
+}
+
+/* Whether it can be sent something. */
+static bool is_there(const struct engine *engine)
+{
+    return engine->link != NULL && engine->broken.kind == ERROR_NONE;
+}
+
+static void send_entry(struct dispatch *dispatch, struct journal_entry *entry, int number)
+{
+    struct engine *engine = &dispatch->engine[number];
+    struct link_command command = {.kind = LINK_SUBMIT};
+    struct error err = {0};
+    journal_send(dispatch->journal, entry, number, &command.submit);
+    if (link_send_command(engine->link, &command, &err))
+        return;
+    if (err.kind == ERROR_PEER) {
+        engine->broken = err;
+        journal_recall(dispatch->journal, entry); /* it never got there */
+    } else {
+        fail_entry(dispatch, entry, &err);
+    }
+}
+
+/* ---- suspects ---- */
+
+static size_t load_of(const struct dispatch *dispatch, int engine)
+{
+    return journal_count_at(dispatch->journal, engine);
+}
+
+/* Whether the ward has a suspect: then nothing else. */
+static bool ward_tries(struct dispatch *dispatch)
+{
+    const struct journal_entry *entry =
+        dispatch->ward != JOURNAL_NOWHERE ? journal_at(dispatch->journal, dispatch->ward) : NULL;
+    return entry != NULL && journal_is_suspect(entry);
+}
+
+/* Suspects need an engine of their own: one that is there, and has the least to end before. */
+static void choose_ward(struct dispatch *dispatch)
+{
+    const bool any = journal_waiting(dispatch->journal, true) != NULL || ward_tries(dispatch);
+    if (any && dispatch->ward != JOURNAL_NOWHERE && is_there(&dispatch->engine[dispatch->ward]))
+        return;
+    dispatch->ward = JOURNAL_NOWHERE;
+    for (int i = 0; any && i < dispatch->n_engines; i++)
+        if (is_there(&dispatch->engine[i]) &&
+            (dispatch->ward == JOURNAL_NOWHERE ||
+             load_of(dispatch, i) < load_of(dispatch, dispatch->ward)))
+            dispatch->ward = i;
+}
+
+static int choose_engine(struct dispatch *dispatch, const struct journal_entry *entry)
+{
+    int load[JOURNAL_MAX_ENGINES];
+    for (int i = 0; i < dispatch->n_engines; i++)
+        load[i] = is_there(&dispatch->engine[i]) && i != dispatch->ward ? (int)load_of(dispatch, i)
+                                                                        : ROUTER_NOBODY;
+    const struct router_prompt prompt = {.token = entry->submit.prompt,
+                                         .n_tokens = entry->submit.n_prompt,
+                                         .cache_key = entry->submit.cache_key,
+                                         .n_cache_key = entry->submit.n_cache_key};
+    return router_choose(dispatch->router, &prompt, load, dispatch->n_engines);
+}
+
+/* Sends what waits and can be sent. */
+static void send_waiting(struct dispatch *dispatch)
+{
+    struct journal_entry *entry;
+    int engine;
+    for (choose_ward(dispatch);
+         dispatch->ward != JOURNAL_NOWHERE && load_of(dispatch, dispatch->ward) == 0 &&
+         (entry = journal_waiting(dispatch->journal, true)) != NULL;
+         choose_ward(dispatch))
+        send_entry(dispatch, entry, dispatch->ward);
+    while ((entry = journal_waiting(dispatch->journal, false)) != NULL &&
+           (engine = choose_engine(dispatch, entry)) != ROUTER_NOBODY)
+        send_entry(dispatch, entry, engine);
+}
+
+/* Something came of a request that was tried alone. It goes on later where others are still to be
+ * tried: a prompt computed once more costs less than they wait for its last token. */
+static void release_suspect(struct dispatch *dispatch, struct journal_entry *entry)
+{
+    if (journal_waiting(dispatch->journal, true) == NULL)
+        return;
+    send_cancel(dispatch, entry);
+    journal_recall(dispatch->journal, entry);
+}
+
+/* ---- engines come and go ---- */
+
+void dispatch_attach(struct dispatch *dispatch, int engine, struct link *link)
+{
+    dispatch->engine[engine] = (struct engine){.link = link};
+    router_forget(dispatch->router, engine);
+    send_waiting(dispatch);
+}
+
+/* An engine that ended with a suspect had nothing else. */
+static void fail_poison(struct dispatch *dispatch, struct journal_entry *entry)
+{
+    struct error why = {0};
+    error_set(&why, ERROR_SYSTEM,
+              "engine_crash: the engine ended %d times when it had this request and nothing had "
+              "come of it, at last without any other; it is not tried again",
+              JOURNAL_SUSPECT + 1);
+    fail_entry(dispatch, entry, &why);
+}
+
+struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine)
+{
+    const bool was_heard = dispatch->engine[engine].was_heard;
+    struct journal_entry *entry = journal_at(dispatch->journal, engine);
+    dispatch->engine[engine] = (struct engine){0};
+    if (entry != NULL && journal_is_suspect(entry))
+        fail_poison(dispatch, entry);
+    const struct dispatch_loss loss = {load_of(dispatch, engine), was_heard};
+    journal_lose(dispatch->journal, engine);
+    send_waiting(dispatch);
+    return loss;
+}
+
+/* ---- from engines ---- */
 
 static bool not_asked(const char *what, struct error *err)
 {
     return error_set(err, ERROR_PEER, "the engine answered with %s, which nobody asked for", what);
 }
 
-static bool give_token(struct dispatch *dispatch, const struct link_token *token, struct error *err)
+static bool give_token(struct dispatch *dispatch, const struct link_token *from, struct error *err)
 {
-    struct entry *entry = find_entry(dispatch, token->id);
+    struct journal_entry *entry = journal_find(dispatch->journal, from->id);
     if (entry == NULL)
         return true;
     if (entry->listener.token == NULL)
         return not_asked("tokens", err);
-    const bool wanted = entry->listener.token(entry->listener.context, token);
-    const bool ended = token->finish != FINISH_NONE;
-    if (wanted && !ended)
+    const bool was_suspect = journal_is_suspect(entry), ended = from->finish != FINISH_NONE;
+    struct link_token token = *from;
+    journal_hear_token(entry, &token);
+    token.id = entry->id;
+    const bool wanted = entry->listener.token(entry->listener.context, &token);
+    if (wanted && !ended) {
+        if (was_suspect)
+            release_suspect(dispatch, entry);
         return true;
-    remove_entry(dispatch, entry);
-    const struct link_command cancel = {.kind = LINK_CANCEL, .cancel_id = token->id};
-    return ended || link_send_command(dispatch->link, &cancel, err);
+    }
+    if (!ended)
+        send_cancel(dispatch, entry);
+    journal_remove(dispatch->journal, entry);
+    return true;
 }
 
 static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_event *event,
                                  struct error *err)
 {
-    const struct entry *entry = find_entry(dispatch, event->prompt_logprobs.id);
+    struct link_prompt_logprobs rows = event->prompt_logprobs;
+    struct journal_entry *entry = journal_find(dispatch->journal, rows.id);
     if (entry == NULL)
         return true;
     if (entry->listener.prompt_logprobs == NULL)
         return not_asked("log-probabilities of the prompt", err);
-    entry->listener.prompt_logprobs(entry->listener.context, &event->prompt_logprobs);
+    const bool was_suspect = journal_is_suspect(entry);
+    rows.id = entry->id;
+    if (journal_hear_prompt(dispatch->journal, entry, &rows))
+        entry->listener.prompt_logprobs(entry->listener.context, &rows);
+    if (was_suspect)
+        release_suspect(dispatch, entry);
     return true;
 }
 
 static bool give_beams(struct dispatch *dispatch, const struct link_event *event, struct error *err)
 {
-    struct entry *entry = find_entry(dispatch, event->beams.id);
+    struct journal_entry *entry = journal_find(dispatch->journal, event->beams.id);
     if (entry == NULL)
         return true;
     const struct dispatch_listener listener = entry->listener;
+    struct link_beams beams = event->beams;
     if (listener.beams == NULL)
         return not_asked("beams", err);
-    remove_entry(dispatch, entry);
-    listener.beams(listener.context, &event->beams);
+    beams.id = entry->id;
+    journal_remove(dispatch->journal, entry);
+    listener.beams(listener.context, &beams);
     return true;
 }
 
 static bool give_pooled(struct dispatch *dispatch, const struct link_event *event,
                         struct error *err)
 {
-    struct entry *entry = find_entry(dispatch, event->pooled.id);
+    struct journal_entry *entry = journal_find(dispatch->journal, event->pooled.id);
     if (entry == NULL)
         return true;
     const struct dispatch_listener listener = entry->listener;
+    struct link_pooled pooled = event->pooled;
     if (listener.pooled == NULL)
         return not_asked("a vector", err);
-    remove_entry(dispatch, entry);
-    listener.pooled(listener.context, &event->pooled);
+    pooled.id = entry->id;
+    journal_remove(dispatch->journal, entry);
+    listener.pooled(listener.context, &pooled);
     return true;
 }
 
@@ -134,18 +272,17 @@ static bool give_failure(struct dispatch *dispatch, const struct link_event *eve
         *err = event->failure;
         return false;
     }
-    struct entry *entry = find_entry(dispatch, event->failed_id);
-    if (entry == NULL)
-        return true;
-    const struct dispatch_listener listener = entry->listener;
-    remove_entry(dispatch, entry);
-    listener.failed(listener.context, &event->failure);
+    struct journal_entry *entry = journal_find(dispatch->journal, event->failed_id);
+    if (entry != NULL)
+        fail_entry(dispatch, entry, &event->failure);
     return true;
 }
 
-static bool give_event(struct dispatch *dispatch, const struct link_event *event, struct error *err)
+static bool give_event(struct dispatch *dispatch, int engine, const struct link_event *event,
+                       struct error *err)
 {
     dispatch->n_events++;
+    dispatch->engine[engine].was_heard |= event->kind != LINK_READY && event->kind != LINK_FAILED;
     switch (event->kind) {
     case LINK_READY:
         break;
@@ -166,45 +303,73 @@ static bool give_event(struct dispatch *dispatch, const struct link_event *event
     return true;
 }
 
-size_t dispatch_in_flight(const struct dispatch *dispatch) { return HASH_COUNT(dispatch->entries); }
-uint64_t dispatch_events(const struct dispatch *dispatch) { return dispatch->n_events; }
-
-bool dispatch_run(struct dispatch *dispatch, size_t at_most, const volatile sig_atomic_t *interrupt,
-                  struct error *err)
+bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
+                   struct error *err)
 {
-    while (dispatch_in_flight(dispatch) > at_most) {
-        bool all_sent, got = true;
-        while (got && dispatch_in_flight(dispatch) > at_most) {
-            struct link_event event;
-            if (!link_receive_event(dispatch->link, &event, &got, err) ||
-                (got && !give_event(dispatch, &event, err)))
-                return false;
-        }
-        if (!link_flush(dispatch->link, &all_sent, err)) /* also what cancels the last one */
+    struct engine *from = &dispatch->engine[engine];
+    bool got = true;
+    *all_sent = true;
+    while (got && dispatch_in_flight(dispatch) > at_most) {
+        struct link_event event;
+        if (!link_receive_event(from->link, &event, &got, err) ||
+            (got && !give_event(dispatch, engine, &event, err)))
             return false;
-        if (dispatch_in_flight(dispatch) <= at_most)
-            return true;
-        if (*interrupt)
-            return error_set(err, ERROR_LIMIT, "interrupted");
-        struct pollfd wait = {.fd = link_fd(dispatch->link),
-                              .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-        /* A signal between the test above and poll() is seen when the time is over. */
-        if (poll(&wait, 1, INTERRUPT_POLL_MS) < 0 && errno != EINTR)
-            return error_errno(err, "waiting for the engine");
     }
-    return true;
+    send_waiting(dispatch);
+    if (is_there(from))
+        return link_flush(from->link, all_sent, err);
+    if (!got)
+        *err = from->broken;
+    return got; /* first what came before it broke */
 }
 
-bool dispatch_cancel_all(struct dispatch *dispatch, struct error *err)
+/* ---- requests ---- */
+
+void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
+                     const struct dispatch_listener *listener)
 {
-    bool good = true;
-    struct entry *entry, *next;
-    HASH_ITER(hh, dispatch->entries, entry, next)
-    {
-        const struct link_command cancel = {.kind = LINK_CANCEL, .cancel_id = entry->id};
-        good = good && link_send_command(dispatch->link, &cancel, err);
-        remove_entry(dispatch, entry);
+    journal_add(dispatch->journal, submit, listener);
+    send_waiting(dispatch);
+}
+
+size_t dispatch_in_flight(const struct dispatch *dispatch)
+{
+    return journal_count(dispatch->journal);
+}
+
+uint64_t dispatch_events(const struct dispatch *dispatch) { return dispatch->n_events; }
+
+/* Any entry; NULL: none is left. */
+static struct journal_entry *any_entry(struct dispatch *dispatch)
+{
+    struct journal_entry *entry = journal_waiting(dispatch->journal, false);
+    if (entry == NULL)
+        entry = journal_waiting(dispatch->journal, true);
+    for (int i = 0; entry == NULL && i < dispatch->n_engines; i++)
+        entry = journal_at(dispatch->journal, i);
+    return entry;
+}
+
+void dispatch_fail_all(struct dispatch *dispatch, const struct error *why)
+{
+    struct journal_entry *entry;
+    while ((entry = any_entry(dispatch)) != NULL) {
+        send_cancel(dispatch, entry);
+        fail_entry(dispatch, entry, why);
     }
-    bool all_sent; /* the rest goes with the next request */
-    return good && link_flush(dispatch->link, &all_sent, err);
+}
+
+void dispatch_cancel_all(struct dispatch *dispatch)
+{
+    struct journal_entry *entry;
+    while ((entry = any_entry(dispatch)) != NULL) {
+        send_cancel(dispatch, entry);
+        journal_remove(dispatch->journal, entry);
+    }
+    for (int i = 0; i < dispatch->n_engines; i++) {
+        struct engine *engine = &dispatch->engine[i];
+        bool all_sent; /* the rest goes with the next request */
+        if (is_there(engine))
+            link_flush(engine->link, &all_sent, &engine->broken);
+    }
 }

@@ -1,47 +1,61 @@
-/* runtime/gateway/dispatch.h: the requests in flight, and who waits for their tokens.
+/* runtime/gateway/dispatch.h: the requests in flight, the engines that work on them, and who waits.
  *
  * One choice of a request, a beam search, or a text to score is one entry. What comes of it goes to
  * the functions given with it, in order; after the last one (a token with `finish`, all beams, a
  * vector, a failure) the entry is gone. One thread.
+ *
+ * Engines come and go. A request goes to the engine with the least to do, waits while there is
+ * none, and when its engine is gone it goes on at another one, with the tokens it would have had;
+ * its listener notices nothing. What was at two crashes with nothing to show for it is tried alone:
+ * one engine has it and nothing else, until something came of it. When that engine dies too, it is
+ * failed with an error that begins with "engine_crash", and all others go on.
+ *
+ *   crash 1, 2   everyone again together        a b x c     x kills engines
+ *   alone        one after the other, until     a, b, x     a and b wait again after a first token
+ *   crash 3      x is failed                    a b c
  */
 #pragma once
+#include "runtime/gateway/listener.h"
 #include "runtime/link/engine_link.h"
 
-#include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct dispatch;
 
-/* A request has the functions of what it can be answered with; the others may be NULL. */
-struct dispatch_listener {
-    /* Returns false to cancel the choice (a stop string was found): nothing more is reported. */
-    bool (*token)(void *context, const struct link_token *token);
-    void (*prompt_logprobs)(void *context, const struct link_prompt_logprobs *logprobs);
-    void (*beams)(void *context, const struct link_beams *beams);    /* the end */
-    void (*pooled)(void *context, const struct link_pooled *pooled); /* the end */
-    void (*failed)(void *context, const struct error *why);          /* the end */
-    void *context;
-};
-
-/* Borrows the link. */
-struct dispatch *dispatch_create(struct link *link);
+/* Engines are 0 .. n_engines - 1, and none of them is there yet. */
+struct dispatch *dispatch_create(int n_engines);
 void dispatch_destroy(struct dispatch *dispatch); /* NULL is fine */
 
-/* Sends submit->id = the id it chooses. */
-bool dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
-                     const struct dispatch_listener *listener, struct error *err);
+/* An engine is ready for requests; it gets those that wait. Borrows the link until
+ * dispatch_detach(). */
+void dispatch_attach(struct dispatch *dispatch, int engine, struct link *link);
 
-size_t dispatch_in_flight(const struct dispatch *dispatch);
-/* Messages of the engine so far: tokens with the same number came at the same time. */
+struct dispatch_loss {
+    size_t n_going_on; /* requests of the engine that go on elsewhere, or later */
+    bool was_heard;    /* something came of a request while it was there */
+};
+/* The engine is gone. Its requests go to others or wait. */
+struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine);
+
+/* Takes a copy. submit->id = the id it chooses. A request that cannot be sent fails by its
+ * listener, maybe before this returns. */
+void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
+                     const struct dispatch_listener *listener);
+
+size_t dispatch_in_flight(const struct dispatch *dispatch); /* those that wait, too */
+/* Messages of engines so far: tokens with the same number came at the same time. */
 uint64_t dispatch_events(const struct dispatch *dispatch);
 
-/* Reads the link and calls listeners until at most `at_most` are in flight. False with ERROR_PEER
- * when the engine is gone or answers what was not asked, or the error that it sent; *interrupt not
- * 0 ends it with ERROR_LIMIT. */
-bool dispatch_run(struct dispatch *dispatch, size_t at_most, const volatile sig_atomic_t *interrupt,
-                  struct error *err);
+/* Takes what is there of an engine and calls listeners, until at most `at_most` requests are in
+ * flight; sends what waits. *all_sent false: the link has more to send. False with ERROR_PEER when
+ * the engine is gone or answers what was not asked, or the error that it sent: the caller detaches
+ * it. */
+bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
+                   struct error *err);
 
-/* Cancels all that is in flight; nothing more is reported of it. After dispatch_run() was
- * interrupted the link goes on with other requests. */
-bool dispatch_cancel_all(struct dispatch *dispatch, struct error *err);
+/* Every request in flight fails. */
+void dispatch_fail_all(struct dispatch *dispatch, const struct error *why);
+/* Cancels all that is in flight; nothing more is reported of it. */
+void dispatch_cancel_all(struct dispatch *dispatch);

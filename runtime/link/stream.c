@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -142,8 +144,25 @@ bool link_accept(int listener, int *fd, struct error *err)
     return *fd >= 0 || error_errno(err, "cannot accept the engine's connection");
 }
 
+/* "fd:N": the number of a socket that this program was started with. */
+static bool take_inherited(const char *text, int *fd, struct error *err)
+{
+    char *rest;
+    const long number = strtol(text, &rest, 10);
+    int kind = 0;
+    socklen_t n_bytes = sizeof kind;
+    if (rest == text || *rest != '\0' || number < 0 || number > INT_MAX ||
+        getsockopt((int)number, SOL_SOCKET, SO_TYPE, &kind, &n_bytes) != 0 || kind != SOCK_STREAM)
+        return error_set(err, ERROR_INPUT, "link fd:%.20s: no socket with that number is open",
+                         text);
+    *fd = (int)number;
+    return true;
+}
+
 bool link_connect(const char *path, int *fd, struct error *err)
 {
+    if (strncmp(path, "fd:", 3) == 0)
+        return take_inherited(path + 3, fd, err);
     struct sockaddr_un address;
     if (!address_of(&address, path, err))
         return false;

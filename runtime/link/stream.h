@@ -37,7 +37,8 @@ bool link_stream_receive(struct link_stream *stream, const uint8_t **frame, size
                          struct error *err);
 
 /* A listening socket at `path` (in a private folder of the caller's), one connection to it,
- * and the other end. ERROR_SYSTEM names the path. */
+ * and the other end. ERROR_SYSTEM names the path. link_connect() also takes "fd:N", a connected
+ * socket that this program was started with; ERROR_INPUT when N is none. */
 bool link_listen(int *fd, const char *path, struct error *err);
 bool link_accept(int listener, int *fd, struct error *err);
 bool link_connect(const char *path, int *fd, struct error *err);

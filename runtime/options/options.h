@@ -34,6 +34,7 @@ enum command {
 enum {
     OPTIONS_MAX = 256,       /* rows of the table */
     OPTIONS_MAX_DRAFTS = 32, /* rows of a step that one sequence may risk on guesses */
+    OPTIONS_MAX_REPLICAS = 64,
     OPTIONS_MAX_LOOKUP = 64, /* tokens; a longer match tells nothing more */
 };
 
@@ -48,8 +49,11 @@ struct options {
     const char *model; /* folder of the checkpoint, or a name in the hub cache */
     const char *config;
 
-    int64_t tensor_parallel_size, pipeline_parallel_size;
+    int64_t tensor_parallel_size, pipeline_parallel_size, data_parallel_size;
+    int64_t max_restarts; /* without progress between them; 0: none */
     const char *comm;
+    const char *hostfile; /* NULL: all ranks on this host */
+    const char *bind;     /* auto, none, core or numa */
     int64_t distributed_timeout_seconds;
 
     const char *dtype, *kernels;
@@ -113,6 +117,8 @@ struct options {
 
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
+    int engine_fd;    /* no option: a link to an engine that runs already, from the launcher; 0: the
+                         ranks are to be started */
     bool help, help_all;
     struct option_list notes;         /* what a user should know about what was given */
     uint64_t given[OPTIONS_MAX / 64]; /* bit i: option i of the table was set by the user */

@@ -36,9 +36,27 @@ const struct option option_table[] = {
      .max = 1024, .commands = SIZES, .basic = true, .section = "Layout",
      .help = "Stages that the layers are cut into, each with ranks of its own: -tp times -pp in "
              "all."},
+    {.name = "--data-parallel-size", .alias = "-dp", .kind = OPTION_INT,
+     .offset = FIELD(data_parallel_size), .value = "N", .default_text = "1", .min = 1,
+     .max = OPTIONS_MAX_REPLICAS, .commands = SIZES, .basic = true, .section = "Layout",
+     .help = "Replicas of the model on this host, each with ranks of its own; requests are spread "
+             "over them."},
+    {.name = "--max-restarts", .kind = OPTION_INT, .offset = FIELD(max_restarts), .value = "N",
+     .default_text = "5", .max = 1000, .commands = STARTS, .section = "Layout",
+     .help = "How often in a row lost ranks are started again when nothing came of it; answers go "
+             "on where they were. 0: a lost rank is an error."},
     {.name = "--comm", .kind = OPTION_TEXT, .offset = FIELD(comm), .value = "NAME",
      .default_text = "auto", .choices = "auto|shm|mpi", .commands = SIZES, .section = "Layout",
      .help = "How ranks of one host talk: shared memory, or MPI."},
+    {.name = "--hostfile", .kind = OPTION_TEXT, .offset = FIELD(hostfile), .value = "FILE",
+     .commands = STARTS, .section = "Layout",
+     .help = "Hosts for the ranks, as mpirun reads them: lines of \"name slots=N\", this host "
+             "first."},
+    {.name = "--bind", .kind = OPTION_TEXT, .offset = FIELD(bind), .value = "NAME",
+     .default_text = "auto", .choices = "auto|none|core|numa", .commands = ENGINE,
+     .section = "Layout",
+     .help = "What each rank of a host keeps to: CPUs or NUMA nodes of its own, nothing, or nodes "
+             "where there are several and no launcher has bound the ranks."},
     {.name = "--distributed-timeout-seconds", .kind = OPTION_INT,
      .offset = FIELD(distributed_timeout_seconds), .value = "S", .default_text = "60", .min = 1,
      .max = 86400, .commands = ENGINE, .section = "Layout",

@@ -10,11 +10,12 @@ PROMPTS = ("-p", "Once upon a time", "-p", "one two three one two three one two"
 DRAFT = SOURCE / "demo" / "draft"
 
 
-def replay(*words, ranks=1):
+def replay(*words, tp=1, pp=1):
     """Exit code, output and errors of phalanx-rank --replay."""
     words = [BUILD / "phalanx-rank", *words]
-    if ranks > 1:
-        words = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", ranks, *words, "-tp", ranks]
+    if tp * pp > 1:
+        words = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", tp * pp, *words,
+                 "-tp", tp, "-pp", pp]
     return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=120,
                           check=False)
 
@@ -24,8 +25,8 @@ class Replay(ModelCase):
         self.file = self.folder / "plans"
         return generate_json(*PROMPTS, "--record", self.file, *words, model=self.model)
 
-    def hash_of(self, *words, ranks=1):
-        done = replay(self.model, "--replay", self.file, *words, ranks=ranks)
+    def hash_of(self, *words, tp=1, pp=1):
+        done = replay(self.model, "--replay", self.file, *words, tp=tp, pp=pp)
         self.assertEqual(done.returncode, 0, done.stderr)
         found = re.fullmatch(r"steps +(\d+)\nmedian +[\d.]+ ms\np90 +[\d.]+ ms\n"
                              r"tokens/s +[\d.]+\nhash +([0-9a-f]{16})\n", done.stdout)
@@ -38,8 +39,8 @@ class Replay(ModelCase):
         self.assertEqual(self.hash_of("--threads", 3, *words), first)
         self.assertEqual(self.hash_of("--kernels", "scalar", *words), first)
         if HAS_MPI:
-            for ranks in (2, 3):
-                self.assertEqual(self.hash_of(*words, ranks=ranks), first)
+            for tp, pp in ((2, 1), (3, 1), (1, 2), (2, 3)):
+                self.assertEqual(self.hash_of(*words, tp=tp, pp=pp), first)
         return first
 
     def test_a_record_has_one_hash_in_every_layout(self):
@@ -53,6 +54,13 @@ class Replay(ModelCase):
         if not HAS_MPI:
             self.skipTest("mpirun is not installed")
         self.record("-tp", 2)
+        self.check_every_layout()
+
+    def test_a_record_made_on_two_stages_runs_on_one(self):
+        if not HAS_MPI:
+            self.skipTest("mpirun is not installed")
+        answers = self.record("-pp", 2)
+        self.assertEqual(answers, generate_json(*PROMPTS, model=self.model))
         self.check_every_layout()
 
     def test_plans_of_a_draft_model_are_recorded_too(self):

@@ -181,6 +181,32 @@ TEST(a_sender_that_does_not_send_is_named)
     group_release(&group);
 }
 
+/* Rank 1 computes for longer than the deadline, and then sends once. */
+static bool receive_late_and_never(struct comm *comm, struct error *err)
+{
+    char byte = 0;
+    if (comm->rank == 1) {
+        system_sleep_ns(200 * ms);
+        return comm->ops->send(comm, NULL, &byte, 1, 0, err);
+    }
+    comm->patience_ns = 2000 * ms;
+    if (!comm->ops->receive(comm, NULL, &byte, 1, 1, false, err))
+        return false;
+    comm->patience_ns = 100 * ms;
+    return comm->ops->receive(comm, NULL, &byte, 1, 1, false, err);
+}
+
+TEST(a_rank_that_knows_that_others_compute_waits_longer)
+{
+    struct group group = group_make(2, receive_late_and_never);
+    group.settings.deadline_ns = 100 * ms;
+    struct error err[MAX_TEST_RANKS];
+    run_ranks(2, group_rank, &group, err);
+    CHECK_EQ(err[1].kind, ERROR_NONE);
+    CHECK_STR(err[0].text, "receive #2: rank 1 did not come within 0.2 s");
+    group_release(&group);
+}
+
 static bool send_to_nobody(struct comm *comm, struct error *err)
 {
     static const char bytes[1 << 20]; /* more than waits in memory for its receiver */

@@ -61,11 +61,13 @@ TEST(stages_of_a_pipeline_do_not_show)
 {
     static const struct mix_layout layouts[] = {
         {64, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 1, 1, 0, false, 2},
-        {64, MIX_WARM, 8, DRAFTER_NONE, 4, 2, 1, 0, false, 2},
-        {1024, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 1, 1, 0, false, 3},
+        {1024, MIX_WARM, 8, DRAFTER_NGRAM, 4, 2, 1, 0, false, 2},
+        {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 3, 1, 0, false, 2},
+        {7, MIX_TINY, 8, DRAFTER_NONE, 1, 4, 1, 0, false, 2},
         {64, MIX_TINY, 8, DRAFTER_NGRAM, 1, 1, 1, 0, false, 3},
-        {64, MIX_COLD, 32, DRAFTER_MODEL, 1, 1, 1, 0, false, 2},
         {1024, MIX_WARM, 8, DRAFTER_MODEL, 4, 2, 1, 0, false, 3},
+        {64, MIX_COLD, 1, DRAFTER_NONE, 4, 3, 1, 1, false, 3},
+        {1024, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 4, 1, 4, false, 3},
     };
     record_plain(false);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)

@@ -1,6 +1,7 @@
 #include "runtime/gateway/dispatch.h"
 #include "tests/test.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 struct ends { /* of one link: the dispatch is over the first */
@@ -13,7 +14,8 @@ static struct ends connect_ends(void)
     int fd[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
     struct ends ends = {.gateway = link_create(fd[0]), .engine = link_create(fd[1])};
-    ends.dispatch = dispatch_create(ends.gateway);
+    ends.dispatch = dispatch_create(1);
+    dispatch_attach(ends.dispatch, 0, ends.gateway);
     return ends;
 }
 
@@ -66,11 +68,10 @@ static void hear_pooled(void *context, const struct link_pooled *pooled)
 static uint64_t submit(struct ends *ends, struct heard *heard)
 {
     static const int32_t prompt[] = {1};
-    struct error err = {0};
     struct link_submit request = {.prompt = prompt, .n_prompt = 1, .params = params_default()};
     const struct dispatch_listener listener = {
         .token = hear_token, .failed = hear_failure, .context = heard};
-    CHECK(dispatch_submit(ends->dispatch, &request, &listener, &err));
+    dispatch_submit(ends->dispatch, &request, &listener);
     return request.id;
 }
 
@@ -95,12 +96,14 @@ static void engine_hears(struct ends *ends, enum link_command_kind kind, uint64_
     CHECK_EQ(kind == LINK_SUBMIT ? command.submit.id : command.cancel_id, id);
 }
 
-static bool run(struct ends *ends, sig_atomic_t interrupted, enum error_kind want)
+/* Takes what the engine has sent. */
+static bool run(struct ends *ends, size_t at_most, enum error_kind want)
 {
     struct error err = {0};
-    const volatile sig_atomic_t interrupt = interrupted;
-    const bool good = dispatch_run(ends->dispatch, 0, &interrupt, &err);
+    bool all_sent;
+    const bool good = dispatch_take(ends->dispatch, 0, at_most, &all_sent, &err);
     CHECK_EQ(err.kind, want);
+    CHECK(!good || all_sent);
     return good;
 }
 
@@ -132,14 +135,13 @@ TEST(a_choice_that_nobody_wants_any_more_is_cancelled_at_once)
     close_ends(&ends);
 }
 
-TEST(after_an_interrupt_all_can_be_cancelled_and_the_link_goes_on)
+TEST(all_can_be_cancelled_and_the_link_goes_on)
 {
     struct ends ends = connect_ends();
-    struct error err = {0};
     struct heard heard = {.wants_more = true}, later = {.wants_more = true};
     const uint64_t id = submit(&ends, &heard);
-    CHECK(!run(&ends, 1, ERROR_LIMIT));
-    CHECK(dispatch_cancel_all(ends.dispatch, &err));
+    dispatch_cancel_all(ends.dispatch);
+    CHECK_EQ(dispatch_in_flight(ends.dispatch), 0);
     engine_hears(&ends, LINK_SUBMIT, id);
     engine_hears(&ends, LINK_CANCEL, id);
 
@@ -191,7 +193,6 @@ static void engine_sends(struct ends *ends, struct link_event event)
 static uint64_t submit_all_kinds(struct ends *ends, struct heard *heard)
 {
     static const int32_t prompt[] = {1};
-    struct error err = {0};
     struct link_submit request = {.prompt = prompt, .n_prompt = 1, .params = params_default()};
     const struct dispatch_listener listener = {.token = hear_token,
                                                .prompt_logprobs = hear_prompt,
@@ -199,7 +200,7 @@ static uint64_t submit_all_kinds(struct ends *ends, struct heard *heard)
                                                .pooled = hear_pooled,
                                                .failed = hear_failure,
                                                .context = heard};
-    CHECK(dispatch_submit(ends->dispatch, &request, &listener, &err));
+    dispatch_submit(ends->dispatch, &request, &listener);
     return request.id;
 }
 
@@ -235,19 +236,35 @@ TEST(an_answer_that_nobody_asked_for_ends_the_link)
     }
 }
 
-TEST(it_comes_back_when_few_enough_are_in_flight)
+TEST(it_takes_no_more_when_few_enough_are_in_flight)
 {
     struct ends ends = connect_ends();
-    struct error err = {0};
-    const volatile sig_atomic_t interrupt = 0;
     struct heard heard = {.wants_more = true};
-    const uint64_t first = submit(&ends, &heard);
+    const uint64_t first = submit(&ends, &heard), second = submit(&ends, &heard);
     submit(&ends, &heard);
-    submit(&ends, &heard);
-    CHECK(dispatch_run(ends.dispatch, 3, &interrupt, &err)); /* at once */
     engine_says(&ends, first, FINISH_STOP);
-    CHECK(dispatch_run(ends.dispatch, 2, &interrupt, &err));
+    engine_says(&ends, second, FINISH_STOP);
+    CHECK(run(&ends, 2, ERROR_NONE));
     CHECK_EQ(heard.n_tokens, 1);
     CHECK_EQ(dispatch_in_flight(ends.dispatch), 2);
+    close_ends(&ends);
+}
+
+TEST(a_request_that_no_frame_takes_fails_alone)
+{
+    static int32_t prompt[LINK_MAX_FRAME_BYTES / 4];
+    struct ends ends = connect_ends();
+    struct heard heard = {.wants_more = true}, small = {.wants_more = true};
+    struct link_submit request = {
+        .prompt = prompt, .n_prompt = LINK_MAX_FRAME_BYTES / 4, .params = params_default()};
+    memset(prompt, 0x3f, sizeof prompt); /* numbers that are long on the wire */
+    const struct dispatch_listener listener = {
+        .token = hear_token, .failed = hear_failure, .context = &heard};
+    dispatch_submit(ends.dispatch, &request, &listener);
+    CHECK_EQ(heard.n_failures, 1);
+    const uint64_t id = submit(&ends, &small);
+    engine_says(&ends, id, FINISH_STOP);
+    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK_EQ(small.n_tokens, 1);
     close_ends(&ends);
 }

@@ -1,0 +1,380 @@
+"""Lost ranks: they start again, and every answer has the tokens it would have had."""
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, ModelCase
+from test_processes import ranks, wait_for
+
+PROMPTS = ["Once upon a time", "The dog", "A", "She said", "In the morning", "Why", "It was", "Tom"]
+LONG = ("--max-tokens", "400", "--ignore-eos", "--seed", "7", "--temperature", "0.9", "--json")
+# The ids of a prompt that the fake rank below dies of; on the link they are these bytes.
+POISON_IDS, POISON_BYTES = "77,78,79,80,81,82,83,84", b"MNOPQRST"
+
+# Stands beside a copy of phalanx as its phalanx-rank, and starts the real one behind a link of its
+# own: a rank that dies of a prompt, or that never comes up again.
+FAKE_RANK = """#!{python}
+import os, pathlib, select, signal, socket, subprocess, sys, tempfile
+folder = pathlib.Path(__file__).parent
+starts = folder / "starts"
+starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
+if {starts_at_most} and len(starts.read_text()) > {starts_at_most}:
+    os.kill(os.getpid(), signal.SIGKILL)
+words = sys.argv[1:]
+at = words.index("--link") + 1
+gateway = socket.socket(socket.AF_UNIX)
+gateway.connect(words[at])
+with tempfile.TemporaryDirectory(dir=folder) as inner:
+    words[at] = inner + "/link"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(words[at])
+    listener.listen(1)
+    child = subprocess.Popen(["{rank}", *words])
+    engine, _ = listener.accept()
+    other = {{gateway: engine, engine: gateway}}
+    while True:
+        for end in select.select([gateway, engine], [], [])[0]:
+            data = end.recv(1 << 20)
+            if end is gateway and {poison!r} in data:
+                child.kill()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if not data:
+                other[end].shutdown(socket.SHUT_RDWR)
+                sys.exit(child.wait())
+            other[end].sendall(data)
+"""
+
+
+def prompt_words(prompts):
+    return [word for prompt in prompts for word in ("-p", prompt)]
+
+
+def layouts():
+    return [(), ("-tp", "2")] if HAS_MPI else [()]
+
+
+def children(pid):
+    """All processes below this one: {pid: name}."""
+    below = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            below.setdefault(int(rest.split()[1]), []).append((int(entry.name), name))
+    found, todo = {}, [pid]
+    while todo:
+        for child, name in below.get(todo.pop(), []):
+            found[child] = name
+            todo.append(child)
+    return found
+
+
+class RecoveryCase(ModelCase):
+    def tearDown(self):
+        self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
+
+    def run_undisturbed(self, *words, stdin=b""):
+        done = subprocess.run([str(PHALANX), *map(str, words)], input=stdin, capture_output=True,
+                              timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def start(self, *words, n_ready=1, program=PHALANX):
+        """A command whose ranks, all of them, have just become ready."""
+        child = subprocess.Popen([str(program), *map(str, words), "--log-level", "info"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        for stream in (child.stdin, child.stdout, child.stderr):
+            self.addCleanup(stream.close)
+        child.seen = b""
+        while child.seen.count(b"ready:") < n_ready:
+            self.assertTrue(select.select([child.stderr], [], [], 60)[0], child.seen)
+            data = os.read(child.stderr.fileno(), 1 << 16)
+            self.assertNotEqual(data, b"", child.seen)
+            child.seen += data
+        return child
+
+    def finish(self, child, code=0):
+        """Its output, and what it said; all of its log, which a reader has to take meanwhile."""
+        out, err = child.communicate(timeout=120)
+        err = (child.seen + err).decode(errors="replace")
+        self.assertEqual(child.returncode, code, err)
+        return out, err
+
+    def kill(self, child, what):
+        """`what`: "rank 0", "the last rank" or "mpirun"."""
+        below = children(child.pid)
+        name = "mpirun" if what == "mpirun" else "phalanx-rank"
+        pids = sorted(pid for pid, its in below.items() if its == name)
+        self.assertTrue(pids, below)
+        os.kill(pids[-1 if what == "the last rank" else 0], signal.SIGKILL)
+
+
+class LostRanks(RecoveryCase):
+    def loses(self, words, layout, *victims, n_ready=1):
+        want = self.run_undisturbed(*words, *layout)
+        for victim in victims:
+            with self.subTest(layout=layout, victim=victim):
+                child = self.start(*words, *layout, n_ready=n_ready)
+                time.sleep(0.1)  # a few tokens
+                self.kill(child, victim)
+                out, err = self.finish(child)
+                self.assertIn("starting the ranks again", err)
+                self.assertEqual(out, want)
+
+    def test_a_killed_rank_costs_no_answer(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--n", "2", "--logprobs", "2")
+        for layout in layouts():
+            self.loses(words, layout, "rank 0", *(["the last rank", "mpirun"] if layout else []))
+
+    def test_penalties_and_stop_texts_count_what_came_before(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--frequency-penalty", "0.5",
+                 "--stop", "zebra", "--min-tokens", "20", "--logit-bias", "40:1.5",
+                 "--bad-words", "dog")
+        self.loses(words, (), "rank 0")
+
+    def test_log_probabilities_of_prompts_come_once(self):
+        long = " ".join(PROMPTS * 20)
+        words = ("generate", DEMO, *LONG, *prompt_words([long + str(i) for i in range(12)]),
+                 "--prompt-logprobs", "2", "--max-num-batched-tokens", "64")
+        self.loses(words, (), "rank 0")
+
+    def test_beams_start_anew(self):
+        words = ("generate", DEMO, "--json", "--ignore-eos", "--max-tokens", "300",
+                 "--beam-width", "4", "--seed", "7", *prompt_words(PROMPTS[:4]))
+        self.loses(words, (), "rank 0")
+
+    def test_texts_to_score_start_anew(self):
+        texts = self.folder / "texts"
+        texts.write_text("".join(" ".join(PROMPTS * 12) + f" {i}\n" for i in range(300)))
+        self.loses(("score", DEMO, "--prompts-file", texts, "--pooling", "mean"), (), "rank 0")
+
+    def test_one_replica_costs_the_other_nothing(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "-dp", "2")
+        self.assertEqual(self.run_undisturbed(*words), self.run_undisturbed(*words[:-2]))
+        for layout in layouts():
+            self.loses(words, layout, "the last rank", n_ready=2)
+
+    def test_replicas_share_the_processors(self):
+        child = self.start("generate", DEMO, "-p", "x", "-dp", "2", n_ready=2)
+        _, err = self.finish(child)
+        n_threads = max(1, len(os.sched_getaffinity(0)) // 2)
+        self.assertEqual(err.count(f", {n_threads} threads,"), 2, err)
+
+    def test_many_losses_are_as_one(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
+        want = self.run_undisturbed(*words)
+        child = self.start(*words)
+        for _ in range(3):
+            time.sleep(0.08)
+            victims = [pid for pid, name in children(child.pid).items() if name == "phalanx-rank"]
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+            known = lambda: [pid for pid, name in children(child.pid).items()
+                             if name == "phalanx-rank" and pid not in victims]
+            wait_for(lambda: known() or child.poll() is not None, 5)
+            time.sleep(0.25)
+        out, err = self.finish(child)
+        self.assertIn("starting the ranks again", err)
+        self.assertEqual(out, want)
+
+    def test_a_stopped_rank_that_goes_on_changes_nothing(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), *layouts()[-1])
+        want = self.run_undisturbed(*words)
+        child = self.start(*words)
+        stopped = ranks()[-1]
+        os.kill(stopped, signal.SIGSTOP)
+        time.sleep(1)
+        os.kill(stopped, signal.SIGCONT)
+        self.assertEqual(self.finish(child)[0], want)
+
+    def test_a_chat_goes_on_after_a_loss_that_nobody_saw(self):
+        lines = [b"Tell me a story.\n", b"And then?\n"]
+        words = ("chat", DEMO, "--seed", "3", "--max-tokens", "40")
+        want = self.run_undisturbed(*words, stdin=b"".join(lines))
+        child = self.start(*words)
+        child.stdin.write(lines[0])
+        child.stdin.flush()
+        seen = b""
+        while seen.count(b"User: ") < 2:  # the first answer is there
+            self.assertTrue(select.select([child.stdout], [], [], 60)[0], seen)
+            seen += os.read(child.stdout.fileno(), 1 << 16)
+        self.kill(child, "rank 0")
+        self.assertTrue(wait_for(lambda: not ranks(), 5))
+        out, err = child.communicate(lines[1], timeout=60)
+        self.assertEqual(child.returncode, 0, err)
+        self.assertEqual(seen + out, want)
+
+
+@unittest.skipUnless(HAS_MPI, "mpirun is missing")
+class Files(RecoveryCase):
+    def test_a_killed_mpirun_leaves_no_file(self):
+        os.environ["TMPDIR"] = str(self.folder)
+        self.addCleanup(os.environ.pop, "TMPDIR")
+        runtime = os.environ.pop("XDG_RUNTIME_DIR", None)
+        if runtime is not None:
+            self.addCleanup(os.environ.__setitem__, "XDG_RUNTIME_DIR", runtime)
+        for victim in (None, "mpirun", "phalanx"):
+            with self.subTest(victim):
+                child = self.start("generate", DEMO, *LONG, *prompt_words(PROMPTS), "-tp", "2")
+                environment = pathlib.Path(f"/proc/{ranks()[0]}/environ").read_bytes().decode()
+                segments = re.search("OMPI_MCA_btl_vader_backing_directory=([^\\0]*)", environment)[1]
+                self.assertIn("/phalanx-", segments)
+                self.assertTrue(list(self.folder.glob("ompi.*/pid.*")))
+                if victim == "phalanx":
+                    child.kill()
+                    child.communicate()
+                else:
+                    if victim:
+                        self.kill(child, victim)
+                    self.finish(child)
+                self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
+                self.assertTrue(wait_for(lambda: not os.path.exists(segments), 3), segments)
+                gone = lambda: not list(self.folder.glob("ompi.*/pid.*"))
+                self.assertTrue(wait_for(gone, 3), os.listdir(self.folder))
+
+
+class Poison(RecoveryCase):
+    def setUp(self):
+        super().setUp()
+        self.program = self.folder / "phalanx"
+        shutil.copy(PHALANX, self.program)
+
+    def make_fake(self, poison=POISON_BYTES, starts_at_most=0):
+        rank = self.folder / "phalanx-rank"
+        rank.write_text(FAKE_RANK.format(python=sys.executable, rank=BUILD / "phalanx-rank",
+                                         poison=poison, starts_at_most=starts_at_most))
+        rank.chmod(0o755)
+
+    def run_fake(self, *words, timeout=120):
+        begin = time.monotonic()
+        done = subprocess.run([str(self.program), "generate", str(DEMO), *words],
+                              capture_output=True, timeout=timeout, check=False)
+        return done, time.monotonic() - begin
+
+    def test_a_prompt_that_kills_the_engine_fails_alone(self):
+        self.make_fake()
+        file = self.folder / "prompts.jsonl"
+        prompts = [{"prompt": f"{PROMPTS[i % 8]} {i}"} for i in range(31)]
+        ids = [int(i) for i in POISON_IDS.split(",")]
+        words = ("--prompts-file", str(file), "--json", "--seed", "5", "--max-tokens", "40",
+                 "--logprobs", "1")
+        for place in (0, 13, 31):
+            with self.subTest(place):
+                (self.folder / "starts").unlink(missing_ok=True)
+                all_prompts = prompts[:place] + [{"prompt_token_ids": ids}] + prompts[place:]
+                file.write_text("".join(json.dumps(p) + "\n" for p in all_prompts))
+                want = json.loads(self.run_undisturbed("generate", DEMO, *words))
+                done, _ = self.run_fake(*words)
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn(b"engine_crash", done.stderr)
+                got = json.loads(done.stdout)
+                self.assertIn("engine_crash", got[place]["outputs"][0]["error"])
+                del got[place], want[place]
+                self.assertEqual(got, want)
+                self.assertLessEqual(len((self.folder / "starts").read_text()), 6)
+
+    def test_an_engine_that_dies_of_every_prompt_is_given_up(self):
+        self.make_fake(poison=b"")
+        done, _ = self.run_fake(*prompt_words(PROMPTS), "--json", "--max-restarts", "3")
+        self.assertEqual(done.returncode, 70, done.stderr)
+        self.assertIn(b"started again 3 times and came to nothing", done.stderr)
+        answers = json.loads(done.stdout)
+        self.assertEqual(len(answers), len(PROMPTS))
+        self.assertTrue(all("error" in answer["outputs"][0] for answer in answers))
+
+    def test_ranks_that_never_come_up_again_are_given_up(self):
+        self.make_fake(poison=POISON_BYTES, starts_at_most=1)
+        done, seconds = self.run_fake("--prompt-ids", POISON_IDS, "--max-restarts", "2")
+        self.assertEqual(done.returncode, 70, done.stderr)
+        self.assertIn(b"started again 2 times", done.stderr)
+        self.assertGreaterEqual(seconds, 0.5)  # it waits before the second time
+        self.assertEqual(len((self.folder / "starts").read_text()), 3)
+
+    def test_ranks_that_never_came_up_are_not_started_again(self):
+        self.make_fake(starts_at_most=1)
+        (self.folder / "starts").write_text("x")
+        done, _ = self.run_fake("-p", "x")
+        self.assertEqual(done.returncode, 70, done.stderr)
+        self.assertEqual(len((self.folder / "starts").read_text()), 2)
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+
+
+class Ends(RecoveryCase):
+    def test_without_restarts_a_lost_rank_is_one_error_for_every_answer(self):
+        for layout in layouts():
+            with self.subTest(layout):
+                child = self.start("generate", DEMO, *LONG, *prompt_words(PROMPTS), *layout,
+                                   "--max-tokens", "1900", "--max-restarts", "0")
+                begin = time.monotonic()
+                self.kill(child, "the last rank")
+                out, err = self.finish(child, 70)
+                self.assertLess(time.monotonic() - begin, 5)
+                answers = json.loads(out)
+                self.assertEqual(len(answers), len(PROMPTS))
+                for answer in answers:
+                    self.assertIn("killed by signal 9", answer["outputs"][0]["error"])
+                self.assertEqual(err.count("killed by signal 9"), 1)
+
+    def test_a_record_is_not_begun_twice(self):
+        child = self.start("generate", DEMO, *LONG, "--max-tokens", "1900",
+                           *prompt_words(PROMPTS), "--record", self.folder / "record")
+        self.kill(child, "rank 0")
+        self.finish(child, 70)
+
+    def test_a_record_and_replicas_exclude_each_other(self):
+        done = subprocess.run([str(PHALANX), "generate", str(DEMO), "-p", "x", "-dp", "2",
+                               "--record", str(self.folder / "record")], capture_output=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"--record", done.stderr)
+
+    def test_a_model_that_went_away_is_named_when_the_ranks_start_again(self):
+        child = self.start("generate", self.model, *LONG, "--max-tokens", "1900",
+                           *prompt_words(PROMPTS))
+        (self.model / "config.json").unlink()
+        self.kill(child, "rank 0")
+        self.assertIn("config.json", self.finish(child, 2)[1])
+
+    def test_another_model_in_its_place_is_refused(self):
+        child = self.start("generate", self.model, *LONG, "--max-tokens", "1900",
+                           *prompt_words(PROMPTS))
+        self.edit_config(max_position_embeddings=1024)
+        self.kill(child, "rank 0")
+        self.assertIn("another one than before", self.finish(child, 2)[1])
+
+    def test_sigterm_ends_it_within_two_seconds_at_any_time(self):
+        for layout in (*layouts(), ("-dp", "2")):
+            for delay_s in (0.05, 0.2, 0.6):
+                with self.subTest(layout=layout, delay_s=delay_s):
+                    child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG, *layout,
+                                              "--max-tokens", "1900", *prompt_words(PROMPTS)],
+                                             stdout=subprocess.DEVNULL,
+                                             stderr=subprocess.DEVNULL)
+                    self.addCleanup(child.wait)
+                    self.addCleanup(child.kill)
+                    time.sleep(delay_s)
+                    begin = time.monotonic()
+                    child.terminate()
+                    code = child.wait(timeout=30)
+                    self.assertIn(code, (130, -signal.SIGTERM))  # before it catches signals
+                    if not SANITIZED:
+                        self.assertLess(time.monotonic() - begin, 2)
+                    self.assertTrue(wait_for(lambda: not ranks(), 2), f"ranks {ranks()} live on")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,88 @@
+/* Ranks x stages, none left out that a model can take: the demo model with the requests of mix.h
+ * (chunks, caches, neighbours and drafts take turns), and every golden model that makes tokens. */
+#include "base/error.h"
+#include "base/system.h"
+#include "runtime/model/config.h"
+#include "runtime/model/share.h"
+#include "tests/test.h"
+#include "tests/unit/runtime_engine/dozen.h"
+#include "tests/unit/runtime_engine/mix.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_TP = 8, MOST_PP = 3, MOST_DRAFT_TP = 4 /* heads of the draft model */ };
+
+TEST(the_demo_model_has_one_answer_on_every_number_of_ranks_and_stages)
+{
+    static const int chunks[] = {7, 64, 1024}, at_once[] = {32, 8, 1};
+    static struct answer want[MIX_REQUESTS];
+    struct mix_layout plain = mix_plain();
+    if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
+        SKIP("demo/model has no weights");
+    mix_run(&plain, want, true);
+    mix_check_answers(want);
+    for (int i = 0; i < 2 * MOST_TP * MOST_PP; i++) {
+        struct mix_layout layout = {.tp_size = 1 + i % MOST_TP, .n_threads = 1 + i / 24 % 2};
+        layout.pp_stages = 1 + i / MOST_TP % MOST_PP;
+        layout.chunk = chunks[i % 3];
+        layout.concurrency = at_once[(i / 2 + i / 24) % 3];
+        layout.cache = (enum mix_cache)((i + i / 8) % 4);
+        layout.drafter = (enum drafter)((i / 3 + i / 8) % 3);
+        if (layout.drafter == DRAFTER_MODEL && layout.tp_size > MOST_DRAFT_TP)
+            layout.drafter = DRAFTER_NGRAM;
+        layout.n = i % 5 < 2 ? MIX_CHOICES : 1;
+        mix_run(&layout, want, false);
+    }
+    printf("  %d layouts, %016llx\n", 2 * MOST_TP * MOST_PP, mix_hash(want));
+}
+
+/* The layouts that the model can take; the first one is one rank. */
+static int make_layouts(const struct model_config *config, struct dozen_layout *layouts)
+{
+    static const int chunks[] = {1024, 7, 64}, at_once[] = {12, 4, 1}, blocks[] = {400, 96, 48};
+    int n = 0;
+    for (int i = 0; i < MOST_TP * MOST_PP; i++) {
+        struct error ignored = {0};
+        const int tp = 1 + i % MOST_TP, pp = 1 + i / MOST_TP;
+        if (!model_tp_check(config, tp, &ignored) || !model_pp_check(config, pp, &ignored))
+            continue;
+        layouts[n] = (struct dozen_layout){.tp_size = tp,
+                                           .pp_stages = pp,
+                                           .n_threads = 1 + n / 2 % 2,
+                                           .max_tokens = chunks[n % 3],
+                                           .max_sequences = at_once[n / 3 % 3],
+                                           .n_kv_blocks = blocks[n / 2 % 3],
+                                           .prefix_caching = n % 2 == 1,
+                                           .ngram_max = n % 4 == 3 ? 3 : 0};
+        n++;
+    }
+    return n;
+}
+
+TEST(every_golden_model_has_one_answer_on_every_number_of_ranks_and_stages)
+{
+    static const char goldens[] = SOURCE_DIR "/tests/golden";
+    struct dozen_layout layouts[MOST_TP * MOST_PP];
+    int n_models = 0, n_layouts = 0;
+    DIR *folder = opendir(goldens);
+    CHECK(folder != NULL);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char path[sizeof goldens + sizeof entry->d_name];
+        struct model_config config;
+        struct error ignored = {0};
+        snprintf(path, sizeof path, "%s/%s", goldens, entry->d_name);
+        if (entry->d_name[0] == '.' || !model_config_read(&config, path, &ignored) ||
+            !config.generates || config.max_positions < DOZEN_MODEL_LEN)
+            continue;
+        const int n = make_layouts(&config, layouts);
+        dozen_compare(path, layouts, n);
+        printf("  %s: %d layouts\n", entry->d_name, n);
+        fflush(stdout);
+        n_layouts += n;
+        n_models++;
+    }
+    closedir(folder);
+    CHECK(n_models >= 20 && n_layouts > 5 * n_models);
+}
