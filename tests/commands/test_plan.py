@@ -153,7 +153,9 @@ class Plans(ModelCase):
             self.assertEqual(wire["logits_row"], 2048 * 4 // 2)
             self.assertEqual(wire["hand_over"], 0)
         first, last = plan(DEMO, "-pp", 2)["ranks"]
-        self.assertEqual(set(first["received_per_token"].values()), {0})
+        received = first["received_per_token"]
+        self.assertEqual(received.pop("logits_row"), 16)  # the pick of the row
+        self.assertEqual(set(received.values()), {0})
         self.assertEqual(last["received_per_token"]["hand_over"], row)
 
     def test_the_table_is_for_people(self):
