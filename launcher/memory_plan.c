@@ -208,7 +208,7 @@ static bool refuse_memory(struct memory_plan *plan, const struct options *option
         snprintf(fits, sizeof fits, "the smallest layout that fits is -tp %d -pp %d", tp_size,
                  pp_stages);
     return error_set(err, ERROR_INPUT,
-                     "--memory %s: with -tp %d -pp %d a rank of this model takes %s at least: %s",
+                     "--memory %s: with -tp %d -pp %d a rank of this model takes %s at least; %s",
                      bytes_text(given, options->memory), plan->tp_size, plan->pp_stages,
                      bytes_text(held, most), fits);
 }

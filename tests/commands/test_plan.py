@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 import unittest
+import unittest.mock
 
 from common import DEMO, HAS_MPI, SANITIZED, SOURCE, ModelCase, phalanx
 
@@ -143,6 +144,18 @@ class Plans(ModelCase):
         result = phalanx("plan", self.model)
         self.assertEqual(result.code, 2)
         self.assertIn("model.layers.0.self_attn.q_proj.weight is missing", result.err)
+
+    def test_models_may_be_names_in_the_cache(self):
+        snapshot = self.folder / "hub" / "models--org--demo" / "snapshots" / "abc"
+        shutil.copytree(self.model, snapshot)
+        refs = snapshot.parents[1] / "refs"
+        refs.mkdir()
+        (refs / "main").write_text("abc")
+        words = ("--spec-method", "draft_model", "--spec-model")
+        with unittest.mock.patch.dict(os.environ, HF_HOME=str(self.folder)):
+            named = plan("org/demo", *words, "org/demo")
+        self.assertEqual([r["weights"] for r in named["ranks"]],
+                         [r["weights"] for r in plan(DEMO, *words, DEMO)["ranks"]])
 
     def test_a_sum_of_two_ranks_brings_the_row_of_the_other(self):
         row = 256 * 4
