@@ -100,7 +100,7 @@ static void set_defaults_of_ranks(struct options *options)
 static bool find_place(struct options *options, struct error *err)
 {
     if (!starts_ranks(options->command))
-        return users_job_check_alone(options, err);
+        return users_job_check_alone(options, err) && find_draft(options, err);
     set_defaults_of_ranks(options);
     return ranks_check_launcher(err) && find_draft(options, err) &&
            (!users_job_is_here() || users_job_enter(options, err));

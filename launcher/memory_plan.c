@@ -34,7 +34,7 @@ static struct ranks place_of(int rank, int tp_size, int pp_stages)
 
 static int threads_of(const struct options *options, int n_ranks)
 {
-    const int share = system_cpus() / n_ranks;
+    const int share = system_cpus() / (int)options->data_parallel_size / n_ranks;
     return options->threads > 0 ? (int)options->threads : share > 0 ? share : 1;
 }
 
@@ -151,16 +151,21 @@ static bool layout_fits(struct memory_plan *plan, const struct options *options,
     return true;
 }
 
+/* The weights of one rank alone: ranks hold together at least as many. */
+static int64_t all_weights(struct memory_plan *plan, const struct options *options)
+{
+    struct planned_rank alone = {.place = place_of(0, 1, 1)};
+    count_rank(&alone, &plan->models, options);
+    return rank_bytes_weights(&alone.bytes);
+}
+
 /* The fewest ranks a stage that fit, fewer than `below`; 0: none. */
-static int smallest_tp(struct memory_plan *plan, const struct options *options, int pp_stages,
-                       int below)
+static int smallest_tp(struct memory_plan *plan, const struct options *options, int64_t weights,
+                       int pp_stages, int below)
 {
     const int most = model_max_tp(&plan->models.config[PLAN_TARGET]);
-    int64_t all = 0; /* weights of the model: what ranks hold together, at least */
-    for (int i = 0; i < plan->n_ranks; i++)
-        all += rank_bytes_weights(&plan->rank[i].bytes);
     for (int tp = 1; tp <= most && tp < below; tp++)
-        if (all / plan->tp_size / (tp * pp_stages) <= options->memory &&
+        if (weights / (tp * pp_stages) <= options->memory && /* quick, and mostly no */
             layout_fits(plan, options, tp, pp_stages))
             return tp;
     return 0;
@@ -171,13 +176,14 @@ static int smallest_tp(struct memory_plan *plan, const struct options *options, 
 static void smallest_layout(struct memory_plan *plan, const struct options *options, int *tp_size,
                             int *pp_stages)
 {
+    const int64_t weights = all_weights(plan, options);
+    int fewest = INT_MAX;
     *pp_stages = plan->pp_stages;
-    *tp_size = smallest_tp(plan, options, *pp_stages, INT_MAX);
+    *tp_size = smallest_tp(plan, options, weights, *pp_stages, fewest);
     if (*tp_size > 0)
         return;
-    int fewest = INT_MAX;
     for (int pp = plan->pp_stages + 1; pp <= plan->models.config[PLAN_TARGET].n_layers; pp++) {
-        const int tp = smallest_tp(plan, options, pp, (fewest - 1) / pp + 1);
+        const int tp = smallest_tp(plan, options, weights, pp, (fewest - 1) / pp + 1);
         if (tp == 0)
             continue;
         *tp_size = tp;
@@ -202,7 +208,7 @@ static bool refuse_memory(struct memory_plan *plan, const struct options *option
         snprintf(fits, sizeof fits, "the smallest layout that fits is -tp %d -pp %d", tp_size,
                  pp_stages);
     return error_set(err, ERROR_INPUT,
-                     "--memory %s: with -tp %d -pp %d a rank of this model takes %s at least: %s",
+                     "--memory %s: with -tp %d -pp %d a rank of this model takes %s at least; %s",
                      bytes_text(given, options->memory), plan->tp_size, plan->pp_stages,
                      bytes_text(held, most), fits);
 }

@@ -39,7 +39,7 @@ static void take_ready(struct session *session, const struct link_ready *ready)
              "%s, %stp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d, %s of memory",
              ready->dtype, copies, ready->tp, ready->pp, ready->threads,
              ready->threads == 1 ? "" : "s", ready->kernels, ready->comm, ready->max_model_len,
-             bytes_text(memory, ready->memory_bytes));
+             bytes_text(memory, n * ready->memory_bytes));
 }
 
 /* Requests in flight were made for the model that was there at first. */

@@ -3,6 +3,7 @@
 #include "parallel/ranks.h"
 #include "parallel/tree.h"
 #include "runtime/model/model.h"
+#include "runtime/result_message.h"
 
 /* Parts that a rank has not. */
 static int missing_parts(int n_leaves, const struct ranks *ranks)
@@ -47,5 +48,7 @@ struct wire_bytes wire_bytes_of(const struct model *model, const struct ranks *r
     }
     if (share->is_last && model->config.generates)
         out.logits = (model->config.vocab - span_length(share->vocab)) * (int64_t)sizeof(float);
+    if (ranks->world_rank == 0 && !share->is_last && model->config.generates)
+        out.logits = sizeof(struct result_pick);
     return out;
 }

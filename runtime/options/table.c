@@ -38,7 +38,7 @@ const struct option option_table[] = {
              "all."},
     {.name = "--data-parallel-size", .alias = "-dp", .kind = OPTION_INT,
      .offset = FIELD(data_parallel_size), .value = "N", .default_text = "1", .min = 1,
-     .max = OPTIONS_MAX_REPLICAS, .commands = ENGINE, .basic = true, .section = "Layout",
+     .max = OPTIONS_MAX_REPLICAS, .commands = SIZES, .basic = true, .section = "Layout",
      .help = "Replicas of the model on this host, each with ranks of its own; requests are spread "
              "over them."},
     {.name = "--max-restarts", .kind = OPTION_INT, .offset = FIELD(max_restarts), .value = "N",

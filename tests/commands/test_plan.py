@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 import unittest
+import unittest.mock
 
 from common import DEMO, HAS_MPI, SANITIZED, SOURCE, ModelCase, phalanx
 
@@ -144,6 +145,18 @@ class Plans(ModelCase):
         self.assertEqual(result.code, 2)
         self.assertIn("model.layers.0.self_attn.q_proj.weight is missing", result.err)
 
+    def test_models_may_be_names_in_the_cache(self):
+        snapshot = self.folder / "hub" / "models--org--demo" / "snapshots" / "abc"
+        shutil.copytree(self.model, snapshot)
+        refs = snapshot.parents[1] / "refs"
+        refs.mkdir()
+        (refs / "main").write_text("abc")
+        words = ("--spec-method", "draft_model", "--spec-model")
+        with unittest.mock.patch.dict(os.environ, HF_HOME=str(self.folder)):
+            named = plan("org/demo", *words, "org/demo")
+        self.assertEqual([r["weights"] for r in named["ranks"]],
+                         [r["weights"] for r in plan(DEMO, *words, DEMO)["ranks"]])
+
     def test_a_sum_of_two_ranks_brings_the_row_of_the_other(self):
         row = 256 * 4
         for rank in plan(DEMO, "-tp", 2)["ranks"]:
@@ -153,7 +166,9 @@ class Plans(ModelCase):
             self.assertEqual(wire["logits_row"], 2048 * 4 // 2)
             self.assertEqual(wire["hand_over"], 0)
         first, last = plan(DEMO, "-pp", 2)["ranks"]
-        self.assertEqual(set(first["received_per_token"].values()), {0})
+        received = first["received_per_token"]
+        self.assertEqual(received.pop("logits_row"), 16)  # the pick of the row
+        self.assertEqual(set(received.values()), {0})
         self.assertEqual(last["received_per_token"]["hand_over"], row)
 
     def test_the_table_is_for_people(self):

@@ -14,8 +14,11 @@ static struct wire_bytes wire(int tp_rank, int tp_size, int pp_stage, int pp_sta
     struct model *model;
     char folder[512];
     const struct model_place place = {tp_rank, tp_size, pp_stage, pp_stages};
-    const struct ranks ranks = {
-        .tp_rank = tp_rank, .tp_size = tp_size, .pp_stage = pp_stage, .pp_stages = pp_stages};
+    const struct ranks ranks = {.world_rank = pp_stage * tp_size + tp_rank,
+                                .tp_rank = tp_rank,
+                                .tp_size = tp_size,
+                                .pp_stage = pp_stage,
+                                .pp_stages = pp_stages};
     snprintf(folder, sizeof folder, "%s/tests/golden/llama-16", SOURCE_DIR);
     CHECK(model_measure(&model, folder, "auto", &place, &err));
     const struct wire_bytes out = wire_bytes_of(model, &ranks);
@@ -63,6 +66,7 @@ TEST(a_later_stage_gets_a_row_and_the_last_one_logits)
     const struct wire_bytes first = wire(1, 2, 0, 2), last = wire(1, 2, 1, 2);
     CHECK_EQ(first.handed_over, 0);
     CHECK_EQ(first.logits, 0);
+    CHECK_EQ(wire(0, 2, 0, 2).logits, 16); /* a pick comes home to rank 0 */
     CHECK_EQ(last.embedding, 0);
     CHECK_EQ(last.handed_over, row_bytes());
     CHECK_EQ(last.logits + wire(0, 2, 1, 2).logits, 1100 * (int64_t)sizeof(float));
