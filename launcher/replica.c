@@ -83,7 +83,7 @@ static void await_end(struct replica *replica)
     if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
         job_failure(&replica->job, status, &replica->why);
-    } else if (replica->why.kind == ERROR_PEER && !replica->is_adopted) {
+    } else if (replica->why.kind == ERROR_PEER) {
         error_in(&replica->why, "the ranks are lost");
     }
     decide(replica);
