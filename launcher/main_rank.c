@@ -20,17 +20,15 @@
 #include "launcher/handshake.h"
 #include "launcher/launch_place.h"
 #include "launcher/rank_account.h"
-#include "launcher/rank_engine.h"
+#include "launcher/rank_loop.h"
 #include "launcher/rank_models.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
-#include "runtime/engine.h"
 #include "runtime/eos_ids.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/model/model.h"
 #include "runtime/options/options.h"
 #include "runtime/replay.h"
-#include "runtime/worker.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -54,8 +52,7 @@ struct rank {
     struct device *device;
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
-    struct engine *engine;          /* of rank 0, without --replay */
-    struct worker *worker;          /* of the others */
+    struct rank_loop loop;
     int n_threads;
     bool crowded;          /* more threads than CPUs: nobody spins */
     int64_t shared_bytes;  /* of this rank: its part of the memory that ranks of a host share, */
@@ -256,29 +253,10 @@ static bool reserve_memory(struct rank *r, struct error *err)
            open_recorder(r, err);
 }
 
-static bool make_engine(struct rank *r, struct error *err)
-{
-    struct engine_settings settings;
-    rank_engine_settings(&settings, &r->options, &r->models, r->device);
-    settings.scheduler.eos_id = r->eos.id;
-    settings.scheduler.n_eos_ids = r->eos.n;
-    settings.recorder = r->recorder;
-    settings.link = r->link;
-    if (!system_random(settings.scheduler.secret, sizeof settings.scheduler.secret, err))
-        return false;
-    engine_create(&r->engine, &settings);
-    return true;
-}
-
-/* Who works: rank 0 is the engine, but for a replay, the others are workers. */
 static bool make_loop(struct rank *r, struct error *err)
 {
-    struct worker_settings settings;
-    if (r->number == 0)
-        return r->options.replay != NULL || make_engine(r, err);
-    rank_worker_settings(&settings, &r->options, &r->models, r->device);
-    worker_create(&r->worker, &settings);
-    return true;
+    const struct rank_loop_job job = {.eos = &r->eos, .recorder = r->recorder, .link = r->link};
+    return rank_loop_make(&r->loop, &r->options, &r->models, r->device, &job, err);
 }
 
 /* What all ranks hold, with the tables of the loop. */
@@ -356,9 +334,8 @@ static bool replay(struct rank *r, struct error *err)
 
 static bool run(struct rank *r, struct error *err)
 {
-    if (r->worker != NULL)
-        return worker_run(r->worker, err);
-    return r->engine != NULL ? engine_run(r->engine, err) : replay(r, err);
+    const bool replays = r->number == 0 && r->options.replay != NULL;
+    return replays ? replay(r, err) : rank_loop_run(&r->loop, err);
 }
 
 /* ---- end ---- */
@@ -399,8 +376,7 @@ static void report(struct rank *r, const struct error *why)
 static void end(struct rank *r, bool alone)
 {
     mapped = NULL;
-    engine_destroy(r->engine);
-    worker_destroy(r->worker);
+    rank_loop_release(&r->loop);
     rank_models_close(&r->models);
     device_close(r->device);
     ranks_close(&r->ranks, alone);

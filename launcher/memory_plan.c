@@ -7,12 +7,10 @@
 #include "base/system.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/device.h"
-#include "launcher/rank_engine.h"
-#include "runtime/engine.h"
+#include "launcher/rank_loop.h"
 #include "runtime/forward/forward.h"
 #include "runtime/options/options.h"
 #include "runtime/schedule/scheduler.h"
-#include "runtime/worker.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -92,45 +90,30 @@ static void count_rank(struct planned_rank *out, struct rank_models *models,
 
 /* ---- tables ---- */
 
-/* By making what a rank makes, of its own shape. The models are measured as rank `rank`. */
-static void make_loop(int rank, const struct options *options, const struct rank_models *models,
-                      struct device *device, int64_t *allocated)
-{
-    struct engine_settings engine_settings;
-    struct worker_settings worker_settings;
-    struct engine *engine = NULL;
-    struct worker *worker = NULL;
-    if (rank == 0) {
-        rank_engine_settings(&engine_settings, options, models, device);
-        engine_create(&engine, &engine_settings);
-    } else {
-        rank_worker_settings(&worker_settings, options, models, device);
-        worker_create(&worker, &worker_settings);
-    }
-    *allocated = memory_account().allocated;
-    worker_destroy(worker);
-    engine_destroy(engine);
-}
-
-/* This process has read the same options and headers as a rank, and starts the same threads. */
+/* By making what a rank makes: this process has read the same options and headers, and starts the
+ * same threads. */
 static bool count_tables(struct memory_plan *plan, const struct options *options, struct error *err)
 {
     struct rank_models *models = &plan->models;
     struct plan_limits *limits = models->plan.limits;
     struct device *device;
+    bool good = true;
     if (!device_open_cpu(&device, NULL, plan->n_threads, 0, err))
         return false;
-    for (int i = plan->n_ranks - 1; i >= 0; i--) { /* it ends as rank 0 */
+    for (int i = plan->n_ranks - 1; good && i >= 0; i--) { /* it ends as rank 0 */
+        struct rank_loop loop;
         struct planned_rank *rank = &plan->rank[i];
         rank_models_measure_as(models, &rank->place);
         limits[PLAN_DRAFT] = has_draft(models, &rank->place)
                                  ? scheduler_draft_limits(&limits[PLAN_TARGET])
                                  : (struct plan_limits){0};
-        make_loop(i, options, models, device, &rank->bytes.tables);
-        rank->bytes.tables -= plan->n_ranks * (int64_t)sizeof *plan->rank; /* no rank has those */
+        good = rank_loop_make(&loop, options, models, device, NULL, err);
+        rank->bytes.tables = memory_account().allocated -
+                             plan->n_ranks * (int64_t)sizeof *plan->rank; /* no rank has those */
+        rank_loop_release(&loop);
     }
     device_close(device);
-    return true;
+    return good;
 }
 
 /* ---- layouts that fit ---- */

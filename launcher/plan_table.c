@@ -81,7 +81,8 @@ static void print_memory(const struct memory_plan *plan, FILE *out)
 /* Attention and MLP: of one layer. Logits: of each row that is wanted. */
 static void print_wire(const struct memory_plan *plan, FILE *out)
 {
-    fprintf(out, "\nreceived from other ranks for each token (the last two sums: of all layers)\n"
+    fprintf(out, "\nreceived from other ranks for each token (attention and MLP: of one layer; "
+                 "steps: of all)\n"
                  "rank   embedding   attention         MLP  small steps large steps   hand-over"
                  "  logits row\n");
     for (int i = 0; i < plan->n_ranks; i++) {

@@ -16,7 +16,7 @@ from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, ModelCase
 from test_processes import ranks, wait_for
 
 PROMPTS = ["Once upon a time", "The dog", "A", "She said", "In the morning", "Why", "It was", "Tom"]
-N_TOKENS = "60" if SANITIZED else "400"
+N_TOKENS = "60" if SANITIZED else "300"
 LONG = ("--max-tokens", N_TOKENS, "--ignore-eos", "--seed", "7", "--temperature", "0.9", "--json")
 # The ids of a prompt that the fake rank below dies of; on the link they are these bytes.
 POISON_IDS, POISON_BYTES = "77,78,79,80,81,82,83,84", b"MNOPQRST"
@@ -125,8 +125,16 @@ class RecoveryCase(ModelCase):
 
 
 class LostRanks(RecoveryCase):
+    def wanted(self, words):
+        """What one rank answers undisturbed, and so every layout."""
+        if self.of_words != words:
+            self.of_words, self.answer = words, self.run_undisturbed(*words)
+        return self.answer
+
+    of_words = answer = None
+
     def loses(self, words, layout, *victims, n_ready=1):
-        want = self.run_undisturbed(*words, *layout)
+        want = self.wanted(words)
         for victim in victims:
             with self.subTest(layout=layout, victim=victim):
                 child = self.start(*words, *layout, n_ready=n_ready)
@@ -140,6 +148,8 @@ class LostRanks(RecoveryCase):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--n", "2", "--logprobs", "2")
         for layout in layouts():
             self.loses(words, layout, "rank 0", *(["the last rank", "mpirun"] if layout else []))
+        if HAS_MPI:
+            self.loses(words, ("-pp", "2"), "rank 0", "the last rank")
 
     def test_penalties_and_stop_texts_count_what_came_before(self):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--frequency-penalty", "0.5",
@@ -164,10 +174,9 @@ class LostRanks(RecoveryCase):
         self.loses(("score", DEMO, "--prompts-file", texts, "--pooling", "mean"), (), "rank 0")
 
     def test_one_replica_costs_the_other_nothing(self):
-        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "-dp", "2")
-        self.assertEqual(self.run_undisturbed(*words), self.run_undisturbed(*words[:-2]))
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
         for layout in layouts():
-            self.loses(words, layout, "the last rank", n_ready=2)
+            self.loses(words, (*layout, "-dp", "2"), "the last rank", n_ready=2)
 
     def test_replicas_share_the_processors(self):
         child = self.start("generate", DEMO, "-p", "x", "-dp", "2", n_ready=2)
@@ -201,6 +210,18 @@ class LostRanks(RecoveryCase):
         time.sleep(1)
         os.kill(stopped, signal.SIGCONT)
         self.assertEqual(self.finish(child)[0], want)
+
+    def test_a_rank_that_was_stopped_for_good_is_lost_after_two_seconds(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
+        want = self.run_undisturbed(*words)
+        for layout in layouts():
+            with self.subTest(layout):
+                child = self.start(*words, *layout)
+                time.sleep(0.1)
+                os.kill(ranks()[-1], signal.SIGSTOP)
+                out, err = self.finish(child)
+                self.assertRegex(err, "the ranks are lost: .*stopped.*starting the ranks again")
+                self.assertEqual(out, want)
 
     def test_a_chat_goes_on_after_a_loss_that_nobody_saw(self):
         lines = [b"Tell me a story.\n", b"And then?\n"]

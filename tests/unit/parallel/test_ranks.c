@@ -1,5 +1,6 @@
 /* Ranks as threads: coordinates and groups of every layout, without MPI. */
 #include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/comm_cases.h"
 #include "tests/unit/parallel/threads.h"
@@ -58,6 +59,27 @@ TEST(one_rank_as_a_thread_is_alone) { check_layout(1, 1); }
 TEST(tensor_groups_are_the_innermost) { check_layout(3, 2); }
 TEST(a_pipeline_without_tensor_groups_talks_in_the_world) { check_layout(1, 3); }
 TEST(a_tensor_group_without_a_pipeline_is_the_world) { check_layout(4, 1); }
+
+TEST(each_rank_takes_an_equal_part_of_what_the_host_shares)
+{
+    for (int tp_size = 1; tp_size <= 4; tp_size++)
+        for (int pp_stages = 1; pp_stages <= 3; pp_stages++) {
+            const struct ranks_settings settings = {
+                .tp_size = tp_size, .pp_stages = pp_stages, .comm = "auto"};
+            const size_t n_ranks = (size_t)(tp_size * pp_stages);
+            const size_t groups = n_ranks > 1 ? ranks_threads_bytes(tp_size, pp_stages) : 0;
+            const size_t all = groups + watchdog_bytes((int)n_ranks);
+            CHECK_EQ(ranks_bytes_each(&settings), all / n_ranks);
+        }
+}
+
+TEST(over_mpi_ranks_share_the_watchdog_alone)
+{
+    const struct ranks_settings settings = {.tp_size = 2, .pp_stages = 1, .comm = "mpi"};
+    const size_t two_groups = 2 * 2 * 1000 * 1000; /* 2 MB each, and some */
+    CHECK(ranks_bytes_each(&settings) > two_groups);
+    CHECK(ranks_bytes_each(&settings) < 2 * two_groups);
+}
 
 TEST(closing_what_was_never_opened_is_fine)
 {
