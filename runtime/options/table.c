@@ -47,7 +47,7 @@ const struct option option_table[] = {
      .default_text = "auto", .choices = "auto|shm|mpi", .commands = ENGINE, .section = "Layout",
      .help = "How ranks of one host talk: shared memory, or MPI."},
     {.name = "--hostfile", .kind = OPTION_TEXT, .offset = FIELD(hostfile), .value = "FILE",
-     .commands = STARTS, .section = "Layout",
+     .commands = ENGINE, .section = "Layout",
      .help = "Hosts for the ranks, as mpirun reads them: lines of \"name slots=N\", this host "
              "first."},
     {.name = "--bind", .kind = OPTION_TEXT, .offset = FIELD(bind), .value = "NAME",
