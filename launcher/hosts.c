@@ -58,17 +58,24 @@ static bool add(struct hosts *hosts, const char *name, int slots, struct error *
     return true;
 }
 
+/* The next word of a line, which is cut there; NULL: there is none. */
+static char *next_word(char **at)
+{
+    char *word = *at + strspn(*at, blanks);
+    char *end = word + strcspn(word, blanks);
+    *at = end + (*end != '\0');
+    *end = '\0';
+    return *word != '\0' ? word : NULL;
+}
+
 static bool read_line(struct hosts *hosts, char *line, struct error *err)
 {
-    char *rest;
     line[strcspn(line, "#")] = '\0';
-    const char *name = strtok_r(line, blanks, &rest);
+    const char *name = next_word(&line), *word = next_word(&line), *more = next_word(&line);
+    int slots;
     if (name == NULL)
         return true;
-    const char *word = strtok_r(NULL, blanks, &rest);
-    int slots;
-    if (!is_name(name) || word == NULL || !read_slots(word, &slots) ||
-        strtok_r(NULL, blanks, &rest) != NULL)
+    if (!is_name(name) || word == NULL || !read_slots(word, &slots) || more != NULL)
         return error_set(err, ERROR_INPUT, "want a name and slots=N with N from 1 to %d",
                          HOST_SLOTS_MAX);
     return add(hosts, name, slots, err);

@@ -49,6 +49,21 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
 
 /* ---- an end ---- */
 
+/* The error that the exit status of its job means; always false. mpirun tells nothing itself of
+ * hosts that it could not use, and its status says little. */
+static bool explain(const struct replica *replica, int status, struct error *err)
+{
+    job_failure(status, err);
+    if (replica->job.is_over_hosts && !replica->was_ready && err->kind == ERROR_PEER)
+        error_set(
+            err, ERROR_PEER,
+            "mpirun ended with status %d before all ranks stood: every host of --hostfile must "
+            "let it in (does ssh HOST true work without a question?), and must have this "
+            "program and the model where this host has them",
+            status);
+    return false;
+}
+
 void replica_lose(struct replica *replica, const struct error *why, bool progressed)
 {
     link_destroy(replica->link);
@@ -82,7 +97,7 @@ static void await_end(struct replica *replica)
         return;
     if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
-        job_failure(&replica->job, status, &replica->why);
+        explain(replica, status, &replica->why);
     } else if (replica->why.kind == ERROR_PEER) {
         error_in(&replica->why, "the ranks are lost");
     }
@@ -101,7 +116,7 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    return replica->link != NULL || !ended || job_failure(&replica->job, status, err);
+    return replica->link != NULL || !ended || explain(replica, status, err);
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,
