@@ -3,12 +3,16 @@
 #include "base/system.h"
 #include "launcher/exit_code.h"
 #include "runtime/link/engine_link.h"
+#include "runtime/options/options.h"
 
 #include <poll.h>
 
 /* From the end of the link to that of the job, whose status tells more: mpirun takes about a second
  * to end ranks that are stuck. Where nothing is started again users wait for the error. */
 static const int64_t LOST_GRACE_NS = 2500000000, LAST_GRACE_NS = 800000000;
+/* For mpirun on several hosts, beside the time limit of the ranks: it waits for ever for one that
+ * does not answer. */
+static const int64_t START_GRACE_NS = 10000000000;
 static const int64_t END_GRACE_NS = 3000000000, HURRY_GRACE_NS = 400000000;
 static const int64_t TERM_GRACE_NS = 1500000000, HURRY_TERM_GRACE_NS = 900000000;
 
@@ -21,10 +25,12 @@ static void be_gone(struct replica *replica, const struct error *why)
 static void start(struct replica *replica, const struct options *options, const char *model_folder)
 {
     struct error err = {0};
+    const int64_t limit_ns = START_GRACE_NS + options->distributed_timeout_seconds * 1000000000;
     if (job_start(&replica->job, options, model_folder, &err))
         replica->state = REPLICA_STARTING;
     else
         be_gone(replica, &err);
+    replica->until_ns = replica->job.is_over_hosts ? clock_now_ns() + limit_ns : INT64_MAX;
 }
 
 void replica_adopt(struct replica *replica, int fd)
@@ -116,6 +122,8 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
+    if (replica->link == NULL && clock_now_ns() > replica->until_ns)
+        return error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
     return replica->link != NULL || !ended || explain(replica, status, err);
 }
 
