@@ -58,26 +58,24 @@ static bool add(struct hosts *hosts, const char *name, int slots, struct error *
     return true;
 }
 
-/* The next word of *rest, which goes on behind it; empty: there is none. */
-static const char *next_word(char **rest)
+/* The next word of a line, which is cut there; NULL: there is none. */
+static char *next_word(char **at)
 {
-    char *word = *rest + strspn(*rest, blanks);
-    *rest = word + strcspn(word, blanks);
-    if (**rest != '\0')
-        *(*rest)++ = '\0';
-    return word;
+    char *word = *at + strspn(*at, blanks);
+    char *end = word + strcspn(word, blanks);
+    *at = end + (*end != '\0');
+    *end = '\0';
+    return *word != '\0' ? word : NULL;
 }
 
 static bool read_line(struct hosts *hosts, char *line, struct error *err)
 {
-    char *rest = line;
     line[strcspn(line, "#")] = '\0';
-    const char *name = next_word(&rest);
-    if (*name == '\0')
-        return true;
-    const char *word = next_word(&rest);
+    const char *name = next_word(&line), *word = next_word(&line), *more = next_word(&line);
     int slots;
-    if (!is_name(name) || !read_slots(word, &slots) || *next_word(&rest) != '\0')
+    if (name == NULL)
+        return true;
+    if (!is_name(name) || word == NULL || !read_slots(word, &slots) || more != NULL)
         return error_set(err, ERROR_INPUT, "want a name and slots=N with N from 1 to %d",
                          HOST_SLOTS_MAX);
     return add(hosts, name, slots, err);

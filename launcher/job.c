@@ -137,18 +137,12 @@ bool job_is_stopped(struct job *job)
     return job->is_stopped;
 }
 
-bool job_failure(const struct job *job, int exit_status, struct error *err)
+bool job_failure(int exit_status, struct error *err)
 {
     if (exit_status == EXIT_BAD_INPUT)
         return error_set(err, ERROR_INPUT, "the ranks did not start");
     if (exit_status == EXIT_IO)
         return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
-    if (job->is_over_hosts && job->listener >= 0) /* rank 0 has not even connected */
-        return error_set(err, ERROR_PEER,
-                         "mpirun ended with status %d and started no ranks: every host of "
-                         "--hostfile must let it in (does ssh HOST true work without a question?), "
-                         "and must have this program and the model where this host has them",
-                         exit_status);
     if (exit_status > JOB_SIGNALLED)
         return error_set(err, ERROR_PEER, "a rank was killed by signal %d (%s)",
                          exit_status - JOB_SIGNALLED, strsignal(exit_status - JOB_SIGNALLED));

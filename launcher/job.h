@@ -45,7 +45,7 @@ enum { JOB_SIGNALLED = 128 }; /* as mpirun and shells say it */
  * other. */
 bool job_is_stopped(struct job *job);
 /* What that status means. Always false. ERROR_PEER: a rank was lost. */
-bool job_failure(const struct job *job, int exit_status, struct error *err);
+bool job_failure(int exit_status, struct error *err);
 
 /* Asks for the end with SIGTERM; then, `force`, ends it with SIGKILL. Safe on a zero job. */
 void job_signal(struct job *job, bool force);

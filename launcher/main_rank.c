@@ -17,6 +17,7 @@
 #include "kernels/ops.h"
 #include "launcher/binding.h"
 #include "launcher/exit_code.h"
+#include "launcher/far_daemon.h"
 #include "launcher/handshake.h"
 #include "launcher/launch_place.h"
 #include "launcher/rank_account.h"
@@ -64,6 +65,7 @@ struct rank {
 /* ---- signals ---- */
 
 static const struct rank_models *mapped; /* for the handler only */
+static bool over_hosts;                  /* for the watchdog */
 
 static void say(const char *text)
 {
@@ -118,6 +120,7 @@ static bool read_options(struct rank *r, int argc, char **argv, struct error *er
     if (!options_parse(&r->options, COMMAND_RANK, argc - 1, argv + 1, err))
         return false;
     log_set(level_of(r->options.log_level), r->number);
+    over_hosts = r->options.hostfile != NULL;
     if (r->number != 0 || r->options.replay != NULL)
         return true;
     if (r->options.link == NULL)
@@ -143,6 +146,8 @@ static bool read_small_files(struct rank *r, struct error *err)
 static void leave(const char *text)
 {
     log_tell("phalanx-rank", text);
+    if (over_hosts)
+        far_daemon_end();
     _exit(EXIT_RANK_LOST);
 }
 
@@ -400,6 +405,8 @@ int main(int argc, char **argv)
         report(&rank, &err);
         wait_for_speaker(&rank);
     }
+    if (!good && err.kind == ERROR_PEER && over_hosts)
+        far_daemon_end();
     end(&rank, !good && (started || !rank.agreed));
     return exit_code_of(&err);
 }

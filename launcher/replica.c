@@ -3,12 +3,16 @@
 #include "base/system.h"
 #include "launcher/exit_code.h"
 #include "runtime/link/engine_link.h"
+#include "runtime/options/options.h"
 
 #include <poll.h>
 
 /* From the end of the link to that of the job, whose status tells more: mpirun takes about a second
  * to end ranks that are stuck. Where nothing is started again users wait for the error. */
 static const int64_t LOST_GRACE_NS = 2500000000, LAST_GRACE_NS = 800000000;
+/* For mpirun on several hosts, beside the time limit of the ranks: it waits for ever for one that
+ * does not answer. */
+static const int64_t START_GRACE_NS = 10000000000;
 static const int64_t END_GRACE_NS = 3000000000, HURRY_GRACE_NS = 400000000;
 static const int64_t TERM_GRACE_NS = 1500000000, HURRY_TERM_GRACE_NS = 900000000;
 
@@ -24,10 +28,12 @@ static void be_gone(struct replica *replica, const struct error *why)
 static void start(struct replica *replica, const struct options *options, const char *model_folder)
 {
     struct error err = {0};
+    const int64_t limit_ns = START_GRACE_NS + options->distributed_timeout_seconds * 1000000000;
     if (job_start(&replica->job, options, model_folder, &err))
         replica->state = REPLICA_STARTING;
     else
         be_gone(replica, &err);
+    replica->until_ns = replica->job.is_over_hosts ? clock_now_ns() + limit_ns : INT64_MAX;
 }
 
 void replica_adopt(struct replica *replica, int fd)
@@ -51,6 +57,21 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
 }
 
 /* ---- an end ---- */
+
+/* The error that the exit status of its job means; always false. mpirun tells nothing itself of
+ * hosts that it could not use, and its status says little. */
+static bool explain(const struct replica *replica, int status, struct error *err)
+{
+    job_failure(status, err);
+    if (replica->job.is_over_hosts && !replica->was_ready && err->kind == ERROR_PEER)
+        error_set(
+            err, ERROR_PEER,
+            "mpirun ended with status %d before all ranks stood: every host of --hostfile must "
+            "let it in (does ssh HOST true work without a question?), and must have this "
+            "program and the model where this host has them",
+            status);
+    return false;
+}
 
 void replica_lose(struct replica *replica, const struct error *why, bool progressed)
 {
@@ -103,7 +124,7 @@ static void await_end(struct replica *replica)
     if (ended && !replica->was_killed && replica->why.kind == ERROR_PEER &&
         status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
-        job_failure(&replica->job, status, &replica->why);
+        explain(replica, status, &replica->why);
     } else if (replica->why.kind == ERROR_PEER) {
         error_in(&replica->why, "the ranks are lost");
     }
@@ -122,7 +143,9 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    return replica->link != NULL || !ended || job_failure(&replica->job, status, err);
+    if (replica->link == NULL && clock_now_ns() > replica->until_ns)
+        return error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
+    return replica->link != NULL || !ended || explain(replica, status, err);
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,

@@ -40,7 +40,8 @@ struct replica { /* all zero, but for restarts.most: down, and its time has come
     bool was_killed;    /* ending: by us, so that the status of its job tells nothing */
     bool progressed;    /* ending: a request got something while it was ready, */
     size_t n_going_on;  /* and these go on; the owner's */
-    int64_t until_ns;   /* down: when it starts; ending: how long its job may take to end */
+    int64_t until_ns;   /* down: when it starts; starting: how long without a link; ending: how long
+                           its job may take to end */
     struct error why;   /* ending, gone: what was lost; down: what it was that was lost */
 };
 

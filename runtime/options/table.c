@@ -53,7 +53,7 @@ const struct option option_table[] = {
      .max = 86400, .commands = ENGINE, .section = "Layout",
      .help = "How long a rank waits for the others within a step, before the job ends."},
     {.name = "--hostfile", .kind = OPTION_TEXT, .offset = FIELD(hostfile), .value = "FILE",
-     .commands = STARTS, .section = "Layout",
+     .commands = ENGINE, .section = "Layout",
      .help = "Hosts for the ranks, as mpirun reads them: lines of \"name slots=N\", this host "
              "first."},
     {.name = "--bind", .kind = OPTION_TEXT, .offset = FIELD(bind), .value = "NAME",

@@ -83,6 +83,9 @@ class Hosts:
     def cut(self):
         self.on(1, "ip", "link", "set", CARD, "down")
 
+    def mend(self):
+        self.on(1, "ip", "link", "set", CARD, "up")
+
     def processes(self, host):
         """{process id: command line} of what lives on a host, but for what keeps it there."""
         holder = self.holder[host].pid

@@ -199,6 +199,35 @@ class Ends(unittest.TestCase):
         self.assertNotEqual(self.end("mpirun", signal.SIGINT)[0], 0)
 
 
+@unittest.skipUnless(HAS_MPI, "no mpirun (install openmpi-bin)")
+class Binding(unittest.TestCase):
+    def cpus_of_ranks(self, *words):
+        """The CPUs that each of two ranks may use while they give tokens."""
+        child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG, "-tp", "2", *words],
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.addCleanup(child.stdout.close)
+        self.assertNotEqual(child.stdout.read(1), b"", "no token came")
+        found = [os.sched_getaffinity(p.pid) for p in places() if p.name == "phalanx-rank"]
+        child.terminate()
+        child.wait()
+        self.assertEqual(len(found), 2)
+        return found
+
+    def test_ranks_get_cores_of_their_own(self):
+        mine = os.sched_getaffinity(0)
+        if len(mine) < 2:
+            self.skipTest("this machine has one CPU")
+        first, second = self.cpus_of_ranks("--bind", "core")
+        self.assertFalse(first & second)
+        self.assertEqual(first | second, mine)
+
+    def test_ranks_may_be_left_alone(self):
+        mine = os.sched_getaffinity(0)
+        self.assertEqual(self.cpus_of_ranks("--bind", "none"), [mine, mine])
+
+
 class Srun(unittest.TestCase):
     def test_tasks_without_pmix_are_told_the_remedy_once(self):
         """As srun -n 2 starts them; tests/cluster has the real one."""
