@@ -1,8 +1,8 @@
 /* phalanx plan: what each rank of a job would hold and receive, before it is started. */
 #include "launcher/commands.h"
-#include "launcher/memory_plan.h"
 #include "launcher/model_path.h"
-#include "launcher/plan_output.h"
+#include "launcher/plan/memory_plan.h"
+#include "launcher/plan/output.h"
 #include "runtime/options/options.h"
 
 bool cmd_plan(struct options *options, struct error *err)

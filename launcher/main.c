@@ -7,8 +7,8 @@
 #include "launcher/commands.h"
 #include "launcher/exit_code.h"
 #include "launcher/interrupt.h"
+#include "launcher/job/users_job.h"
 #include "launcher/model_path.h"
-#include "launcher/users_job.h"
 #include "parallel/ranks.h"
 #include "runtime/options/options.h"
 

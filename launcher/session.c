@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
-#include "launcher/rank_bytes.h"
+#include "launcher/rank/bytes.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"

@@ -6,7 +6,7 @@
  * its own, and the loss of one costs one.
  */
 #pragma once
-#include "launcher/replica.h"
+#include "launcher/job/replica.h"
 #include "runtime/gateway/dispatch.h"
 #include "runtime/gateway/intake.h"
 

@@ -1,5 +1,5 @@
 /* Which CPUs ranks keep to, on machines that are made up. */
-#include "launcher/binding.h"
+#include "launcher/rank/binding.h"
 
 #include "tests/test.h"
 

@@ -1,5 +1,5 @@
 /* Files of hosts, and which ranks go where. */
-#include "launcher/hosts.h"
+#include "launcher/job/hosts.h"
 
 #include "base/error.h"
 #include "tests/files.h"

@@ -1,5 +1,5 @@
 /* What the variables of launchers say. */
-#include "launcher/launch_place.h"
+#include "launcher/job/launch_place.h"
 
 #include "tests/test.h"
 

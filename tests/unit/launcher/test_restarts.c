@@ -1,4 +1,4 @@
-#include "launcher/restarts.h"
+#include "launcher/job/restarts.h"
 #include "tests/test.h"
 
 static const int64_t SECOND_NS = 1000000000;

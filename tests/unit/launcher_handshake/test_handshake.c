@@ -1,8 +1,8 @@
 /* The verdict over the records of all ranks, and the exchange between threads. Real ranks with
  * other files: tests/commands/test_ranks.py. */
 #include "base/error.h"
-#include "launcher/build_id.h"
-#include "launcher/handshake.h"
+#include "launcher/rank/build_id.h"
+#include "launcher/rank/handshake.h"
 #include "parallel/ranks.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"

@@ -1,5 +1,5 @@
 /* Sizes as people read them. */
-#include "launcher/rank_bytes.h"
+#include "launcher/rank/bytes.h"
 #include "tests/test.h"
 
 TEST(sizes_have_three_digits_and_a_unit)

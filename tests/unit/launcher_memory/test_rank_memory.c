@@ -2,7 +2,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
-#include "launcher/rank_memory.h"
+#include "launcher/rank/memory.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
 #include "runtime/forward/layers.h"

@@ -1,6 +1,6 @@
 /* What a rank receives for a token, against the steps and bytes of parallel/README.md. */
 #include "base/error.h"
-#include "launcher/wire_bytes.h"
+#include "launcher/plan/wire_bytes.h"
 #include "parallel/ranks.h"
 #include "runtime/model/model.h"
 #include "tests/test.h"

@@ -1,0 +1,193 @@
+#include "launcher/job/job.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/exit_code.h"
+#include "launcher/job/mpirun.h"
+#include "launcher/job/rank_words.h"
+#include "launcher/model_path.h"
+#include "runtime/link/engine_link.h"
+#include "runtime/options/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
+
+static bool make_folder(struct job *job, bool here_by_mpirun, struct error *err)
+{
+    const char *const places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    const char *base = NULL;
+    for (size_t i = 0; base == NULL && i < sizeof places / sizeof *places; i++)
+        if (places[i] != NULL && strlen(places[i]) <= sizeof job->folder - 20 &&
+            access(places[i], W_OK) == 0)
+            base = places[i];
+    if (base == NULL)
+        return error_set(err, ERROR_SYSTEM,
+                         "no folder for the link: /tmp is not writable; set TMPDIR to one that is");
+    if (here_by_mpirun)
+        mpirun_files_make(&job->files, base);
+    snprintf(job->folder, sizeof job->folder, "%s/phalanx-XXXXXX", base);
+    if (mkdtemp(job->folder) == NULL)
+        return error_errno(err, "cannot make a folder for the link in %s", base);
+    snprintf(job->socket, sizeof job->socket, "%s/engine", job->folder);
+    return link_listen(&job->listener, job->socket, err);
+}
+
+static void remove_folder(struct job *job)
+{
+    if (job->folder[0] == '\0')
+        return;
+    close(job->listener);
+    job->listener = -1;
+    unlink(job->socket);
+    rmdir(job->folder);
+    job->folder[0] = '\0';
+}
+
+/* In the child, before exec: the ranks print to standard error only (standard output belongs to
+ * the answer), take no signals of the terminal, and end when this process does. */
+static void become_job(const struct job *job, char **word, pid_t parent, const sigset_t *signals,
+                       bool by_mpirun)
+{
+    const int null = open("/dev/null", O_RDWR);
+    dup2(null, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    setpgid(0, 0);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, signals, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0); /* it died before the line above */
+    if (by_mpirun)
+        mpirun_set_environment();
+    mpirun_files_set_environment(&job->files);
+    execvp(word[0], word);
+    fprintf(stderr, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
+    _exit(127);
+}
+
+static bool launch(struct job *job, char **word, bool by_mpirun, struct error *err)
+{
+    const pid_t parent = getpid();
+    sigset_t ends, before; /* wait while the child still has our handlers */
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, &before);
+    const pid_t pid = fork();
+    if (pid == 0)
+        become_job(job, word, parent, &before, by_mpirun);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return error_errno(err, "cannot start %s", word[0]);
+    job->pid = pid;
+    job->watch = (int)syscall(SYS_pidfd_open, pid, 0);
+    return job->watch >= 0 || error_errno(err, "cannot watch the ranks");
+}
+
+bool job_start(struct job *job, const struct options *options, const char *model_folder,
+               struct error *err)
+{
+    *job = (struct job){.watch = -1, .listener = -1, .is_over_hosts = options->hostfile != NULL};
+    char *word[MPIRUN_WORDS_MAX + RANK_WORDS_MAX];
+    struct arena arena = {0};
+    int n, n_rank_words;
+    const bool started =
+        mpirun_words(word, &n, options, &arena, err) &&
+        make_folder(job, n > 0 && options->hostfile == NULL, err) &&
+        rank_words(word + n, &n_rank_words, options, model_folder, job->socket, &arena, err) &&
+        launch(job, word, n > 0, err);
+    job->by_mpirun = n > 0;
+    arena_release(&arena);
+    return started;
+}
+
+bool job_has_ended(struct job *job, int *exit_status)
+{
+    int status;
+    if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
+        return false;
+    *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : JOB_SIGNALLED + WTERMSIG(status);
+    mpirun_files_remove(&job->files, job->pid);
+    job->pid = 0;
+    close(job->watch);
+    job->watch = -1;
+    return true;
+}
+
+bool job_is_stopped(struct job *job)
+{
+    siginfo_t info = {0};
+    if (job->pid != 0 && !job->by_mpirun &&
+        waitid(P_PID, (id_t)job->pid, &info, WSTOPPED | WCONTINUED | WNOHANG) == 0 &&
+        info.si_pid != 0)
+        job->is_stopped = info.si_code == CLD_STOPPED;
+    return job->is_stopped;
+}
+
+bool job_failure(int exit_status, struct error *err)
+{
+    if (exit_status == EXIT_BAD_INPUT)
+        return error_set(err, ERROR_INPUT, "the ranks did not start");
+    if (exit_status == EXIT_IO)
+        return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
+    if (exit_status > JOB_SIGNALLED)
+        return error_set(err, ERROR_PEER, "a rank was killed by signal %d (%s)",
+                         exit_status - JOB_SIGNALLED, strsignal(exit_status - JOB_SIGNALLED));
+    return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);
+}
+
+bool job_accept(struct job *job, int *fd, struct error *err)
+{
+    struct pollfd look = {.fd = job->listener, .events = POLLIN};
+    *fd = -1;
+    if (job->listener < 0 || poll(&look, 1, 0) <= 0)
+        return true;
+    const bool linked = link_accept(job->listener, fd, err);
+    remove_folder(job);
+    return linked;
+}
+
+void job_settle(struct job *job) { mpirun_files_settle(&job->files); }
+
+bool job_ends_by(struct job *job, int64_t deadline_ns)
+{
+    int status;
+    while (job->pid != 0 && !job_has_ended(job, &status)) {
+        const int64_t left = deadline_ns - clock_now_ns();
+        struct pollfd wait = {.fd = job->watch, .events = POLLIN};
+        if (left <= 0)
+            return false;
+        poll(&wait, 1, (int)(left / 1000000) + 1);
+    }
+    return true;
+}
+
+void job_signal(struct job *job, bool force)
+{
+    if (job->pid == 0)
+        return;
+    /* its process group, when it has made it: mpirun and what it started here */
+    if (!force || kill(-job->pid, SIGKILL) != 0)
+        kill(job->pid, force ? SIGKILL : SIGTERM);
+}
+
+void job_end(struct job *job)
+{
+    job_signal(job, true);
+    job_ends_by(job, clock_now_ns() + KILL_GRACE_NS);
+    mpirun_files_settle(&job->files);
+    remove_folder(job); /* last: ranks that still start complain where they cannot connect */
+}

@@ -1,0 +1,67 @@
+#include "launcher/job/mpirun_files.h"
+
+#include <ftw.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char SEGMENTS_KEY[] = "OMPI_MCA_btl_vader_backing_directory";
+static const char SESSIONS_KEY[] = "OMPI_MCA_orte_tmpdir_base";
+enum { MAX_OPEN = 8 };
+
+static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *place)
+{
+    (void)stat;
+    (void)type;
+    (void)place;
+    remove(path);
+    return 0;
+}
+
+static void remove_all(const char *folder)
+{
+    nftw(folder, remove_one, MAX_OPEN, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+void mpirun_files_make(struct mpirun_files *out, const char *sessions)
+{
+    *out = (struct mpirun_files){0};
+    snprintf(out->segments, sizeof out->segments, "/dev/shm/phalanx-XXXXXX");
+    if (getenv(SEGMENTS_KEY) != NULL || mkdtemp(out->segments) == NULL)
+        out->segments[0] = '\0';
+    if (getenv(SESSIONS_KEY) == NULL && strlen(sessions) < sizeof out->sessions)
+        snprintf(out->sessions, sizeof out->sessions, "%s", sessions);
+}
+
+void mpirun_files_set_environment(const struct mpirun_files *files)
+{
+    if (files->segments[0] != '\0')
+        setenv(SEGMENTS_KEY, files->segments, 0);
+    if (files->sessions[0] != '\0')
+        setenv(SESSIONS_KEY, files->sessions, 0);
+}
+
+void mpirun_files_settle(struct mpirun_files *files)
+{
+    if (files->segments[0] != '\0')
+        remove_all(files->segments);
+    files->segments[0] = '\0';
+}
+
+void mpirun_files_remove(struct mpirun_files *files, pid_t mpirun)
+{
+    char pattern[sizeof files->sessions + 64];
+    glob_t found;
+    mpirun_files_settle(files);
+    if (files->sessions[0] == '\0')
+        return;
+    snprintf(pattern, sizeof pattern, "%s/ompi.*.%u/pid.%d", files->sessions, (unsigned)geteuid(),
+             (int)mpirun);
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            remove_all(found.gl_pathv[i]);
+        globfree(&found);
+    }
+}

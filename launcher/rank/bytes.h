@@ -1,0 +1,35 @@
+/* launcher/rank/bytes.h: what one rank holds in memory, by kind.
+ *
+ * The same struct for a rank that runs, which looks at what it has, and for `phalanx plan`, which
+ * counts it beforehand. What nobody can count beforehand is not in it: what libraries hold for
+ * themselves (a rank tells how much it had before it began), and the few pages that are touched of
+ * each thread's stack.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+struct device;
+struct rank_models;
+
+struct rank_bytes {
+    int64_t mapped;      /* weights used in place: pages of the files, that ranks of a host share */
+    int64_t copied;      /* weights in memory of the rank's own */
+    int64_t kv;          /* KV cache */
+    int64_t activations; /* of one step */
+    int64_t communication; /* buffers between ranks; of shared memory an equal part each */
+    int64_t threads;       /* scratch memory of the kernels */
+    int64_t tables; /* everything else that was allocated: headers, scheduler, sampler, plans */
+};
+
+/* Now, on this rank, when all is made. communication: known to who opened the ranks, and of it what
+ * is shared, which is not in memory_account(). */
+struct rank_bytes rank_bytes_now(const struct rank_models *models, const struct device *device,
+                                 int64_t communication, int64_t shared);
+
+int64_t rank_bytes_weights(const struct rank_bytes *bytes); /* mapped and copied */
+int64_t rank_bytes_total(const struct rank_bytes *bytes);
+
+enum { BYTES_TEXT = 16 };
+/* "1.24 GB", "0": three digits and a unit of thousands, for people. Returns `text`. */
+const char *bytes_text(char text[BYTES_TEXT], int64_t n_bytes);

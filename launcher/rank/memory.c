@@ -1,0 +1,196 @@
+/* Without --kv-cache-memory-bytes the cache holds DEFAULT_SEQUENCES of the greatest length, but no
+ * more than a quarter of the memory that is free now, shared by the ranks of this host, those of
+ * other replicas too. */
+#include "launcher/rank/memory.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "kernels/dtype.h"
+#include "parallel/ranks.h"
+#include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
+#include "runtime/model/model.h"
+#include "runtime/options/options.h"
+#include "runtime/schedule/scheduler.h"
+
+#include <string.h>
+
+enum {
+    DEFAULT_SEQUENCES = 16,
+    MEMORY_SHARE = 4,
+    MIN_LOGITS = 64, /* rows of a step: prompts whose log-probabilities are wanted have many */
+    DRAFTED_SEQUENCES = 32, /* beyond so many, guesses take more time than they save */
+};
+
+static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+
+bool rank_limits_make(struct plan_limits *out, const struct options *options,
+                      const struct model_config *config, int n_drafts, struct error *err)
+{
+    const int64_t block = options->block_size;
+    if (block < 16 || block > 256 || (block & (block - 1)) != 0)
+        return error_set(err, ERROR_INPUT, "--block-size %lld: want 16, 32, 64, 128 or 256",
+                         (long long)block);
+    if (options->max_model_len > config->max_positions)
+        return error_set(err, ERROR_INPUT, "--max-model-len %lld: this model has %d positions",
+                         (long long)options->max_model_len, config->max_positions);
+    struct kv_groups groups;
+    kv_groups_make(&groups, config, false);
+    const int64_t max_copies = min_of(options->max_num_seqs, PLAN_MAX_COPIES);
+    *out = (struct plan_limits){
+        .max_tokens = (int)options->max_num_batched_tokens,
+        .max_sequences = (int)options->max_num_seqs,
+        .max_logits = (int)max_of(options->max_num_seqs +
+                                      n_drafts * min_of(options->max_num_seqs, DRAFTED_SEQUENCES),
+                                  MIN_LOGITS),
+        .block_tokens = (int)block,
+        .max_model_len =
+            (int)(options->max_model_len ? options->max_model_len : config->max_positions),
+        .vocab = config->vocab,
+        .n_kv_groups = groups.n,
+        .max_copies = (int)max_of(max_copies, groups.n), /* a sequence: one in each */
+    };
+    memcpy(out->kv_window, groups.window, sizeof out->kv_window);
+    return true;
+}
+
+int rank_kv_dtype(const struct options *options, const struct model *model)
+{
+    if (strcmp(options->kv_cache_dtype, "float32") == 0)
+        return DTYPE_F32;
+    if (strcmp(options->kv_cache_dtype, "bfloat16") == 0)
+        return DTYPE_BF16;
+    if (strcmp(options->kv_cache_dtype, "int8") == 0)
+        return DTYPE_I8;
+    return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+}
+
+int64_t rank_kv_blocks_of(const struct plan_limits *limits, int64_t n_positions)
+{
+    const int64_t all = kv_blocks_of(n_positions, limits->block_tokens);
+    int64_t blocks = 0;
+    for (int g = 0; g < limits->n_kv_groups; g++) {
+        const int64_t seen = (int64_t)limits->kv_window[g] + limits->max_tokens;
+        blocks += limits->kv_window[g] > 0
+                      ? min_of(all, kv_blocks_of(seen, limits->block_tokens) + 1)
+                      : all;
+    }
+    return blocks;
+}
+
+static int64_t blocks_of_sequence(const struct plan_limits *limits)
+{
+    return rank_kv_blocks_of(limits, limits->max_model_len);
+}
+
+int64_t rank_kv_block_bytes(const struct plan_limits *limits, int kv_dtype,
+                            const struct model *model, const struct model *draft)
+{
+    const struct plan_limits draft_limits = scheduler_draft_limits(limits);
+    return (int64_t)forward_kv_block_bytes(model, limits, kv_dtype) +
+           (draft ? (int64_t)forward_kv_block_bytes(draft, &draft_limits, kv_dtype) : 0);
+}
+
+int64_t rank_kv_blocks_most(const struct plan_limits *limits)
+{
+    return min_of(blocks_of_sequence(limits) * limits->max_sequences,
+                  INT32_MAX / limits->block_tokens);
+}
+
+bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
+                    int64_t block_bytes, int ranks_of_host, struct error *err)
+{
+    const int64_t most = rank_kv_blocks_most(limits);
+    const int64_t given = options->kv_cache_memory_bytes;
+    const int64_t available = system_available_bytes();
+    if (given > 0) {
+        *out = min_of(given / block_bytes, most);
+        if (*out == 0)
+            return error_set(err, ERROR_INPUT,
+                             "--kv-cache-memory-bytes %lld: one block of %d positions takes %lld",
+                             (long long)given, limits->block_tokens, (long long)block_bytes);
+        return true;
+    }
+    *out = min_of(blocks_of_sequence(limits) * DEFAULT_SEQUENCES, most);
+    if (available > 0)
+        *out = min_of(*out, available / MEMORY_SHARE / ranks_of_host / options->data_parallel_size /
+                                block_bytes);
+    if (*out < 1)
+        *out = 1;
+    return true;
+}
+
+/* What a rank tells the others. */
+struct share {
+    int64_t n_blocks, weight_bytes;
+};
+
+static bool gather_shares(struct share *all, const struct share *mine, struct device *device,
+                          const struct ranks *ranks, struct error *err)
+{
+    size_t *n_bytes = memory_alloc((size_t)ranks->world_size, sizeof *n_bytes);
+    for (int i = 0; i < ranks->world_size; i++)
+        n_bytes[i] = sizeof *mine;
+    const bool good = ranks->world->ops->all_gather(ranks->world, device, all, mine, n_bytes, err);
+    memory_free(n_bytes);
+    return good;
+}
+
+int64_t rank_kv_tokens(const struct plan_limits *limits)
+{
+    const int64_t all = kv_blocks_of(limits->max_model_len, limits->block_tokens);
+    return limits->n_kv_blocks * all * limits->block_tokens / blocks_of_sequence(limits);
+}
+
+static void tell(const struct rank_memory *memory, const struct plan_limits *limits)
+{
+    log_write(LOG_INFO, "rank", "kv cache: %d blocks of %d positions, %lld tokens, %.1f MiB a rank",
+              limits->n_kv_blocks, limits->block_tokens, (long long)memory->kv_tokens,
+              (double)memory->kv_bytes / (1 << 20));
+    if (limits->n_kv_blocks < blocks_of_sequence(limits))
+        log_write(LOG_INFO, "rank",
+                  "kv cache: a sequence of the greatest length, %d, does not fit: give "
+                  "--kv-cache-memory-bytes or a smaller --max-model-len",
+                  limits->max_model_len);
+}
+
+bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
+                      const struct options *options, const struct model *model,
+                      const struct model *draft, struct device *device, const struct ranks *ranks,
+                      struct error *err)
+{
+    const int kv_dtype = rank_kv_dtype(options, model);
+    const int64_t block_bytes = rank_kv_block_bytes(limits, kv_dtype, model, draft);
+    struct share mine = {.weight_bytes =
+                             (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
+    struct error local = {0}; /* told to the others first: they wait for this rank's share */
+    const bool fits =
+        rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, ranks->local_size, &local);
+
+    struct share *all = memory_alloc((size_t)ranks->world_size, sizeof *all);
+    const bool good = gather_shares(all, &mine, device, ranks, err);
+    int64_t n_blocks = mine.n_blocks, weight_bytes = 0;
+    for (int i = 0; good && i < ranks->world_size; i++) {
+        n_blocks = min_of(n_blocks, all[i].n_blocks);
+        weight_bytes += all[i].weight_bytes;
+    }
+    memory_free(all);
+    if (!good)
+        return false;
+    if (!fits)
+        *err = local;
+    else if (n_blocks == 0)
+        error_set(err, ERROR_INPUT, "--kv-cache-memory-bytes is too small for another rank");
+    if (n_blocks == 0)
+        return false;
+    limits->n_kv_blocks = (int)n_blocks;
+    *out = (struct rank_memory){.kv_dtype = kv_dtype,
+                                .kv_bytes = n_blocks * block_bytes,
+                                .kv_tokens = rank_kv_tokens(limits),
+                                .weight_bytes = weight_bytes};
+    tell(out, limits);
+    return true;
+}

@@ -1,0 +1,243 @@
+#include "launcher/rank/models.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "parallel/ranks.h"
+#include "runtime/forward/forward.h"
+#include "runtime/forward/kv_groups.h"
+#include "runtime/model/model.h"
+#include "runtime/options/options.h"
+#include "runtime/schedule/scheduler.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- small files ---- */
+
+/* Speculation is exact whatever the draft model guesses, so another spelling of the same tokenizer
+ * is no error; another tokenizer makes every guess wrong. */
+static void compare_tokenizers(const struct rank_models *m)
+{
+    struct file_map map[PLAN_MODELS] = {{0}};
+    struct error ignored = {0};
+    char path[4096];
+    bool there = true;
+    for (int i = 0; there && i < PLAN_MODELS; i++) {
+        snprintf(path, sizeof path, "%s/tokenizer.json", m->folder[i]);
+        there = file_map_open(&map[i], path, &ignored);
+    }
+    const struct file_map *a = &map[PLAN_TARGET], *b = &map[PLAN_DRAFT];
+    if (there && (a->n_bytes != b->n_bytes || memcmp(a->data, b->data, a->n_bytes) != 0))
+        log_write(LOG_WARN, "rank",
+                  "%s has another tokenizer.json than %s: its guesses may all be wrong, and cost "
+                  "time",
+                  m->folder[PLAN_DRAFT], m->folder[PLAN_TARGET]);
+    for (int i = 0; i < PLAN_MODELS; i++)
+        file_map_close(&map[i]);
+}
+
+/* By its config.json, and again by the names of its tensors (model.h, bare_names). */
+static bool draft_generates(const struct model_config *draft, struct error *err)
+{
+    return draft->generates ||
+           error_set(err, ERROR_INPUT, "it makes no tokens (%s): it cannot guess any",
+                     draft->architecture);
+}
+
+static bool draft_check(const struct rank_models *m, const struct options *options,
+                        struct error *err)
+{
+    const struct model_config *target = &m->config[PLAN_TARGET], *draft = &m->config[PLAN_DRAFT];
+    const int max_model_len = m->plan.limits[PLAN_TARGET].max_model_len;
+    if (!draft_generates(draft, err))
+        return false;
+    if (draft->vocab != target->vocab)
+        return error_set(err, ERROR_INPUT,
+                         "it has %d tokens and the model %d: a draft model must have the same",
+                         draft->vocab, target->vocab);
+    if (draft->max_positions < max_model_len)
+        return error_set(err, ERROR_INPUT,
+                         "it has %d positions, and sequences may have %d tokens: give "
+                         "--max-model-len %d or less",
+                         draft->max_positions, max_model_len, draft->max_positions);
+    compare_tokenizers(m);
+    return model_tp_check(draft, (int)options->tensor_parallel_size, err);
+}
+
+/* The draft model has the blocks of the target's group 0: they stay as long as either looks back.
+ */
+static void keep_blocks_for_draft(struct rank_models *m)
+{
+    struct kv_groups groups;
+    kv_groups_make(&groups, &m->config[PLAN_DRAFT], true);
+    int *window = &m->plan.limits[PLAN_TARGET].kv_window[0];
+    if (*window > 0 && (groups.window[0] == 0 || groups.window[0] > *window))
+        *window = groups.window[0];
+}
+
+static bool read_draft(struct rank_models *m, const struct options *options, struct error *err)
+{
+    if (strcmp(options->speculative_method, "draft_model") != 0)
+        return true;
+    m->folder[PLAN_DRAFT] = options->speculative_model;
+    if (!model_config_read(&m->config[PLAN_DRAFT], m->folder[PLAN_DRAFT], err) ||
+        !draft_check(m, options, err))
+        return error_in(err, "--speculative-model %s", options->speculative_model);
+    keep_blocks_for_draft(m);
+    return true;
+}
+
+static bool kv_dtype_check(int kv_dtype, struct error *err)
+{
+    return kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_I8 ||
+           error_set(err, ERROR_INPUT, "a KV cache of dtype %d, which this program has not",
+                     kv_dtype);
+}
+
+/* Then the record says how large steps and cache are, and the options do not count. */
+static bool read_record(struct rank_models *m, const struct options *options, struct error *err)
+{
+    const char *path = options->replay;
+    const struct plan_limits draft = scheduler_draft_limits(&m->plan.limits[PLAN_TARGET]);
+    if (path == NULL)
+        return true;
+    if (options->record != NULL)
+        return error_set(err, ERROR_INPUT,
+                         "--record %s: steps that are replayed are recorded already",
+                         options->record);
+    if (!plan_record_open(&m->replayed, path, err))
+        return false;
+    return (kv_dtype_check(m->replayed.setup.kv_dtype, err) &&
+            plan_record_fits(&m->replayed, PLAN_TARGET, &m->plan.limits[PLAN_TARGET], err) &&
+            plan_record_fits(&m->replayed, PLAN_DRAFT, m->folder[PLAN_DRAFT] ? &draft : NULL,
+                             err)) ||
+           error_in(err, "%s", path);
+}
+
+bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err)
+{
+    const bool guesses = strcmp(options->speculative_method, "none") != 0;
+    m->folder[PLAN_TARGET] = options->model;
+    return model_config_read(&m->config[PLAN_TARGET], options->model, err) &&
+           model_tp_check(&m->config[PLAN_TARGET], (int)options->tensor_parallel_size, err) &&
+           model_pp_check(&m->config[PLAN_TARGET], (int)options->pipeline_parallel_size, err) &&
+           rank_limits_make(&m->plan.limits[PLAN_TARGET], options, &m->config[PLAN_TARGET],
+                            guesses ? (int)options->num_speculative_tokens : 0, err) &&
+           read_draft(m, options, err) && read_record(m, options, err);
+}
+
+/* ---- weights ---- */
+
+static const char *dtype_option(const char *name)
+{
+    if (strcmp(name, "half") == 0)
+        return "float16";
+    return strcmp(name, "float") == 0 ? "float32" : name;
+}
+
+static bool runs_here(const struct rank_models *m, int model, const struct ranks *ranks)
+{
+    return m->folder[model] != NULL && (model == PLAN_TARGET || ranks->pp_stage == 0);
+}
+
+static struct model_place place_of(const struct ranks *ranks)
+{
+    return (struct model_place){.tp_rank = ranks->tp_rank,
+                                .tp_size = ranks->tp_size,
+                                .pp_stage = ranks->pp_stage,
+                                .pp_stages = ranks->pp_stages};
+}
+
+static void set_ranks(struct rank_models *m, const struct ranks *ranks)
+{
+    m->of_stage = ranks_of_stage(ranks);
+    m->plan.ranks[PLAN_TARGET] = ranks;
+    m->plan.ranks[PLAN_DRAFT] = &m->of_stage;
+    for (int i = 0; i < PLAN_MODELS; i++)
+        m->plan.hidden_size[i] = m->config[i].hidden;
+}
+
+typedef bool open_fn(struct model **, const char *folder, const char *dtype,
+                     const struct model_place *, struct error *);
+
+static bool open_models(struct rank_models *m, const struct options *options,
+                        const struct ranks *ranks, open_fn *open, struct error *err)
+{
+    set_ranks(m, ranks);
+    for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
+        const struct model_place place = place_of(m->plan.ranks[i]);
+        if (!open(&m->model[i], m->folder[i], dtype_option(options->dtype), &place, err))
+            return false;
+    }
+    const struct model *draft = m->model[PLAN_DRAFT];
+    return draft == NULL || draft_generates(&draft->config, err) ||
+           error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
+}
+
+bool rank_models_load(struct rank_models *m, const struct options *options,
+                      const struct ranks *ranks, struct error *err)
+{
+    bool good = open_models(m, options, ranks, model_open, err);
+    for (int i = 0; good && options->check_weights && i < PLAN_MODELS; i++)
+        good = m->model[i] == NULL || model_check_weights(m->model[i], err);
+    return good;
+}
+
+bool rank_models_measure(struct rank_models *m, const struct options *options,
+                         const struct ranks *ranks, struct error *err)
+{
+    return open_models(m, options, ranks, model_measure, err);
+}
+
+void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks)
+{
+    set_ranks(m, ranks);
+    for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
+        const struct model_place place = place_of(m->plan.ranks[i]);
+        model_measure_as(m->model[i], &place);
+    }
+}
+
+/* ---- memory ---- */
+
+static bool make_limits(struct rank_models *m, const struct options *options, struct device *device,
+                        const struct ranks *ranks, struct error *err)
+{
+    struct plan_limits *limits = m->plan.limits;
+    if (m->replayed.n_plans > 0) {
+        for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
+            limits[i] = m->replayed.setup.limits[i];
+        m->memory.kv_dtype = m->replayed.setup.kv_dtype;
+        return true;
+    }
+    if (!rank_memory_plan(&m->memory, &limits[PLAN_TARGET], options, m->model[PLAN_TARGET],
+                          m->model[PLAN_DRAFT], device, ranks, err))
+        return false;
+    if (m->model[PLAN_DRAFT] != NULL)
+        limits[PLAN_DRAFT] = scheduler_draft_limits(&limits[PLAN_TARGET]);
+    return true;
+}
+
+bool rank_models_reserve(struct rank_models *m, const struct options *options,
+                         struct device *device, const struct ranks *ranks, struct error *err)
+{
+    if (!make_limits(m, options, device, ranks, err))
+        return false;
+    for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++) {
+        if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
+                            &m->plan.limits[i], m->memory.kv_dtype, err))
+            return false;
+    }
+    return true;
+}
+
+void rank_models_close(struct rank_models *m)
+{
+    for (int i = 0; i < PLAN_MODELS; i++) {
+        forward_destroy(m->plan.forward[i]);
+        model_close(m->model[i]);
+    }
+    plan_record_close(&m->replayed);
+    *m = (struct rank_models){0};
+}
