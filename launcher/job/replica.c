@@ -63,14 +63,15 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
 static bool explain(const struct replica *replica, int status, struct error *err)
 {
     job_failure(status, err);
-    if (replica->job.is_over_hosts && !replica->was_ready && err->kind == ERROR_PEER)
-        error_set(
-            err, ERROR_PEER,
-            "mpirun ended with status %d before all ranks stood: every host of --hostfile must "
-            "let it in (does ssh HOST true work without a question?), and must have this "
-            "program and the model where this host has them",
-            status);
-    return false;
+    if (!replica->job.is_over_hosts || replica->was_ready || err->kind != ERROR_PEER)
+        return false;
+    *err = (struct error){0};
+    return error_set(
+        err, ERROR_PEER,
+        "mpirun ended with status %d before all ranks stood: every host of --hostfile must let it "
+        "in (does ssh HOST true work without a question?), and must have this program and the "
+        "model where this host has them",
+        status);
 }
 
 void replica_lose(struct replica *replica, const struct error *why, bool progressed)
