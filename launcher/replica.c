@@ -60,14 +60,14 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
 static bool explain(const struct replica *replica, int status, struct error *err)
 {
     job_failure(status, err);
-    if (replica->job.is_over_hosts && !replica->was_ready && err->kind == ERROR_PEER)
-        error_set(
-            err, ERROR_PEER,
-            "mpirun ended with status %d before all ranks stood: every host of --hostfile must "
-            "let it in (does ssh HOST true work without a question?), and must have this "
-            "program and the model where this host has them",
-            status);
-    return false;
+    if (!replica->job.is_over_hosts || replica->was_ready || err->kind != ERROR_PEER)
+        return false;
+    *err = (struct error){0};
+    return error_set(err, ERROR_PEER,
+                     "mpirun ended with status %d before all ranks stood: every host of --hostfile "
+                     "must let it in (does ssh HOST true work without a question?), and must have "
+                     "this program and the model where this host has them",
+                     status);
 }
 
 void replica_lose(struct replica *replica, const struct error *why, bool progressed)
@@ -122,9 +122,12 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    if (replica->link == NULL && clock_now_ns() > replica->until_ns)
-        return error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
-    return replica->link != NULL || !ended || explain(replica, status, err);
+    if (replica->link != NULL)
+        return true;
+    if (ended)
+        return explain(replica, status, err);
+    return clock_now_ns() < replica->until_ns ||
+           error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,
