@@ -5,15 +5,15 @@
  * which met one. Blocking calls are allowed here and nowhere else: until the groups are open
  * there is nothing to serve, and mpirun ends a job whose rank dies.
  *
- * A host has one shared memory object for all its groups. Its name is random, known to the ranks
- * of the host, and gone before this returns. */
+ * A host has one shared memory object for all its groups. It never has a name, so nothing is left
+ * in /dev/shm even where a rank is killed right here: the first rank of the host makes it, and the
+ * others open that rank's descriptor. */
 #include "parallel/ranks.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/system.h"
 #include "parallel/comm_mpi.h"
 #include "parallel/ranks_place.h"
 #include "parallel/watchdog.h"
@@ -27,8 +27,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-enum { NAME_BYTES = 48 };
 
 /* What the ranks must know of each other before the groups can be opened. */
 struct job {
@@ -188,47 +186,44 @@ static bool map_object(struct ranks *ranks, int fd, struct error *err)
     return true;
 }
 
-/* The first rank of the host makes the object. Nothing is left behind if it fails. */
-static bool create_object(char name[NAME_BYTES], struct ranks *ranks, struct error *err)
+/* The first rank of the host makes the object; -1 when it cannot. */
+static int create_object(struct ranks *ranks, struct error *err)
 {
-    uint64_t random[2];
-    if (!system_random(random, sizeof random, err))
-        return false;
-    snprintf(name, NAME_BYTES, "/phalanx-%016llx%016llx", (unsigned long long)random[0],
-             (unsigned long long)random[1]);
-    const int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
-    if (fd < 0)
-        error_errno(err, "making shared memory /dev/shm%s", name);
-    const bool ok =
-        fd >= 0 && size_object(fd, ranks->shared_bytes, err) && map_object(ranks, fd, err);
-    if (fd >= 0)
-        close(fd);
-    if (fd >= 0 && !ok)
-        shm_unlink(name);
-    if (!ok)
-        name[0] = '\0';
-    return ok;
+    const int fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        error_errno(err, "making shared memory in /dev/shm");
+        return -1;
+    }
+    if (size_object(fd, ranks->shared_bytes, err) && map_object(ranks, fd, err))
+        return fd;
+    close(fd);
+    return -1;
 }
 
-static bool attach_object(const char *name, struct ranks *ranks, struct error *err)
+/* By the descriptor of the rank that made it. */
+static bool attach_object(const int place[2], struct ranks *ranks, struct error *err)
 {
-    const int fd = shm_open(name, O_RDWR, 0);
+    char path[48];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", place[0], place[1]);
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return error_errno(err,
-                           "shared memory /dev/shm%s of the first rank of this host (ranks that do "
-                           "not share /dev/shm need --comm mpi)",
-                           name);
+                           "%s, the shared memory of the first rank of this host (ranks that do "
+                           "not see each other's processes need --comm mpi)",
+                           path);
     const bool ok = map_object(ranks, fd, err);
     close(fd);
     return ok;
 }
 
-/* The first rank of the host makes the object. Where only the watchdog wants it, the job can do
- * without; the name is then empty. */
-static bool make_memory(char name[NAME_BYTES], struct ranks *ranks, struct error *err)
+/* Where only the watchdog wants memory, the job can do without: *fd is then -1, as it is on all
+ * but the first rank of the host. */
+static bool make_memory(int *fd, struct ranks *ranks, struct error *err)
 {
     struct error why = {0};
-    if (ranks->local_rank != 0 || ranks->shared_bytes == 0 || create_object(name, ranks, &why))
+    *fd = -1;
+    if (ranks->local_rank != 0 || ranks->shared_bytes == 0 ||
+        (*fd = create_object(ranks, &why)) >= 0)
         return true;
     if (ranks->shared_bytes > watchdog_bytes(ranks->local_size)) {
         *err = why;
@@ -242,20 +237,18 @@ static bool make_memory(char name[NAME_BYTES], struct ranks *ranks, struct error
 /* Collective over the world: hosts that need no shared memory take part too. */
 static bool open_memory(const struct job *job, struct ranks *ranks, struct error *err)
 {
-    char name[NAME_BYTES] = "";
-    const bool good = make_memory(name, ranks, err), made = name[0] != '\0';
-    if (!agree(ranks->world_rank, good, err)) {
-        if (made)
-            shm_unlink(name);
-        return false;
+    int fd;
+    bool ok = agree(ranks->world_rank, make_memory(&fd, ranks, err), err);
+    if (ok) {
+        int place[2] = {getpid(), fd};
+        ok = ok_or_error(MPI_Bcast(place, 2, MPI_INT, 0, job->host),
+                         "telling the place of shared memory", err);
+        if (ok && place[1] >= 0 && ranks->local_rank != 0)
+            ok = attach_object(place, ranks, err);
+        ok = agree(ranks->world_rank, ok, err);
     }
-    bool ok = ok_or_error(MPI_Bcast(name, NAME_BYTES, MPI_BYTE, 0, job->host),
-                          "telling the name of shared memory", err);
-    if (ok && name[0] != '\0' && !made)
-        ok = attach_object(name, ranks, err);
-    ok = agree(ranks->world_rank, ok, err);
-    if (made) /* all have mapped it, or nobody needs it */
-        shm_unlink(name);
+    if (fd >= 0) /* all have mapped it, or nobody will */
+        close(fd);
     return ok;
 }
 
