@@ -2,7 +2,7 @@
  * --speculative-model, the one that guesses for it; what steps they run, and the memory for them.
  *
  * The target runs on all ranks. The draft model is small, and each of its passes waits for the one
- * before: it runs on the ranks of the first pipeline stage, all its layers on each.
+ * before: stages would only wait for each other. The ranks of the first one share all its layers.
  *
  * In the order of the start: read (small files), load (weights), reserve (KV caches, activations).
  */

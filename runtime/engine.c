@@ -60,7 +60,6 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
     e->is.scheduler.n_flights = settings->n_flights;
     e->is.scheduler.picks_afar = e->ranks->pp_stages > 1;
     const struct scheduler_settings *schedule = &e->is.scheduler;
-    check(settings->n_flights >= 1 && settings->n_flights <= ENGINE_MAX_FLIGHTS);
     const size_t n_rows = (size_t)schedule->limits.max_logits;
     scheduler_create(&e->scheduler, schedule);
     sampler_create(&e->sampler,

@@ -31,7 +31,6 @@ struct plan_recorder;
 enum {
     ENGINE_MAX_REQUESTS = 65536,   /* waiting and running; the gateway's queue ends long before */
     ENGINE_MAX_REQUEST_MIB = 4096, /* that they may take */
-    ENGINE_MAX_FLIGHTS = 64
 };
 
 /* Borrowed for the life of the engine, but the ids, which are copied. */

@@ -26,8 +26,8 @@ static const char *const tag_name[PLAN_TAGS] = {
     [PLAN_LOGITS_ROW] = "logits_row",
     [PLAN_HIDDEN_ROW] = "hidden_row",
     [PLAN_COPY] = "copy",
-    [PLAN_PICK] = "pick",
     [PLAN_STOP] = "stop",
+    [PLAN_PICK] = "pick",
 };
 
 static size_t align_up(size_t n) { return (n + SECTION_ALIGN - 1) & ~(size_t)(SECTION_ALIGN - 1); }

@@ -37,8 +37,8 @@ enum plan_tag {
                          ascending                                                              */
     PLAN_COPY,        /* int32 [n_copies, 2] before anything else block [1] becomes a copy of
                          block [0]; none is both, none is written twice                         */
-    PLAN_PICK, /* struct plan_pick [n_logits]; or absent: all rows are wanted whole         */
-    PLAN_STOP, /* empty: the last plan; every rank leaves its loop in good order         */
+    PLAN_STOP,        /* empty: the last plan; every rank leaves its loop in good order         */
+    PLAN_PICK,        /* struct plan_pick [n_logits]; or absent: all rows are wanted whole      */
     PLAN_TAGS
 };
 
@@ -54,7 +54,8 @@ struct plan_section {
 
 struct step_plan {
     uint32_t magic, n_bytes; /* of everything */
-    uint64_t step;           /* counts up from 1; ranks refuse a gap */
+    uint64_t step;           /* counts up from 1; ranks refuse a gap, but later stages do not see
+                                the steps of a draft model */
     int32_t n_tokens, n_sequences, n_blocks, n_logits;
     int32_t n_hidden, n_copies;
     int32_t model; /* enum plan_model: who runs it */

@@ -29,21 +29,29 @@ static bool check_step(const struct worker *w, struct error *err)
                      sees_all ? "" : " or a later one");
 }
 
-/* One step; *stop when the plan says so. */
-static bool worker_step(struct worker *w, bool *stop, struct error *err)
+/* *stop when the plan says so. */
+static bool run_plan(struct worker *w, bool *stop, struct error *err)
 {
     struct step_view view;
     struct step_result result;
-    struct step_plan *plan = w->plan;
-    if (!plan_receive(w->ranks, plan, w->max_bytes, err) ||
-        !plan_models_check(w->models, plan, plan->n_bytes, &view, err) || !check_step(w, err))
+    const struct step_plan *plan = w->plan;
+    if (!plan_models_check(w->models, plan, plan->n_bytes, &view, err) || !check_step(w, err))
         return false;
-    w->step = plan->step;
     *stop = view.stop;
     return (view.stop || plan_models_run(w->models, plan, &view, &result, err)) &&
            plan_models_pass_on(w->models, plan, &view, err) &&
            (view.stop || w->sender == NULL ||
             result_sender_run(w->sender, plan, &view, &result, err));
+}
+
+static bool worker_step(struct worker *w, bool *stop, struct error *err)
+{
+    if (!plan_receive(w->ranks, w->plan, w->max_bytes, err))
+        return error_in(err, "after step %llu", (unsigned long long)w->step);
+    if (!run_plan(w, stop, err))
+        return error_in(err, "step %llu", (unsigned long long)w->plan->step);
+    w->step = w->plan->step;
+    return true;
 }
 
 static bool sends_results(const struct ranks *ranks)
@@ -65,8 +73,7 @@ bool worker_run(const struct worker_settings *settings, struct error *err)
     w.plan = memory_alloc(1, w.max_bytes);
     bool good = true, stop = false;
     while (good && !stop)
-        good = worker_step(&w, &stop, err) ||
-               error_in(err, "step %llu", (unsigned long long)w.plan->step);
+        good = worker_step(&w, &stop, err);
     result_sender_destroy(w.sender);
     memory_free(w.plan);
     return good;

@@ -87,8 +87,8 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
 {
     struct choice *c = &s->choice;
     const bool decodes = goal - r->n_computed == 1;
-    const int share = decodes ? c->decodes_left : c->prompt_rows_left;
-    int n_new = smaller(smaller(goal - r->n_computed, c->tokens_left), share);
+    int *share = decodes ? &c->decodes_left : &c->prompt_rows_left;
+    int n_new = smaller(smaller(goal - r->n_computed, c->tokens_left), *share);
     const int most_logits = logits_for(s, r);
     while (count_logits(r, n_new) > most_logits)
         n_new -= count_logits(r, n_new) - most_logits;
@@ -107,8 +107,7 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
     c->n_sequences++;
     c->tokens_left -= n_new;
     c->logits_left -= count_logits(r, n_new);
-    c->decodes_left -= decodes ? 1 : 0;
-    c->prompt_rows_left -= decodes ? 0 : n_new;
+    *share -= n_new;
     c->n_prompt_rows += decodes ? 0 : n_new;
 }
 

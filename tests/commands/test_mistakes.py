@@ -38,8 +38,9 @@ class Mistakes(ModelCase):
         self.refused(model="", names=["MODEL"])
 
     def test_sizes_that_the_model_cannot_take(self):
-        message = self.refused("-tp", "9", names=["9", "8"])
-        self.assertNotIn("mpirun", message)
+        for option, size, nearest in (("-tp", "9", "8"), ("-pp", "5", "4")):
+            message = self.refused(option, size, names=[size, f"nearest size is {nearest}"])
+            self.assertNotIn("mpirun", message)
 
     def test_config_json(self):
         for changes, name in (({"num_hidden_layers": 1 << 40}, "num_hidden_layers"),

@@ -360,13 +360,14 @@ TEST(ranks_get_the_values_of_the_gateway)
     struct arena arena = {0};
     char *word[64] = {"dir"};
     CHECK(parse(&options, COMMAND_GENERATE,
-                "dir -tp 3 --dtype float32 --threads 2 --check-weights --block-size 64 "
+                "dir -tp 3 -pp 2 --dtype float32 --threads 2 --check-weights --block-size 64 "
                 "--spec-model small --no-enable-prefix-caching",
                 &err));
     const int n = options_for_rank(&options, &arena, word + 1, 63);
     CHECK(n > 5);
     CHECK(options_parse(&rank, COMMAND_RANK, n + 1, word, &err));
     CHECK_EQ(rank.tensor_parallel_size, 3);
+    CHECK_EQ(rank.pipeline_parallel_size, 2);
     CHECK_STR(rank.dtype, "float32");
     CHECK_EQ(rank.threads, 2);
     CHECK(rank.check_weights);
