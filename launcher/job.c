@@ -109,6 +109,7 @@ bool job_start(struct job *job, const struct options *options, const char *model
         make_folder(job, n > 0 && options->hostfile == NULL, err) &&
         rank_words(word + n, &n_rank_words, options, model_folder, job->socket, &arena, err) &&
         launch(job, word, n > 0, err);
+    job->by_mpirun = n > 0;
     arena_release(&arena);
     return started;
 }
@@ -124,6 +125,16 @@ bool job_has_ended(struct job *job, int *exit_status)
     close(job->watch);
     job->watch = -1;
     return true;
+}
+
+bool job_is_stopped(struct job *job)
+{
+    siginfo_t info = {0};
+    if (job->pid != 0 && !job->by_mpirun &&
+        waitid(P_PID, (id_t)job->pid, &info, WSTOPPED | WCONTINUED | WNOHANG) == 0 &&
+        info.si_pid != 0)
+        job->is_stopped = info.si_code == CLD_STOPPED;
+    return job->is_stopped;
 }
 
 bool job_failure(int exit_status, struct error *err)

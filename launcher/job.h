@@ -21,6 +21,7 @@ struct job {
     int watch;    /* pidfd of it, for poll() */
     int listener; /* for poll() until rank 0 has connected, then -1 */
     bool is_over_hosts;
+    bool by_mpirun, is_stopped; /* is_stopped: a rank that is our child */
     char folder[64], socket[96];
     struct mpirun_files files;
 };
@@ -42,6 +43,9 @@ bool job_has_ended(struct job *job, int *exit_status);
 enum { JOB_SIGNALLED = 128 }; /* as mpirun and shells say it */
 /* What that status means. Always false. ERROR_PEER: a rank was lost. */
 bool job_failure(int exit_status, struct error *err);
+/* Whether the only rank was stopped (SIGSTOP) and not continued; mpirun's ranks look after each
+ * other. */
+bool job_is_stopped(struct job *job);
 
 /* Asks for the end with SIGTERM; then, `force`, ends it with SIGKILL. Safe on a zero job. */
 void job_signal(struct job *job, bool force);

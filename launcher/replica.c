@@ -16,6 +16,9 @@ static const int64_t START_GRACE_NS = 10000000000;
 static const int64_t END_GRACE_NS = 3000000000, HURRY_GRACE_NS = 400000000;
 static const int64_t TERM_GRACE_NS = 1500000000, HURRY_TERM_GRACE_NS = 900000000;
 
+/* As ranks look after each other. */
+static const int64_t STOPPED_LIMIT_NS = 2000000000;
+
 static void be_gone(struct replica *replica, const struct error *why)
 {
     replica->why = *why;
@@ -82,6 +85,22 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
     replica->state = REPLICA_ENDING;
 }
 
+bool replica_hangs(struct replica *replica, struct error *why)
+{
+    const int64_t now_ns = clock_now_ns();
+    if (!job_is_stopped(&replica->job))
+        replica->stopped_ns = 0;
+    else if (replica->stopped_ns == 0)
+        replica->stopped_ns = now_ns;
+    if (replica->stopped_ns == 0 || now_ns - replica->stopped_ns < STOPPED_LIMIT_NS)
+        return false;
+    replica->was_killed = true;
+    job_signal(&replica->job, true);
+    error_set(why, ERROR_PEER, "the rank was stopped, and did not go on for %lld s",
+              (long long)(STOPPED_LIMIT_NS / 1000000000));
+    return true;
+}
+
 /* Its job has ended, or is ended here: again, or never? */
 static void decide(struct replica *replica)
 {
@@ -92,7 +111,8 @@ static void decide(struct replica *replica)
         replica->state = REPLICA_DOWN;
     else
         be_gone(replica, &replica->why);
-    replica->progressed = false;
+    replica->progressed = replica->was_killed = false;
+    replica->stopped_ns = 0;
 }
 
 static void await_end(struct replica *replica)
@@ -101,7 +121,8 @@ static void await_end(struct replica *replica)
     const bool ended = job_has_ended(&replica->job, &status);
     if (!ended && replica->job.pid != 0 && clock_now_ns() < replica->until_ns)
         return;
-    if (ended && replica->why.kind == ERROR_PEER && status != EXIT_RANK_LOST) {
+    if (ended && !replica->was_killed && replica->why.kind == ERROR_PEER &&
+        status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */
         explain(replica, status, &replica->why);
     } else if (replica->why.kind == ERROR_PEER) {

@@ -35,12 +35,14 @@ struct replica { /* all zero, but for restarts.most: down, and its time has come
     struct job job;
     struct link *link; /* from rank 0's connection to the end of the link */
     struct restarts restarts;
-    bool was_ready;    /* ever */
-    bool progressed;   /* ending: a request got something while it was ready, */
-    size_t n_going_on; /* and these go on; the owner's */
-    int64_t until_ns;  /* down: when it starts; starting: how long without a link; ending: how long
-                          its job may take to end */
-    struct error why;  /* ending, gone: what was lost; down: what it was that was lost */
+    bool was_ready;     /* ever */
+    int64_t stopped_ns; /* ready: since when its only rank is stopped; 0: it is not */
+    bool was_killed;    /* ending: by us, so that the status of its job tells nothing */
+    bool progressed;    /* ending: a request got something while it was ready, */
+    size_t n_going_on;  /* and these go on; the owner's */
+    int64_t until_ns;   /* down: when it starts; starting: how long without a link; ending: how
+                           long its job may take to end */
+    struct error why;   /* ending, gone: what was lost; down: what it was that was lost */
 };
 
 enum { REPLICA_MAX_WATCHED = 2 };
@@ -55,6 +57,9 @@ int replica_watch(const struct replica *replica, struct pollfd *out);
  * engine said (until the next message). */
 void replica_step(struct replica *replica, const struct options *options, const char *model_folder,
                   bool *ready, struct link_ready *about);
+/* Whether the only rank of a ready one was stopped and does not go on: then it is killed, and *why
+ * says it. */
+bool replica_hangs(struct replica *replica, struct error *why);
 /* The link of a ready one has ended, or should: closes it. */
 void replica_lose(struct replica *replica, const struct error *why, bool progressed);
 

@@ -127,7 +127,8 @@ static void hear_replica(struct session *session, int i, size_t at_most, bool *a
     struct error why = {0};
     *all_sent = true;
     if (replica->state != REPLICA_READY ||
-        dispatch_take(session->dispatch, i, at_most, all_sent, &why))
+        (dispatch_take(session->dispatch, i, at_most, all_sent, &why) &&
+         !replica_hangs(replica, &why)))
         return;
     const struct dispatch_loss loss = dispatch_detach(session->dispatch, i);
     replica_lose(replica, &why, loss.was_heard);

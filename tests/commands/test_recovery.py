@@ -16,7 +16,8 @@ from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, ModelCase
 from test_processes import ranks, wait_for
 
 PROMPTS = ["Once upon a time", "The dog", "A", "She said", "In the morning", "Why", "It was", "Tom"]
-LONG = ("--max-tokens", "400", "--ignore-eos", "--seed", "7", "--temperature", "0.9", "--json")
+N_TOKENS = "60" if SANITIZED else "300"
+LONG = ("--max-tokens", N_TOKENS, "--ignore-eos", "--seed", "7", "--temperature", "0.9", "--json")
 # The ids of a prompt that the fake rank below dies of; on the link they are these bytes.
 POISON_IDS, POISON_BYTES = "77,78,79,80,81,82,83,84", b"MNOPQRST"
 
@@ -124,8 +125,16 @@ class RecoveryCase(ModelCase):
 
 
 class LostRanks(RecoveryCase):
+    def wanted(self, words):
+        """What one rank answers undisturbed, and so every layout."""
+        if self.of_words != words:
+            self.of_words, self.answer = words, self.run_undisturbed(*words)
+        return self.answer
+
+    of_words = answer = None
+
     def loses(self, words, layout, *victims, n_ready=1):
-        want = self.run_undisturbed(*words, *layout)
+        want = self.wanted(words)
         for victim in victims:
             with self.subTest(layout=layout, victim=victim):
                 child = self.start(*words, *layout, n_ready=n_ready)
@@ -139,6 +148,8 @@ class LostRanks(RecoveryCase):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--n", "2", "--logprobs", "2")
         for layout in layouts():
             self.loses(words, layout, "rank 0", *(["the last rank", "mpirun"] if layout else []))
+        if HAS_MPI:
+            self.loses(words, ("-pp", "2"), "rank 0", "the last rank")
 
     def test_penalties_and_stop_texts_count_what_came_before(self):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--frequency-penalty", "0.5",
@@ -153,7 +164,7 @@ class LostRanks(RecoveryCase):
         self.loses(words, (), "rank 0")
 
     def test_beams_start_anew(self):
-        words = ("generate", DEMO, "--json", "--ignore-eos", "--max-tokens", "300",
+        words = ("generate", DEMO, "--json", "--ignore-eos", "--max-tokens", N_TOKENS,
                  "--beam-width", "4", "--seed", "7", *prompt_words(PROMPTS[:4]))
         self.loses(words, (), "rank 0")
 
@@ -163,10 +174,9 @@ class LostRanks(RecoveryCase):
         self.loses(("score", DEMO, "--prompts-file", texts, "--pooling", "mean"), (), "rank 0")
 
     def test_one_replica_costs_the_other_nothing(self):
-        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "-dp", "2")
-        self.assertEqual(self.run_undisturbed(*words), self.run_undisturbed(*words[:-2]))
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
         for layout in layouts():
-            self.loses(words, layout, "the last rank", n_ready=2)
+            self.loses(words, (*layout, "-dp", "2"), "the last rank", n_ready=2)
 
     def test_replicas_share_the_processors(self):
         child = self.start("generate", DEMO, "-p", "x", "-dp", "2", n_ready=2)
@@ -200,6 +210,18 @@ class LostRanks(RecoveryCase):
         time.sleep(1)
         os.kill(stopped, signal.SIGCONT)
         self.assertEqual(self.finish(child)[0], want)
+
+    def test_a_rank_that_was_stopped_for_good_is_lost_after_two_seconds(self):
+        words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
+        want = self.run_undisturbed(*words)
+        for layout in layouts():
+            with self.subTest(layout):
+                child = self.start(*words, *layout)
+                time.sleep(0.1)
+                os.kill(ranks()[-1], signal.SIGSTOP)
+                out, err = self.finish(child)
+                self.assertRegex(err, "the ranks are lost: .*stopped.*starting the ranks again")
+                self.assertEqual(out, want)
 
     def test_a_chat_goes_on_after_a_loss_that_nobody_saw(self):
         lines = [b"Tell me a story.\n", b"And then?\n"]
@@ -319,6 +341,7 @@ class Ends(RecoveryCase):
             with self.subTest(layout):
                 child = self.start("generate", DEMO, *LONG, *prompt_words(PROMPTS), *layout,
                                    "--max-tokens", "1900", "--max-restarts", "0")
+                time.sleep(2 if SANITIZED else 0.4)  # every prompt is there
                 begin = time.monotonic()
                 self.kill(child, "the last rank")
                 out, err = self.finish(child, 70)
