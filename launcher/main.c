@@ -13,6 +13,7 @@
 #include "runtime/options/options.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +66,9 @@ static bool find_draft(struct options *options, struct error *err)
         return true;
     if (!model_path_find(folder, options->speculative_model, "config.json", err))
         return error_in(err, "--speculative-model");
-    options->speculative_model = arena_copy_text(&options->arena, folder, strlen(folder));
+    char absolute[PATH_MAX]; /* a rank may begin in another folder */
+    const char *found = realpath(folder, absolute) != NULL ? absolute : folder;
+    options->speculative_model = arena_copy_text(&options->arena, found, strlen(found));
     return true;
 }
 
@@ -90,10 +93,9 @@ static void set_defaults_of_ranks(struct options *options)
 {
     if (options->command == COMMAND_DEMO && !options_is_given(options, "--tensor-parallel-size"))
         options->tensor_parallel_size = 2;
-    if (options->command ==
-            COMMAND_BENCH_LATENCY && /* no answer from the cache of the one before */
+    if (options->command == COMMAND_BENCH_LATENCY &&
         !options_is_given(options, "--enable-prefix-caching"))
-        options->enable_prefix_caching = false;
+        options->enable_prefix_caching = false; /* every answer is computed, none remembered */
 }
 
 /* After this, this process is the one that runs the command. */

@@ -144,9 +144,12 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    if (replica->link == NULL && clock_now_ns() > replica->until_ns)
-        return error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
-    return replica->link != NULL || !ended || explain(replica, status, err);
+    if (replica->link != NULL)
+        return true;
+    if (ended)
+        return explain(replica, status, err);
+    return clock_now_ns() < replica->until_ns ||
+           error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,
