@@ -154,15 +154,13 @@ static void leave(const char *text)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
-    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size *
-                            r->options.data_parallel_size;
-    const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
         .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
         .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
-                     .spin_ns = crowded ? 0 : spin_ns},
+                     .spin_ns = spin_ns},
+        .cpus_each = (int)(n_threads * r->options.data_parallel_size),
         .leave = leave};
     const int64_t before = memory_account().allocated;
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
