@@ -168,8 +168,10 @@ static bool wait_for(const struct watch *watch, struct error *err)
 static bool step(struct session *session, size_t at_most, struct error *err)
 {
     struct pollfd fd[(REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS];
+    const int64_t now_ns = clock_now_ns(), look_ns = (int64_t)INTERRUPT_POLL_MS * 1000000;
+    const int64_t next_ns = dispatch_expire(session->dispatch, now_ns);
     struct watch watch = {.fd = fd,
-                          .until_ns = clock_now_ns() + (int64_t)INTERRUPT_POLL_MS * 1000000};
+                          .until_ns = next_ns < now_ns + look_ns ? next_ns : now_ns + look_ns};
     for (int i = 0; i < session->n_replicas; i++) {
         bool all_sent;
         if (!step_replica(session, i, err))
