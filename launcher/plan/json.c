@@ -71,6 +71,7 @@ void plan_print_json(const struct memory_plan *plan, const struct options *optio
     const struct model *model = plan->models.model[PLAN_TARGET];
     const struct field field[] = {{"tp", plan->tp_size},
                                   {"pp", plan->pp_stages},
+                                  {"dp", options->data_parallel_size},
                                   {"threads", plan->n_threads},
                                   {"max_tokens", limits->max_tokens},
                                   {"max_sequences", limits->max_sequences},

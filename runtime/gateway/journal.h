@@ -9,8 +9,8 @@
  *             └── recalled, lost ──┘
  *
  * A request can be what kills engines. A crash counts against it when nothing had come of it since
- * it was sent; at two such crashes it is a suspect, and waits in a list of its own. Anything new that
- * comes of it clears it. What to do about suspects is the caller's.
+ * it was sent; at two such crashes it is a suspect, and waits in a list of its own. Anything new
+ * that comes of it clears it. What to do about suspects is the caller's.
  */
 #pragma once
 #include "runtime/gateway/listener.h"
