@@ -260,9 +260,10 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .max_num_seqs = limits->max_sequences,
                   .memory_bytes = r->memory_bytes,
                   .model_mark = r->model_mark}};
-    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
+    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d thread%s, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
-              r->device->ops->name, comm->ops->name, limits->max_model_len);
+              r->n_threads == 1 ? "" : "s", r->device->ops->name, comm->ops->name,
+              limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
