@@ -163,8 +163,12 @@ class Plans(ModelCase):
             wire = rank["received_per_token"]
             self.assertEqual((wire["attention_layer"], wire["mlp_layer"]), (row, row))
             self.assertEqual(wire["sums"], row * (1 + 2 * 4))
+            self.assertEqual(wire["sums_large_step"], wire["sums"])
             self.assertEqual(wire["logits_row"], 2048 * 4 // 2)
             self.assertEqual(wire["hand_over"], 0)
+        for rank in plan(DEMO, "-tp", 4)["ranks"]:  # slices, instead of all rows whole
+            wire = rank["received_per_token"]
+            self.assertEqual(wire["sums_large_step"], wire["sums"] // 2)
         first, last = plan(DEMO, "-pp", 2)["ranks"]
         received = first["received_per_token"]
         self.assertEqual(received.pop("logits_row"), 16)  # the pick of the row
