@@ -29,10 +29,12 @@ static void start(struct replica *replica, const struct options *options, const 
 {
     struct error err = {0};
     const int64_t limit_ns = START_GRACE_NS + options->distributed_timeout_seconds * 1000000000;
-    if (job_start(&replica->job, options, model_folder, &err))
+    if (job_start(&replica->job, options, model_folder, &err)) {
         replica->state = REPLICA_STARTING;
-    else
+    } else {
+        job_end(&replica->job);
         be_gone(replica, &err);
+    }
     replica->until_ns = replica->job.is_over_hosts ? clock_now_ns() + limit_ns : INT64_MAX;
 }
 
