@@ -172,7 +172,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = false;
     for (int root = 0; root < r->ranks.world_size; root++) {
         struct error verdict = good ? (struct error){0} : *err, lost = {0};
-        if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
+        if (!comm_broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
             *err = lost;
             return false;
         }
