@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signa
 PROMPTS = [word for i in range(N_STREAMS) for word in ("-p", f"Once upon a time there were {i}")]
 # Losses in a row are their own test; here chance may bring any number of them.
 STREAMS = ("generate", DEMO, "--json", "--seed", "11", "--temperature", "0.9", "--logprobs", "2",
-           "--ignore-eos", "--max-tokens", "200" if SANITIZED else "1500", "--max-restarts", "1000",
+           "--ignore-eos", "--max-tokens", "60" if SANITIZED else "400", "--max-restarts", "1000",
            *PROMPTS)
 
 
@@ -83,7 +83,7 @@ class Kills(FaultCase):
                 self.kill_many(want, layout, chance)
 
     def test_restarts_cost_the_gateway_neither_files_nor_threads(self):
-        child = self.start(*STREAMS, "--max-num-seqs", "4")
+        child = self.start(*STREAMS, "--max-num-seqs", "4", "--max-tokens", "1900")
         before = threads_and_files(child.pid)
         for _ in range(N_RESTARTS):
             time.sleep(0.03)  # some tokens: losses without any in between wait ever longer
