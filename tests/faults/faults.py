@@ -22,6 +22,8 @@ BAD_FILE = os.environ["PHALANX_BAD_FILE"]
 POISON_IDS = [int(word) for word in test_recovery.POISON_IDS.split(",")]
 NO_MPI = "mpirun is not installed"
 # What is for us and not for users: addresses, and the words of libraries below.
+# Messages; notes of a chat; progress; warnings, where a machine is slow.
+OURS = re.compile(r"^(phalanx(-rank)?: |\[|(\d+ %: )?\d+/\d+ \w+, |[\d:.]{12} r\d+ warn )")
 NOT_OURS = re.compile(r"0x[0-9a-f]{5,}|MPI_|PMIX|ORTE|jansson|protobuf|Assertion|core dumped|----")
 
 
@@ -66,12 +68,12 @@ class FaultCase(test_recovery.RecoveryCase):
     def check_texts(self, err):
         """Each line that users see is one of ours, and speaks of what they know."""
         for line in err.splitlines():
-            self.assertRegex(line, r"^phalanx(-rank)?: ")
+            self.assertRegex(line, OURS)
             self.assertNotRegex(line, NOT_OURS)
 
     def popen(self, *words, program=PHALANX, **more):
         child = subprocess.Popen([str(program), *map(str, words)], stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **more)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         for stream in (child.stdin, child.stdout, child.stderr):
@@ -88,14 +90,17 @@ class FaultCase(test_recovery.RecoveryCase):
         self.check_texts(err)
         return done.returncode, done.stdout, err, time.monotonic() - begin
 
+    def read_some(self, stream):
+        self.assertTrue(select.select([stream], [], [], 60)[0], "nothing came for a minute")
+        data = os.read(stream.fileno(), 1 << 16)
+        self.assertNotEqual(data, b"", "the stream has ended")
+        return data
+
     def read_until(self, stream, text, n=1):
         """What a command says until `text` is there n times."""
         seen = b""
         while seen.count(text) < n:
-            self.assertTrue(select.select([stream], [], [], 60)[0], seen)
-            data = os.read(stream.fileno(), 1 << 16)
-            self.assertNotEqual(data, b"", seen)
-            seen += data
+            seen += self.read_some(stream)
         return seen
 
 
