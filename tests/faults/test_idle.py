@@ -28,6 +28,10 @@ class Idle(FaultCase):
         self.read_until(child.stdout, NEXT)
         return child
 
+    def leave(self, child):
+        child.stdin.close()
+        self.assertEqual(child.wait(timeout=30), 0)
+
     def seconds_to_first_token(self, child):
         child.stdin.write(QUESTION)
         child.stdin.flush()
@@ -52,6 +56,8 @@ class Idle(FaultCase):
         for pid in pids:
             share = (cpu_seconds(pid) - before[pid]) / MEASURE_S
             self.assertLessEqual(share, MOST_OF_A_CORE, f"process {pid}")
+        for child in jobs:
+            self.leave(child)
 
     def test_the_first_token_after_a_pause_is_not_late(self):
         for layout in ("-tp", "2"), ("-pp", "2"), ("-tp", "2", "--comm", "mpi"):
@@ -63,6 +69,7 @@ class Idle(FaultCase):
                     for pause_s, seconds in after.items():
                         time.sleep(pause_s)
                         seconds.append(self.seconds_to_first_token(child))
+                self.leave(child)
                 at_once, later = map(statistics.median, after.values())
                 self.assertLessEqual(later - at_once, LATE_S, after)
 

@@ -7,7 +7,7 @@ import time
 import unittest
 
 from common import DEMO, PHALANX, SANITIZED
-from faults import LONG, FaultCase, layouts, threads_and_files
+from faults import LONG, FaultCase, is_alive, layouts, threads_and_files
 from test_processes import wait_for
 from test_recovery import children
 
@@ -22,25 +22,12 @@ STREAMS = ("generate", DEMO, "--json", "--seed", "11", "--temperature", "0.9", "
            *PROMPTS)
 
 
-def alive_below(pid):
-    """{pid: name} of the job's processes that have not ended."""
-    found = {}
-    for child, name in children(pid).items():
-        try:
-            with open(f"/proc/{child}/stat", encoding="ascii", errors="replace") as stat:
-                if stat.read().rsplit(")", 1)[1].split()[0] not in "ZX":
-                    found[child] = name
-        except OSError:
-            continue
-    return found
-
-
 class Kills(FaultCase):
     def kill_one(self, child, chance):
         """What was killed, or None: the command came to its end."""
         time.sleep(chance.uniform(0, 0.7))
         while child.poll() is None:
-            below = sorted(alive_below(child.pid).items())
+            below = sorted(item for item in children(child.pid).items() if is_alive(item[0]))
             if below:
                 pid, name = chance.choice(below)
                 number = chance.choice(SIGNALS)

@@ -6,7 +6,7 @@ import time
 import unittest
 
 from common import DEMO, PHALANX, SANITIZED
-from faults import BAD_FILE, FakeRankCase, FaultCase, layouts
+from faults import BAD_FILE, FakeRankCase, FaultCase, is_alive, layouts
 from test_processes import ranks, wait_for
 from test_recovery import children
 
@@ -25,7 +25,7 @@ class Sigterm(FakeRankCase):
         child.terminate()
         self.assertEqual(child.wait(timeout=30), 130)
         self.check_within(2, begin)
-        gone = lambda: not any(os.path.exists(f"/proc/{pid}") for pid in below)
+        gone = lambda: not any(map(is_alive, below))
         self.assertTrue(wait_for(gone, 3), f"some of {below} live on")
         self.check_nothing_left()
 

@@ -1,6 +1,5 @@
 """Commands start and end in every way, many times: no process, file or memory is left of any."""
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -8,7 +7,7 @@ import time
 import unittest
 
 from common import DEMO, PHALANX
-from faults import LONG, FaultCase, layouts
+from faults import LONG, FaultCase, is_alive, layouts
 from test_recovery import children
 
 N_STARTS = 200 if LONG else 10
@@ -47,8 +46,7 @@ class NothingLeft(FaultCase):
             with self.subTest(layout=layout, how=how):
                 below = self.end_one(chance, layout, how)
                 self.check_nothing_left()
-                alive = [name for pid, name in below.items() if pathlib.Path(f"/proc/{pid}").exists()]
-                self.assertEqual(alive, [])
+                self.assertEqual([name for pid, name in below.items() if is_alive(pid)], [])
         self.assertLessEqual(shared_bytes(), before + (1 << 20))  # others use it, too
 
 
