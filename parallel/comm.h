@@ -75,7 +75,7 @@ struct comm {
 };
 
 struct comm_settings {
-    int64_t deadline_ns;       /* of one call that is not idle: 10 s unless told */
+    int64_t deadline_ns;       /* of one call that is not idle */
     int64_t spin_ns;           /* before sleeping; 0 when ranks outnumber CPUs */
     struct watchdog *watchdog; /* of the ranks of this host: ends waits when one is lost; outlives
                                   the comm. NULL: none */

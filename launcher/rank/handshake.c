@@ -107,6 +107,11 @@ bool handshake_make(struct handshake *out, const struct rank_models *models,
     return true;
 }
 
+uint64_t handshake_model_mark(const struct handshake *mine)
+{
+    return mine->mark[MARK_CONFIG] ^ mine->mark[MARK_CHECKPOINT];
+}
+
 /* ---- the verdict ---- */
 
 /* "rank 3 has", "ranks 2, 3 have": those of `differs`; at most 8 by number. */
