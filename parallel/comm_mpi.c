@@ -168,7 +168,7 @@ bool mpi_finish(struct mpi *mpi, bool idle, struct error *err)
         start_ns = start_ns == 0 ? now : start_ns;
         if (!call_check_watchdog(&mpi->call, &mpi->settings, err))
             return false;
-        if (now >= mpi->call.give_up_at)
+        if (call_is_over(&mpi->call, now))
             return missing(mpi, err);
         pause_between(mpi, start_ns, now, sleep_most_ns);
     }
