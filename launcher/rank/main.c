@@ -23,6 +23,7 @@
 #include "launcher/rank/handshake.h"
 #include "launcher/rank/loop.h"
 #include "launcher/rank/models.h"
+#include "launcher/rank/signals.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
 #include "runtime/eos_ids.h"
@@ -31,11 +32,8 @@
 #include "runtime/options/options.h"
 #include "runtime/replay.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 static const int64_t second_ns = 1000 * 1000 * 1000;
@@ -62,46 +60,7 @@ struct rank {
     int64_t memory_bytes;  /* of all ranks, without that */
 };
 
-/* ---- signals ---- */
-
-static const struct rank_models *mapped; /* for the handler only */
-static bool over_hosts;                  /* for the watchdog */
-
-static void say(const char *text)
-{
-    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
-        /* nobody is left to tell */
-    }
-}
-
-/* A weight file that shrinks under its mapping, or a disk that fails. Calls only what a handler
- * may. */
-static void on_sigbus(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    const char *path = NULL;
-    for (int i = 0; mapped != NULL && path == NULL && i < PLAN_MODELS; i++)
-        if (mapped->model[i] != NULL)
-            path = model_file_at(mapped->model[i], info->si_addr);
-    if (path == NULL) {
-        signal(number, SIG_DFL); /* not ours: the same access ends the process */
-        return;
-    }
-    say("phalanx-rank: ");
-    say(path);
-    say(": the file became shorter or unreadable while it was in use; start again with a whole "
-        "one\n");
-    _exit(EXIT_IO);
-}
-
-static void set_signals(void)
-{
-    struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-    sigaction(SIGBUS, &bus, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, SIG_IGN); /* of the terminal: the gateway decides */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
+static bool over_hosts; /* for the watchdog, whose thread knows no struct rank */
 
 /* ---- start ---- */
 
@@ -198,7 +157,7 @@ static bool open_device(struct rank *r, struct error *err)
 
 static bool load_models(struct rank *r, struct error *err)
 {
-    mapped = &r->models;
+    rank_signals_mapped(&r->models);
     return rank_models_load(&r->models, &r->options, &r->ranks, err);
 }
 
@@ -378,7 +337,7 @@ static void report(struct rank *r, const struct error *why)
 
 static void end(struct rank *r, bool alone)
 {
-    mapped = NULL;
+    rank_signals_mapped(NULL);
     rank_loop_release(&r->loop);
     rank_models_close(&r->models);
     device_close(r->device);
@@ -391,7 +350,7 @@ int main(int argc, char **argv)
 {
     struct rank rank = {.number = launch_rank()};
     struct error err = {0};
-    set_signals();
+    rank_signals_set();
     const bool started = start(&rank, argc, argv, &err);
     bool good = started && run(&rank, &err);
     struct error unwritten = {0};
