@@ -172,7 +172,7 @@ static bool exchange(const struct ranks *ranks, cpu_set_t *may, int *n, int *me,
     *n = *me = 0;
     for (int root = 0; root < ranks->world_size; root++) {
         struct place theirs = mine;
-        if (!ranks->world->ops->broadcast(ranks->world, &theirs, sizeof theirs, root, true, err))
+        if (!comm_broadcast(ranks->world, &theirs, sizeof theirs, root, true, err))
             return false;
         if (root == ranks->world_rank)
             *me = *n;

@@ -33,6 +33,7 @@
 #include "runtime/replay.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,9 +59,10 @@ struct rank {
     int64_t comm_bytes;    /* and with it all of the communicators */
     int64_t program_bytes; /* resident when the ranks are open: program, libraries, MPI */
     int64_t memory_bytes;  /* of all ranks, without that */
+    uint64_t model_mark;
 };
 
-static bool over_hosts; /* for the watchdog, whose thread knows no struct rank */
+static bool over_hosts; /* for the watchdog */
 
 /* ---- start ---- */
 
@@ -157,7 +159,7 @@ static bool open_device(struct rank *r, struct error *err)
 
 static bool load_models(struct rank *r, struct error *err)
 {
-    rank_signals_mapped(&r->models);
+    rank_signals_watch(&r->models);
     return rank_models_load(&r->models, &r->options, &r->ranks, err);
 }
 
@@ -170,7 +172,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = false;
     for (int root = 0; root < r->ranks.world_size; root++) {
         struct error verdict = good ? (struct error){0} : *err, lost = {0};
-        if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
+        if (!comm_broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
             *err = lost;
             return false;
         }
@@ -185,15 +187,13 @@ static bool agree(struct rank *r, bool good, struct error *err)
     return first.kind == ERROR_NONE;
 }
 
-/* Nothing has to be the same where a rank is alone. */
 static bool shake_hands(struct rank *r, bool prepared, struct error *err)
 {
     struct handshake mine;
-    if (r->ranks.world_size == 1)
-        return agree(r, prepared, err);
     const bool made = prepared && handshake_make(&mine, &r->models, &r->options, r->device, err);
     if (!agree(r, made, err))
         return false;
+    r->model_mark = handshake_model_mark(&mine);
     const bool same = handshake_exchange(&mine, &r->ranks, err);
     r->agreed = same || err->kind == ERROR_INPUT;
     return same;
@@ -256,10 +256,12 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .hidden_size = config->hidden,
                   .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
                   .max_num_seqs = limits->max_sequences,
-                  .memory_bytes = r->memory_bytes}};
-    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
+                  .memory_bytes = r->memory_bytes,
+                  .model_mark = r->model_mark}};
+    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d thread%s, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
-              r->device->ops->name, comm->ops->name, limits->max_model_len);
+              r->n_threads == 1 ? "" : "s", r->device->ops->name, comm->ops->name,
+              limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
@@ -337,7 +339,7 @@ static void report(struct rank *r, const struct error *why)
 
 static void end(struct rank *r, bool alone)
 {
-    rank_signals_mapped(NULL);
+    rank_signals_watch(NULL);
     rank_loop_release(&r->loop);
     rank_models_close(&r->models);
     device_close(r->device);

@@ -5,13 +5,12 @@
 #include "runtime/model/model.h"
 
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 static const struct rank_models *mapped; /* for the handler only */
-
-void rank_signals_mapped(const struct rank_models *models) { mapped = models; }
 
 static void say(const char *text)
 {
@@ -48,3 +47,5 @@ void rank_signals_set(void)
     signal(SIGINT, SIG_IGN); /* of the terminal: the gateway decides */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
+
+void rank_signals_watch(const struct rank_models *models) { mapped = models; }

@@ -1,10 +1,11 @@
-/* launcher/rank/signals.h: what a rank does with signals: it ends with its parent, leaves ^C to the
- * gateway, and tells which weight file became unreadable under its mapping (SIGBUS).
- */
+/* launcher/rank/signals.h: what signals mean to a rank. */
 #pragma once
 
 struct rank_models;
 
+/* The terminal's SIGINT is the gateway's; a rank ends with its parent. A weight file that shrinks
+ * under its mapping, or a disk that fails, ends the process with EXIT_IO and the name of the file.
+ */
 void rank_signals_set(void);
-/* The models whose files are mapped from now on; borrowed. NULL: none. */
-void rank_signals_mapped(const struct rank_models *models);
+/* Whose files these are; borrowed. NULL: no longer. */
+void rank_signals_watch(const struct rank_models *models);

@@ -211,8 +211,8 @@ static bool receive_residual(struct forward *f, int n_tokens, struct error *err)
 {
     struct comm *world = f->ranks->world;
     const int from = ranks_in_previous_stage(f->ranks);
-    return world->ops->receive(world, f->device, f->act.residual, residual_bytes(f, n_tokens), from,
-                               false, err) ||
+    return comm_receive(world, f->device, f->act.residual, residual_bytes(f, n_tokens), from, false,
+                        err) ||
            error_in(err, "residual from rank %d", from);
 }
 
@@ -222,8 +222,8 @@ bool forward_pass_on(struct forward *f, const struct step_plan *plan, struct err
         return true;
     struct comm *world = f->ranks->world;
     const int to = ranks_in_next_stage(f->ranks);
-    return world->ops->send(world, f->device, f->act.residual, residual_bytes(f, plan->n_tokens),
-                            to, err) ||
+    return comm_send(world, f->device, f->act.residual, residual_bytes(f, plan->n_tokens), to,
+                     err) ||
            error_in(err, "residual to rank %d", to);
 }
 

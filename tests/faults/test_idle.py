@@ -1,0 +1,78 @@
+"""Ranks that have nothing to do cost nothing, and are there at once when there is something."""
+import pathlib
+import statistics
+import time
+import unittest
+
+from common import DEMO, HAS_MPI, SANITIZED
+from faults import NO_MPI, FaultCase
+from test_processes import ranks
+
+MEASURE_S = 10
+MOST_OF_A_CORE = 0.01
+LATE_S = 0.05
+QUESTION, ANSWER, NEXT = b"Hello\n", b"Assistant: ", b"User: "
+
+
+def cpu_seconds(pid):
+    """Of all threads, as the scheduler counts it."""
+    return sum(int((task / "schedstat").read_text().split()[0])
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+@unittest.skipUnless(HAS_MPI, NO_MPI)
+@unittest.skipIf(SANITIZED, "sanitizers have threads of their own")
+class Idle(FaultCase):
+    def chat(self, *layout):
+        child = self.popen("chat", DEMO, "--max-tokens", "4", *layout)
+        self.read_until(child.stdout, NEXT)
+        return child
+
+    def leave(self, child):
+        child.stdin.close()
+        self.assertEqual(child.wait(timeout=30), 0)
+
+    def seconds_to_first_token(self, child):
+        child.stdin.write(QUESTION)
+        child.stdin.flush()
+        begin = time.monotonic()
+        seen = self.read_until(child.stdout, ANSWER)
+        while seen.endswith(ANSWER):
+            seen += self.read_some(child.stdout)
+        seconds = time.monotonic() - begin
+        while not seen.endswith(NEXT):
+            seen += self.read_some(child.stdout)
+        return seconds
+
+    def test_four_ranks_that_wait_take_a_hundredth_of_a_core(self):
+        jobs = [self.chat("-tp", "4"), self.chat("-tp", "2", "-pp", "2", "--comm", "mpi")]
+        for child in jobs:
+            self.seconds_to_first_token(child)
+        pids = ranks() + [child.pid for child in jobs]
+        self.assertEqual(len(pids), 10)
+        time.sleep(0.5)
+        before = {pid: cpu_seconds(pid) for pid in pids}
+        time.sleep(MEASURE_S)
+        for pid in pids:
+            share = (cpu_seconds(pid) - before[pid]) / MEASURE_S
+            self.assertLessEqual(share, MOST_OF_A_CORE, f"process {pid}")
+        for child in jobs:
+            self.leave(child)
+
+    def test_the_first_token_after_a_pause_is_not_late(self):
+        for layout in ("-tp", "2"), ("-pp", "2"), ("-tp", "2", "--comm", "mpi"):
+            with self.subTest(layout):
+                child = self.chat(*layout)
+                self.seconds_to_first_token(child)
+                after = {0: [], 0.4: []}
+                for _ in range(5):
+                    for pause_s, seconds in after.items():
+                        time.sleep(pause_s)
+                        seconds.append(self.seconds_to_first_token(child))
+                self.leave(child)
+                at_once, later = map(statistics.median, after.values())
+                self.assertLessEqual(later - at_once, LATE_S, after)
+
+
+if __name__ == "__main__":
+    unittest.main()

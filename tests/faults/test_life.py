@@ -1,0 +1,146 @@
+"""Signals and closed streams: whenever they come, the end is quick, clean and has its exit code."""
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from common import DEMO, PHALANX, SANITIZED
+from faults import BAD_FILE, FakeRankCase, FaultCase, is_alive, layouts
+from test_processes import ranks, wait_for
+from test_recovery import children
+
+LONG_ANSWER = ("generate", DEMO, "-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos",
+               "--seed", "3")
+WAITS_FOR_EVER = "#!/bin/sh\nexec sleep 600\n"
+HANGS = dict(LD_PRELOAD=BAD_FILE, FAULT_FILE="/model.safetensors", FAULT_KIND="hang")
+
+
+class Sigterm(FakeRankCase):
+    """Within two seconds the command is gone with 130, and so are all that it started."""
+
+    def check_ends(self, child):
+        below = children(child.pid)
+        begin = time.monotonic()
+        child.terminate()
+        self.assertEqual(child.wait(timeout=30), 130)
+        self.check_within(2, begin)
+        gone = lambda: not any(map(is_alive, below))
+        self.assertTrue(wait_for(gone, 3), f"some of {below} live on")
+        self.check_nothing_left()
+
+    def test_before_the_ranks_have_connected(self):
+        self.make_rank(WAITS_FOR_EVER)
+        for layout in layouts((), ("-tp", "2"), ("-dp", "2")):
+            with self.subTest(layout):
+                child = self.popen(*LONG_ANSWER, *layout, program=self.program)
+                slept = lambda: "sleep" in children(child.pid).values()
+                self.assertTrue(wait_for(slept, 10))
+                self.check_ends(child)
+
+    @unittest.skipIf(SANITIZED, "sanitizers want to be the first library")
+    def test_while_they_load(self):
+        for layout in layouts((), ("-tp", "2"), ("-pp", "2")):
+            with self.subTest(layout):
+                rank = "1" if layout else "0"
+                child = self.popen(*LONG_ANSWER, *layout,
+                                   env=dict(os.environ, **HANGS, FAULT_RANK=rank))
+                self.assertTrue(wait_for(lambda: len(ranks()) == (2 if layout else 1), 10))
+                time.sleep(0.3)
+                self.check_ends(child)
+
+    def test_while_lost_ranks_wait_to_start_again(self):
+        self.make_mortal_rank(poison=b"", starts_at_most=1)
+        child = self.popen(*LONG_ANSWER, program=self.program)
+        self.read_until(child.stderr, b"starting the ranks again", 3)  # now it waits for 1 s
+        self.check_ends(child)
+
+    def test_while_nobody_has_asked_anything(self):
+        for layout in layouts((), ("-tp", "2")):
+            with self.subTest(layout):
+                child = self.popen("chat", DEMO, *layout)
+                self.read_until(child.stdout, b"User: ")
+                self.check_ends(child)
+
+    def test_while_the_ranks_are_stuck(self):
+        for layout in layouts((), ("-tp", "2")):
+            with self.subTest(layout):
+                child = self.popen(*LONG_ANSWER, *layout)
+                child.stdout.read(1)
+                for rank in ranks():
+                    os.kill(rank, signal.SIGSTOP)
+                self.check_ends(child)
+
+    def test_a_second_one_does_not_wait(self):
+        child = self.popen(*LONG_ANSWER)
+        child.stdout.read(1)
+        os.kill(ranks()[0], signal.SIGSTOP)
+        child.terminate()
+        time.sleep(0.1)
+        begin = time.monotonic()
+        child.terminate()
+        self.assertEqual(child.wait(timeout=30), -signal.SIGTERM)
+        self.check_within(0.5, begin)
+
+
+class OtherSignals(FaultCase):
+    def check_unmoved(self, number, who, **more):
+        want = self.run_undisturbed(*LONG_ANSWER)
+        for layout in layouts((), ("-tp", "2")):
+            with self.subTest(layout):
+                child = self.popen(*LONG_ANSWER, *layout, **more)
+                first = child.stdout.read(1)
+                for pid in who(child):
+                    os.kill(pid, number)
+                out, err = child.communicate(timeout=120)
+                self.assertEqual((child.returncode, first + out, err), (0, want, b""))
+
+    def test_sigpipe_moves_nobody(self):
+        self.check_unmoved(signal.SIGPIPE, lambda child: [child.pid, *ranks()])
+
+    def test_ctrl_c_at_the_terminal_is_for_the_gateway(self):
+        self.check_unmoved(signal.SIGINT, lambda child: ranks())
+
+    def test_a_closed_terminal_does_not_end_what_nohup_started(self):
+        ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.check_unmoved(signal.SIGHUP, lambda child: [child.pid], preexec_fn=ignore)
+
+
+class ClosedStreams(FaultCase):
+    def test_an_answer_that_nobody_can_read_ends_every_command(self):
+        texts = self.folder / "texts"
+        texts.write_text("Once upon a time\n" * 2000)
+        for words in (LONG_ANSWER, (*LONG_ANSWER, "--json", "--n", "2"),
+                      ("score", DEMO, "--prompts-file", texts),
+                      ("chat", DEMO, "-q", "Tell me a story", "--ignore-eos")):
+            with self.subTest(words[0]):
+                reader, writer = os.pipe()
+                os.close(reader)
+                done = subprocess.run([str(PHALANX), *map(str, words)], stdin=subprocess.DEVNULL,
+                                      stdout=writer, stderr=subprocess.PIPE, timeout=120,
+                                      check=False)
+                os.close(writer)
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn(b"standard output", done.stderr)
+                self.check_texts(done.stderr.decode())
+                self.check_nothing_left()
+
+    def test_messages_that_nobody_can_read_end_nothing(self):
+        want = self.run_undisturbed(*LONG_ANSWER)
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([str(PHALANX), *map(str, LONG_ANSWER), "--log-level", "debug"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writer,
+                              timeout=120, check=False)
+        os.close(writer)
+        self.assertEqual((done.returncode, done.stdout), (0, want))
+
+    def test_a_standard_input_that_ends_early_is_the_end_of_a_chat(self):
+        child = self.popen("chat", DEMO, *(layouts((), ("-tp", "2"))[-1]))
+        self.read_until(child.stdout, b"User: ")
+        child.stdin.close()
+        self.assertEqual(child.wait(timeout=30), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
