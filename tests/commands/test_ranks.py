@@ -160,6 +160,18 @@ class Stopped(unittest.TestCase):
                     self.assertIn(f"rank {stopped} has not answered for 2.".encode(), err)
                     self.assertEqual(rank_processes(), {})
 
+    def test_a_job_that_stops_as_a_whole_goes_on_beyond_its_deadline(self):
+        for comm in "shm", "mpi":
+            with self.subTest(comm=comm):
+                child, pid = self.start("-tp", "2", "--comm", comm, "--max-restarts", "0",
+                                        "--distributed-timeout-seconds", "1")
+                for number in signal.SIGSTOP, signal.SIGCONT:
+                    for process in pid.values():
+                        os.kill(process, number)
+                    time.sleep(4)
+                _, err = child.communicate(timeout=120)
+                self.assertEqual(child.returncode, 0, err)
+
     def test_one_that_stops_while_the_job_is_idle_ends_it_too(self):
         child = subprocess.Popen([str(PHALANX), "chat", str(DEMO), "-tp", "2",
                                   "--max-restarts", "0"],
