@@ -7,12 +7,14 @@
 #include "launcher/commands.h"
 #include "launcher/exit_code.h"
 #include "launcher/interrupt.h"
+#include "launcher/job/launch_place.h"
 #include "launcher/job/users_job.h"
 #include "launcher/model_path.h"
 #include "parallel/ranks.h"
 #include "runtime/options/options.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +67,9 @@ static bool find_draft(struct options *options, struct error *err)
         return true;
     if (!model_path_find(folder, options->speculative_model, "config.json", err))
         return error_in(err, "--speculative-model");
-    options->speculative_model = arena_copy_text(&options->arena, folder, strlen(folder));
+    char absolute[PATH_MAX]; /* a rank may begin in another folder */
+    const char *found = realpath(folder, absolute) != NULL ? absolute : folder;
+    options->speculative_model = arena_copy_text(&options->arena, found, strlen(found));
     return true;
 }
 
@@ -90,10 +94,9 @@ static void set_defaults_of_ranks(struct options *options)
 {
     if (options->command == COMMAND_DEMO && !options_is_given(options, "--tensor-parallel-size"))
         options->tensor_parallel_size = 2;
-    if (options->command ==
-            COMMAND_BENCH_LATENCY && /* no answer from the cache of the one before */
+    if (options->command == COMMAND_BENCH_LATENCY &&
         !options_is_given(options, "--enable-prefix-caching"))
-        options->enable_prefix_caching = false;
+        options->enable_prefix_caching = false; /* every answer is computed, none remembered */
 }
 
 /* After this, this process is the one that runs the command. */
@@ -141,11 +144,12 @@ static bool run(struct options *options, struct error *err)
     }
 }
 
-static int fail(const struct error *err)
+static int fail(enum command command, const struct error *err)
 {
     if (interrupt != NULL && *interrupt)
         _exit(EXIT_INTERRUPTED); /* the user knows why; exit() would wait for a reader of stdout */
-    users_job_leave_the_word_to_rank_0((int)exit_code_of(err));
+    if (starts_ranks(command) || users_job_is_here()) /* else each task of a srun has its own */
+        users_job_leave_the_word_to_rank_0((int)exit_code_of(err));
     log_tell("phalanx", err->text);
     return exit_code_of(err);
 }
@@ -163,7 +167,7 @@ static int run_command(enum command command, int argc, char **argv)
     struct error err = {0};
     struct options options;
     bool good = options_parse(&options, command, argc, argv, &err);
-    for (int i = 0; good && i < options.notes.n; i++)
+    for (int i = 0; good && launch_rank() == 0 && i < options.notes.n; i++)
         log_tell("phalanx", options.notes.item[i]);
     if (good && options.help)
         options_print_help(stdout, command, options.help_all);
@@ -171,7 +175,7 @@ static int run_command(enum command command, int argc, char **argv)
         good = run(&options, &err);
     good = good && all_written(&err);
     options_release(&options);
-    return good ? EXIT_CLEAN : fail(&err);
+    return good ? EXIT_CLEAN : fail(command, &err);
 }
 
 /* The number of a standard stream that is closed would go to a socket of ours, and be written to.
@@ -186,35 +190,56 @@ static void open_standard_streams(void)
         close(fd);
 }
 
+/* Of the processes of a user's job one answers; what the others print goes nowhere. */
+static void answer_once(void)
+{
+    const int null = users_job_is_here() && launch_rank() != 0 ? open("/dev/null", O_WRONLY) : -1;
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        close(null);
+    }
+}
+
+/* Words that are no command; false: it is none of these. */
+static bool answer_word(const char *word)
+{
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+        print_commands(stdout);
+    else if (strcmp(word, "--help=markdown") == 0)
+        options_print_markdown(stdout);
+    else if (strcmp(word, "--version") == 0)
+        printf("phalanx %s\n", PHALANX_VERSION);
+    else
+        return false;
+    return true;
+}
+
+/* No command, or half a one. */
+static int refuse_words(const char *word)
+{
+    users_job_leave_the_word_to_rank_0(EXIT_BAD_INPUT);
+    if (word != NULL && print_family(stderr, word))
+        return EXIT_BAD_INPUT;
+    if (word != NULL)
+        log_tell("phalanx: unknown command", word);
+    print_commands(stderr);
+    return EXIT_BAD_INPUT;
+}
+
 int main(int argc, char **argv)
 {
     open_standard_streams();
+    answer_once();
     signal(SIGPIPE, SIG_IGN);
     log_set(LOG_WARN, -1);
     exit_code_catch_bugs();
 
-    const char *word = argc > 1 ? argv[1] : "--help";
     enum command command;
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
-        print_commands(argc > 1 ? stdout : stderr);
-        return argc > 1 ? EXIT_CLEAN : EXIT_BAD_INPUT;
-    }
-    if (strcmp(word, "--help=markdown") == 0) {
-        options_print_markdown(stdout);
+    if (argc > 1 && answer_word(argv[1]))
         return EXIT_CLEAN;
-    }
-    if (strcmp(word, "--version") == 0) {
-        printf("phalanx %s\n", PHALANX_VERSION);
-        return EXIT_CLEAN;
-    }
     const int n_words = command_find(&command, argc - 1, argv + 1);
+    if (n_words > 0)
+        return run_command(command, argc - 1 - n_words, argv + 1 + n_words);
     const bool is_help = argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
-    if (n_words == 0 && print_family(is_help ? stdout : stderr, word))
-        return is_help ? EXIT_CLEAN : EXIT_BAD_INPUT;
-    if (n_words == 0) {
-        log_tell("phalanx: unknown command", word);
-        print_commands(stderr);
-        return EXIT_BAD_INPUT;
-    }
-    return run_command(command, argc - 1 - n_words, argv + 1 + n_words);
+    return is_help && print_family(stdout, argv[1]) ? EXIT_CLEAN : refuse_words(argv[1]);
 }

@@ -26,6 +26,7 @@ static void take_ready(struct session *session, const struct link_ready *ready)
     char copies[24] = "", memory[BYTES_TEXT];
     if (n > 1)
         snprintf(copies, sizeof copies, "dp %d x ", n);
+    session->model_mark = ready->model_mark;
     session->vocab = ready->vocab;
     session->max_model_len = ready->max_model_len;
     session->max_num_seqs = n * max_num_seqs;
@@ -42,11 +43,13 @@ static void take_ready(struct session *session, const struct link_ready *ready)
              bytes_text(memory, n * ready->memory_bytes));
 }
 
-/* Requests in flight were made for the model that was there at first. */
+/* Requests in flight were made for the model that was there at first, and so are their answers. */
 static bool is_the_same(const struct session *session, const struct link_ready *ready)
 {
-    return ready->vocab == session->vocab && ready->max_model_len == session->max_model_len &&
-           strcmp(ready->dtype, session->dtype) == 0;
+    return session->vocab == 0 || /* this is the first */
+           (ready->model_mark == session->model_mark && ready->vocab == session->vocab &&
+            ready->max_model_len == session->max_model_len &&
+            strcmp(ready->dtype, session->dtype) == 0);
 }
 
 /* One line for the user, on standard error. */
@@ -105,7 +108,7 @@ static bool step_replica(struct session *session, int i, struct error *err)
     bool ready;
     const enum replica_state before = replica->state;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
-    if (ready && session->is_open && !is_the_same(session, &about)) {
+    if (ready && !is_the_same(session, &about)) {
         const struct error why = {ERROR_INPUT, "the model is another one than before: its folder "
                                                "has changed since the ranks were started"};
         replica_lose(replica, &why, false);
@@ -168,8 +171,10 @@ static bool wait_for(const struct watch *watch, struct error *err)
 static bool step(struct session *session, size_t at_most, struct error *err)
 {
     struct pollfd fd[(REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS];
+    const int64_t now_ns = clock_now_ns(), look_ns = (int64_t)INTERRUPT_POLL_MS * 1000000;
+    const int64_t next_ns = dispatch_expire(session->dispatch, now_ns);
     struct watch watch = {.fd = fd,
-                          .until_ns = clock_now_ns() + (int64_t)INTERRUPT_POLL_MS * 1000000};
+                          .until_ns = next_ns < now_ns + look_ns ? next_ns : now_ns + look_ns};
     for (int i = 0; i < session->n_replicas; i++) {
         bool all_sent;
         if (!step_replica(session, i, err))

@@ -25,6 +25,7 @@ struct session {
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
     const char *model_folder;               /* borrowed */
     bool is_open;                           /* every replica was ready once */
+    uint64_t model_mark;
     int vocab, max_model_len;
     int max_num_seqs;          /* sequences that the engines run at once, at least 1 */
     int n_labels, hidden_size; /* of the head of a model that scores (0: none), of its vectors */

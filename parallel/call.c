@@ -16,26 +16,38 @@ const char *call_name(enum call_kind kind)
     return name[kind];
 }
 
-void call_begin(struct call *call, enum call_kind kind, uint64_t size,
-                const struct comm_settings *settings)
+static void set_deadline(struct call *call, const struct comm *comm,
+                         const struct comm_settings *settings)
+{
+    call->deadline_ns = settings->deadline_ns + comm->patience_ns;
+    call->give_up_at = clock_now_ns() + call->deadline_ns;
+}
+
+bool call_begin(struct call *call, enum call_kind kind, uint64_t size, const struct comm *comm,
+                const struct comm_settings *settings, struct error *err)
 {
     call->kind = kind;
     call->number++;
     call->size = size;
-    call_set_deadline(call, settings);
+    set_deadline(call, comm, settings);
     watchdog_enter(settings->watchdog, kind, call->number);
+    return !call->failed ||
+           error_set(err, ERROR_PEER, "%s after this group of ranks has failed", call_name(kind));
 }
 
-void call_set_deadline(struct call *call, const struct comm_settings *settings)
+bool call_end(struct call *call, bool ok)
 {
-    call->deadline_ns = settings->deadline_ns;
-    call->give_up_at = clock_now_ns() + settings->deadline_ns;
+    call->failed = !ok;
+    return ok;
 }
 
-void call_extend(struct call *call, int64_t ns)
+void call_wait_or_hurry(struct call *call, const struct comm *comm,
+                        const struct comm_settings *settings, bool idle, bool is_first)
 {
-    call->deadline_ns += ns;
-    call->give_up_at += ns;
+    if (idle && is_first)
+        call->give_up_at = INT64_MAX;
+    else if (idle)
+        set_deadline(call, comm, settings);
 }
 
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,

@@ -24,16 +24,19 @@ struct call {
     uint64_t size;      /* what the ranks must agree on: bytes, floats and leaves, or a hash */
     int64_t give_up_at; /* clock_now_ns; INT64_MAX: never */
     int64_t deadline_ns;
+    bool failed; /* this one or one before it: the group can only be closed */
 };
 
 const char *call_name(enum call_kind kind);
-/* The next call of a group whose last one was `call`. */
-void call_begin(struct call *call, enum call_kind kind, uint64_t size,
-                const struct comm_settings *settings);
-/* It may take as long as the settings say, from now on; call_begin() says so too. */
-void call_set_deadline(struct call *call, const struct comm_settings *settings);
-/* So much longer than they say. */
-void call_extend(struct call *call, int64_t ns);
+/* The next call of a group whose last one was `call`. False, and ERROR_PEER, after a failure. */
+bool call_begin(struct call *call, enum call_kind kind, uint64_t size, const struct comm *comm,
+                const struct comm_settings *settings, struct error *err);
+/* Returns `ok`, and remembers a failure. */
+bool call_end(struct call *call, bool ok);
+/* Piece by piece: an idle call waits for its first one for ever; then the other side has come, and
+ * hurries. */
+void call_wait_or_hurry(struct call *call, const struct comm *comm,
+                        const struct comm_settings *settings, bool idle, bool is_first);
 
 /* "tree_reduce #4711: " and what watchdog_check() says; true when it says nothing. */
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,

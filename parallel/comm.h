@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct comm;
 struct device;
@@ -58,15 +59,23 @@ struct comm_ops {
     void (*close)(struct comm *); /* frees the comm; never waits for a peer */
 };
 
+/* Of this rank, in the calls of a group below: what was handed over or came, and the time until the
+ * call was done, in which it also waited for ranks that were later. Waiting idle does not count. */
+struct comm_spent {
+    uint64_t n_calls, n_bytes;
+    int64_t ns;
+};
+
 struct comm {
     const struct comm_ops *ops; /* complete: no entry is NULL */
     int rank, size;             /* within this group */
+    struct comm_spent spent;    /* whoever wants less than all since the opening takes a copy */
     int64_t patience_ns; /* longer than the deadline that a call waits, where the caller knows that
                             its peers compute meanwhile; 0 unless set */
 };
 
 struct comm_settings {
-    int64_t deadline_ns;       /* of one call that is not idle: 10 s unless told */
+    int64_t deadline_ns;       /* of one call that is not idle */
     int64_t spin_ns;           /* before sleeping; 0 when ranks outnumber CPUs */
     struct watchdog *watchdog; /* of the ranks of this host: ends waits when one is lost; outlives
                                   the comm. NULL: none */
@@ -81,5 +90,17 @@ bool comm_open_self(struct comm **out, struct error *err);
 size_t comm_shm_bytes(int size);
 bool comm_open_shm(struct comm **out, void *memory, int rank, int size,
                    const struct comm_settings *settings, struct error *err);
+
+/* What everybody calls: the operations of the table, counted in comm->spent. */
+bool comm_tree_reduce(struct comm *comm, struct device *device, float *sum, float *parts,
+                      int n_leaves, size_t count, struct error *err);
+bool comm_all_gather(struct comm *comm, struct device *device, void *all, const void *mine,
+                     const size_t *n_bytes, struct error *err);
+bool comm_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int root, bool idle,
+                    struct error *err);
+bool comm_send(struct comm *comm, struct device *device, const void *bytes, size_t n_bytes, int to,
+               struct error *err);
+bool comm_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes, int from,
+                  bool idle, struct error *err);
 
 void comm_close(struct comm *comm); /* NULL is fine */

@@ -19,11 +19,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
-#include "parallel/call.h"
+#include "parallel/comm_mpi_state.h"
+#include "parallel/pieces.h"
 
-#include <mpi.h>
 #include <stdio.h>
-#include <string.h>
 
 enum {
     MESSAGE_BYTES = 64 << 20,    /* largest message: far below MPI's limit of an int */
@@ -33,35 +32,6 @@ enum {
     SLEEP_BUSY_NS = 50 * 1000,   /* this, in a call that others wait for too, */
     SLEEP_IDLE_NS = 5000 * 1000, /* or this, between two steps */
 };
-
-struct mpi {
-    struct comm comm; /* first: a struct mpi is a comm */
-    struct comm_settings settings;
-    MPI_Comm group;
-    struct call call;
-    struct tree_layout layout; /* of the last tree_reduce */
-    float *packed;             /* [SEGMENT_FLOATS] parts of this rank, sorted by receiver */
-    float *others;             /* [comm_mpi_others_floats()] parts of the other ranks */
-
-    MPI_Request *request; /* [2 * size] messages under way; those done are MPI_REQUEST_NULL */
-    struct message {
-        int peer, n_bytes;
-        bool receive;
-    } * message;        /* [2 * size] the same messages */
-    MPI_Status *status; /* [2 * size] */
-    int n_messages;
-    bool failed;
-};
-
-static struct mpi *mpi_of(struct comm *comm) { return (struct mpi *)comm; }
-
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
-
-static void copy(void *to, const void *from, size_t n_bytes)
-{
-    if (n_bytes > 0 && to != from)
-        memcpy(to, from, n_bytes);
-}
 
 /* ---------------------------------------------------------------------------------- messages -- */
 
@@ -100,13 +70,12 @@ static bool start(struct mpi *mpi, bool receive, void *bytes, size_t n_bytes, in
     return code == MPI_SUCCESS || call_error(mpi, code, err);
 }
 
-static bool start_receive(struct mpi *mpi, void *bytes, size_t n_bytes, int from, struct error *err)
+bool mpi_start_receive(struct mpi *mpi, void *bytes, size_t n_bytes, int from, struct error *err)
 {
     return start(mpi, true, bytes, n_bytes, from, err);
 }
 
-static bool start_send(struct mpi *mpi, const void *bytes, size_t n_bytes, int to,
-                       struct error *err)
+bool mpi_start_send(struct mpi *mpi, const void *bytes, size_t n_bytes, int to, struct error *err)
 {
     return start(mpi, false, (void *)(uintptr_t)bytes, n_bytes, to, err); /* only read */
 }
@@ -182,10 +151,11 @@ static void pause_between(const struct mpi *mpi, int64_t start_ns, int64_t now,
                                             : sleep);
 }
 
-/* Waits for the messages that were started. The statuses of a Testall that is not complete are
- * undefined, so they are looked at only at the end. */
-static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
+/* The statuses of a Testall that is not complete are undefined, so they are looked at only at the
+ * end. */
+bool mpi_finish(struct mpi *mpi, bool idle, struct error *err)
 {
+    const int64_t sleep_most_ns = idle ? SLEEP_IDLE_NS : SLEEP_BUSY_NS;
     int64_t start_ns = 0;
     for (;;) {
         int done = 0;
@@ -207,27 +177,8 @@ static bool finish(struct mpi *mpi, int64_t sleep_most_ns, struct error *err)
     return ok;
 }
 
-static bool begin(struct mpi *mpi, enum call_kind kind, uint64_t size, struct error *err)
-{
-    call_begin(&mpi->call, kind, size, &mpi->settings);
-    call_extend(&mpi->call, mpi->comm.patience_ns);
-    if (mpi->failed)
-        return error_set(err, ERROR_PEER, "%s after this group of ranks has failed",
-                         call_name(kind));
-    return true;
-}
-
-/* An idle call waits for its first piece for ever; then the other side has come, and hurries. */
-static void wait_or_hurry(struct mpi *mpi, bool idle, bool is_first)
-{
-    if (idle && is_first)
-        mpi->call.give_up_at = INT64_MAX;
-    else if (idle)
-        call_set_deadline(&mpi->call, &mpi->settings);
-}
-
 /* After a failure nothing of ours may be written later, by a message that comes after all. */
-static bool end(struct mpi *mpi, bool ok)
+bool mpi_end(struct mpi *mpi, bool ok)
 {
     for (int i = 0; !ok && i < mpi->n_messages; i++)
         if (mpi->request[i] != MPI_REQUEST_NULL) {
@@ -235,156 +186,25 @@ static bool end(struct mpi *mpi, bool ok)
             MPI_Request_free(&mpi->request[i]);
         }
     mpi->n_messages = 0;
-    mpi->failed = !ok;
-    return ok;
-}
-
-/* -------------------------------------------------------------------------------------- sums -- */
-
-/* `count` columns of the parts of this rank, whose rows are `stride` floats apart. */
-struct columns {
-    float *sum, *parts;
-    size_t stride, count;
-};
-
-static int parts_of(const struct mpi *mpi, int rank)
-{
-    return mpi->layout.first_part[rank + 1] - mpi->layout.first_part[rank];
-}
-
-static size_t slice_begin(const struct mpi *mpi, size_t count, int rank)
-{
-    const size_t lines = (count + LINE_FLOATS - 1) / LINE_FLOATS;
-    const size_t size = (size_t)mpi->comm.size;
-    return min_size(count, (lines + size - 1) / size * LINE_FLOATS * (size_t)rank);
-}
-
-/* Columns [lo, hi) of the parts of this rank, row after row; `room` is for them where they are not
- * so already: one part lies as it is sent. */
-static const float *pack(const struct mpi *mpi, float *room, const struct columns *columns,
-                         size_t lo, size_t hi)
-{
-    const int n_parts = parts_of(mpi, mpi->comm.rank);
-    if (n_parts == 1)
-        return columns->parts + lo;
-    for (int p = 0; p < n_parts; p++)
-        copy(room + (size_t)p * (hi - lo), columns->parts + (size_t)p * columns->stride + lo,
-             (hi - lo) * sizeof *room);
-    return room;
-}
-
-/* Receives columns [lo, hi) of everyone's parts, when all that this rank sends has been started,
- * and adds them up. */
-static bool collect_and_sum(struct mpi *mpi, const struct columns *columns, size_t lo, size_t hi,
-                            struct error *err)
-{
-    const float *part[MAX_LEAVES];
-    float *at = mpi->others;
-    for (int rank = 0; rank < mpi->comm.size; rank++) {
-        const bool mine = rank == mpi->comm.rank;
-        const size_t n = (size_t)parts_of(mpi, rank) * (hi - lo);
-        for (int p = 0; p < parts_of(mpi, rank); p++)
-            part[mpi->layout.first_part[rank] + p] =
-                mine ? columns->parts + (size_t)p * columns->stride + lo
-                     : at + (size_t)p * (hi - lo);
-        if (mine)
-            continue;
-        if (!start_receive(mpi, at, n * sizeof *at, rank, err))
-            return false;
-        at += n;
-    }
-    if (!finish(mpi, SLEEP_BUSY_NS, err))
-        return false;
-    tree_sum(&mpi->layout, columns->sum + lo, part, hi - lo);
-    return true;
-}
-
-static bool reduce_one_shot(struct mpi *mpi, const struct columns *columns, struct error *err)
-{
-    const float *packed = pack(mpi, mpi->packed, columns, 0, columns->count);
-    const size_t n = (size_t)parts_of(mpi, mpi->comm.rank) * columns->count;
-    for (int to = 0; to < mpi->comm.size; to++)
-        if (to != mpi->comm.rank && !start_send(mpi, packed, n * sizeof *packed, to, err))
-            return false;
-    return collect_and_sum(mpi, columns, 0, columns->count, err);
-}
-
-static bool reduce_two_shot(struct mpi *mpi, const struct columns *columns, struct error *err)
-{
-    const int rank = mpi->comm.rank;
-    float *room = mpi->packed;
-    for (int to = 0; to < mpi->comm.size; to++) {
-        if (to == rank)
-            continue;
-        const size_t first = slice_begin(mpi, columns->count, to);
-        const size_t last = slice_begin(mpi, columns->count, to + 1);
-        const size_t n = (size_t)parts_of(mpi, rank) * (last - first);
-        const float *packed = pack(mpi, room, columns, first, last);
-        if (!start_send(mpi, packed, n * sizeof *packed, to, err))
-            return false;
-        room += n;
-    }
-    const size_t lo = slice_begin(mpi, columns->count, rank);
-    const size_t hi = slice_begin(mpi, columns->count, rank + 1);
-    if (!collect_and_sum(mpi, columns, lo, hi, err))
-        return false;
-
-    for (int peer = 0; peer < mpi->comm.size; peer++) {
-        const size_t from = slice_begin(mpi, columns->count, peer);
-        const size_t n = slice_begin(mpi, columns->count, peer + 1) - from;
-        float *sum = columns->sum;
-        if (peer != rank && (!start_receive(mpi, sum + from, n * sizeof *sum, peer, err) ||
-                             !start_send(mpi, sum + lo, (hi - lo) * sizeof *sum, peer, err)))
-            return false;
-    }
-    return finish(mpi, SLEEP_BUSY_NS, err);
-}
-
-static bool mpi_tree_reduce(struct comm *comm, struct device *device, float *sum, float *parts,
-                            int n_leaves, size_t count, struct error *err)
-{
-    (void)device;
-    struct mpi *mpi = mpi_of(comm);
-    if (!begin(mpi, CALL_TREE_REDUCE, count, err))
-        return false;
-    if (mpi->layout.n_leaves != n_leaves)
-        mpi->layout = tree_layout_make(n_leaves, comm->size);
-    const size_t most_parts = (size_t)mpi->layout.most_parts;
-    const size_t room = SEGMENT_FLOATS / most_parts;
-    const bool two_shot = comm->size > 2 && count * most_parts * sizeof *sum > ONE_SHOT_BYTES;
-    bool ok = true;
-    for (size_t at = 0; ok && at < count; at += room) {
-        const struct columns columns = {.sum = sum + at,
-                                        .parts = parts + at,
-                                        .stride = count,
-                                        .count = min_size(room, count - at)};
-        ok = two_shot ? reduce_two_shot(mpi, &columns, err) : reduce_one_shot(mpi, &columns, err);
-    }
-    return end(mpi, ok);
+    return call_end(&mpi->call, ok);
 }
 
 /* ---------------------------------------------------------------- gather, broadcast, in pairs --
  */
-
-/* Bytes of a message at `at` out of `n_bytes`. */
-static size_t piece(size_t n_bytes, size_t at)
-{
-    return at < n_bytes ? min_size(n_bytes - at, MESSAGE_BYTES) : 0;
-}
 
 static bool gather_pieces(struct mpi *mpi, unsigned char *all, const unsigned char *mine,
                           const size_t *n_bytes, size_t at, struct error *err)
 {
     unsigned char *to = all;
     for (int peer = 0; peer < mpi->comm.size; peer++) {
-        const size_t n_mine = piece(n_bytes[mpi->comm.rank], at);
+        const size_t n_mine = piece(n_bytes[mpi->comm.rank], at, MESSAGE_BYTES);
         if (peer != mpi->comm.rank &&
-            (!start_receive(mpi, to + at, piece(n_bytes[peer], at), peer, err) ||
-             !start_send(mpi, mine + at, n_mine, peer, err)))
+            (!mpi_start_receive(mpi, to + at, piece(n_bytes[peer], at, MESSAGE_BYTES), peer, err) ||
+             !mpi_start_send(mpi, mine + at, n_mine, peer, err)))
             return false;
         to += n_bytes[peer];
     }
-    return finish(mpi, SLEEP_BUSY_NS, err);
+    return mpi_finish(mpi, false, err);
 }
 
 static bool mpi_all_gather(struct comm *comm, struct device *device, void *all, const void *mine,
@@ -397,24 +217,23 @@ static bool mpi_all_gather(struct comm *comm, struct device *device, void *all, 
         before += rank < comm->rank ? n_bytes[rank] : 0;
         most = n_bytes[rank] > most ? n_bytes[rank] : most;
     }
-    bool ok = begin(mpi, CALL_ALL_GATHER, most, err);
+    bool ok = call_begin(&mpi->call, CALL_ALL_GATHER, most, comm, &mpi->settings, err);
     for (size_t at = 0; ok && at < most; at += MESSAGE_BYTES)
         ok = gather_pieces(mpi, all, mine, n_bytes, at, err);
     if (ok)
         copy((unsigned char *)all + before, mine, n_bytes[comm->rank]);
-    return end(mpi, ok);
+    return mpi_end(mpi, ok);
 }
 
 static bool broadcast_piece(struct mpi *mpi, unsigned char *bytes, size_t n_bytes, int root,
                             bool idle, struct error *err)
 {
     if (mpi->comm.rank != root)
-        return start_receive(mpi, bytes, n_bytes, root, err) &&
-               finish(mpi, idle ? SLEEP_IDLE_NS : SLEEP_BUSY_NS, err);
+        return mpi_start_receive(mpi, bytes, n_bytes, root, err) && mpi_finish(mpi, idle, err);
     for (int to = 0; to < mpi->comm.size; to++)
-        if (to != root && !start_send(mpi, bytes, n_bytes, to, err))
+        if (to != root && !mpi_start_send(mpi, bytes, n_bytes, to, err))
             return false;
-    return finish(mpi, SLEEP_BUSY_NS, err);
+    return mpi_finish(mpi, false, err);
 }
 
 static bool mpi_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int root, bool idle,
@@ -422,13 +241,14 @@ static bool mpi_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int ro
 {
     check(0 <= root && root < comm->size);
     struct mpi *mpi = mpi_of(comm);
-    bool ok = begin(mpi, CALL_BROADCAST, n_bytes, err);
+    bool ok = call_begin(&mpi->call, CALL_BROADCAST, n_bytes, comm, &mpi->settings, err);
     for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES) {
         const bool wait = idle && at == 0 && comm->rank != root;
-        wait_or_hurry(mpi, idle && comm->rank != root, at == 0);
-        ok = broadcast_piece(mpi, (unsigned char *)bytes + at, piece(n_bytes, at), root, wait, err);
+        call_wait_or_hurry(&mpi->call, comm, &mpi->settings, idle && comm->rank != root, at == 0);
+        ok = broadcast_piece(mpi, (unsigned char *)bytes + at, piece(n_bytes, at, MESSAGE_BYTES),
+                             root, wait, err);
     }
-    return end(mpi, ok);
+    return mpi_end(mpi, ok);
 }
 
 static bool mpi_send(struct comm *comm, struct device *device, const void *bytes, size_t n_bytes,
@@ -437,11 +257,12 @@ static bool mpi_send(struct comm *comm, struct device *device, const void *bytes
     (void)device;
     check(0 <= to && to < comm->size && to != comm->rank);
     struct mpi *mpi = mpi_of(comm);
-    bool ok = begin(mpi, CALL_SEND, n_bytes, err);
+    bool ok = call_begin(&mpi->call, CALL_SEND, n_bytes, comm, &mpi->settings, err);
     for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES)
-        ok = start_send(mpi, (const unsigned char *)bytes + at, piece(n_bytes, at), to, err) &&
-             finish(mpi, SLEEP_BUSY_NS, err);
-    return end(mpi, ok);
+        ok = mpi_start_send(mpi, (const unsigned char *)bytes + at,
+                            piece(n_bytes, at, MESSAGE_BYTES), to, err) &&
+             mpi_finish(mpi, false, err);
+    return mpi_end(mpi, ok);
 }
 
 static bool mpi_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes,
@@ -450,13 +271,14 @@ static bool mpi_receive(struct comm *comm, struct device *device, void *bytes, s
     (void)device;
     check(0 <= from && from < comm->size && from != comm->rank);
     struct mpi *mpi = mpi_of(comm);
-    bool ok = begin(mpi, CALL_RECEIVE, n_bytes, err);
+    bool ok = call_begin(&mpi->call, CALL_RECEIVE, n_bytes, comm, &mpi->settings, err);
     for (size_t at = 0; ok && at < n_bytes; at += MESSAGE_BYTES) {
-        wait_or_hurry(mpi, idle, at == 0);
-        ok = start_receive(mpi, (unsigned char *)bytes + at, piece(n_bytes, at), from, err) &&
-             finish(mpi, idle && at == 0 ? SLEEP_IDLE_NS : SLEEP_BUSY_NS, err);
+        call_wait_or_hurry(&mpi->call, comm, &mpi->settings, idle, at == 0);
+        ok = mpi_start_receive(mpi, (unsigned char *)bytes + at, piece(n_bytes, at, MESSAGE_BYTES),
+                               from, err) &&
+             mpi_finish(mpi, idle && at == 0, err);
     }
-    return end(mpi, ok);
+    return mpi_end(mpi, ok);
 }
 
 /* ---------------------------------------------------------------------------- open and close -- */

@@ -4,12 +4,12 @@
  */
 #pragma once
 #include "parallel/comm.h"
+#include "parallel/pieces.h"
 
 enum {
     NO_GROUP = -1,
     SEGMENT_FLOATS = 256 << 10, /* of the parts of one rank: how much a sum takes at a time */
     ONE_SHOT_BYTES = 32 << 10,  /* largest sum that more than two ranks add whole */
-    LINE_FLOATS = 16,           /* where slices begin */
 };
 
 /* Floats that the other ranks send for one segment of a sum: everything of the one other rank, or

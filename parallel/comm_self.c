@@ -67,9 +67,3 @@ bool comm_open_self(struct comm **out, struct error *err)
     *out = comm;
     return true;
 }
-
-void comm_close(struct comm *comm)
-{
-    if (comm != NULL)
-        comm->ops->close(comm);
-}

@@ -99,6 +99,12 @@ bool ranks_check_world(int world_size, const struct ranks_settings *settings, st
                      world_size == 1 ? "was" : "were", wanted);
 }
 
+int64_t ranks_spin_ns(const struct ranks_settings *settings, int n_ranks, int n_cpus)
+{
+    const int64_t cpus_each = settings->cpus_each > 0 ? settings->cpus_each : 1;
+    return n_ranks * cpus_each > n_cpus ? 0 : settings->settings.spin_ns;
+}
+
 size_t ranks_memory_layout(const struct ranks_settings *settings, const struct ranks_memory *memory,
                            int stage, size_t *world_at, size_t *tp_at)
 {

@@ -15,8 +15,9 @@ struct error;
 
 struct ranks_settings {
     int tp_size, pp_stages;
-    const char *comm;                /* "auto", "shm", "mpi": how ranks of one host talk */
-    struct comm_settings settings;   /* but the watchdog, which ranks_open() makes */
+    const char *comm;              /* "auto", "shm", "mpi": how ranks of one host talk */
+    struct comm_settings settings; /* but the watchdog, which ranks_open() makes */
+    int cpus_each;                 /* that a rank keeps busy, with its like of other jobs; 0: one */
     void (*leave)(const char *text); /* watchdog.h: of the ranks of a host that are processes */
 };
 
@@ -43,7 +44,8 @@ bool ranks_check_launcher(struct error *err);
  * world has not tp_size * pp_stages ranks (says both, and the remedy), or `comm` is unknown or
  * cannot be; ERROR_UNSUPPORTED when shared memory is too small (says how much is needed), and
  * under a launcher in a build without MPI. spin_ns counts as 0 where a host has
- * fewer CPUs than ranks. After a failure tell the error, then close as after a clean end. */
+ * fewer CPUs than its ranks keep busy. After a failure tell the error, then close as after a clean
+ * end. */
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err);
 /* What it takes of each rank where all are on one host: an equal part of the memory that they
  * share, and buffers of its own. */

@@ -143,9 +143,9 @@ static void log_transports(const struct job *job, const struct ranks *ranks,
               tp);
 }
 
-/* Whether the ranks of this host have a CPU each: the CPUs that any of them may use. A machine
- * with more CPUs than a cpu_set_t holds has enough. */
-static bool have_cpus(const struct job *job, const struct ranks *ranks)
+/* The CPUs that any rank of this host may use. A machine with more than a cpu_set_t holds has
+ * enough. */
+static int cpus_of_host(const struct job *job)
 {
     cpu_set_t mine, all;
     CPU_ZERO(&mine);
@@ -153,8 +153,8 @@ static bool have_cpus(const struct job *job, const struct ranks *ranks)
     if (!known)
         memset(&mine, 0xff, sizeof mine);
     if (MPI_Allreduce(&mine, &all, (int)sizeof all, MPI_BYTE, MPI_BOR, job->host) != MPI_SUCCESS)
-        return true;
-    return CPU_COUNT(&all) >= ranks->local_size;
+        return INT_MAX;
+    return CPU_COUNT(&all);
 }
 
 /* ----------------------------------------------------------------------------- shared memory -- */
@@ -289,8 +289,7 @@ static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks
     if (!agree(ranks->world_rank, find_hosts(job, ranks, err), err) ||
         !agree(ranks->world_rank, choose_transports(job, ranks, &settings, err), err))
         return false;
-    if (!have_cpus(job, ranks))
-        settings.settings.spin_ns = 0;
+    settings.settings.spin_ns = ranks_spin_ns(wanted, ranks->local_size, cpus_of_host(job));
     const struct ranks_memory memory = {
         .n_watched = ranks->local_size, .world = job->world_here, .stage = job->stage_here};
     ranks->shared_bytes =

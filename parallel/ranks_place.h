@@ -17,6 +17,9 @@ bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, 
 int ranks_slurm_tasks(void);
 bool ranks_refuse_srun(struct error *err); /* ERROR_INPUT with the remedy; always false */
 
+/* settings->settings.spin_ns, or 0 where n_ranks keep more than n_cpus busy. */
+int64_t ranks_spin_ns(const struct ranks_settings *settings, int n_ranks, int n_cpus);
+
 /* What one block of shared memory holds: the watchdog of the host, the world's communicator, and
  * those of the stages. */
 struct ranks_memory {

@@ -9,8 +9,8 @@ bool plan_broadcast(const struct ranks *ranks, struct step_plan *plan, struct er
     struct comm *tp = ranks->tp;
     if (ranks->tp_size == 1)
         return true;
-    return tp->ops->broadcast(tp, plan, sizeof *plan, 0, true, err) &&
-           tp->ops->broadcast(tp, plan + 1, plan->n_bytes - sizeof *plan, 0, false, err);
+    return comm_broadcast(tp, plan, sizeof *plan, 0, true, err) &&
+           comm_broadcast(tp, plan + 1, plan->n_bytes - sizeof *plan, 0, false, err);
 }
 
 bool plan_pass_on(const struct ranks *ranks, const struct step_plan *plan, struct error *err)
@@ -19,8 +19,8 @@ bool plan_pass_on(const struct ranks *ranks, const struct step_plan *plan, struc
     const int to = ranks_in_next_stage(ranks);
     if (ranks->pp_stage + 1 >= ranks->pp_stages)
         return true;
-    return (world->ops->send(world, NULL, plan, sizeof *plan, to, err) &&
-            world->ops->send(world, NULL, plan + 1, plan->n_bytes - sizeof *plan, to, err)) ||
+    return (comm_send(world, NULL, plan, sizeof *plan, to, err) &&
+            comm_send(world, NULL, plan + 1, plan->n_bytes - sizeof *plan, to, err)) ||
            error_in(err, "a plan for stage %d", ranks->pp_stage + 1);
 }
 
@@ -30,9 +30,8 @@ static bool receive(const struct ranks *ranks, void *bytes, size_t n_bytes, bool
 {
     struct comm *world = ranks->world, *tp = ranks->tp;
     if (ranks->pp_stage == 0)
-        return tp->ops->broadcast(tp, bytes, n_bytes, 0, idle, err);
-    return world->ops->receive(world, NULL, bytes, n_bytes, ranks_in_previous_stage(ranks), idle,
-                               err);
+        return comm_broadcast(tp, bytes, n_bytes, 0, idle, err);
+    return comm_receive(world, NULL, bytes, n_bytes, ranks_in_previous_stage(ranks), idle, err);
 }
 
 bool plan_receive(const struct ranks *ranks, struct step_plan *memory, size_t max_bytes,

@@ -124,7 +124,7 @@ static bool unpack_all(const struct result_receiver *r, const struct step_plan *
 static bool receive(const struct result_receiver *r, void *bytes, size_t n_bytes, struct error *err)
 {
     struct comm *world = r->ranks->world;
-    return n_bytes == 0 || world->ops->receive(world, NULL, bytes, n_bytes, r->last, false, err);
+    return n_bytes == 0 || comm_receive(world, NULL, bytes, n_bytes, r->last, false, err);
 }
 
 static bool check_header(const struct result_receiver *r, const struct step_plan *plan,

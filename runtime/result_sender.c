@@ -65,7 +65,7 @@ static void pack(struct result_sender *s, const struct step_plan *plan,
 static bool send(const struct ranks *ranks, const void *bytes, size_t n_bytes, struct error *err)
 {
     struct comm *world = ranks->world;
-    return n_bytes == 0 || world->ops->send(world, NULL, bytes, n_bytes, 0, err);
+    return n_bytes == 0 || comm_send(world, NULL, bytes, n_bytes, 0, err);
 }
 
 static bool send_rows(const struct result_sender *s, const struct step_plan *plan,

@@ -248,7 +248,7 @@ static bool check_copies(const int32_t *copy, int n, struct error *err)
 static bool check_pick(const struct plan_pick *p, const struct plan_limits *limits,
                        struct error *err)
 {
-    const int32_t least_best = p->kind == PICK_SAMPLE ? -1 : p->kind == PICK_BEAM ? 1 : 0;
+    const int32_t least_best = p->kind == PICK_SAMPLE ? -1 : p->kind == PICK_BEAM ? 2 : 0;
     if (p->kind < 0 || p->kind >= PICK_KINDS)
         return wrong(err, "kind", p->kind, 0, PICK_KINDS - 1);
     if (p->position < 0 || p->position >= limits->max_model_len)
@@ -257,6 +257,9 @@ static bool check_pick(const struct plan_pick *p, const struct plan_limits *limi
         return wrong(err, "token", p->token, 0, limits->vocab - 1);
     if (p->kind != PICK_ROW && (p->n_best < least_best || p->n_best > PLAN_MAX_BEST))
         return wrong(err, "n_best", p->n_best, least_best, PLAN_MAX_BEST);
+    if (p->kind == PICK_BEAM && p->n_best % 2 != 0)
+        return error_set(err, ERROR_PEER, "step plan: n_best is %d, want two for each beam",
+                         p->n_best);
     if (p->top_k < -1)
         return wrong(err, "top_k", p->top_k, -1, INT32_MAX);
     if (p->kind == PICK_SAMPLE && !(p->temperature >= 0 && p->temperature <= 2 && p->top_p > 0 &&

@@ -72,7 +72,7 @@ enum plan_pick_kind {
     PICK_SAMPLE, /* a token, by temperature, top_k, top_p, min_p, and the noise of seed and
                     position; with n_best from 0 on its log-probability and so many of the best */
     PICK_PROMPT, /* the log-probability of `token`, and n_best of the best */
-    PICK_BEAM,   /* the n_best best */
+    PICK_BEAM,   /* the n_best best, two for each beam */
     PICK_KINDS
 };
 enum { PLAN_MAX_BEST = 32 };

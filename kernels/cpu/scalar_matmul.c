@@ -3,6 +3,7 @@
  * reference of the tests (tests/kernels/ref_f64.c is). */
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/matmul_driver.h"
+#include "kernels/fma.h"
 
 #include <math.h>
 
@@ -38,9 +39,7 @@ static struct wide_block row_block(const struct matmul_block *block, int token, 
     return wide;
 }
 
-/* fmaf() is exact with the instruction and without it, and a call of the library without it. */
-__attribute__((target_clones("default", "fma"))) static float dot(const struct wide_block *x,
-                                                                  const struct wide_block *w)
+WITH_FMA_IF_THERE static float dot(const struct wide_block *x, const struct wide_block *w)
 {
     float even = 0, odd = 0;
     for (int i = 0; i < K_BLOCK; i += 2) {

@@ -9,12 +9,11 @@
  */
 #pragma once
 #include "kernels/dtype.h"
+#include "kernels/fma.h"
 
 #include <math.h>
 
 #define LEVEL(name) scalar_##name
-/* fmaf() is exact with the instruction and without it, and a call of the library without it. */
-#define WITH_FMA_IF_THERE __attribute__((target_clones("default", "fma")))
 #ifndef VEC_LANES
 #define VEC_LANES 16
 #endif

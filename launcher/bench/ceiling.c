@@ -83,10 +83,10 @@ double ceiling_tokens(const struct ceiling *ceiling, double context)
 
 void ceiling_print(const struct ceiling *ceiling, double context)
 {
-    printf("memory      %.2f GB/s read by %d threads in this run, %.4f GB a token: at most %.2f "
+    printf("memory      %.2f GB/s read by %d thread%s in this run, %.4f GB a token: at most %.2f "
            "tokens/s at batch 1\n",
-           ceiling->bandwidth * 1e-9, ceiling->n_threads, bytes_of_token(ceiling, context) * 1e-9,
-           ceiling_tokens(ceiling, context));
+           ceiling->bandwidth * 1e-9, ceiling->n_threads, ceiling->n_threads == 1 ? "" : "s",
+           bytes_of_token(ceiling, context) * 1e-9, ceiling_tokens(ceiling, context));
 }
 
 json_t *ceiling_json(const struct ceiling *ceiling, double context)

@@ -41,11 +41,11 @@ void job_settle(struct job *job);
  * the signal. Never waits; true once. */
 bool job_has_ended(struct job *job, int *exit_status);
 enum { JOB_SIGNALLED = 128 }; /* as mpirun and shells say it */
+/* What that status means. Always false. ERROR_PEER: a rank was lost. */
+bool job_failure(int exit_status, struct error *err);
 /* Whether the only rank was stopped (SIGSTOP) and not continued; mpirun's ranks look after each
  * other. */
 bool job_is_stopped(struct job *job);
-/* What that status means. Always false. ERROR_PEER: a rank was lost. */
-bool job_failure(int exit_status, struct error *err);
 
 /* Asks for the end with SIGTERM; then, `force`, ends it with SIGKILL. Safe on a zero job. */
 void job_signal(struct job *job, bool force);

@@ -29,10 +29,12 @@ static void start(struct replica *replica, const struct options *options, const 
 {
     struct error err = {0};
     const int64_t limit_ns = START_GRACE_NS + options->distributed_timeout_seconds * 1000000000;
-    if (job_start(&replica->job, options, model_folder, &err))
+    if (job_start(&replica->job, options, model_folder, &err)) {
         replica->state = REPLICA_STARTING;
-    else
+    } else {
+        job_end(&replica->job);
         be_gone(replica, &err);
+    }
     replica->until_ns = replica->job.is_over_hosts ? clock_now_ns() + limit_ns : INT64_MAX;
 }
 
@@ -63,14 +65,15 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
 static bool explain(const struct replica *replica, int status, struct error *err)
 {
     job_failure(status, err);
-    if (replica->job.is_over_hosts && !replica->was_ready && err->kind == ERROR_PEER)
-        error_set(
-            err, ERROR_PEER,
-            "mpirun ended with status %d before all ranks stood: every host of --hostfile must "
-            "let it in (does ssh HOST true work without a question?), and must have this "
-            "program and the model where this host has them",
-            status);
-    return false;
+    if (!replica->job.is_over_hosts || replica->was_ready || err->kind != ERROR_PEER)
+        return false;
+    *err = (struct error){0};
+    return error_set(
+        err, ERROR_PEER,
+        "mpirun ended with status %d before all ranks stood: every host of --hostfile must let it "
+        "in (does ssh HOST true work without a question?), and must have this program and the "
+        "model where this host has them",
+        status);
 }
 
 void replica_lose(struct replica *replica, const struct error *why, bool progressed)
@@ -143,9 +146,12 @@ static bool connect_link(struct replica *replica, struct error *err)
         return false;
     if (fd >= 0)
         replica->link = link_create(fd);
-    if (replica->link == NULL && clock_now_ns() > replica->until_ns)
-        return error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
-    return replica->link != NULL || !ended || explain(replica, status, err);
+    if (replica->link != NULL)
+        return true;
+    if (ended)
+        return explain(replica, status, err);
+    return clock_now_ns() < replica->until_ns ||
+           error_set(err, ERROR_PEER, "not all hosts of --hostfile have answered in time");
 }
 
 static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *about,

@@ -201,19 +201,23 @@ static bool become_three(struct options *options, char **word, const int link[2]
         options->engine_fd = link[0];
         return true;
     }
-    close(link[0]);
     const pid_t rank = gateway > 0 ? fork() : -1;
     if (rank == 0) {
         sigprocmask(SIG_SETMASK, &before, NULL);
-        become_rank(word);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(EXIT_RANK_LOST); /* it died before the line above */
+        become_rank(word);         /* link[0] closes with exec */
     }
+    if (gateway < 0 || rank < 0) {
+        error_errno(err, "cannot start rank 0");
+        if (gateway > 0)
+            kill(gateway, SIGKILL);
+        return false;
+    }
+    close(link[0]);
     close(link[1]);
-    if (gateway > 0 && rank > 0)
-        _exit(stand_by(gateway, rank, &signals));
-    error_errno(err, "cannot start rank 0");
-    if (gateway > 0)
-        kill(gateway, SIGKILL);
-    return false;
+    _exit(stand_by(gateway, rank, &signals));
 }
 
 static bool become_rank_0(struct options *options, const char *folder, struct error *err)

@@ -44,10 +44,13 @@ static json_t *memory_json(const struct rank_bytes *bytes)
 
 static json_t *wire_json(const struct wire_bytes *wire)
 {
-    const struct field field[] = {
-        {"embedding", wire->embedding},   {"attention_layer", wire->attention},
-        {"mlp_layer", wire->mlp},         {"sums", wire->sums},
-        {"hand_over", wire->handed_over}, {"logits_row", wire->logits}};
+    const struct field field[] = {{"embedding", wire->embedding},
+                                  {"attention_layer", wire->attention},
+                                  {"mlp_layer", wire->mlp},
+                                  {"sums", wire->sums},
+                                  {"sums_large_step", wire->sums_large},
+                                  {"hand_over", wire->handed_over},
+                                  {"logits_row", wire->logits}};
     return numbers(field, sizeof field / sizeof *field);
 }
 
@@ -71,6 +74,7 @@ void plan_print_json(const struct memory_plan *plan, const struct options *optio
     const struct model *model = plan->models.model[PLAN_TARGET];
     const struct field field[] = {{"tp", plan->tp_size},
                                   {"pp", plan->pp_stages},
+                                  {"dp", options->data_parallel_size},
                                   {"threads", plan->n_threads},
                                   {"max_tokens", limits->max_tokens},
                                   {"max_sequences", limits->max_sequences},

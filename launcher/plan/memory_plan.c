@@ -142,11 +142,19 @@ static int64_t all_weights(struct memory_plan *plan, const struct options *optio
     return rank_bytes_weights(&alone.bytes);
 }
 
+/* The most ranks that a stage can have. */
+static int largest_tp(const struct rank_models *models)
+{
+    const int64_t target = model_max_tp(&models->config[PLAN_TARGET]);
+    const bool drafts = models->model[PLAN_DRAFT] != NULL;
+    return (int)(drafts ? min_of(target, model_max_tp(&models->config[PLAN_DRAFT])) : target);
+}
+
 /* The fewest ranks a stage that fit, fewer than `below`; 0: none. */
 static int smallest_tp(struct memory_plan *plan, const struct options *options, int64_t weights,
                        int pp_stages, int below)
 {
-    const int most = model_max_tp(&plan->models.config[PLAN_TARGET]);
+    const int most = largest_tp(&plan->models);
     for (int tp = 1; tp <= most && tp < below; tp++)
         if (weights / (tp * pp_stages) <= options->memory && /* quick, and mostly no */
             layout_fits(plan, options, tp, pp_stages))

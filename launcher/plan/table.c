@@ -20,21 +20,28 @@ static void print_row(int rank, const int64_t *column, size_t n, FILE *out)
     fprintf(out, "\n");
 }
 
+static void print_layout(const struct memory_plan *plan, int64_t n_replicas, FILE *out)
+{
+    const struct plan_limits *limits = &plan->models.plan.limits[PLAN_TARGET];
+    if (n_replicas > 1)
+        fprintf(out, "%lld replicas of ", (long long)n_replicas);
+    fprintf(out, "tp %d x pp %d: %d rank%s of %d thread%s, %d tokens and %d sequences a step\n",
+            plan->tp_size, plan->pp_stages, plan->n_ranks, plan->n_ranks == 1 ? "" : "s",
+            plan->n_threads, plan->n_threads == 1 ? "" : "s", limits->max_tokens,
+            limits->max_sequences);
+}
+
 static void print_head(const struct memory_plan *plan, const struct options *options, FILE *out)
 {
     const struct model *model = plan->models.model[PLAN_TARGET];
     const struct model_config *config = &model->config;
-    const struct plan_limits *limits = &plan->models.plan.limits[PLAN_TARGET];
     fprintf(out, "%s\n", options->model);
     fprintf(out, "  %s, %s: %d layers, hidden %d, %d heads, %d KV heads, MLP %d, vocabulary %d\n",
             config->architecture, dtype_name(model->compute), config->n_layers, config->hidden,
             config->n_heads, config->n_kv_heads, config->ffn, config->vocab);
     if (plan->models.folder[PLAN_DRAFT] != NULL)
         fprintf(out, "  drafts by %s, on the first stage\n", plan->models.folder[PLAN_DRAFT]);
-    fprintf(out, "tp %d x pp %d: %d rank%s of %d thread%s, %d tokens and %d sequences a step\n",
-            plan->tp_size, plan->pp_stages, plan->n_ranks, plan->n_ranks == 1 ? "" : "s",
-            plan->n_threads, plan->n_threads == 1 ? "" : "s", limits->max_tokens,
-            limits->max_sequences);
+    print_layout(plan, options->data_parallel_size, out);
 }
 
 /* Which rank; its layers, and its leaves of attention and MLP of all of them. */
@@ -60,7 +67,7 @@ static void print_weights(const struct memory_plan *plan, FILE *out)
     }
 }
 
-static void print_memory(const struct memory_plan *plan, FILE *out)
+static void print_memory(const struct memory_plan *plan, int64_t n_replicas, FILE *out)
 {
     int64_t all = 0;
     char text[BYTES_TEXT];
@@ -74,8 +81,8 @@ static void print_memory(const struct memory_plan *plan, FILE *out)
         print_row(i, column, sizeof column / sizeof *column, out);
         all += rank_bytes_total(bytes);
     }
-    fprintf(out, "all ranks %s, and the program and its libraries: 4 MB a rank, with MPI 15\n",
-            bytes_text(text, all));
+    fprintf(out, "all ranks%s %s, and the program and its libraries: 4 MB a rank, with MPI 15\n",
+            n_replicas > 1 ? " of each replica" : "", bytes_text(text, all));
 }
 
 /* Attention and MLP: of one layer. Logits: of each row that is wanted. */
@@ -117,7 +124,7 @@ void plan_print_table(const struct memory_plan *plan, const struct options *opti
 {
     print_head(plan, options, out);
     print_weights(plan, out);
-    print_memory(plan, out);
+    print_memory(plan, options->data_parallel_size, out);
     if (plan->n_ranks > 1)
         print_wire(plan, out);
     print_cache(plan, options, out);

@@ -26,7 +26,7 @@ bool rank_account_gather(int64_t *total, const struct rank_account *mine, struct
     for (size_t i = 0; i < n_ranks; i++)
         n_bytes[i] = sizeof *mine;
     struct comm *world = ranks->world;
-    const bool good = world->ops->all_gather(world, device, all, mine, n_bytes, err);
+    const bool good = comm_all_gather(world, device, all, mine, n_bytes, err);
     *total = 0;
     for (size_t i = 0; good && i < n_ranks; i++) {
         *total += rank_bytes_total(&all[i].bytes);

@@ -172,7 +172,7 @@ static bool exchange(const struct ranks *ranks, cpu_set_t *may, int *n, int *me,
     *n = *me = 0;
     for (int root = 0; root < ranks->world_size; root++) {
         struct place theirs = mine;
-        if (!ranks->world->ops->broadcast(ranks->world, &theirs, sizeof theirs, root, true, err))
+        if (!comm_broadcast(ranks->world, &theirs, sizeof theirs, root, true, err))
             return false;
         if (root == ranks->world_rank)
             *me = *n;
@@ -197,7 +197,7 @@ bool binding_apply(enum binding binding, const struct ranks *ranks, int *n_cpus,
             log_write(LOG_INFO, "rank", "keeps to %d of %d CPUs", CPU_COUNT(&gets[me]),
                       CPU_COUNT(&may[me]));
         *n_cpus = binding_share(gets, n, me);
-        if (me == 0 && n > CPU_COUNT(&may[me]))
+        if (me == 0 && *n_cpus == 0)
             log_write(LOG_INFO, "rank",
                       "%d ranks share the %d CPUs of this host: right, and slower than fewer", n,
                       CPU_COUNT(&may[me]));

@@ -107,6 +107,11 @@ bool handshake_make(struct handshake *out, const struct rank_models *models,
     return true;
 }
 
+uint64_t handshake_model_mark(const struct handshake *mine)
+{
+    return mine->mark[MARK_CONFIG] ^ mine->mark[MARK_CHECKPOINT];
+}
+
 /* ---- the verdict ---- */
 
 /* "rank 3 has", "ranks 2, 3 have": those of `differs`; at most 8 by number. */
@@ -172,7 +177,7 @@ bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks,
     size_t *n_bytes = memory_alloc(n, sizeof *n_bytes);
     for (size_t rank = 0; rank < n; rank++)
         n_bytes[rank] = sizeof *mine;
-    bool good = ranks->world->ops->all_gather(ranks->world, NULL, all, mine, n_bytes, err);
+    bool good = comm_all_gather(ranks->world, NULL, all, mine, n_bytes, err);
     if (good) {
         for (size_t rank = 0; rank < n; rank++)
             all[rank].kernels[sizeof all[rank].kernels - 1] = '\0';

@@ -35,6 +35,9 @@ struct handshake {
 bool handshake_make(struct handshake *out, const struct rank_models *models,
                     const struct options *options, const struct device *device, struct error *err);
 
+/* Of what the answers are a function of: the config and the weights. */
+uint64_t handshake_model_mark(const struct handshake *mine);
+
 /* Collective over the world. ERROR_INPUT, the same on all ranks, names the ranks that differ from
  * rank 0, in what, and what to do. ERROR_PEER: a rank did not come. */
 bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks, struct error *err);

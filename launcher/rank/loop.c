@@ -1,5 +1,6 @@
 #include "launcher/rank/loop.h"
 
+#include "base/log.h"
 #include "base/system.h"
 #include "launcher/rank/models.h"
 #include "parallel/ranks.h"
@@ -60,8 +61,8 @@ bool rank_loop_make(struct rank_loop *out, const struct options *options,
                     const struct rank_models *models, struct device *device,
                     const struct rank_loop_job *job, struct error *err)
 {
-    *out = (struct rank_loop){0};
-    if (models->plan.ranks[PLAN_TARGET]->world_rank > 0) {
+    *out = (struct rank_loop){.ranks = models->plan.ranks[PLAN_TARGET]};
+    if (out->ranks->world_rank > 0) {
         worker_create(&out->worker,
                       &(struct worker_settings){.models = &models->plan,
                                                 .device = device,
@@ -72,9 +73,32 @@ bool rank_loop_make(struct rank_loop *out, const struct options *options,
     return options->replay != NULL || make_engine(&out->engine, &settings, job, err);
 }
 
+/* In a group of one there is nothing to wait for. */
+static void tell_spent(const struct ranks *ranks, double n_plans)
+{
+    const struct comm_spent *stage = &ranks->tp->spent, *world = &ranks->world->spent;
+    if (ranks->world_size > 1 && n_plans > 0)
+        log_write(LOG_INFO, "rank",
+                  "communication of rank 0 in each of %.0f plans: stage %.1f calls, %.0f bytes, "
+                  "%.1f us; other stages %.1f calls, %.0f bytes, %.1f us",
+                  n_plans, (double)stage->n_calls / n_plans, (double)stage->n_bytes / n_plans,
+                  (double)stage->ns / 1e3 / n_plans, (double)world->n_calls / n_plans,
+                  (double)world->n_bytes / n_plans, (double)world->ns / 1e3 / n_plans);
+}
+
+static bool run_engine(const struct rank_loop *loop, struct error *err)
+{
+    const struct ranks *ranks = loop->ranks;
+    ranks->tp->spent = ranks->world->spent = (struct comm_spent){0}; /* the start is no plan */
+    const bool good = engine_run(loop->engine, err);
+    if (good)
+        tell_spent(ranks, (double)engine_counts(loop->engine).n_plans);
+    return good;
+}
+
 bool rank_loop_run(struct rank_loop *loop, struct error *err)
 {
-    return loop->engine != NULL ? engine_run(loop->engine, err) : worker_run(loop->worker, err);
+    return loop->engine != NULL ? run_engine(loop, err) : worker_run(loop->worker, err);
 }
 
 void rank_loop_release(struct rank_loop *loop)

@@ -13,11 +13,13 @@ struct link;
 struct options;
 struct plan_recorder;
 struct rank_models;
+struct ranks;
 struct worker;
 
 struct rank_loop { /* at most one of them; all zero is neither */
     struct engine *engine;
     struct worker *worker;
+    const struct ranks *ranks;
 };
 
 /* What only an engine that runs has. */
@@ -31,6 +33,7 @@ struct rank_loop_job {
 bool rank_loop_make(struct rank_loop *out, const struct options *options,
                     const struct rank_models *models, struct device *device,
                     const struct rank_loop_job *job, struct error *err);
-/* Until the gateway says stop (engine.h, worker.h). */
+/* Until the gateway says stop (engine.h, worker.h). The engine then tells at level info what its
+ * rank spent on communication. */
 bool rank_loop_run(struct rank_loop *loop, struct error *err);
 void rank_loop_release(struct rank_loop *loop);

@@ -23,6 +23,7 @@
 #include "launcher/rank/handshake.h"
 #include "launcher/rank/loop.h"
 #include "launcher/rank/models.h"
+#include "launcher/rank/signals.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
 #include "runtime/eos_ids.h"
@@ -31,11 +32,9 @@
 #include "runtime/options/options.h"
 #include "runtime/replay.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 static const int64_t second_ns = 1000 * 1000 * 1000;
@@ -60,48 +59,10 @@ struct rank {
     int64_t comm_bytes;    /* and with it all of the communicators */
     int64_t program_bytes; /* resident when the ranks are open: program, libraries, MPI */
     int64_t memory_bytes;  /* of all ranks, without that */
+    uint64_t model_mark;
 };
 
-/* ---- signals ---- */
-
-static const struct rank_models *mapped; /* for the handler only */
-static bool over_hosts;                  /* for the watchdog */
-
-static void say(const char *text)
-{
-    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
-        /* nobody is left to tell */
-    }
-}
-
-/* A weight file that shrinks under its mapping, or a disk that fails. Calls only what a handler
- * may. */
-static void on_sigbus(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    const char *path = NULL;
-    for (int i = 0; mapped != NULL && path == NULL && i < PLAN_MODELS; i++)
-        if (mapped->model[i] != NULL)
-            path = model_file_at(mapped->model[i], info->si_addr);
-    if (path == NULL) {
-        signal(number, SIG_DFL); /* not ours: the same access ends the process */
-        return;
-    }
-    say("phalanx-rank: ");
-    say(path);
-    say(": the file became shorter or unreadable while it was in use; start again with a whole "
-        "one\n");
-    _exit(EXIT_IO);
-}
-
-static void set_signals(void)
-{
-    struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-    sigaction(SIGBUS, &bus, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, SIG_IGN); /* of the terminal: the gateway decides */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
+static bool over_hosts; /* for the watchdog */
 
 /* ---- start ---- */
 
@@ -154,15 +115,13 @@ static void leave(const char *text)
 static bool open_ranks(struct rank *r, struct error *err)
 {
     const int64_t n_threads = r->options.threads > 0 ? r->options.threads : 1;
-    const int64_t n_ranks = r->options.tensor_parallel_size * r->options.pipeline_parallel_size *
-                            r->options.data_parallel_size;
-    const bool crowded = n_threads * n_ranks > system_cpus();
     const struct ranks_settings settings = {
         .tp_size = (int)r->options.tensor_parallel_size,
         .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
         .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
-                     .spin_ns = crowded ? 0 : spin_ns},
+                     .spin_ns = spin_ns},
+        .cpus_each = (int)(n_threads * r->options.data_parallel_size),
         .leave = leave};
     const int64_t before = memory_account().allocated;
     if (!ranks_check_launcher(err) || !ranks_open(&r->ranks, &settings, err)) {
@@ -200,7 +159,7 @@ static bool open_device(struct rank *r, struct error *err)
 
 static bool load_models(struct rank *r, struct error *err)
 {
-    mapped = &r->models;
+    rank_signals_watch(&r->models);
     return rank_models_load(&r->models, &r->options, &r->ranks, err);
 }
 
@@ -213,7 +172,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = false;
     for (int root = 0; root < r->ranks.world_size; root++) {
         struct error verdict = good ? (struct error){0} : *err, lost = {0};
-        if (!world->ops->broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
+        if (!comm_broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
             *err = lost;
             return false;
         }
@@ -228,15 +187,13 @@ static bool agree(struct rank *r, bool good, struct error *err)
     return first.kind == ERROR_NONE;
 }
 
-/* Nothing has to be the same where a rank is alone. */
 static bool shake_hands(struct rank *r, bool prepared, struct error *err)
 {
     struct handshake mine;
-    if (r->ranks.world_size == 1)
-        return agree(r, prepared, err);
     const bool made = prepared && handshake_make(&mine, &r->models, &r->options, r->device, err);
     if (!agree(r, made, err))
         return false;
+    r->model_mark = handshake_model_mark(&mine);
     const bool same = handshake_exchange(&mine, &r->ranks, err);
     r->agreed = same || err->kind == ERROR_INPUT;
     return same;
@@ -299,10 +256,12 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .hidden_size = config->hidden,
                   .n_labels = r->models.model[PLAN_TARGET]->config.n_labels,
                   .max_num_seqs = limits->max_sequences,
-                  .memory_bytes = r->memory_bytes}};
-    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d threads, %s kernels, %s, context %d",
+                  .memory_bytes = r->memory_bytes,
+                  .model_mark = r->model_mark}};
+    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d thread%s, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
-              r->device->ops->name, comm->ops->name, limits->max_model_len);
+              r->n_threads == 1 ? "" : "s", r->device->ops->name, comm->ops->name,
+              limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
@@ -380,7 +339,7 @@ static void report(struct rank *r, const struct error *why)
 
 static void end(struct rank *r, bool alone)
 {
-    mapped = NULL;
+    rank_signals_watch(NULL);
     rank_loop_release(&r->loop);
     rank_models_close(&r->models);
     device_close(r->device);
@@ -393,7 +352,7 @@ int main(int argc, char **argv)
 {
     struct rank rank = {.number = launch_rank()};
     struct error err = {0};
-    set_signals();
+    rank_signals_set();
     const bool started = start(&rank, argc, argv, &err);
     bool good = started && run(&rank, &err);
     struct error unwritten = {0};

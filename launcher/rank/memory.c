@@ -134,7 +134,7 @@ static bool gather_shares(struct share *all, const struct share *mine, struct de
     size_t *n_bytes = memory_alloc((size_t)ranks->world_size, sizeof *n_bytes);
     for (int i = 0; i < ranks->world_size; i++)
         n_bytes[i] = sizeof *mine;
-    const bool good = ranks->world->ops->all_gather(ranks->world, device, all, mine, n_bytes, err);
+    const bool good = comm_all_gather(ranks->world, device, all, mine, n_bytes, err);
     memory_free(n_bytes);
     return good;
 }

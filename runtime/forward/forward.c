@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "kernels/device.h"
 #include "parallel/comm.h"
 #include "parallel/ranks.h"
@@ -210,8 +211,8 @@ static bool receive_residual(struct forward *f, int n_tokens, struct error *err)
 {
     struct comm *world = f->ranks->world;
     const int from = ranks_in_previous_stage(f->ranks);
-    return world->ops->receive(world, f->device, f->act.residual, residual_bytes(f, n_tokens), from,
-                               false, err) ||
+    return comm_receive(world, f->device, f->act.residual, residual_bytes(f, n_tokens), from, false,
+                        err) ||
            error_in(err, "residual from rank %d", from);
 }
 
@@ -221,8 +222,8 @@ bool forward_pass_on(struct forward *f, const struct step_plan *plan, struct err
         return true;
     struct comm *world = f->ranks->world;
     const int to = ranks_in_next_stage(f->ranks);
-    return world->ops->send(world, f->device, f->act.residual, residual_bytes(f, plan->n_tokens),
-                            to, err) ||
+    return comm_send(world, f->device, f->act.residual, residual_bytes(f, plan->n_tokens), to,
+                     err) ||
            error_in(err, "residual to rank %d", to);
 }
 
@@ -255,6 +256,19 @@ static void add_last_delta(struct forward *f, int n_tokens, const struct delta *
     normalise(f, n_tokens, delta, &f->model->layer[f->model->share.layers.lo].input_norm);
 }
 
+/* act->residual -> the same after the layers, or the result. */
+static bool run_stage(struct forward *f, const struct step_plan *plan, const struct step_view *view,
+                      struct step_result *result, struct error *err)
+{
+    struct delta delta = {0};
+    if (!run_layers(f, plan, view, &delta, err))
+        return false;
+    if (f->model->share.is_last)
+        return vocabulary_project(f, plan, view, &delta, result, err) || error_in(err, "logits");
+    add_last_delta(f, plan->n_tokens, &delta);
+    return true;
+}
+
 bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
                  struct step_result *result, struct error *err)
 {
@@ -276,13 +290,9 @@ bool forward_run(struct forward *f, const struct step_plan *plan, const struct s
             return error_in(err, "embedding");
     } else if (!receive_residual(f, n_tokens, err))
         return false;
-
-    struct delta delta = {0};
-    if (!run_layers(f, plan, view, &delta, err))
+    const int64_t begin = clock_now_ns();
+    if (!run_stage(f, plan, view, result, err))
         return false;
-    if (!model->share.is_last) {
-        add_last_delta(f, n_tokens, &delta);
-        return true;
-    }
-    return vocabulary_project(f, plan, view, &delta, result, err) || error_in(err, "logits");
+    patience_learn(&f->patience, f->ranks, n_tokens, f->limits.max_tokens, clock_now_ns() - begin);
+    return true;
 }

@@ -40,8 +40,9 @@ bool forward_create(struct forward **out, const struct model *model, struct devi
                     struct error *err);
 /* Runs a checked plan (plan_check) through the layers of this rank's stage; on a later stage it
  * first receives the residual, which the stage before must be about to send: the deadline of the
- * ranks holds. Allocates nothing. ERROR_INPUT: rows of logits of a model that does not generate
- * (config.h). ERROR_PEER when another rank is gone. */
+ * ranks holds, longer by what was learnt from the plans before (patience.h). Allocates nothing.
+ * ERROR_INPUT: rows of logits of a model that does not generate (config.h). ERROR_PEER when another
+ * rank is gone. */
 bool forward_run(struct forward *forward, const struct step_plan *plan,
                  const struct step_view *view, struct step_result *result, struct error *err);
 /* After forward_run() of the plan and before the next one: sends the residual to the next stage. It

@@ -8,6 +8,7 @@
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
 #include "runtime/forward/kv_store.h"
+#include "runtime/forward/patience.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,6 +54,7 @@ struct forward {
     void *memory; /* of all activations */
     size_t memory_bytes;
     size_t *gather_bytes; /* [tp_size] */
+    struct patience patience;
 };
 
 /* The angles of one of the sets of frequencies, [n_tokens, 2, rope_half]. */

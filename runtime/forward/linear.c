@@ -51,6 +51,6 @@ bool project_and_sum(struct forward *f, int n_tokens, const struct operand *x,
                                                .n_tokens = n_tokens,
                                                .n_out = hidden});
     struct comm *tp = f->ranks->tp;
-    return tp->ops->tree_reduce(tp, f->device, f->act.parts, f->act.parts, n_leaves,
-                                (size_t)n_tokens * (size_t)hidden, err);
+    return comm_tree_reduce(tp, f->device, f->act.parts, f->act.parts, n_leaves,
+                            (size_t)n_tokens * (size_t)hidden, err);
 }

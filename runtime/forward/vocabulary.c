@@ -26,8 +26,8 @@ bool vocabulary_embed(struct forward *f, const struct step_plan *plan, const str
                                              .scale = model->embedding_scale});
     struct comm *tp = f->ranks->tp;
     return tp->size == 1 ||
-           tp->ops->tree_reduce(tp, f->device, f->act.residual, f->act.residual, tp->size,
-                                (size_t)plan->n_tokens * (size_t)hidden, err);
+           comm_tree_reduce(tp, f->device, f->act.residual, f->act.residual, tp->size,
+                            (size_t)plan->n_tokens * (size_t)hidden, err);
 }
 
 /* act->normed = the rows whose logits are wanted. Adding delta is a matter of all rows, so it comes
@@ -76,7 +76,7 @@ static bool gather(struct forward *f, int n_rows, const float *mine, struct erro
     struct comm *tp = f->ranks->tp;
     for (int r = 0; r < tp->size; r++)
         f->gather_bytes[r] = (size_t)n_rows * (size_t)columns_of(f, r) * sizeof(float);
-    return tp->ops->all_gather(tp, f->device, f->act.logits_parts, mine, f->gather_bytes, err);
+    return comm_all_gather(tp, f->device, f->act.logits_parts, mine, f->gather_bytes, err);
 }
 
 /* act->parts = the hidden states that are wanted, in float32. What they were is in the residual. */

@@ -227,8 +227,10 @@ static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_ev
         return not_asked("log-probabilities of the prompt", err);
     const bool was_suspect = journal_is_suspect(entry);
     rows.id = entry->id;
-    if (journal_hear_prompt(dispatch->journal, entry, &rows))
-        entry->listener.prompt_logprobs(entry->listener.context, &rows);
+    if (!journal_hear_prompt(dispatch->journal, entry, &rows))
+        return true;
+    dispatch->engine[entry->engine].was_heard = true;
+    entry->listener.prompt_logprobs(entry->listener.context, &rows);
     if (was_suspect)
         release_suspect(dispatch, entry);
     return true;
@@ -282,7 +284,8 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
                        struct error *err)
 {
     dispatch->n_events++;
-    dispatch->engine[engine].was_heard |= event->kind != LINK_READY && event->kind != LINK_FAILED;
+    dispatch->engine[engine].was_heard |=
+        event->kind == LINK_TOKENS || event->kind == LINK_BEAMS || event->kind == LINK_POOLED;
     switch (event->kind) {
     case LINK_READY:
         break;
@@ -340,6 +343,20 @@ size_t dispatch_in_flight(const struct dispatch *dispatch)
 }
 
 uint64_t dispatch_events(const struct dispatch *dispatch) { return dispatch->n_events; }
+
+int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns)
+{
+    struct journal_entry *entry;
+    int64_t next_ns;
+    while ((entry = journal_overdue(dispatch->journal, now_ns, &next_ns)) != NULL) {
+        const struct dispatch_listener listener = entry->listener;
+        const struct link_token end = {
+            .id = entry->id, .token = -1, .finish = FINISH_ABORT, .stop_token = -1};
+        journal_remove(dispatch->journal, entry);
+        listener.token(listener.context, &end);
+    }
+    return next_ns;
+}
 
 /* Any entry; NULL: none is left. */
 static struct journal_entry *any_entry(struct dispatch *dispatch)

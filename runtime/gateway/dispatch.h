@@ -34,7 +34,7 @@ void dispatch_attach(struct dispatch *dispatch, int engine, struct link *link);
 
 struct dispatch_loss {
     size_t n_going_on; /* requests of the engine that go on elsewhere, or later */
-    bool was_heard;    /* something came of a request while it was there */
+    bool was_heard;    /* something new came of a request while it was there */
 };
 /* The engine is gone. Its requests go to others or wait. */
 struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine);
@@ -54,6 +54,10 @@ uint64_t dispatch_events(const struct dispatch *dispatch);
  * it. */
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
                    struct error *err);
+
+/* Ends requests that wait for an engine, and whose deadline is over at now_ns, as an engine would:
+ * with FINISH_ABORT. The next deadline of one that waits; INT64_MAX: none. */
+int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns);
 
 /* Every request in flight fails. */
 void dispatch_fail_all(struct dispatch *dispatch, const struct error *why);

@@ -155,6 +155,23 @@ struct journal_entry *journal_waiting(struct journal *journal, bool suspects)
     return entry_of(suspects ? journal->suspects.first : journal->waiting.first);
 }
 
+struct journal_entry *journal_overdue(struct journal *journal, int64_t now_ns, int64_t *next_ns)
+{
+    const struct list *const lists[] = {&journal->waiting, &journal->suspects};
+    struct slot *slot;
+    *next_ns = INT64_MAX;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        DL_FOREACH(lists[i]->first, slot)
+        {
+            const int64_t deadline_ns = slot->entry.submit.deadline_ns;
+            if (deadline_ns != 0 && deadline_ns <= now_ns)
+                return &slot->entry;
+            if (deadline_ns != 0 && deadline_ns < *next_ns)
+                *next_ns = deadline_ns;
+        }
+    return NULL;
+}
+
 struct journal_entry *journal_at(struct journal *journal, int engine)
 {
     return entry_of(journal->at[engine].first);
@@ -232,9 +249,9 @@ bool journal_hear_prompt(struct journal *journal, struct journal_entry *entry,
                          struct link_prompt_logprobs *rows)
 {
     const int n_told = entry->n_prompt_rows + 1 - rows->position; /* of these rows */
-    journal_hear(entry);
     if (n_told >= rows->n_positions)
         return false;
+    journal_hear(entry);
     entry->n_prompt_rows = rows->position + rows->n_positions - 1;
     if (n_told <= 0)
         return true;

@@ -9,8 +9,8 @@
  *             └── recalled, lost ──┘
  *
  * A request can be what kills engines. A crash counts against it when nothing had come of it since
- * it was sent; at two such crashes it is a suspect, and waits in a list of its own. Anything that
- * comes of it clears it. What to do about suspects is the caller's.
+ * it was sent; at two such crashes it is a suspect, and waits in a list of its own. Anything new
+ * that comes of it clears it. What to do about suspects is the caller's.
  */
 #pragma once
 #include "runtime/gateway/listener.h"
@@ -55,6 +55,9 @@ struct journal_entry *journal_find(struct journal *journal, uint64_t wire_id);
 
 /* The first one that waits, in order of the ids; NULL: none. */
 struct journal_entry *journal_waiting(struct journal *journal, bool suspects);
+/* One that waits and has a deadline that is over. NULL: none, and *next_ns is the next deadline of
+ * one that waits (INT64_MAX: none). */
+struct journal_entry *journal_overdue(struct journal *journal, int64_t now_ns, int64_t *next_ns);
 /* The first one at an engine, likewise. */
 struct journal_entry *journal_at(struct journal *journal, int engine);
 size_t journal_count(const struct journal *journal);
@@ -71,7 +74,7 @@ void journal_recall(struct journal *journal, struct journal_entry *entry);
  * heard. */
 void journal_lose(struct journal *journal, int engine);
 
-/* Something came of it. Each clears it of suspicion. */
+/* Something came of it. Each clears it of suspicion: rows that came before do not. */
 void journal_hear(struct journal_entry *entry);
 /* Notes a token and sets its counts of drafts to those of all engines. */
 void journal_hear_token(struct journal_entry *entry, struct link_token *token);

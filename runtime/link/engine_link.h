@@ -51,9 +51,10 @@ struct link_ready {
     int64_t kv_tokens, weight_bytes, memory_bytes; /* of all ranks; memory: with the weights */
     const int32_t *eos_id;
     int n_eos_ids;
-    int hidden_size;  /* of a pooled vector without a head */
-    int n_labels;     /* of the head of a model that scores; 0: it has none */
-    int max_num_seqs; /* that run at once */
+    int hidden_size;     /* of a pooled vector without a head */
+    int n_labels;        /* of the head of a model that scores; 0: it has none */
+    int max_num_seqs;    /* that run at once */
+    uint64_t model_mark; /* of its config and weights: another one, another model */
 };
 struct link_logprob {
     int32_t token;

@@ -54,6 +54,7 @@ static bool send_ready(struct link *link, const struct link_ready *from, struct 
     ready.hidden_size = from->hidden_size;
     ready.n_labels = from->n_labels;
     ready.max_num_seqs = from->max_num_seqs;
+    ready.model_mark = from->model_mark;
     message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY;
     message.ready = &ready;
     return link_send_message(link, &message.base, err);
@@ -231,6 +232,7 @@ static bool read_ready(struct link_ready *out, const Phalanx__Engine__V1__Ready 
         .hidden_size = from->hidden_size,
         .n_labels = from->n_labels,
         .max_num_seqs = from->max_num_seqs,
+        .model_mark = from->model_mark,
     };
     if (out->vocab <= 0 || out->max_model_len <= 0)
         return link_bad_message("an empty model", err);

@@ -18,7 +18,7 @@ static const struct {
     [COMMAND_RENDER] = {"render", "Messages in, the prompts that a chat template makes out."},
     [COMMAND_DEMO] = {"demo", "The model that ships, on two ranks, one streamed answer."},
     [COMMAND_DOCTOR] = {"doctor", "What this machine and this build can do, and what is missing."},
-    [COMMAND_PLAN] = {"plan", "What each rank of a job would hold and send, before it is started."},
+    [COMMAND_PLAN] = {"plan", "What each rank of a job would hold and receive, before it starts."},
     [COMMAND_SCORE] = {"score", "Texts in; vectors, rewards or probabilities of labels out."},
     [COMMAND_BENCH_LATENCY] = {"bench latency",
                                "How long a batch takes, against what memory allows."},

@@ -59,8 +59,8 @@ const struct option option_table[] = {
     {.name = "--bind", .kind = OPTION_TEXT, .offset = FIELD(bind), .value = "NAME",
      .default_text = "auto", .choices = "auto|none|core|numa", .commands = ENGINE,
      .section = "Layout",
-     .help = "What each rank of a host keeps to: CPUs or NUMA nodes of its own, nothing, or nodes "
-             "where there are several and no launcher has bound the ranks."},
+     .help = "What each rank of a host keeps to: nothing, CPUs of its own, or NUMA nodes; auto: "
+             "nodes where there are several. A launcher that has bound the ranks wins."},
 
     {.name = "--dtype", .key = "infer_dtype", .kind = OPTION_TEXT, .offset = FIELD(dtype),
      .value = "NAME", .default_text = "auto", .choices = "auto|bfloat16|float16|float32|half|float",

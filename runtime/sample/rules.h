@@ -15,7 +15,7 @@ enum row_kind {
     ROW_GUESS,  /* the same token, and nothing about it: of a draft model */
     ROW_PROMPT, /* token[n_tokens] is there already: only its log-probabilities are wanted */
     ROW_BEAM,   /* the 2 * beam_width most likely tokens, by raw log-probability */
-    ROW_PICKED  /* nothing: it was picked where it was made (pick_rows.h) */
+    ROW_PICKED  /* nothing: it was picked where it was made (row_picker.h) */
 };
 
 /* One row: whose next token it gives. The row behind a draft is a row as all others: the draft is

@@ -128,6 +128,7 @@ void scheduler_destroy(struct scheduler *s)
 struct scheduler_counts scheduler_counts(const struct scheduler *s)
 {
     struct scheduler_counts counts = s->counts;
+    counts.n_plans = s->step;
     counts.n_waiting = s->waiting.n;
     counts.n_running = s->running.n;
     counts.n_blocks = s->blocks.pool.n_blocks;

@@ -158,5 +158,6 @@ struct scheduler_counts {
     uint64_t n_preemptions;
     uint64_t n_cache_queries, n_cache_hits; /* tokens */
     uint64_t n_drafted, n_accepted;
+    uint64_t n_plans; /* written, those of the draft model among them */
 };
 struct scheduler_counts scheduler_counts(const struct scheduler *scheduler);

@@ -16,7 +16,7 @@ NAMESPACES = ("--net", "--uts", "--ipc", "--mount")
 CARD = "eth0"
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
 NAMES = ("alpha", "beta")
-# The first line tells that all is mounted: the network card comes after.
+# "ready" tells that all is mounted: the network card comes after.
 SETUP = """
 set -e
 mount --make-rprivate /
@@ -31,7 +31,7 @@ exec sleep 100000
 
 def why_not():
     """Why there can be no hosts here; empty when there can."""
-    for tool in ("unshare", "nsenter", "ip", "mpirun", "setsid"):
+    for tool in ("unshare", "nsenter", "ip", "mpirun", "setsid", "setpriv"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
     probe = "mount --make-rprivate / && ip link add probe0 type veth peer name probe1"
@@ -49,8 +49,9 @@ class Hosts:
         (self.folder / "etc-hosts").write_text("\n".join(["127.0.0.1 localhost", *names, ""]))
         self.holder = []
         for name in NAMES:
-            holder = subprocess.Popen(["unshare", *NAMESPACES, "sh", "-c", SETUP, "sh",
-                                       str(self.folder / "etc-hosts"), name],
+            holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES,
+                                       "sh", "-c", SETUP, "sh", str(self.folder / "etc-hosts"),
+                                       name],
                                       stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
             self.holder.append(holder)
             if holder.stdout.readline() != b"ready\n":

@@ -44,7 +44,7 @@ def program(name):
 
 
 def why_not():
-    for name in ("munged", "slurmctld", "slurmd", "srun", "sbatch", "mpirun"):
+    for name in ("munged", "slurmctld", "slurmd", "srun", "sbatch", "mpirun", "setpriv"):
         if program(name) is None:
             return f"{name} is not installed (Debian: slurm-wlm)"
     return "" if os.geteuid() == 0 else "slurmd wants to be root"
@@ -88,7 +88,8 @@ class Slurm:
 
     def start(self, name, *words):
         log = (self.folder / f"{name}.log").open("wb")
-        self.daemons.append(subprocess.Popen([program(name), *map(str, words)], stdout=log,
+        self.daemons.append(subprocess.Popen(["setpriv", "--pdeathsig", "KILL", program(name),
+                                              *map(str, words)], stdout=log,
                                              stderr=log, stdin=subprocess.DEVNULL,
                                              env=self.environment))
         log.close()

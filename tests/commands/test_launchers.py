@@ -105,6 +105,16 @@ class Mpirun(unittest.TestCase):
                 with self.subTest(says):
                     self.check_refused(says, 2, "generate", *words)
 
+    def test_what_is_only_printed_is_printed_once(self):
+        for words in (("--help",), ("--version",), ("generate", "--help"), ("bench", "--help"),
+                      ("nonsense",), ("bench",), ()):
+            with self.subTest(words):
+                want = phalanx(*words)
+                result = run(3, *words)
+                self.assertEqual(result.stdout.decode(), want.out)
+                self.assertEqual(result.returncode, want.code)
+                self.assertEqual(result.stderr.decode().split("-" * 20)[0], want.err)
+
     def test_a_command_without_ranks_runs_alone(self):
         self.check_refused("tokenize has no ranks", 2, "tokenize", DEMO)
         result = run(1, "tokenize", DEMO, stdin=b'"Once"\n')

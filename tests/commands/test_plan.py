@@ -163,8 +163,12 @@ class Plans(ModelCase):
             wire = rank["received_per_token"]
             self.assertEqual((wire["attention_layer"], wire["mlp_layer"]), (row, row))
             self.assertEqual(wire["sums"], row * (1 + 2 * 4))
+            self.assertEqual(wire["sums_large_step"], wire["sums"])
             self.assertEqual(wire["logits_row"], 2048 * 4 // 2)
             self.assertEqual(wire["hand_over"], 0)
+        for rank in plan(DEMO, "-tp", 4)["ranks"]:  # slices, instead of all rows whole
+            wire = rank["received_per_token"]
+            self.assertEqual(wire["sums_large_step"], wire["sums"] // 2)
         first, last = plan(DEMO, "-pp", 2)["ranks"]
         received = first["received_per_token"]
         self.assertEqual(received.pop("logits_row"), 16)  # the pick of the row
@@ -218,6 +222,19 @@ class WhatFits(unittest.TestCase):
         result = phalanx("plan", DEMO, "--threads", 1, "--memory", 1000)
         self.assertEqual(result.code, 2)
         self.assertIn("no layout", result.err)
+
+    def test_the_smallest_layout_is_one_that_the_draft_model_takes_too(self):
+        """It has 4 heads, the model 8."""
+        words = ("--threads", 1, "--speculative-model", DEMO.parent / "draft", "--memory")
+        self.assertIn("no layout", phalanx("plan", DEMO, *words, 1000000).err)
+        result = phalanx("plan", DEMO, *words, 25000000)
+        tp, pp = re.search(r"smallest layout that fits is -tp (\d+) -pp (\d+)", result.err).groups()
+        self.assertEqual(phalanx("plan", DEMO, "-tp", tp, "-pp", pp, *words, 25000000).code, 0)
+
+    def test_memory_is_that_of_each_replica(self):
+        result = phalanx("plan", DEMO, "-dp", 2)
+        self.assertIn("2 replicas of tp 1 x pp 1: ", result.out)
+        self.assertIn("of each replica", result.out)
 
 
 if __name__ == "__main__":

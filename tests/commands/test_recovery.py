@@ -59,6 +59,11 @@ def prompt_words(prompts):
     return [word for prompt in prompts for word in ("-p", prompt)]
 
 
+def answers(out):
+    """Without what a cache spared: an engine that starts again may have more or less of it."""
+    return re.sub(rb'"num_cached_tokens": [0-9]+', b"", out)
+
+
 def layouts():
     return [(), ("-tp", "2")] if HAS_MPI else [()]
 
@@ -142,7 +147,7 @@ class LostRanks(RecoveryCase):
                 self.kill(child, victim)
                 out, err = self.finish(child)
                 self.assertIn("starting the ranks again", err)
-                self.assertEqual(out, want)
+                self.assertEqual(answers(out), answers(want))
 
     def test_a_killed_rank_costs_no_answer(self):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS), "--n", "2", "--logprobs", "2")
@@ -376,6 +381,18 @@ class Ends(RecoveryCase):
         child = self.start("generate", self.model, *LONG, "--max-tokens", "1900",
                            *prompt_words(PROMPTS))
         self.edit_config(max_position_embeddings=1024)
+        self.kill(child, "rank 0")
+        self.assertIn("another one than before", self.finish(child, 2)[1])
+
+    def test_other_weights_of_the_same_shapes_are_refused_too(self):
+        """Half an answer of each would be an answer of neither."""
+        child = self.start("generate", self.model, *LONG, "--max-tokens", "1900",
+                           *prompt_words(PROMPTS))
+        path = self.model / "model.safetensors"
+        whole = path.read_bytes()
+        begin = 8 + int.from_bytes(whole[:8], "little")
+        path.unlink()  # not in place: the ranks have mapped it
+        path.write_bytes(whole[:begin] + whole[begin:].translate(bytes(i ^ 1 for i in range(256))))
         self.kill(child, "rank 0")
         self.assertIn("another one than before", self.finish(child, 2)[1])
 

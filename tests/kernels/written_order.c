@@ -1,13 +1,12 @@
 #include "tests/kernels/written_order.h"
 
 #include "kernels/dtype.h"
+#include "kernels/fma.h"
 #include "kernels/math.h"
 
 #include <math.h>
 
-/* The same with the instruction and without it. */
-__attribute__((target_clones("default", "fma"))) float written_dot(const float *a, const float *b,
-                                                                   size_t b_step, int n)
+WITH_FMA_IF_THERE float written_dot(const float *a, const float *b, size_t b_step, int n)
 {
     float acc = 0;
     for (int block = 0; block < n; block += 32) {

@@ -369,6 +369,33 @@ TEST(an_idle_rank_waits_beyond_the_deadline_costs_nothing_and_wakes_quickly)
     group_release(&group);
 }
 
+/* What rank 1 waits idle for is no communication; the sum and the byte from rank 0 are. */
+static bool counted_calls(struct comm *comm, struct error *err)
+{
+    char byte = 0;
+    float x[4] = {1, 2, 3, 4};
+    if (comm->rank == 0)
+        system_sleep_ns(100 * ms);
+    const bool ok = comm_broadcast(comm, &byte, 1, 0, true, err) &&
+                    comm_broadcast(comm, &byte, 1, 0, false, err) &&
+                    comm_tree_reduce(comm, NULL, x, x, comm->size, 4, err);
+    const struct comm_spent *spent = &comm->spent;
+    const uint64_t idle = comm->rank == 0; /* the root does not wait */
+    if (ok && (spent->n_calls != 2 + idle || spent->n_bytes != 17 + idle || spent->ns <= 0 ||
+               spent->ns > 90 * ms))
+        return error_set(err, ERROR_INPUT, "%llu calls, %llu bytes, %lld ns",
+                         (unsigned long long)spent->n_calls, (unsigned long long)spent->n_bytes,
+                         (long long)spent->ns);
+    return ok;
+}
+
+TEST(calls_bytes_and_time_are_counted_but_idle_waits)
+{
+    struct group group = group_make(2, counted_calls);
+    check_ranks(2, group_rank, &group);
+    group_release(&group);
+}
+
 /* Rank 2 comes late, beyond the deadline, as after a slow load. */
 static bool barrier_without_deadline(struct comm *comm, struct error *err)
 {

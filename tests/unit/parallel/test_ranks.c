@@ -1,5 +1,6 @@
 /* Ranks as threads: coordinates and groups of every layout, without MPI. */
 #include "parallel/ranks.h"
+#include "parallel/ranks_place.h"
 #include "parallel/watchdog.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/comm_cases.h"
@@ -87,4 +88,14 @@ TEST(closing_what_was_never_opened_is_fine)
     ranks_close(&ranks, false);
     ranks_close(&ranks, true);
     CHECK(ranks.world == NULL);
+}
+
+TEST(ranks_spin_where_their_own_host_has_a_cpu_for_each_of_their_threads)
+{
+    struct ranks_settings settings = {.tp_size = 8, .pp_stages = 4, .settings = {.spin_ns = 7}};
+    CHECK_EQ(ranks_spin_ns(&settings, 8, 8), 7); /* 24 ranks are on other hosts */
+    CHECK_EQ(ranks_spin_ns(&settings, 9, 8), 0);
+    settings.cpus_each = 2;
+    CHECK_EQ(ranks_spin_ns(&settings, 4, 8), 7);
+    CHECK_EQ(ranks_spin_ns(&settings, 5, 8), 0);
 }

@@ -186,7 +186,7 @@ static bool run_rank(void *context, int rank, struct error *err)
         .tp_size = s->tp_size,
         .pp_stages = stages_of(s),
         .comm = "shm",
-        .settings = {.deadline_ns = patience_ns},
+        .settings = {.deadline_ns = s->deadline_ns ? s->deadline_ns : patience_ns},
     };
     struct rank_parts p = {0};
     int kv_dtype = 0;

@@ -1,5 +1,5 @@
-/* Ranks x stages, none left out that a model can take: the demo model with the requests of mix.h
- * (chunks, caches, neighbours and drafts take turns), and every golden model that makes tokens. */
+/* Ranks x stages, none left out that a model can take: the demo model with the requests of mix.h,
+ * and every golden model that makes tokens. What drafts and choices add takes turns. */
 #include "base/error.h"
 #include "base/system.h"
 #include "runtime/model/config.h"
@@ -36,6 +36,35 @@ TEST(the_demo_model_has_one_answer_on_every_number_of_ranks_and_stages)
         mix_run(&layout, want, false);
     }
     printf("  %d layouts, %016llx\n", 2 * MOST_TP * MOST_PP, mix_hash(want));
+}
+
+TEST(no_layout_of_ranks_and_stages_shows_with_any_chunk_cache_or_number_of_neighbours)
+{
+    static const int chunks[] = {7, 64, 1024}, at_once[] = {1, 8, 32};
+    static const enum mix_cache caches[] = {MIX_COLD, MIX_WARM, MIX_TINY};
+    static struct answer want[MIX_REQUESTS];
+    struct mix_layout plain = mix_plain();
+    uint64_t n_preemptions = 0;
+    int n = 0;
+    if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
+        SKIP("demo/model has no weights");
+    mix_run(&plain, want, true);
+    mix_check_answers(want);
+    for (int ranks = 0; ranks < MOST_TP * MOST_PP; ranks++) {
+        struct mix_layout layout = {
+            .tp_size = 1 + ranks % MOST_TP, .pp_stages = 1 + ranks / MOST_TP, .n = 1};
+        for (int i = 0; i < 27; i++, n++) {
+            layout.n_threads = 1 + n % 2;
+            layout.chunk = chunks[i % 3];
+            layout.concurrency = at_once[i / 3 % 3];
+            layout.cache = caches[i / 9];
+            n_preemptions += mix_run(&layout, want, false).counts.n_preemptions;
+        }
+        printf("  tp %d, pp %d: %d layouts, %016llx\n", layout.tp_size, layout.pp_stages, n,
+               mix_hash(want));
+        fflush(stdout);
+    }
+    CHECK(n_preemptions > 0);
 }
 
 /* The layouts that the model can take; the first one is one rank. */

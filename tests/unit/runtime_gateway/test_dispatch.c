@@ -30,12 +30,13 @@ struct heard {
     int n_tokens, n_failures;
     int n_positions, n_beams, n_values;
     bool wants_more;
+    struct link_token last;
 };
 
 static bool hear_token(void *context, const struct link_token *token)
 {
     struct heard *heard = context;
-    (void)token;
+    heard->last = *token;
     heard->n_tokens++;
     return heard->wants_more;
 }
@@ -247,6 +248,76 @@ TEST(it_takes_no_more_when_few_enough_are_in_flight)
     CHECK(run(&ends, 2, ERROR_NONE));
     CHECK_EQ(heard.n_tokens, 1);
     CHECK_EQ(dispatch_in_flight(ends.dispatch), 2);
+    close_ends(&ends);
+}
+
+TEST(an_engine_that_only_says_again_what_came_has_come_to_nothing)
+{
+    struct ends ends = connect_ends();
+    struct heard heard = {.wants_more = true};
+    static const int32_t prompt[] = {1, 2, 3};
+    struct link_submit request = {.prompt = prompt, .n_prompt = 3, .params = params_default()};
+    const struct dispatch_listener listener = {.token = hear_token,
+                                               .prompt_logprobs = hear_prompt,
+                                               .failed = hear_failure,
+                                               .context = &heard};
+    request.params.prompt_logprobs = 1;
+    dispatch_submit(ends.dispatch, &request, &listener);
+    uint64_t id = request.id; /* on the link; then the next number */
+    for (int life = 0; life < 2; life++, id++) {
+        engine_sends(&ends, prompt_event(id));
+        CHECK(run(&ends, 0, ERROR_NONE));
+        CHECK_EQ(heard.n_positions, 1);
+        CHECK_EQ(dispatch_detach(ends.dispatch, 0).was_heard, life == 0);
+        dispatch_attach(ends.dispatch, 0, ends.gateway);
+    }
+    close_ends(&ends);
+}
+
+/* Its last words are the reason. */
+TEST(what_an_engine_said_before_it_broke_is_heard)
+{
+    struct ends ends = connect_ends();
+    struct heard heard = {.wants_more = true};
+    const uint64_t first = submit(&ends, &heard), second = submit(&ends, &heard);
+    engine_says(&ends, first, FINISH_STOP);
+    engine_says(&ends, second, FINISH_STOP);
+    static int32_t prompt[1 << 20]; /* more than the socket takes at once */
+    struct link_submit large = {.prompt = prompt, .n_prompt = 1 << 20, .params = params_default()};
+    const struct dispatch_listener listener = {
+        .token = hear_token, .failed = hear_failure, .context = &heard};
+    dispatch_submit(ends.dispatch, &large, &listener);
+    link_destroy(ends.engine);
+    ends.engine = NULL;
+    CHECK(run(&ends, 2, ERROR_NONE)); /* there is more to read */
+    CHECK(run(&ends, 1, ERROR_NONE));
+    CHECK_EQ(heard.n_tokens, 2);
+    CHECK(!run(&ends, 0, ERROR_PEER));
+    CHECK_EQ(dispatch_detach(ends.dispatch, 0).n_going_on, 1);
+    close_ends(&ends);
+}
+
+TEST(deadlines_count_also_while_there_is_no_engine)
+{
+    struct ends ends = connect_ends();
+    struct heard timed = {.wants_more = true}, patient = {.wants_more = true};
+    static const int32_t prompt[] = {1};
+    struct link_submit request = {
+        .prompt = prompt, .n_prompt = 1, .deadline_ns = 1000, .params = params_default()};
+    const struct dispatch_listener listener = {
+        .token = hear_token, .failed = hear_failure, .context = &timed};
+    dispatch_submit(ends.dispatch, &request, &listener);
+    submit(&ends, &patient);
+    CHECK_EQ(dispatch_expire(ends.dispatch, 2000), INT64_MAX); /* its engine looks at it */
+    dispatch_detach(ends.dispatch, 0);
+    CHECK_EQ(dispatch_expire(ends.dispatch, 999), 1000);
+    CHECK_EQ(timed.n_tokens, 0);
+    CHECK_EQ(dispatch_expire(ends.dispatch, 1000), INT64_MAX);
+    CHECK_EQ(timed.n_tokens, 1);
+    CHECK_EQ(timed.last.finish, FINISH_ABORT);
+    CHECK_EQ(timed.last.token, -1);
+    CHECK_EQ(patient.n_tokens, 0);
+    CHECK_EQ(dispatch_in_flight(ends.dispatch), 1);
     close_ends(&ends);
 }
 

@@ -140,6 +140,23 @@ TEST(only_a_crash_without_anything_counts_and_anything_clears)
     journal_destroy(journal);
 }
 
+/* Else a request that kills its engine in the third chunk of its prompt would do so for ever. */
+TEST(rows_of_a_prompt_that_came_before_clear_nobody)
+{
+    struct journal *journal = journal_create(1);
+    struct journal_entry *entry = add(journal, 8);
+    struct link_submit sent;
+    for (int life = 0; life <= JOURNAL_SUSPECT; life++) {
+        struct link_prompt_logprobs rows = rows_from(1, 3);
+        CHECK_EQ(entry->n_crashes, life > 0 ? life - 1 : 0);
+        journal_send(journal, entry, 0, &sent);
+        CHECK_EQ(journal_hear_prompt(journal, entry, &rows), life == 0);
+        journal_lose(journal, 0);
+    }
+    CHECK(journal_is_suspect(entry));
+    journal_destroy(journal);
+}
+
 TEST(what_waits_again_waits_in_the_order_it_came)
 {
     struct journal *journal = journal_create(1);

@@ -68,7 +68,8 @@ TEST(ready_arrives)
                                                                .n_eos_ids = 2,
                                                                .hidden_size = 96,
                                                                .n_labels = 4,
-                                                               .max_num_seqs = 256}});
+                                                               .max_num_seqs = 256,
+                                                               .model_mark = UINT64_MAX}});
     CHECK_STR(got.ready.kernels, "avx2");
     CHECK_EQ(got.ready.vocab, 2048);
     CHECK_EQ(got.ready.n_eos_ids, 2);
@@ -76,6 +77,7 @@ TEST(ready_arrives)
     CHECK_EQ(got.ready.hidden_size, 96);
     CHECK_EQ(got.ready.n_labels, 4);
     CHECK_EQ(got.ready.max_num_seqs, 256);
+    CHECK(got.ready.model_mark == UINT64_MAX);
     CHECK_EQ(got.ready.weight_bytes, 5);
     CHECK_EQ(got.ready.memory_bytes, 6);
     ends_release(&ends);

@@ -301,6 +301,8 @@ TEST(a_pick_outside_the_ranges_of_its_parameters_is_refused)
         {{.kind = PICK_PROMPT, .token = 100}, "token"},
         {{.kind = PICK_PROMPT, .n_best = -1}, "n_best"},
         {{.kind = PICK_BEAM, .n_best = 0}, "n_best"},
+        {{.kind = PICK_BEAM, .n_best = 1}, "n_best"},
+        {{.kind = PICK_BEAM, .n_best = 7}, "n_best"},
         {{.kind = PICK_BEAM, .n_best = 33}, "n_best"},
         {{.kind = PICK_SAMPLE, .top_p = 1, .n_best = -2}, "n_best"},
         {{.kind = PICK_SAMPLE, .top_p = 1, .n_best = 33}, "n_best"},

@@ -1,0 +1,78 @@
+/* Stages that compute for longer than the deadline of a call: a plan with many rows is under way,
+ * and nobody is lost. Each row takes its time in every norm, so a prompt of N_LONG tokens takes a
+ * stage more than a second, and a token a few hundredths of it. */
+#include "base/system.h"
+#include "kernels/device.h"
+#include "kernels/ops.h"
+#include "tests/test.h"
+#include "tests/unit/runtime_engine/job.h"
+
+enum { N_LONG = 64, N_SHORT = 4 };
+
+static const int64_t deadline_ns = 500LL * 1000 * 1000;
+static const int64_t row_ns = 6LL * 1000 * 1000;
+
+static struct ops quick;
+
+static void slow_norm(struct device *device, const struct rms_norm_args *args)
+{
+    system_sleep_ns(args->n_tokens * row_ns);
+    quick.rms_norm(device, args);
+}
+
+static struct ops slow_ops(void)
+{
+    struct device *device = NULL;
+    struct error err = {0};
+    CHECK(device_open_cpu(&device, "scalar", 1, 0, &err));
+    quick = *device->ops;
+    device_close(device);
+    struct ops slow = quick;
+    slow.rms_norm = slow_norm;
+    return slow;
+}
+
+/* Short requests are answered, half of them with a rule that wants whole rows at rank 0, when a
+ * long prompt comes. */
+static void answer_beside_long_prompt(const char *folder, int tp_size, int pp_stages)
+{
+    static struct job job;
+    const struct ops slow = slow_ops();
+    const struct job_settings settings = {.folder = folder,
+                                          .dtype = "auto",
+                                          .ops = &slow,
+                                          .deadline_ns = deadline_ns,
+                                          .tp_size = tp_size,
+                                          .pp_stages = pp_stages,
+                                          .n_threads = 1,
+                                          .max_tokens = N_LONG,
+                                          .max_sequences = N_SHORT + 1,
+                                          .max_model_len = 2 * N_LONG,
+                                          .n_kv_blocks = 64};
+    int32_t prompt[N_LONG];
+    for (int i = 0; i < N_LONG; i++)
+        prompt[i] = i % 50;
+    job_open(&job, &settings);
+    for (int i = 0; i < N_SHORT; i++) {
+        struct sampling_params params = params_default();
+        params.max_tokens = 12;
+        params.presence_penalty = i % 2 == 0 ? 0.5f : 0;
+        job_submit(&job, i, prompt + i, 1, &params);
+    }
+    job_wait(&job, 0, 3);
+    struct sampling_params params = params_default();
+    params.max_tokens = 2;
+    job_submit(&job, N_SHORT, prompt, N_LONG, &params);
+    job_wait(&job, -1, N_SHORT + 1);
+    job_close(&job, false);
+}
+
+TEST(results_wait_for_a_first_stage_that_has_a_long_prompt)
+{
+    answer_beside_long_prompt(SOURCE_DIR "/tests/golden/llama-bf16", 1, 2);
+}
+
+TEST(tensor_ranks_wait_for_one_whose_neighbour_has_a_long_prompt)
+{
+    answer_beside_long_prompt(SOURCE_DIR "/tests/golden/gemma3-types", 2, 3);
+}
