@@ -346,9 +346,8 @@ static void submit_long(struct ends *ends, struct heard *heard)
     static int32_t prompt[1 << 18];
     for (size_t i = 0; i < sizeof prompt / sizeof *prompt; i++)
         prompt[i] = 100000;
-    struct link_submit request = {.prompt = prompt,
-                                  .n_prompt = sizeof prompt / sizeof *prompt,
-                                  .params = params_default()};
+    struct link_submit request = {
+        .prompt = prompt, .n_prompt = sizeof prompt / sizeof *prompt, .params = params_default()};
     const struct dispatch_listener listener = {
         .token = hear_token, .failed = hear_failure, .context = heard};
     dispatch_submit(ends->dispatch, &request, &listener);
