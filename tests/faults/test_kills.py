@@ -71,12 +71,14 @@ class Kills(FaultCase):
 
     def test_restarts_cost_the_gateway_neither_files_nor_threads(self):
         child = self.start(*STREAMS, "--max-num-seqs", "4", "--max-tokens", "1900")
+        time.sleep(0.5)  # the gateway has heard that they are ready
         before = threads_and_files(child.pid)
         for _ in range(N_RESTARTS):
             time.sleep(0.03)  # some tokens: losses without any in between wait ever longer
             self.kill(child, "rank 0")
             self.read_until(child.stderr, b"ready:")
-            self.assertEqual(threads_and_files(child.pid), before)
+            settled = lambda: threads_and_files(child.pid) == before
+            self.assertTrue(wait_for(settled, 2), (threads_and_files(child.pid), before))
         child.terminate()
         self.finish(child, 130)
 
