@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/exit_code.h"
+#include "launcher/job/keeper.h"
 #include "launcher/job/mpirun.h"
 #include "launcher/job/rank_words.h"
 #include "launcher/model_path.h"
@@ -110,6 +111,8 @@ bool job_start(struct job *job, const struct options *options, const char *model
         rank_words(word + n, &n_rank_words, options, model_folder, job->socket, &arena, err) &&
         launch(job, word, n > 0, err);
     job->by_mpirun = n > 0;
+    if (started)
+        keeper_start(job);
     arena_release(&arena);
     return started;
 }
@@ -160,7 +163,11 @@ bool job_accept(struct job *job, int *fd, struct error *err)
     return linked;
 }
 
-void job_settle(struct job *job) { mpirun_files_settle(&job->files); }
+void job_settle(struct job *job)
+{
+    mpirun_files_settle(&job->files);
+    keeper_dismiss(job);
+}
 
 bool job_ends_by(struct job *job, int64_t deadline_ns)
 {
@@ -189,5 +196,12 @@ void job_end(struct job *job)
     job_signal(job, true);
     job_ends_by(job, clock_now_ns() + KILL_GRACE_NS);
     mpirun_files_settle(&job->files);
+    keeper_dismiss(job);
     remove_folder(job); /* last: ranks that still start complain where they cannot connect */
+}
+
+void job_remove_files(struct job *job)
+{
+    mpirun_files_remove(&job->files, job->pid);
+    remove_folder(job);
 }

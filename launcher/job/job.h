@@ -20,6 +20,7 @@ struct job {
     pid_t pid;    /* the rank, or mpirun; 0: none */
     int watch;    /* pidfd of it, for poll() */
     int listener; /* for poll() until rank 0 has connected, then -1 */
+    int keeper;   /* keeper.h; 0: none */
     bool is_over_hosts;
     bool by_mpirun, is_stopped; /* is_stopped: a rank that is our child */
     char folder[64], socket[96];
@@ -53,3 +54,5 @@ void job_signal(struct job *job, bool force);
 bool job_ends_by(struct job *job, int64_t deadline_ns);
 /* Ends what is left of it: SIGKILL, and no file stays. Safe on a zero job. */
 void job_end(struct job *job);
+/* No file of a job that has ended stays, whoever started it. */
+void job_remove_files(struct job *job);

@@ -95,6 +95,7 @@ void mpirun_set_environment(void)
         {"OMPI_MCA_rmaps_base_mapping_policy", "slot"}, /* ranks that talk most sit together */
         {"OMPI_MCA_hwloc_base_binding_policy", "none"}, /* ranks bind themselves: --bind */
         {"OMPI_MCA_orte_execute_quiet", "1"},           /* the rank itself says what went wrong */
+        {"OMPI_MCA_opal_signal", ""},                   /* no stack of addresses for users */
         {"OMPI_MCA_odls_base_sigkill_timeout", "0"},    /* what lost a rank has nothing to save */
         /* Between hosts: a cut link is a lost host after seconds, not after the 8 minutes of the
          * defaults, on both of its sides. */

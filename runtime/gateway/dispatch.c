@@ -310,6 +310,7 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *
                    struct error *err)
 {
     struct engine *from = &dispatch->engine[engine];
+    const bool was_broken = !is_there(from);
     bool got = true;
     *all_sent = true;
     while (got && dispatch_in_flight(dispatch) > at_most) {
@@ -319,11 +320,12 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *
             return false;
     }
     send_waiting(dispatch);
-    if (is_there(from) && link_flush(from->link, all_sent, &from->broken))
-        return true;
-    if (!got)
-        *err = from->broken;
-    return got; /* first what came before it broke */
+    if (is_there(from) && !link_flush(from->link, all_sent, &from->broken))
+        *all_sent = true; /* there will be no more */
+    if (got || !was_broken)
+        return true; /* what came before it broke is there next time: maybe why it did */
+    *err = from->broken;
+    return false;
 }
 
 /* ---- requests ---- */

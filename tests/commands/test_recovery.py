@@ -120,13 +120,13 @@ class RecoveryCase(ModelCase):
         self.assertEqual(child.returncode, code, err)
         return out, err
 
-    def kill(self, child, what):
+    def kill(self, child, what, number=signal.SIGKILL):
         """`what`: "rank 0", "the last rank" or "mpirun"."""
         below = children(child.pid)
         name = "mpirun" if what == "mpirun" else "phalanx-rank"
         pids = sorted(pid for pid, its in below.items() if its == name)
         self.assertTrue(pids, below)
-        os.kill(pids[-1 if what == "the last rank" else 0], signal.SIGKILL)
+        os.kill(pids[-1 if what == "the last rank" else 0], number)
 
 
 class LostRanks(RecoveryCase):

@@ -12,6 +12,7 @@ from test_recovery import children
 
 LONG_ANSWER = ("generate", DEMO, "-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos",
                "--seed", "3")
+ANSWER = (*LONG_ANSWER, "--max-tokens", "400")
 WAITS_FOR_EVER = "#!/bin/sh\nexec sleep 600\n"
 HANGS = dict(LD_PRELOAD=BAD_FILE, FAULT_FILE="/model.safetensors", FAULT_KIND="hang")
 
@@ -85,10 +86,10 @@ class Sigterm(FakeRankCase):
 
 class OtherSignals(FaultCase):
     def check_unmoved(self, number, who, **more):
-        want = self.run_undisturbed(*LONG_ANSWER)
+        want = self.run_undisturbed(*ANSWER)
         for layout in layouts((), ("-tp", "2")):
             with self.subTest(layout):
-                child = self.popen(*LONG_ANSWER, *layout, **more)
+                child = self.popen(*ANSWER, *layout, **more)
                 first = child.stdout.read(1)
                 for pid in who(child):
                     os.kill(pid, number)
@@ -126,10 +127,10 @@ class ClosedStreams(FaultCase):
                 self.check_nothing_left()
 
     def test_messages_that_nobody_can_read_end_nothing(self):
-        want = self.run_undisturbed(*LONG_ANSWER)
+        want = self.run_undisturbed(*ANSWER)
         reader, writer = os.pipe()
         os.close(reader)
-        done = subprocess.run([str(PHALANX), *map(str, LONG_ANSWER), "--log-level", "debug"],
+        done = subprocess.run([str(PHALANX), *map(str, ANSWER), "--log-level", "debug"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writer,
                               timeout=120, check=False)
         os.close(writer)

@@ -1,17 +1,30 @@
 """Commands start and end in every way, many times: no process, file or memory is left of any."""
 import os
+import pathlib
 import random
 import signal
 import subprocess
 import time
 import unittest
 
-from common import DEMO, PHALANX
-from faults import LONG, FaultCase, is_alive, layouts
+from common import DEMO, HAS_MPI, PHALANX, SANITIZED
+from faults import BAD_FILE, LONG, NO_MPI, FakeRankCase, FaultCase, is_alive, layouts
+from test_processes import ranks, wait_for
 from test_recovery import children
 
 N_STARTS = 200 if LONG else 10
+LONG_ANSWER = ("generate", DEMO, "-p", "Once", "--ignore-eos", "--max-tokens", "1900")
+HANGS = dict(LD_PRELOAD=BAD_FILE, FAULT_FILE="/model.safetensors", FAULT_KIND="hang",
+             FAULT_RANK="1")
 ENDS = (None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+
+
+def is_copy_of(entry, pid):
+    """Whether it is a process with the same words."""
+    try:
+        return (entry / "cmdline").read_bytes() == pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def shared_bytes():
@@ -20,11 +33,48 @@ def shared_bytes():
     return (about.f_blocks - about.f_bfree) * about.f_frsize
 
 
+class KilledInItsStart(FakeRankCase):
+    """The ranks have not found each other yet, so files still have names."""
+
+    def check_killed(self, child):
+        below = children(child.pid)
+        self.assertNotEqual(self.left(), [])
+        child.kill()
+        self.assertTrue(wait_for(lambda: not any(map(is_alive, below)), 3), below)
+        self.check_nothing_left()
+
+    def test_before_the_ranks_have_connected(self):
+        self.make_rank("#!/bin/sh\nexec sleep 600\n")
+        for layout in layouts((), ("-tp", "2")):
+            with self.subTest(layout):
+                child = self.popen(*LONG_ANSWER, *layout, program=self.program)
+                slept = lambda: "sleep" in children(child.pid).values()
+                self.assertTrue(wait_for(slept, 10))
+                self.check_killed(child)
+
+    @unittest.skipUnless(HAS_MPI, NO_MPI)
+    @unittest.skipIf(SANITIZED, "sanitizers want to be the first library")
+    def test_while_they_load(self):
+        child = self.popen(*LONG_ANSWER, "-tp", "2", env=dict(os.environ, **HANGS))
+        self.assertTrue(wait_for(lambda: len(ranks()) == 2, 10))
+        time.sleep(0.5)
+        self.check_killed(child)
+
+    def test_a_start_leaves_no_keeper_behind_that_waits_for_its_end(self):
+        child = self.popen("chat", DEMO)
+        self.read_until(child.stdout, b"User: ")
+        keepers = lambda: [entry for entry in pathlib.Path("/proc").iterdir()
+                           if entry.name.isdigit() and int(entry.name) != child.pid
+                           and is_copy_of(entry, child.pid)]
+        self.assertTrue(wait_for(lambda: not keepers(), 2), keepers())
+        child.stdin.close()
+        self.assertEqual(child.wait(timeout=30), 0)
+
+
 class NothingLeft(FaultCase):
     def end_one(self, chance, layout, how):
         """Starts a command and ends it, at any moment, with a signal; None: it ends by itself."""
-        words = ["generate", DEMO, "-p", "Once", "--ignore-eos", "--max-tokens",
-                 "4" if how is None else "1900", *layout]
+        words = [*LONG_ANSWER, *layout, *(["--max-tokens", "4"] if how is None else [])]
         with subprocess.Popen([str(PHALANX), *map(str, words)], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as child:
             below = {}

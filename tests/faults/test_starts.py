@@ -43,15 +43,7 @@ class Starts(FaultCase):
                                        names=names + [f"rank {rank}: "] * (rank > 0))
 
     @unittest.skipUnless(can_mount(), "a /dev/shm of its own needs a mount namespace")
-    def test_shared_memory_that_is_too_small_is_told_with_the_size_and_the_remedy(self):
-        for layout in ("-tp", "2"), ("-pp", "2"), ("-tp", "4"):
-            with self.subTest(layout):
-                self.check_refused("-m", "sh", "-c", IN_A_SMALL_SHM, PHALANX, "generate", DEMO,
-                                   *ASK, *layout, program="unshare",
-                                   names=[" MB of shared memory in /dev/shm", "--comm mpi"])
-
-    @unittest.skipUnless(can_mount(), "a /dev/shm of its own needs a mount namespace")
-    def test_the_remedy_is_one(self):
+    def test_the_remedy_for_a_small_shared_memory_is_one(self):
         code, out, err, _ = self.run_program("-m", "sh", "-c", IN_A_SMALL_SHM, PHALANX, "generate",
                                              DEMO, *ASK, "-tp", "2", "--comm", "mpi",
                                              "--temperature", "0", program="unshare")

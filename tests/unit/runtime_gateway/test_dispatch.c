@@ -339,3 +339,37 @@ TEST(a_request_that_no_frame_takes_fails_alone)
     CHECK_EQ(small.n_tokens, 1);
     close_ends(&ends);
 }
+
+/* A prompt that the socket does not take at once. */
+static void submit_long(struct ends *ends, struct heard *heard)
+{
+    static int32_t prompt[1 << 18];
+    for (size_t i = 0; i < sizeof prompt / sizeof *prompt; i++)
+        prompt[i] = 100000;
+    struct link_submit request = {
+        .prompt = prompt, .n_prompt = sizeof prompt / sizeof *prompt, .params = params_default()};
+    const struct dispatch_listener listener = {
+        .token = hear_token, .failed = hear_failure, .context = heard};
+    dispatch_submit(ends->dispatch, &request, &listener);
+}
+
+TEST(what_an_engine_said_last_is_told_rather_than_that_it_is_gone)
+{
+    struct ends ends = connect_ends();
+    struct heard heard = {.wants_more = true};
+    struct error err = {0};
+    bool all_sent;
+    const struct link_event lost = {.kind = LINK_FAILED,
+                                    .failure = {.kind = ERROR_PEER, .text = "rank 1 is lost"}};
+    const uint64_t id = submit(&ends, &heard);
+    submit_long(&ends, &heard);
+    engine_says(&ends, id, FINISH_STOP);
+    CHECK(link_send_event(ends.engine, &lost, &err));
+    link_destroy(ends.engine);
+    ends.engine = NULL;
+    CHECK(dispatch_take(ends.dispatch, 0, 1, &all_sent, &err)); /* the rest of the prompt stays */
+    CHECK_EQ(heard.n_tokens, 1);
+    CHECK(!dispatch_take(ends.dispatch, 0, 0, &all_sent, &err));
+    CHECK_STR(err.text, "rank 1 is lost");
+    close_ends(&ends);
+}

@@ -1,0 +1,71 @@
+#include "launcher/job/keeper.h"
+
+#include "launcher/job/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { END_GRACE_MS = 2000 }; /* for mpirun, which the system has sent SIGTERM */
+
+/* In the keeper. The job is not its child, so it watches and does not reap. */
+static void outlive(struct job *job, int pipe)
+{
+    char word;
+    ssize_t n;
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    dup2(pipe, STDIN_FILENO); /* other links must end with this program, and so must its output */
+    dup2(job->watch, STDOUT_FILENO);
+    syscall(SYS_close_range, STDERR_FILENO, UINT_MAX, 0);
+    job->listener = -1;
+    do
+        n = read(STDIN_FILENO, &word, 1);
+    while (n < 0 && errno == EINTR);
+    if (n != 0)
+        return; /* dismissed */
+    struct pollfd ended = {.fd = STDOUT_FILENO, .events = POLLIN};
+    if (poll(&ended, 1, END_GRACE_MS) == 0)
+        job_signal(job, true);
+    job_remove_files(job);
+}
+
+void keeper_start(struct job *job)
+{
+    int pipe[2];
+    if (pipe2(pipe, O_CLOEXEC) != 0)
+        return;
+    const pid_t between = fork(); /* its child has no parent when it ends: nobody has to reap it */
+    if (between == 0) {
+        setsid();
+        if (fork() == 0) {
+            close(pipe[1]);
+            outlive(job, pipe[0]);
+        }
+        _exit(0);
+    }
+    close(pipe[0]);
+    if (between < 0)
+        close(pipe[1]);
+    else
+        job->keeper = pipe[1];
+    while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+void keeper_dismiss(struct job *job)
+{
+    if (job->keeper == 0)
+        return;
+    if (write(job->keeper, "", 1) < 0) {
+        /* it was killed: then it does nothing, too */
+    }
+    close(job->keeper);
+    job->keeper = 0;
+}

@@ -1,0 +1,39 @@
+"""docs/faults.md names tests that exist, and every test of this folder."""
+import pathlib
+import re
+import unittest
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+TABLE = TESTS.parent / "docs" / "faults.md"
+FOLDERS = "commands", "cluster", "faults"
+NAMED = re.compile(r"(\w+): (\w+(?:, \w+)*)")
+
+
+def tests_of(file):
+    return set(re.findall(r"def test_(\w+)\(", file.read_text()))
+
+
+class Table(unittest.TestCase):
+    def setUp(self):
+        self.there = {file.stem[len("test_"):]: tests_of(file)
+                      for folder in FOLDERS for file in (TESTS / folder).glob("test_*.py")}
+        self.named = {}
+        for row in TABLE.read_text().splitlines():
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            for file, names in NAMED.findall(cells[2]) if len(cells) == 3 else ():
+                self.named.setdefault(file, set()).update(names.split(", "))
+
+    def test_rows_name_tests_that_are_there(self):
+        self.assertGreater(len(self.named), 8)
+        for file, names in self.named.items():
+            self.assertEqual(names - self.there.get(file, set()), set(), file)
+
+    def test_no_test_of_this_folder_is_without_a_row(self):
+        for file in (TESTS / "faults").glob("test_*.py"):
+            if file != pathlib.Path(__file__).resolve():
+                name = file.stem[len("test_"):]
+                self.assertEqual(self.there[name] - self.named.get(name, set()), set(), name)
+
+
+if __name__ == "__main__":
+    unittest.main()
