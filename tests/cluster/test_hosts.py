@@ -96,7 +96,7 @@ class OnTwoHosts(unittest.TestCase):
             return code, b"".join(answer).decode(), said
         return end
 
-    def check_named(self, *sizes):
+    def check_named(self, *sizes, within):
         end = self.cut_while_it_runs(*sizes, "--max-restarts", "0")
         begin = time.monotonic()
         code, _, said = end()
@@ -104,15 +104,16 @@ class OnTwoHosts(unittest.TestCase):
         self.assertEqual(code, 70, said)
         self.assertEqual(len(said), 1, said)
         self.assertIn("rank 1", said[0])
-        self.assertLess(seconds, 60 if SANITIZED else DEADLINE_S + 2)
+        self.assertLess(seconds, 60 if SANITIZED else within)
         left = self.hosts.wait_until_empty(ALL_GONE_S)
         self.assertEqual(left, {}, f"{time.monotonic() - begin:.1f} s after the cut")
 
     def test_a_cut_cable_between_ranks_of_a_layer_is_an_error_with_a_name(self):
-        self.check_named("-tp", "2")
+        self.check_named("-tp", "2", within=DEADLINE_S + 2)
 
     def test_a_cut_cable_between_stages_is_an_error_with_a_name(self):
-        self.check_named("-pp", "2")
+        # stages wait longer, by what the largest plan may take: runtime/forward/patience.h
+        self.check_named("-pp", "2", within=DEADLINE_S + 20)
 
     def test_a_cable_that_is_mended_is_a_pause_in_the_answer(self):
         end = self.cut_while_it_runs("-tp", "2")
