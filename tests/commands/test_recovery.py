@@ -187,7 +187,7 @@ class LostRanks(RecoveryCase):
         child = self.start("generate", DEMO, "-p", "x", "-dp", "2", n_ready=2)
         _, err = self.finish(child)
         n_threads = max(1, len(os.sched_getaffinity(0)) // 2)
-        self.assertEqual(err.count(f", {n_threads} threads,"), 2, err)
+        self.assertEqual(len(re.findall(f", {n_threads} threads?,", err)), 2, err)
 
     def test_many_losses_are_as_one(self):
         words = ("generate", DEMO, *LONG, *prompt_words(PROMPTS))
