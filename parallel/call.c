@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+static const int64_t STOPPED_NS = 500000000; /* between two looks: nobody sleeps so long */
+
 const char *call_name(enum call_kind kind)
 {
     static const char *const name[N_CALL_KINDS] = {
@@ -20,7 +22,8 @@ static void set_deadline(struct call *call, const struct comm *comm,
                          const struct comm_settings *settings)
 {
     call->deadline_ns = settings->deadline_ns + comm->patience_ns;
-    call->give_up_at = clock_now_ns() + call->deadline_ns;
+    call->looked_at = clock_now_ns();
+    call->give_up_at = call->looked_at + call->deadline_ns;
 }
 
 bool call_begin(struct call *call, enum call_kind kind, uint64_t size, const struct comm *comm,
@@ -48,6 +51,15 @@ void call_wait_or_hurry(struct call *call, const struct comm *comm,
         call->give_up_at = INT64_MAX;
     else if (idle)
         set_deadline(call, comm, settings);
+}
+
+bool call_is_over(struct call *call, int64_t now)
+{
+    const int64_t since_ns = now - call->looked_at;
+    call->looked_at = now;
+    if (since_ns > STOPPED_NS && call->give_up_at < INT64_MAX)
+        call->give_up_at += since_ns;
+    return now >= call->give_up_at;
 }
 
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,

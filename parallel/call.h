@@ -24,7 +24,8 @@ struct call {
     uint64_t size;      /* what the ranks must agree on: bytes, floats and leaves, or a hash */
     int64_t give_up_at; /* clock_now_ns; INT64_MAX: never */
     int64_t deadline_ns;
-    bool failed; /* this one or one before it: the group can only be closed */
+    int64_t looked_at; /* when this rank last asked whether it is over, or the wait began */
+    bool failed;       /* this one or one before it: the group can only be closed */
 };
 
 const char *call_name(enum call_kind kind);
@@ -37,6 +38,10 @@ bool call_end(struct call *call, bool ok);
  * hurries. */
 void call_wait_or_hurry(struct call *call, const struct comm *comm,
                         const struct comm_settings *settings, bool idle, bool is_first);
+
+/* Has the call waited in vain? To be asked several times a second: where this rank did not, it was
+ * stopped itself, perhaps with all others, and that time does not count. */
+bool call_is_over(struct call *call, int64_t now);
 
 /* "tree_reduce #4711: " and what watchdog_check() says; true when it says nothing. */
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,

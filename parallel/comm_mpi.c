@@ -22,6 +22,7 @@
 #include "parallel/comm_mpi_state.h"
 #include "parallel/pieces.h"
 
+#include <mpi.h>
 #include <stdio.h>
 
 enum {
@@ -31,6 +32,18 @@ enum {
     SLEEP_FRACTION = 16,         /* this part of the time waited, up to */
     SLEEP_BUSY_NS = 50 * 1000,   /* this, in a call that others wait for too, */
     SLEEP_IDLE_NS = 5000 * 1000, /* or this, between two steps */
+};
+
+/* Under way: those of one step of a call. */
+struct messages {
+    MPI_Comm group;
+    MPI_Request *request; /* [2 * size] those done are MPI_REQUEST_NULL */
+    struct message {
+        int peer, n_bytes;
+        bool receive;
+    } * message;        /* [2 * size] the same messages */
+    MPI_Status *status; /* [2 * size] */
+    int n;
 };
 
 /* ---------------------------------------------------------------------------------- messages -- */
@@ -56,17 +69,18 @@ static bool call_error(struct mpi *mpi, int code, struct error *err)
 static bool start(struct mpi *mpi, bool receive, void *bytes, size_t n_bytes, int peer,
                   struct error *err)
 {
+    struct messages *m = mpi->under_way;
     if (n_bytes == 0)
         return true;
-    check(n_bytes <= MESSAGE_BYTES && mpi->n_messages < 2 * mpi->comm.size);
-    MPI_Request *request = &mpi->request[mpi->n_messages];
-    mpi->message[mpi->n_messages++] =
+    check(n_bytes <= MESSAGE_BYTES && m->n < 2 * mpi->comm.size);
+    MPI_Request *request = &m->request[m->n];
+    m->message[m->n++] =
         (struct message){.peer = peer, .n_bytes = (int)n_bytes, .receive = receive};
     const int n = (int)n_bytes;
     /* the receiver of a message calls it by the name that its sender has for it */
     const int tag = (int)(mpi->call.kind == CALL_RECEIVE ? CALL_SEND : mpi->call.kind);
-    const int code = receive ? MPI_Irecv(bytes, n, MPI_BYTE, peer, tag, mpi->group, request)
-                             : MPI_Isend(bytes, n, MPI_BYTE, peer, tag, mpi->group, request);
+    const int code = receive ? MPI_Irecv(bytes, n, MPI_BYTE, peer, tag, m->group, request)
+                             : MPI_Isend(bytes, n, MPI_BYTE, peer, tag, m->group, request);
     return code == MPI_SUCCESS || call_error(mpi, code, err);
 }
 
@@ -85,17 +99,18 @@ bool mpi_start_send(struct mpi *mpi, const void *bytes, size_t n_bytes, int to, 
  * tested once more alone. */
 static bool missing(struct mpi *mpi, struct error *err)
 {
+    struct messages *m = mpi->under_way;
     bool *is_missing = memory_alloc((size_t)mpi->comm.size, sizeof *is_missing);
     bool any = false;
-    for (int i = 0; i < mpi->n_messages; i++) {
+    for (int i = 0; i < m->n; i++) {
         int done = 0;
-        if (MPI_Test(&mpi->request[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
+        if (MPI_Test(&m->request[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
             continue;
-        is_missing[mpi->message[i].peer] |= mpi->message[i].receive;
-        any |= mpi->message[i].receive;
+        is_missing[m->message[i].peer] |= m->message[i].receive;
+        any |= m->message[i].receive;
     }
-    for (int i = 0; !any && i < mpi->n_messages; i++)
-        is_missing[mpi->message[i].peer] |= mpi->request[i] != MPI_REQUEST_NULL;
+    for (int i = 0; !any && i < m->n; i++)
+        is_missing[m->message[i].peer] |= m->request[i] != MPI_REQUEST_NULL;
     call_missing(&mpi->call, is_missing, mpi->comm.size, err);
     memory_free(is_missing);
     return false;
@@ -103,12 +118,13 @@ static bool missing(struct mpi *mpi, struct error *err)
 
 static bool check_sizes(struct mpi *mpi, struct error *err)
 {
-    for (int i = 0; i < mpi->n_messages; i++) {
+    struct messages *m = mpi->under_way;
+    for (int i = 0; i < m->n; i++) {
         int n_bytes = 0;
-        const struct message *message = &mpi->message[i];
+        const struct message *message = &m->message[i];
         if (!message->receive)
             continue;
-        const int code = MPI_Get_count(&mpi->status[i], MPI_BYTE, &n_bytes);
+        const int code = MPI_Get_count(&m->status[i], MPI_BYTE, &n_bytes);
         if (code != MPI_SUCCESS)
             return call_error(mpi, code, err);
         if (n_bytes != message->n_bytes)
@@ -120,17 +136,19 @@ static bool check_sizes(struct mpi *mpi, struct error *err)
 /* A message that is longer than was expected is the one error with a name of its own. */
 static bool test_error(struct mpi *mpi, int code, struct error *err)
 {
-    for (int i = 0; code == MPI_ERR_IN_STATUS && i < mpi->n_messages; i++)
-        if (mpi->status[i].MPI_ERROR == MPI_ERR_TRUNCATE)
-            return call_differs(&mpi->call, mpi->message[i].peer, mpi->call.kind, err);
+    struct messages *m = mpi->under_way;
+    for (int i = 0; code == MPI_ERR_IN_STATUS && i < m->n; i++)
+        if (m->status[i].MPI_ERROR == MPI_ERR_TRUNCATE)
+            return call_differs(&mpi->call, m->message[i].peer, mpi->call.kind, err);
     return call_error(mpi, code, err);
 }
 
 static int64_t bytes_under_way(const struct mpi *mpi)
 {
+    struct messages *m = mpi->under_way;
     int64_t n_bytes = 0;
-    for (int i = 0; i < mpi->n_messages; i++)
-        n_bytes += mpi->message[i].n_bytes;
+    for (int i = 0; i < m->n; i++)
+        n_bytes += m->message[i].n_bytes;
     return n_bytes;
 }
 
@@ -155,11 +173,12 @@ static void pause_between(const struct mpi *mpi, int64_t start_ns, int64_t now,
  * end. */
 bool mpi_finish(struct mpi *mpi, bool idle, struct error *err)
 {
+    struct messages *m = mpi->under_way;
     const int64_t sleep_most_ns = idle ? SLEEP_IDLE_NS : SLEEP_BUSY_NS;
     int64_t start_ns = 0;
     for (;;) {
         int done = 0;
-        const int code = MPI_Testall(mpi->n_messages, mpi->request, &done, mpi->status);
+        const int code = MPI_Testall(m->n, m->request, &done, m->status);
         if (code != MPI_SUCCESS)
             return test_error(mpi, code, err);
         if (done)
@@ -168,24 +187,25 @@ bool mpi_finish(struct mpi *mpi, bool idle, struct error *err)
         start_ns = start_ns == 0 ? now : start_ns;
         if (!call_check_watchdog(&mpi->call, &mpi->settings, err))
             return false;
-        if (now >= mpi->call.give_up_at)
+        if (call_is_over(&mpi->call, now))
             return missing(mpi, err);
         pause_between(mpi, start_ns, now, sleep_most_ns);
     }
     const bool ok = check_sizes(mpi, err);
-    mpi->n_messages = 0;
+    m->n = 0;
     return ok;
 }
 
 /* After a failure nothing of ours may be written later, by a message that comes after all. */
 bool mpi_end(struct mpi *mpi, bool ok)
 {
-    for (int i = 0; !ok && i < mpi->n_messages; i++)
-        if (mpi->request[i] != MPI_REQUEST_NULL) {
-            MPI_Cancel(&mpi->request[i]);
-            MPI_Request_free(&mpi->request[i]);
+    struct messages *m = mpi->under_way;
+    for (int i = 0; !ok && i < m->n; i++)
+        if (m->request[i] != MPI_REQUEST_NULL) {
+            MPI_Cancel(&m->request[i]);
+            MPI_Request_free(&m->request[i]);
         }
-    mpi->n_messages = 0;
+    m->n = 0;
     return call_end(&mpi->call, ok);
 }
 
@@ -289,9 +309,10 @@ static void mpi_close(struct comm *comm)
     struct mpi *mpi = mpi_of(comm);
     memory_free(mpi->packed);
     memory_free(mpi->others);
-    memory_free(mpi->request);
-    memory_free(mpi->message);
-    memory_free(mpi->status);
+    memory_free(mpi->under_way->request);
+    memory_free(mpi->under_way->message);
+    memory_free(mpi->under_way->status);
+    memory_free(mpi->under_way);
     memory_free(mpi);
 }
 
@@ -328,12 +349,15 @@ bool comm_open_mpi(struct comm **out, int color, int key, const struct comm_sett
     *mpi = (struct mpi){
         .comm = {.ops = &ops, .rank = rank, .size = size},
         .settings = *settings,
-        .group = group,
         .packed = memory_alloc(SEGMENT_FLOATS, sizeof *mpi->packed),
         .others = memory_alloc(comm_mpi_others_floats(size), sizeof *mpi->others),
+        .under_way = memory_alloc(1, sizeof *mpi->under_way),
+    };
+    *mpi->under_way = (struct messages){
+        .group = group,
         .request = memory_alloc(2 * (size_t)size, sizeof(MPI_Request)),
-        .message = memory_alloc(2 * (size_t)size, sizeof *mpi->message),
-        .status = memory_alloc(2 * (size_t)size, sizeof *mpi->status),
+        .message = memory_alloc(2 * (size_t)size, sizeof(struct message)),
+        .status = memory_alloc(2 * (size_t)size, sizeof(MPI_Status)),
     };
     *out = &mpi->comm;
     return true;

@@ -8,24 +8,15 @@
 #include "parallel/call.h"
 #include "parallel/comm_mpi.h"
 
-#include <mpi.h>
-
+struct messages;
 struct mpi {
     struct comm comm; /* first: a struct mpi is a comm */
     struct comm_settings settings;
-    MPI_Comm group;
     struct call call;
-    struct tree_layout layout; /* of the last tree_reduce */
-    float *packed;             /* [SEGMENT_FLOATS] parts of this rank, sorted by receiver */
-    float *others;             /* [comm_mpi_others_floats()] parts of the other ranks */
-
-    MPI_Request *request; /* [2 * size] messages under way; those done are MPI_REQUEST_NULL */
-    struct message {
-        int peer, n_bytes;
-        bool receive;
-    } * message;        /* [2 * size] the same messages */
-    MPI_Status *status; /* [2 * size] */
-    int n_messages;
+    struct tree_layout layout;  /* of the last tree_reduce */
+    float *packed;              /* [SEGMENT_FLOATS] parts of this rank, sorted by receiver */
+    float *others;              /* [comm_mpi_others_floats()] parts of the other ranks */
+    struct messages *under_way; /* comm_mpi.c */
 };
 
 static inline struct mpi *mpi_of(struct comm *comm) { return (struct mpi *)comm; }

@@ -39,21 +39,19 @@ static uint32_t signature(const struct call *call)
     return (uint32_t)call->kind << 28 | (uint32_t)(mixed >> 36);
 }
 
-/* False when the counter is not there by the deadline of the call, or a rank of this host is lost:
- * nobody wakes us for that, so no sleep is longer than WATCH_NS. */
-bool shm_wait_until(const struct shm *shm, struct counter *counter, uint64_t value)
+/* Nobody wakes us when a rank is lost, so no sleep is longer than WATCH_NS. */
+bool shm_wait_until(struct shm *shm, struct counter *counter, uint64_t value)
 {
-    const int64_t give_up_at = shm->call.give_up_at;
-    int64_t spin_ns = shm->settings.spin_ns, until = give_up_at;
+    int64_t spin_ns = shm->settings.spin_ns;
     if (counter_get(counter) >= value)
         return true;
     do {
-        if (shm->settings.watchdog != NULL)
-            until = min_time(give_up_at, clock_now_ns() + WATCH_NS);
+        const int64_t until = min_time(shm->call.give_up_at, clock_now_ns() + WATCH_NS);
         if (counter_wait(counter, value, spin_ns, until))
             return true;
         spin_ns = 0;
-    } while (until < give_up_at && watchdog_lost(shm->settings.watchdog) < 0);
+    } while (!call_is_over(&shm->call, clock_now_ns()) &&
+             watchdog_lost(shm->settings.watchdog) < 0);
     return false;
 }
 

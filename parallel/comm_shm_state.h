@@ -60,7 +60,7 @@ static inline unsigned char *slot_of(const struct shm *shm, int rank)
 
 /* False when the counter is not there by the deadline of the call, or a rank of this host is lost.
  */
-bool shm_wait_until(const struct shm *shm, struct counter *counter, uint64_t value);
+bool shm_wait_until(struct shm *shm, struct counter *counter, uint64_t value);
 
 /* The next segment begins. With `write`, slot_of(this rank) is then free to be filled. */
 bool shm_segment_begin(struct shm *shm, bool write, struct error *err);

@@ -94,6 +94,37 @@ def rank_processes():
 
 
 @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
+class Spent(unittest.TestCase):
+    SPENT = re.compile(r"communication of rank 0 in each of (\d+) plans: "
+                       r"stage (\S+) calls, (\d+) bytes, (\S+) us; "
+                       r"other stages (\S+) calls, (\d+) bytes, (\S+) us")
+
+    def spent(self, *words):
+        result = phalanx("generate", DEMO, "-p", "Once", "--max-tokens", 40, "--ignore-eos",
+                         "--log-level", "info", *words)
+        self.assertEqual(result.code, 0, result.err)
+        return [tuple(map(float, found)) for found in self.SPENT.findall(result.err)]
+
+    def test_one_rank_alone_has_nothing_to_tell(self):
+        self.assertEqual(self.spent(), [])
+
+    def test_a_plan_has_two_sums_a_layer(self):
+        (plans, calls, n_bytes, us, others, _, _), = self.spent("-tp", 2)
+        self.assertEqual(plans, 41)  # the last one says stop
+        # 4 layers, embedding, gather of logits, two parts of the plan: for 40 of the plans all
+        self.assertAlmostEqual(calls, (40 * (2 * 4 + 1 + 1 + 2) + 2) / 41, delta=0.1)
+        self.assertGreater(n_bytes, 9 * 256 * 4)
+        self.assertGreater(us, 0)
+        self.assertEqual(others, 0)
+
+    def test_a_stage_alone_talks_to_the_others_only(self):
+        (_, _, _, _, others, n_bytes, us), = self.spent("-pp", 2)
+        self.assertGreater(others, 3)  # plan, residual, picks
+        self.assertGreater(n_bytes, 256 * 4)
+        self.assertGreater(us, 0)
+
+
+@unittest.skipUnless(HAS_MPI, "mpirun is not installed")
 class Stopped(unittest.TestCase):
     def start(self, *words):
         child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *words, *LONG],
@@ -128,6 +159,18 @@ class Stopped(unittest.TestCase):
                     self.assertLess(time.monotonic() - begin, 10)
                     self.assertIn(f"rank {stopped} has not answered for 2.".encode(), err)
                     self.assertEqual(rank_processes(), {})
+
+    def test_a_job_that_stops_as_a_whole_goes_on_beyond_its_deadline(self):
+        for comm in "shm", "mpi":
+            with self.subTest(comm=comm):
+                child, pid = self.start("-tp", "2", "--comm", comm, "--max-restarts", "0",
+                                        "--distributed-timeout-seconds", "1")
+                for number in signal.SIGSTOP, signal.SIGCONT:
+                    for process in pid.values():
+                        os.kill(process, number)
+                    time.sleep(4)
+                _, err = child.communicate(timeout=120)
+                self.assertEqual(child.returncode, 0, err)
 
     def test_one_that_stops_while_the_job_is_idle_ends_it_too(self):
         child = subprocess.Popen([str(PHALANX), "chat", str(DEMO), "-tp", "2",
