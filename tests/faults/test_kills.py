@@ -97,6 +97,7 @@ class Kills(FaultCase):
         child.terminate()
         self.assertEqual(child.wait(timeout=30), 130)
 
+    @unittest.skipIf(SANITIZED, "sanitizers tell of crashes themselves")
     def test_a_crash_is_told_in_one_line_of_ours(self):
         words = ("generate", DEMO, "-p", "Once", "--ignore-eos", "--max-tokens", "1900",
                  "--max-restarts", "0")
