@@ -146,7 +146,7 @@ bool job_failure(int exit_status, struct error *err)
         return error_set(err, ERROR_INPUT, "the ranks did not start");
     if (exit_status == EXIT_IO)
         return error_set(err, ERROR_SYSTEM, "the ranks ended: input or output failed");
-    if (exit_status > JOB_SIGNALLED)
+    if (exit_status > JOB_SIGNALLED && exit_status < JOB_SIGNALLED + NSIG)
         return error_set(err, ERROR_PEER, "a rank was killed by signal %d (%s)",
                          exit_status - JOB_SIGNALLED, strsignal(exit_status - JOB_SIGNALLED));
     return error_set(err, ERROR_PEER, "the ranks ended with status %d", exit_status);

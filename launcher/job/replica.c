@@ -65,9 +65,14 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
 static bool explain(const struct replica *replica, int status, struct error *err)
 {
     job_failure(status, err);
-    if (!replica->job.is_over_hosts || replica->was_ready || err->kind != ERROR_PEER)
+    if (!replica->job.is_over_hosts || err->kind != ERROR_PEER)
         return false;
     *err = (struct error){0};
+    if (replica->was_ready)
+        return error_set(err, ERROR_PEER,
+                         "mpirun ended with status %d: a rank was killed, or a host of --hostfile "
+                         "no longer answers",
+                         status);
     return error_set(
         err, ERROR_PEER,
         "mpirun ended with status %d before all ranks stood: every host of --hostfile must let it "

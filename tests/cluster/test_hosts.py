@@ -103,7 +103,8 @@ class OnTwoHosts(unittest.TestCase):
         seconds = time.monotonic() - begin
         self.assertEqual(code, 70, said)
         self.assertEqual(len(said), 1, said)
-        self.assertIn("rank 1", said[0])
+        # ours, which knows the rank, or that of mpirun, where its connections were the first to end
+        self.assertRegex(said[0], "rank 1|a host of --hostfile no longer answers")
         self.assertLess(seconds, 60 if SANITIZED else within)
         left = self.hosts.wait_until_empty(ALL_GONE_S)
         self.assertEqual(left, {}, f"{time.monotonic() - begin:.1f} s after the cut")
