@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/rank/bytes.h"
+#include "runtime/gateway/journal.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/model/config.h"
 #include "runtime/model/share.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 
 enum { INTERRUPT_POLL_MS = 200 };
+_Static_assert((int)OPTIONS_MAX_REPLICAS <= (int)JOURNAL_MAX_ENGINES, "each replica is an engine");
 
 /* ---- replicas ---- */
 
