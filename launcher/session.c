@@ -58,7 +58,8 @@ static bool is_the_same(const struct session *session, const struct link_ready *
 static void tell_loss(const struct session *session, const struct replica *replica,
                       size_t n_going_on)
 {
-    char text[sizeof replica->why.text + 128], which[32] = "", rest[64] = "";
+    char which[32] = "", rest[64] = "";
+    char text[sizeof replica->why.text + sizeof which + sizeof rest + 48];
     if (session->n_replicas > 1)
         snprintf(which, sizeof which, "replica %d: ", (int)(replica - session->replica) + 1);
     if (n_going_on > 0)
