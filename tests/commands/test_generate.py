@@ -138,6 +138,10 @@ class Generate(unittest.TestCase):
         want = json.dumps(identity(generate_json(*words)))
         for extra in (("-tp", 2), ("-tp", 3, "--threads", 2), ("-tp", 4, "--comm", "mpi"),
                       ("-tp", 5, "--max-num-batched-tokens", 7), ("-tp", 8, "--kernels", "scalar"),
+                      ("-pp", 2), ("-pp", 3, "--comm", "mpi"),
+                      ("-pp", 4, "--max-num-batched-tokens", 7), ("-tp", 2, "-pp", 2),
+                      ("-tp", 3, "-pp", 2, "--comm", "mpi"),
+                      ("-tp", 2, "-pp", 4, "--block-size", 16), ("-tp", 2, "-dp", 2),
                       ("--max-num-seqs", 1, "--block-size", 16, "--kernels", "scalar")):
             got = json.dumps(identity(generate_json(*words, *extra)))
             self.assertEqual(got, want, extra)
