@@ -67,25 +67,38 @@ TEST(no_layout_of_ranks_and_stages_shows_with_any_chunk_cache_or_number_of_neigh
     CHECK(n_preemptions > 0);
 }
 
-/* The layouts that the model can take; the first one is one rank. */
+enum { CHUNKS = 3, CACHES = 3, NEIGHBOURS = 3, MOST_LAYOUTS = 27 * MOST_TP * MOST_PP };
+
+/* Chunks x caches x neighbours on these ranks; threads and n-grams take turns. */
+static int add_layouts(struct dozen_layout *layouts, int tp, int pp)
+{
+    static const int chunks[CHUNKS] = {1024, 7, 64}, at_once[NEIGHBOURS] = {12, 4, 1};
+    static const struct {
+        int n_kv_blocks;
+        bool prefix_caching;
+    } caches[CACHES] = {{400, false}, {96, true}, {48, true}};
+    int n = 0;
+    for (int i = 0; i < CHUNKS * CACHES * NEIGHBOURS; i++, n++)
+        layouts[n] = (struct dozen_layout){.tp_size = tp,
+                                           .pp_stages = pp,
+                                           .n_threads = 1 + n % 2,
+                                           .max_tokens = chunks[i % CHUNKS],
+                                           .max_sequences = at_once[i / CHUNKS % NEIGHBOURS],
+                                           .n_kv_blocks = caches[i / 9].n_kv_blocks,
+                                           .prefix_caching = caches[i / 9].prefix_caching,
+                                           .ngram_max = n % 4 == 3 ? 3 : 0};
+    return n;
+}
+
+/* All layouts that the model can take; the first one is one rank. */
 static int make_layouts(const struct model_config *config, struct dozen_layout *layouts)
 {
-    static const int chunks[] = {1024, 7, 64}, at_once[] = {12, 4, 1}, blocks[] = {400, 96, 48};
     int n = 0;
     for (int i = 0; i < MOST_TP * MOST_PP; i++) {
         struct error ignored = {0};
         const int tp = 1 + i % MOST_TP, pp = 1 + i / MOST_TP;
-        if (!model_tp_check(config, tp, &ignored) || !model_pp_check(config, pp, &ignored))
-            continue;
-        layouts[n] = (struct dozen_layout){.tp_size = tp,
-                                           .pp_stages = pp,
-                                           .n_threads = 1 + n / 2 % 2,
-                                           .max_tokens = chunks[n % 3],
-                                           .max_sequences = at_once[n / 3 % 3],
-                                           .n_kv_blocks = blocks[n / 2 % 3],
-                                           .prefix_caching = n % 2 == 1,
-                                           .ngram_max = n % 4 == 3 ? 3 : 0};
-        n++;
+        if (model_tp_check(config, tp, &ignored) && model_pp_check(config, pp, &ignored))
+            n += add_layouts(layouts + n, tp, pp);
     }
     return n;
 }
@@ -93,7 +106,7 @@ static int make_layouts(const struct model_config *config, struct dozen_layout *
 TEST(every_golden_model_has_one_answer_on_every_number_of_ranks_and_stages)
 {
     static const char goldens[] = SOURCE_DIR "/tests/golden";
-    struct dozen_layout layouts[MOST_TP * MOST_PP];
+    static struct dozen_layout layouts[MOST_LAYOUTS];
     int n_models = 0, n_layouts = 0;
     DIR *folder = opendir(goldens);
     CHECK(folder != NULL);
