@@ -7,9 +7,9 @@
 #include "launcher/commands.h"
 #include "launcher/exit_code.h"
 #include "launcher/interrupt.h"
-#include "launcher/job/launch_place.h"
 #include "launcher/job/users_job.h"
 #include "launcher/model_path.h"
+#include "parallel/launch_place.h"
 #include "parallel/ranks.h"
 #include "runtime/options/options.h"
 

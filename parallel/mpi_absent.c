@@ -1,6 +1,7 @@
 /* Stands in for ranks_mpi.c and comm_mpi.c in a build without MPI, so that callers need no #ifdef.
  */
 #include "base/error.h"
+#include "parallel/launch_place.h"
 #include "parallel/ranks_place.h"
 
 bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct error *err)
@@ -8,7 +9,7 @@ bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct
     *out = (struct ranks){0};
     if (!ranks_check_launcher(err))
         return false;
-    if (ranks_have_launcher())
+    if (launch_has_world())
         return error_set(
             err, ERROR_UNSUPPORTED,
             "this build has no MPI, and mpirun or srun started this process: configure "

@@ -1,54 +1,17 @@
-/* All of ranks.h that needs no MPI: what the environment says, who sits where, ranks as threads. */
+/* All of ranks.h that needs no MPI: who sits where, and ranks as threads. */
 #include "parallel/ranks.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "parallel/comm_mpi.h"
+#include "parallel/launch_place.h"
 #include "parallel/ranks_place.h"
 #include "parallel/watchdog.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* ------------------------------------------------------------------------------- environment -- */
-
-/* Set for every rank by: Open MPI's mpirun; PMIx (srun --mpi=pmix, prterun); MPICH's and Intel's
- * mpiexec and srun --mpi=pmi2; MVAPICH2. */
-static const char *const launcher_variables[] = {
-    "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "MV2_COMM_WORLD_RANK",
-};
-
-bool ranks_have_launcher(void)
-{
-    for (size_t i = 0; i < sizeof launcher_variables / sizeof *launcher_variables; i++)
-        if (getenv(launcher_variables[i]) != NULL)
-            return true;
-    return false;
-}
-
-/* A number from the environment; `missing` when it is not there or none. */
-static long number_of(const char *variable, long missing)
-{
-    const char *text = getenv(variable);
-    char *rest;
-    if (text == NULL || *text == '\0')
-        return missing;
-    const long number = strtol(text, &rest, 10);
-    return *rest == '\0' ? number : missing;
-}
-
-/* A batch script carries the variables of its job too, but is one process: there, only what srun
- * sets for a step counts. (man sbatch, man srun: output environment variables.) */
-int ranks_slurm_tasks(void)
-{
-    if (number_of("SLURM_PROCID", -1) < 0)
-        return 1;
-    const char *environment = getenv("ENVIRONMENT");
-    const bool batch = environment != NULL && strcmp(environment, "BATCH") == 0;
-    const long tasks = number_of("SLURM_STEP_NUM_TASKS", batch ? 1 : number_of("SLURM_NTASKS", 1));
-    return tasks > 1 && tasks < 1 << 20 ? (int)tasks : 1;
-}
+/* --------------------------------------------------------------------------------- launchers -- */
 
 bool ranks_refuse_srun(struct error *err)
 {
@@ -56,12 +19,12 @@ bool ranks_refuse_srun(struct error *err)
         err, ERROR_INPUT,
         "srun started %d tasks that cannot find each other, because it offers no PMIx: "
         "use srun --mpi=pmix, or let mpirun start the ranks inside sbatch or salloc",
-        ranks_slurm_tasks());
+        launch_slurm_tasks());
 }
 
 bool ranks_check_launcher(struct error *err)
 {
-    return ranks_have_launcher() || ranks_slurm_tasks() == 1 || ranks_refuse_srun(err);
+    return launch_has_world() || launch_slurm_tasks() == 1 || ranks_refuse_srun(err);
 }
 
 /* ------------------------------------------------------------------------------------ places -- */

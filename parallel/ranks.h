@@ -34,8 +34,6 @@ struct ranks {
     void (*finish)(void); /* ends MPI; NULL where it never began */
 };
 
-/* True under mpirun or srun with PMIx, from the environment alone; nothing is initialised. */
-bool ranks_have_launcher(void);
 /* ERROR_INPUT, with the remedy, where srun started several tasks that cannot find each other:
  * each would be a world of one. From the environment alone. */
 bool ranks_check_launcher(struct error *err);

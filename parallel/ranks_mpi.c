@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "parallel/comm_mpi.h"
+#include "parallel/launch_place.h"
 #include "parallel/ranks_place.h"
 #include "parallel/watchdog.h"
 
@@ -343,11 +344,11 @@ bool ranks_open(struct ranks *out, const struct ranks_settings *settings, struct
     *out = (struct ranks){0};
     if (!ranks_check_launcher(err))
         return false;
-    if (!ranks_have_launcher())
+    if (!launch_has_world())
         return ranks_open_alone(out, settings, err);
     *out = (struct ranks){.finish = finish_mpi};
     bool ok = start_mpi(&world_rank, &world_size, err);
-    if (ok && world_size == 1 && ranks_slurm_tasks() > 1)
+    if (ok && world_size == 1 && launch_slurm_tasks() > 1)
         ok = ranks_refuse_srun(err);
     if (!ok || !ranks_check_world(world_size, settings, err)) /* all see the same, and fail */
         return false;

@@ -13,8 +13,6 @@ bool ranks_check_world(int world_size, const struct ranks_settings *settings, st
 /* A world of one: two communicators of one rank. */
 bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, struct error *err);
 
-/* Tasks that srun started together with this one; 1 without srun. */
-int ranks_slurm_tasks(void);
 bool ranks_refuse_srun(struct error *err); /* ERROR_INPUT with the remedy; always false */
 
 /* settings->settings.spin_ns, or 0 where n_ranks keep more than n_cpus busy. */

@@ -5,10 +5,10 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/exit_code.h"
-#include "launcher/job/launch_place.h"
 #include "launcher/job/rank_words.h"
 #include "launcher/model_path.h"
 #include "launcher/session.h"
+#include "parallel/launch_place.h"
 #include "parallel/ranks.h"
 #include "runtime/options/options.h"
 
@@ -37,7 +37,7 @@ static const int64_t RANK_GRACE_NS = 3000 * MS, REFUSED_GRACE_NS = 200 * MS;
 static const int64_t STOPPED_NS = 300 * MS; /* many ticks */
 enum { SIGNALLED = 128, TICK_MS = 50 };
 
-bool users_job_is_here(void) { return ranks_have_launcher(); }
+bool users_job_is_here(void) { return launch_has_world(); }
 
 /* False when the launcher ends the job meanwhile: Open MPI begins with SIGCONT. */
 static bool wait_for_rank_0(const struct timespec *time)

@@ -1,5 +1,5 @@
 /* What the variables of launchers say. */
-#include "launcher/job/launch_place.h"
+#include "parallel/launch_place.h"
 
 #include "tests/test.h"
 

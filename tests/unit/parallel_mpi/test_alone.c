@@ -1,5 +1,6 @@
 /* What a process finds that no mpirun started; and that MPI is not started then. */
 #include "base/error.h"
+#include "parallel/launch_place.h"
 #include "parallel/ranks.h"
 #include "tests/test.h"
 
@@ -13,7 +14,7 @@ static const struct ranks_settings alone = {
 static void clear_environment(void)
 {
     static const char *const names[] = {
-        "OMPI_COMM_WORLD_SIZE", "PMIX_RANK",    "PMI_RANK",     "PMI_SIZE",
+        "OMPI_COMM_WORLD_RANK", "PMIX_RANK",    "PMI_RANK",     "PMI_SIZE",
         "MV2_COMM_WORLD_RANK",  "SLURM_PROCID", "SLURM_NTASKS", "ENVIRONMENT",
         "SLURM_STEP_NUM_TASKS"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -25,7 +26,7 @@ TEST(a_process_started_by_hand_is_a_world_of_one_without_mpi)
     struct ranks ranks;
     struct error err = {0};
     clear_environment();
-    CHECK(!ranks_have_launcher());
+    CHECK(!launch_has_world());
     CHECK(ranks_open(&ranks, &alone, &err));
     CHECK_EQ(ranks.world_size, 1);
     CHECK_EQ(ranks.local_size, 1);
@@ -39,12 +40,12 @@ TEST(a_process_started_by_hand_is_a_world_of_one_without_mpi)
 
 TEST(each_launcher_is_known_by_its_environment)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                         "MV2_COMM_WORLD_RANK"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         clear_environment();
         setenv(names[i], "1", 1);
-        CHECK(ranks_have_launcher());
+        CHECK(launch_has_world());
     }
     clear_environment();
 }
