@@ -112,6 +112,7 @@ static void run(struct device *device, const struct store_case *c)
                                                     .q = c->k, /* the first half of it */
                                                     .k = c->k,
                                                     .v = c->v,
+                                                    .row_stride = (int64_t)KV_HEADS * c->head_dim,
                                                     .cos_sin = c->cos_sin,
                                                     .slot = c->slot,
                                                     .cache = &cache,
@@ -245,6 +246,7 @@ static void not_finite(struct device *device)
                                                             .q = x,
                                                             .k = x,
                                                             .v = x,
+                                                            .row_stride = DIM,
                                                             .cos_sin = (const float[]){1, 0},
                                                             .slot = &(const int32_t){SLOT},
                                                             .cache = &cache,
