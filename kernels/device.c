@@ -1,108 +1,104 @@
-/* CPU devices: a team of threads, the memory each of them works in, and a table of kernels.
- * CUDA devices are made in kernels/cuda/, or refused in cuda_absent.c. */
+/* What every device can do, by its table. */
 #include "kernels/device.h"
 
 #include "base/check.h"
 #include "base/error.h"
-#include "base/memory.h"
-#include "base/team.h"
-#include "kernels/cpu/cpu_ops.h"
-#include "kernels/cpu/features.h"
-
-#include <string.h>
-#include <xmmintrin.h>
-
-void cpu_float_mode_set(void)
-{
-    enum { FLUSH_RESULTS = 0x8000, DENORMALS_ARE_ZERO = 0x0040, ROUNDING = 0x6000 };
-    _mm_setcsr((_mm_getcsr() & ~(unsigned)ROUNDING) | FLUSH_RESULTS | DENORMALS_ARE_ZERO);
-}
-
-static const struct cpu_level *level_find(const char *name)
-{
-    for (int i = 0; i < n_cpu_levels; i++)
-        if (strcmp(cpu_levels[i].ops.name, name) == 0)
-            return &cpu_levels[i];
-    return NULL;
-}
-
-static bool runs_here(const struct cpu_level *level)
-{
-    return (level->needs & ~cpu_features()) == 0;
-}
-
-static const struct cpu_level *level_best(void)
-{
-    int best = 0; /* needs nothing */
-    for (int i = 1; i < n_cpu_levels; i++)
-        if (runs_here(&cpu_levels[i]))
-            best = i;
-    return &cpu_levels[best];
-}
-
-bool device_open_cpu(struct device **out, const char *kernels, int n_threads, int64_t spin_ns,
-                     struct error *err)
-{
-    const struct cpu_level *level = level_best();
-    if (kernels != NULL && strcmp(kernels, "auto") != 0) {
-        const char *best = level->ops.name;
-        level = level_find(kernels);
-        if (level == NULL)
-            return error_set(err, ERROR_INPUT,
-                             "unknown kernels '%.64s': auto, scalar, avx2, avx512 or amx", kernels);
-        if (!runs_here(level))
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "this machine cannot run %s kernels: the best it runs are %s",
-                             level->ops.name, best);
-    }
-    return device_open_cpu_ops(out, &level->ops, n_threads, spin_ns, err);
-}
-
-bool device_open_cpu_ops(struct device **out, const struct ops *ops, int n_threads, int64_t spin_ns,
-                         struct error *err)
-{
-    check(n_threads >= 1);
-    struct device *device = memory_alloc(1, sizeof *device);
-    device->ops = ops;
-    device->scratch = memory_alloc((size_t)n_threads, sizeof *device->scratch);
-    device->scratch_bytes = CPU_SCRATCH_BYTES;
-
-    /* Before the threads start: on AMX this asks the system for the tile state, which only
-     * threads made afterwards are sure to have. */
-    (void)cpu_features();
-    if (!team_create(&device->team, n_threads, spin_ns, cpu_float_mode_set, err)) {
-        memory_free(device->scratch);
-        memory_free(device);
-        return error_in(err, "opening a CPU device of %d threads", n_threads);
-    }
-    for (int i = 0; i < n_threads; i++)
-        if (!memory_map(&device->scratch[i], device->scratch_bytes, err)) {
-            device_close(device);
-            return error_in(err, "scratch memory of thread %d", i);
-        }
-    *out = device;
-    return true;
-}
 
 void device_close(struct device *device)
 {
-    if (device == NULL)
-        return;
-    for (int i = 0; i < team_size(device->team); i++)
-        memory_unmap(device->scratch[i], device->scratch_bytes);
-    team_destroy(device->team);
-    memory_free(device->scratch);
-    memory_free(device);
+    if (device != NULL)
+        device->calls->close(device);
 }
+
+bool device_is_host(const struct device *device) { return device->calls->is_host; }
 
 bool device_alloc(struct device *device, void **out, size_t n_bytes, struct error *err)
 {
-    (void)device;
-    return memory_map(out, n_bytes, err);
+    return device->calls->alloc(device, out, n_bytes, err);
 }
 
 void device_free(struct device *device, void *p, size_t n_bytes)
 {
-    (void)device;
-    memory_unmap(p, n_bytes);
+    device->calls->free(device, p, n_bytes);
+}
+
+bool device_alloc_host(struct device *device, void **out, size_t n_bytes, struct error *err)
+{
+    return device->calls->alloc_host(device, out, n_bytes, err);
+}
+
+void device_free_host(struct device *device, void *p, size_t n_bytes)
+{
+    device->calls->free_host(device, p, n_bytes);
+}
+
+void device_memory(struct device *device, size_t *free_bytes, size_t *total_bytes)
+{
+    device->calls->memory(device, free_bytes, total_bytes);
+}
+
+bool device_reserve(struct device *device, const struct step_needs *needs, struct error *err)
+{
+    return device->calls->reserve(device, needs, err);
+}
+
+size_t device_workspace_bytes(const struct device *device, const struct step_needs *needs)
+{
+    return device->calls->workspace_bytes(device, needs);
+}
+
+void device_upload(struct device *device, void *to, const void *from_host, size_t n_bytes)
+{
+    if (n_bytes > 0)
+        device->calls->upload(device, to, from_host, n_bytes);
+}
+
+void device_download(struct device *device, void *to_host, const void *from, size_t n_bytes)
+{
+    if (n_bytes > 0)
+        device->calls->download(device, to_host, from, n_bytes);
+}
+
+void device_copy_rows(struct device *device, void *to, size_t to_stride, const void *from,
+                      size_t from_stride, size_t row_bytes, size_t n_rows)
+{
+    check(row_bytes <= to_stride && row_bytes <= from_stride);
+    if (row_bytes > 0 && n_rows > 0)
+        device->calls->copy_rows(device, to, to_stride, from, from_stride, row_bytes, n_rows);
+}
+
+uint64_t device_mark(struct device *device) { return device->calls->mark(device); }
+
+bool device_wait(struct device *device, uint64_t mark, struct error *err)
+{
+    return device->calls->wait(device, mark, err);
+}
+
+bool device_sync(struct device *device, struct error *err)
+{
+    return device_wait(device, device_mark(device), err);
+}
+
+bool device_has_records(const struct device *device) { return device->calls->has_records; }
+
+void device_record_begin(struct device *device)
+{
+    check(device->calls->has_records);
+    device->calls->record_begin(device);
+}
+
+struct device_record *device_record_end(struct device *device)
+{
+    return device->calls->record_end(device);
+}
+
+void device_replay(struct device *device, const struct device_record *record)
+{
+    device->calls->replay(device, record);
+}
+
+void device_record_free(struct device *device, struct device_record *record)
+{
+    if (record != NULL)
+        device->calls->record_free(device, record);
 }

@@ -31,7 +31,8 @@ static bool weight_valid(const struct weight *weight, int n_columns)
 
 static bool operand_valid(const struct operand *operand, int n_tokens, const struct leaves *leaves)
 {
-    if (!leaves_valid(leaves) || (operand->dtype != DTYPE_BF16 && operand->dtype != DTYPE_F32))
+    if (!leaves_valid(leaves) || operand->dtype == DTYPE_I8 ||
+        (unsigned)operand->dtype >= DTYPE_COUNT)
         return false;
     const struct operand want = operand_make(operand->data, operand->dtype, n_tokens, leaves);
     return operand->data != NULL && is_aligned(operand->data, 64) &&
@@ -42,9 +43,8 @@ static bool operand_valid(const struct operand *operand, int n_tokens, const str
 static bool cache_valid(const struct kv_cache *cache)
 {
     const int tokens = cache->block_tokens;
-    return cache->k != NULL && cache->v != NULL &&
-           (cache->dtype == DTYPE_BF16 || cache->dtype == DTYPE_F32 ||
-            (cache->dtype == DTYPE_I8 && cache->k_scale != NULL && cache->v_scale != NULL)) &&
+    return cache->k != NULL && cache->v != NULL && (unsigned)cache->dtype < DTYPE_COUNT &&
+           (cache->dtype != DTYPE_I8 || (cache->k_scale != NULL && cache->v_scale != NULL)) &&
            cache->n_kv_heads > 0 && cache->head_dim > 0 && cache->head_dim <= MAX_HEAD_DIM &&
            (tokens == 16 || tokens == 32 || tokens == 64 || tokens == 128 || tokens == 256);
 }
@@ -86,21 +86,25 @@ void op_head_norm(struct device *device, const struct head_norm_args *args)
     if (args->n_tokens == 0)
         return;
     check(args->x != NULL && weight_valid(&args->weight, args->head_dim));
+    check(args->row_stride >= (int64_t)args->n_heads * args->head_dim);
     device->ops->head_norm(device, args);
 }
 
 void op_matmul(struct device *device, const struct matmul_args *args)
 {
-    check(args->n_tokens >= 0 && args->n_out > 0);
+    check(args->n_tokens >= 0 && args->n_out > 0 && args->out_stride >= args->n_out);
     if (args->n_tokens == 0)
         return;
     check(operand_valid(&args->x, args->n_tokens, args->leaves));
     check(weight_valid(&args->weight, args->x.k));
-    check(args->x.dtype == DTYPE_F32 || args->weight.dtype == DTYPE_BF16);
+    check(args->x.dtype == DTYPE_F32 || args->weight.dtype == args->x.dtype);
     if (args->bias.data != NULL)
         check(args->leaves->n_leaves == 1 && weight_valid(&args->bias, args->n_out));
 
-    const size_t out_bytes = (size_t)args->leaves->n_parts * f32_bytes(args->n_tokens, args->n_out);
+    /* from the first to the last number: what lies beside a row is of others */
+    const size_t n_rows = (size_t)args->leaves->n_parts * (size_t)args->n_tokens;
+    const size_t out_bytes =
+        ((n_rows - 1) * (size_t)args->out_stride + (size_t)args->n_out) * sizeof(float);
     check(args->out != NULL);
     check(!overlap(args->out, out_bytes, args->x.data,
                    operand_bytes(args->x.dtype, args->n_tokens, args->leaves)));
@@ -126,11 +130,22 @@ void op_rope_store(struct device *device, const struct rope_store_args *args)
         return;
     check(args->q_out != NULL && args->q != NULL && args->k != NULL && args->v != NULL);
     check(args->cos_sin != NULL && args->slot != NULL);
-    const size_t q_numbers =
-        (size_t)args->n_tokens * (size_t)args->n_heads * (size_t)args->cache->head_dim;
-    check(!overlap(args->q_out, q_numbers * dtype_bytes(kv_query_dtype(args->cache->dtype)),
-                   args->q, q_numbers * sizeof(float)));
+    const size_t q_row = (size_t)args->n_heads * (size_t)args->cache->head_dim;
+    check(args->row_stride >= (int64_t)q_row);
+    const size_t n = (size_t)args->n_tokens;
+    check(!overlap(args->q_out, n * q_row * dtype_bytes(kv_query_dtype(args->cache->dtype)),
+                   args->q, ((n - 1) * (size_t)args->row_stride + q_row) * sizeof(float)));
     device->ops->rope_store(device, args);
+}
+
+void op_attention_work(struct device *device, const struct attention_work_args *args)
+{
+    check(args->n_tokens >= 0 && args->n_sequences >= 0 && args->n_heads > 0);
+    check(args->n_kv_heads > 0 && args->window >= 0);
+    if (args->n_tokens == 0)
+        return;
+    check(args->first_row != NULL && args->n_computed != NULL && args->n_sequences > 0);
+    device->ops->attention_work(device, args);
 }
 
 void op_attention(struct device *device, const struct attention_args *args)
@@ -154,9 +169,11 @@ void op_gated(struct device *device, const struct gated_args *args)
     if (args->n_tokens == 0)
         return;
     check(operand_valid(&args->out, args->n_tokens, args->leaves) && args->out.k == args->ffn);
-    check(args->gate != NULL && args->up != NULL);
+    check(args->gate != NULL && args->up != NULL && args->row_stride >= args->ffn);
     const size_t out_bytes = operand_bytes(args->out.dtype, args->n_tokens, args->leaves);
-    const size_t in_bytes = f32_bytes(args->n_tokens, args->ffn);
+    const size_t in_bytes =
+        ((size_t)(args->n_tokens - 1) * (size_t)args->row_stride + (size_t)args->ffn) *
+        sizeof(float);
     check(!overlap(args->out.data, out_bytes, args->gate, in_bytes) &&
           !overlap(args->out.data, out_bytes, args->up, in_bytes));
     device->ops->gated(device, args);
@@ -187,4 +204,14 @@ void op_log_sum_exp(struct device *device, const struct log_sum_exp_args *args)
         return;
     check(args->max != NULL && args->lse != NULL && args->logits != NULL);
     device->ops->log_sum_exp(device, args);
+}
+
+void op_pick(struct device *device, const struct pick_args *args)
+{
+    check(device->ops->pick != NULL);
+    check(args->n_rows >= 0 && args->vocab > 0 && args->row_stride >= args->vocab);
+    if (args->n_rows == 0)
+        return;
+    check(args->out != NULL && args->logits != NULL && args->spec != NULL);
+    device->ops->pick(device, args);
 }

@@ -39,7 +39,7 @@ bool leaves_valid(const struct leaves *leaves)
 
 struct operand operand_make(void *data, enum dtype dtype, int n_tokens, const struct leaves *leaves)
 {
-    check(dtype == DTYPE_BF16 || dtype == DTYPE_F32);
+    check(dtype == DTYPE_BF16 || dtype == DTYPE_F16 || dtype == DTYPE_F32);
     const int k = leaves_k(leaves);
     return (struct operand){
         .data = data,

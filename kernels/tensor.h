@@ -15,6 +15,11 @@
  * every leaf is a multiple of 32 (nearly always) that is K itself.
  *
  * Operand, dtype F32 (the reference mode, and checkpoints in F16): plain rows [n_tokens, K].
+ *
+ * On a GPU an operand is rows whatever its format, [n_tokens, k_padded]; F16 exists there only.
+ * Where the format has 16 bits the rows of a weight on a GPU are padded in the same places as the
+ * operand, so that element k of one meets element k of the other, and each begins at a multiple of
+ * 16 bytes.
  */
 #pragma once
 #include "kernels/dtype.h"
@@ -47,18 +52,22 @@ struct leaves {
 /* All of K as one leaf: column-parallel layers and the vocabulary. */
 static inline struct leaves leaves_one(int k)
 {
-    return (struct leaves){.leaf = {{.k_end = k, .n_merges = 0}}, .n_leaves = 1, .n_parts = 1};
+    struct leaves leaves = {0}; /* no compound literal: GPU kernels include this from C++ */
+    leaves.leaf[0].k_end = k;
+    leaves.n_leaves = leaves.n_parts = 1;
+    return leaves;
 }
 
 struct weight {
-    const void *data; /* [n_out rows of row_stride elements]; aligned to its element only */
+    const void *data; /* [n_out rows of row_stride elements]; aligned to its element only, on a GPU
+                         to 16 bytes */
     enum dtype dtype;
     int64_t row_stride; /* elements from one output to the next; > n_in for a cut of columns */
 };
 
 struct operand {
     void *data;       /* aligned to 64 bytes */
-    enum dtype dtype; /* BF16 (packed) or F32 (rows) */
+    enum dtype dtype; /* BF16 (packed) or F32 (rows); on a GPU F16 too, and all in rows */
     int n_tokens;
     int k;        /* elements of a token */
     int k_padded; /* as above; equal to k for F32 */

@@ -63,6 +63,7 @@ static void score(struct pooler *p)
                                                .bias = p->model->score_bias,
                                                .leaves = &all,
                                                .n_tokens = 1,
+                                               .out_stride = config->n_labels,
                                                .n_out = config->n_labels});
 }
 

@@ -1,4 +1,5 @@
-/* Copies of blocks of the cache: memory only, so one kernel for all levels. */
+/* What has one kernel for all levels: copies of blocks of the cache, which are memory only, and
+ * nothing. */
 #include "base/team.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/device.h"
@@ -29,4 +30,11 @@ void scalar_copy_blocks(struct device *device, const struct copy_blocks_args *ar
 {
     struct copy_blocks_args context = *args;
     team_run(device->team, copy_blocks_item, &context, args->n_pairs);
+}
+
+/* The threads find their work as they go. */
+void scalar_attention_work(struct device *device, const struct attention_work_args *args)
+{
+    (void)device;
+    (void)args;
 }

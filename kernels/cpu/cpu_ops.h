@@ -17,6 +17,7 @@ void avx512_matmul(struct device *, const struct matmul_args *);
 void amx_matmul(struct device *, const struct matmul_args *);
 void scalar_rope_angles(struct device *, const struct rope_angles_args *);
 void scalar_copy_blocks(struct device *, const struct copy_blocks_args *);
+void scalar_attention_work(struct device *, const struct attention_work_args *);
 
 void scalar_embed(struct device *, const struct embed_args *);
 void scalar_rms_norm(struct device *, const struct rms_norm_args *);

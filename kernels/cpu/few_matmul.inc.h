@@ -135,7 +135,7 @@ static inline void few_store(const struct few *few, struct vec part[][FEW_TOKENS
             vec_store(value, part[p][t]);
             for (int i = 0; args->bias.data != NULL && i < n_rows; i++)
                 value[i] += widened(args->bias.data, args->bias.dtype, row + i);
-            memcpy(args->out + ((int64_t)p * args->n_tokens + t) * args->n_out + row, value,
+            memcpy(args->out + ((int64_t)p * args->n_tokens + t) * args->out_stride + row, value,
                    (size_t)n_rows * sizeof *value);
         }
 }

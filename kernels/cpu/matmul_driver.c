@@ -139,11 +139,11 @@ static void store_parts(const struct drive *drive, const struct item *item)
     const struct matmul_args *args = drive->args;
     for (int part = 0; part < args->leaves->n_parts; part++) {
         const int64_t out_row = (int64_t)part * args->n_tokens + item->token;
-        float *out = args->out + out_row * args->n_out + item->row;
-        drive->kernel->store(out, args->n_out, item->c + (size_t)part * item->c_numbers,
+        float *out = args->out + out_row * args->out_stride + item->row;
+        drive->kernel->store(out, args->out_stride, item->c + (size_t)part * item->c_numbers,
                              item->n_rows, item->n_tokens);
         if (args->bias.data != NULL)
-            add_bias(out, args->n_out, &args->bias, item);
+            add_bias(out, args->out_stride, &args->bias, item);
     }
 }
 

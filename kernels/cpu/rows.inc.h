@@ -25,7 +25,8 @@ static void embed_item(void *context, int t, int thread)
     (void)thread;
     const struct embed_args *a = context;
     float *out = a->out + (size_t)t * (size_t)a->hidden;
-    const int64_t row = (int64_t)a->token[t] - a->first;
+    const int32_t token = a->token[t] < 0 ? a->carried[-1 - a->token[t]] : a->token[t];
+    const int64_t row = (int64_t)token - a->first;
     if (row < 0 || row >= a->count) {
         memset(out, 0, (size_t)a->hidden * sizeof *out);
         return;
@@ -166,7 +167,7 @@ static void head_norm_item(void *context, int t, int thread)
     (void)thread;
     const struct head_norm_args *a = context;
     const struct vec offset = vec_set(a->offset);
-    float *x = a->x + (size_t)t * (size_t)a->n_heads * (size_t)a->head_dim;
+    float *x = a->x + t * a->row_stride;
     for (int h = 0; h < a->n_heads; h++, x += a->head_dim) {
         struct vec squares = vec_set(0.0f);
         for (int i = 0; i < a->head_dim; i += VEC_LANES) {
@@ -227,8 +228,7 @@ static void gated_item(void *context, int item, int thread)
             for (int i = 0; i < n_blocks; i++)
                 for (int j = 0; j < K_BLOCK; j += VEC_LANES) {
                     const int n = block[i].n > j ? block[i].n - j : 0;
-                    const size_t at = (size_t)(first + r) * (size_t)a->ffn +
-                                      (size_t)(block[i].k + (n > 0 ? j : 0));
+                    const int64_t at = (first + r) * a->row_stride + block[i].k + (n > 0 ? j : 0);
                     vec_store(values[i][r] + j, gated(load_part(a->gate + at, n),
                                                       load_part(a->up + at, n), a->activation));
                 }

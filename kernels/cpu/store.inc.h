@@ -107,11 +107,11 @@ static void rope_store_item(void *context, int t, int thread)
     const float *cos_sin = a->cos_sin + row * 2 * (size_t)a->half;
     for (size_t h = 0; h < n_heads; h++) {
         const size_t at = (row * n_heads + h) * head_dim;
-        rotate(a->q_out, kv_query_dtype(cache->dtype), at, a->q + at, cos_sin, a->half,
-               cache->head_dim);
+        rotate(a->q_out, kv_query_dtype(cache->dtype), at, a->q + t * a->row_stride + h * head_dim,
+               cos_sin, a->half, cache->head_dim);
     }
-    for (size_t h = 0; h < n_kv; h++) {
-        const size_t from = (row * n_kv + h) * head_dim;
+    for (size_t h = 0; a->slot[t] >= 0 && h < n_kv; h++) {
+        const size_t from = (size_t)(t * a->row_stride) + h * head_dim;
         const struct place at = place_of(cache, a->slot[t], h);
         if (cache->dtype == DTYPE_I8) {
             store_quantised(a, at, a->k + from, a->v + from, cos_sin);

@@ -10,12 +10,13 @@ float *cos_sin_of(const struct forward *f, int n_tokens, int rope)
            (size_t)rope * (size_t)n_tokens * 2 * (size_t)f->model->config.rope_half;
 }
 
-static void norm_heads(const struct forward *f, int n_tokens, float *x, int n_heads,
+static void norm_heads(const struct forward *f, int n_tokens, float *x, int row_stride, int n_heads,
                        const struct weight *weight)
 {
     const struct model_config *config = &f->model->config;
     if (weight->data != NULL)
         op_head_norm(f->device, &(struct head_norm_args){.x = x,
+                                                         .row_stride = row_stride,
                                                          .weight = *weight,
                                                          .n_tokens = n_tokens,
                                                          .n_heads = n_heads,
@@ -37,18 +38,22 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
     const int n_heads = span_length(share->heads);
     const int q_width = n_heads * config->head_dim;
     const int kv_width = span_length(share->kv_heads) * config->head_dim;
+    const int width = q_width + 2 * kv_width;
+    float *const q = act->qkv, *const k = q + q_width, *const v = k + kv_width;
 
-    project(f, n_tokens, act->q, &weights->q_proj, &weights->q_bias, q_width);
-    project(f, n_tokens, act->k, &weights->k_proj, &weights->k_bias, kv_width);
-    project(f, n_tokens, act->v, &weights->v_proj, &weights->v_bias, kv_width);
-
-    norm_heads(f, n_tokens, act->q, n_heads, &weights->q_norm);
-    norm_heads(f, n_tokens, act->k, span_length(share->kv_heads), &weights->k_norm);
+    project(f, n_tokens, act->qkv,
+            (struct projection[]){{weights->q_proj, weights->q_bias, q_width},
+                                  {weights->k_proj, weights->k_bias, kv_width},
+                                  {weights->v_proj, weights->v_bias, kv_width}},
+            3);
+    norm_heads(f, n_tokens, q, width, n_heads, &weights->q_norm);
+    norm_heads(f, n_tokens, k, width, span_length(share->kv_heads), &weights->k_norm);
     op_rope_store(f->device, &(struct rope_store_args){
                                  .q_out = act->q_rotated,
-                                 .q = act->q,
-                                 .k = act->k,
-                                 .v = act->v,
+                                 .q = q,
+                                 .k = k,
+                                 .v = v,
+                                 .row_stride = width,
                                  .cos_sin = cos_sin_of(f, n_tokens, config->rope_of[layer]),
                                  .slot = act->slot + group * (size_t)n_tokens,
                                  .cache = cache,

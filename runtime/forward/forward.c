@@ -41,9 +41,7 @@ static void take_attention(struct activations *act, struct cut *cut, const struc
     const size_t n = (size_t)n_tokens, head_dim = (size_t)model->config.head_dim;
     const size_t q = n * (size_t)span_length(model->share.heads) * head_dim;
     const size_t kv = n * (size_t)span_length(model->share.kv_heads) * head_dim;
-    act->q = take(cut, q, sizeof *act->q);
-    act->k = take(cut, kv, sizeof *act->k);
-    act->v = take(cut, kv, sizeof *act->v);
+    act->qkv = take(cut, q + 2 * kv, sizeof *act->qkv);
     act->q_rotated = take(cut, q, sizeof(float)); /* of either dtype */
     act->attended = take_operand(cut, model->compute, n_tokens, &model->share.attention_leaves);
 }
@@ -52,8 +50,7 @@ static void take_mlp(struct activations *act, struct cut *cut, const struct mode
                      int n_tokens)
 {
     const size_t n = (size_t)n_tokens * (size_t)span_length(model->share.ffn);
-    act->gate = take(cut, n, sizeof *act->gate);
-    act->up = take(cut, n, sizeof *act->up);
+    act->gate_up = take(cut, 2 * n, sizeof *act->gate_up);
     act->gated = take_operand(cut, model->compute, n_tokens, &model->share.mlp_leaves);
 }
 

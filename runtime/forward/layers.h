@@ -31,12 +31,12 @@ struct activations {
     float *parts;      /* [n_parts, n_tokens, hidden] before a sum, [n_tokens, hidden] after; after
                         * the last layer the hidden states that are wanted */
 
-    float *q;         /* [n_tokens, n_heads_local * head_dim] */
-    float *k, *v;     /* [n_tokens, n_kv_heads_local * head_dim] */
-    void *q_rotated;  /* [n_tokens, n_heads_local, head_dim] in the dtype of the cache */
-    void *attended;   /* operand [n_tokens, n_heads_local * head_dim] */
-    float *gate, *up; /* [n_tokens, ffn_local] */
-    void *gated;      /* operand [n_tokens, ffn_local] */
+    float *qkv;      /* [n_tokens, (n_heads_local + 2 n_kv_heads_local) * head_dim]: q, k, v of a
+                        token side by side */
+    void *q_rotated; /* [n_tokens, n_heads_local, head_dim] in the dtype of the cache */
+    void *attended;  /* operand [n_tokens, n_heads_local * head_dim] */
+    float *gate_up;  /* [n_tokens, 2 ffn_local]: gate and up side by side */
+    void *gated;     /* operand [n_tokens, ffn_local] */
 
     /* Of the last stage. */
     float *logits_parts; /* [max_logits * vocab]: the columns of each rank; NULL for one rank */
@@ -86,9 +86,15 @@ bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct 
 /* act->normed = norm of (act->residual += delta). */
 void normalise(struct forward *f, int n_tokens, const struct delta *delta,
                const struct weight *norm);
-/* out[n_tokens, n_out] = act->normed * weight (+ bias): a column-parallel layer. */
-void project(struct forward *f, int n_tokens, float *out, const struct weight *weight,
-             const struct weight *bias, int n_out);
+/* A column-parallel layer: n_out outputs, with a bias where it has data. */
+struct projection {
+    struct weight weight, bias;
+    int n_out;
+};
+/* out[n_tokens, sum of n_out] = act->normed * the weights (+ biases), side by side. Weights that
+ * lie one behind the other in memory are one matmul. */
+void project(struct forward *f, int n_tokens, float *out, const struct projection *layer,
+             int n_layers);
 /* act->parts = the sum over the leaves of all ranks of `x` * weight: a row-parallel layer and the
  * sum over the group. Its bias counts once and not once a rank: struct delta takes it along. */
 bool project_and_sum(struct forward *f, int n_tokens, const struct operand *x,

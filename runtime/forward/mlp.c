@@ -11,15 +11,18 @@ bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct 
     const struct activations *act = &f->act;
     const int n_tokens = plan->n_tokens, ffn = span_length(share->ffn);
 
-    project(f, n_tokens, act->gate, &weights->gate_proj, &weights->gate_bias, ffn);
-    project(f, n_tokens, act->up, &weights->up_proj, &weights->up_bias, ffn);
+    project(f, n_tokens, act->gate_up,
+            (struct projection[]){{weights->gate_proj, weights->gate_bias, ffn},
+                                  {weights->up_proj, weights->up_bias, ffn}},
+            2);
 
     const struct operand gated =
         operand_make(act->gated, f->model->compute, n_tokens, &share->mlp_leaves);
     op_gated(f->device, &(struct gated_args){.out = gated,
                                              .leaves = &share->mlp_leaves,
-                                             .gate = act->gate,
-                                             .up = act->up,
+                                             .gate = act->gate_up,
+                                             .up = act->gate_up + ffn,
+                                             .row_stride = 2 * (int64_t)ffn,
                                              .activation = f->model->config.activation,
                                              .n_tokens = n_tokens,
                                              .ffn = ffn});

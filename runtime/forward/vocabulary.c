@@ -109,7 +109,8 @@ static bool project_logits(struct forward *f, int n_rows, struct step_result *ou
     if (!alone)
         mine = f->act.logits_parts + (size_t)n_rows * (size_t)model->share.vocab.lo;
     if (n_columns > 0)
-        project(f, n_rows, mine, &model->lm_head, &(struct weight){0}, n_columns);
+        project(f, n_rows, mine, &(struct projection){.weight = model->lm_head, .n_out = n_columns},
+                1);
     if (n_columns > 0 && model->config.logit_softcap > 0)
         op_softcap(f->device, &(struct softcap_args){.x = mine,
                                                      .n = (int64_t)n_rows * n_columns,

@@ -212,6 +212,7 @@ static void silu_once(void *context)
                                   .leaves = &leaves,
                                   .gate = r->a,
                                   .up = r->b,
+                                  .row_stride = FFN,
                                   .n_tokens = r->n_tokens,
                                   .ffn = FFN});
 }

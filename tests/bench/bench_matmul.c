@@ -177,6 +177,7 @@ static void multiply_all(struct bench *bench, int n_matrices)
                                  .row_stride = shape.k},
                       .leaves = &leaves,
                       .n_tokens = bench->n_tokens,
+                      .out_stride = shape.n_out,
                       .n_out = shape.n_out});
 }
 

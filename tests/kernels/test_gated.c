@@ -57,6 +57,7 @@ static void run_gated(struct device *device, const struct output *out, const str
                                           .leaves = &out->leaves,
                                           .gate = c->gate,
                                           .up = c->up,
+                                          .row_stride = c->ffn,
                                           .activation = c->activation,
                                           .n_tokens = out->operand.n_tokens,
                                           .ffn = c->ffn});

@@ -183,6 +183,7 @@ static void head_shape(struct device *device, const char *name, int n_tokens, in
     for (int h = 0; h < n_tokens * n_heads; h++)
         norm_row(want + h * head_dim, want + h * head_dim, &weight, offset, head_dim);
     op_head_norm(device, &(struct head_norm_args){.x = x.data,
+                                                  .row_stride = (int64_t)n_heads * head_dim,
                                                   .weight = weight,
                                                   .n_tokens = n_tokens,
                                                   .n_heads = n_heads,
@@ -221,6 +222,7 @@ static void head_nan(struct device *device, const char *name)
         for (int i = 0; i < HEADS * DIM; i++)
             x[i] = i == at ? NAN : 1;
         op_head_norm(device, &(struct head_norm_args){.x = x,
+                                                      .row_stride = HEADS * DIM,
                                                       .weight = weight,
                                                       .n_tokens = 1,
                                                       .n_heads = HEADS,

@@ -91,7 +91,8 @@ static void check_q(const struct rope_case *c)
         for (int h = 0; h < a->n_heads; h++)
             for (int i = 0; i < d; i++) {
                 const size_t head = (size_t)((t * a->n_heads + h) * d);
-                const float want = rotated(a->q + head, a->cos_sin + t * 2 * a->half, a->half, i);
+                const float want = rotated(a->q + t * a->row_stride + h * d,
+                                           a->cos_sin + t * 2 * a->half, a->half, i);
                 CHECK(read_at(a->q_out, c->cache.dtype, head + (size_t)i) ==
                       stored(c->cache.dtype, want));
             }
@@ -105,15 +106,19 @@ static void check_cache(const struct rope_case *c)
     for (size_t i = 0; i < c->n_cache; i++)
         n_numbers += !isnan(read_at(c->cache.k, c->cache.dtype, i)) +
                      !isnan(read_at(c->cache.v, c->cache.dtype, i));
-    CHECK_EQ(n_numbers, 2 * (size_t)(a->n_tokens * n_kv * d));
+    int n_stored = 0;
     for (int t = 0; t < a->n_tokens; t++)
-        for (int h = 0; h < n_kv; h++)
+        n_stored += a->slot[t] >= 0;
+    CHECK_EQ(n_numbers, 2 * (size_t)(n_stored * n_kv * d));
+    for (int t = 0; t < a->n_tokens; t++)
+        for (int h = 0; a->slot[t] >= 0 && h < n_kv; h++)
             for (int i = 0; i < d; i++) {
                 const int block = a->slot[t] / in, place = a->slot[t] % in;
                 const size_t head = (size_t)((block * n_kv + h) * in * d);
                 const size_t k_at = head + (size_t)(place * d + i);
                 const size_t v_at = head + (size_t)(place / 2 * 2 * d + i * 2 + place % 2);
-                const float *k = a->k + (t * n_kv + h) * d, *v = a->v + (t * n_kv + h) * d;
+                const int64_t from = t * a->row_stride + h * d;
+                const float *k = a->k + from, *v = a->v + from;
                 const float want = rotated(k, a->cos_sin + t * 2 * a->half, a->half, i);
                 CHECK(read_at(c->cache.k, c->cache.dtype, k_at) == stored(c->cache.dtype, want));
                 CHECK(read_at(c->cache.v, c->cache.dtype, v_at) == stored(c->cache.dtype, v[i]));
@@ -124,7 +129,7 @@ static void store(struct device *device, enum dtype dtype, int n_tokens, int hea
 {
     enum { HEADS = 3, KV_HEADS = 2, BLOCK_TOKENS = 16, BLOCKS = 4 };
     const size_t n_q = (size_t)(n_tokens * HEADS * head_dim);
-    const size_t n_kv = (size_t)(n_tokens * KV_HEADS * head_dim);
+    const size_t stride = (size_t)((HEADS + 2 * KV_HEADS) * head_dim + 3);
     struct rope_case c = {.n_cache = (size_t)(BLOCKS * KV_HEADS * BLOCK_TOKENS * head_dim)};
     c.cache = (struct kv_cache){.k = nans(dtype, c.n_cache),
                                 .v = nans(dtype, c.n_cache),
@@ -133,13 +138,14 @@ static void store(struct device *device, enum dtype dtype, int n_tokens, int hea
                                 .head_dim = head_dim,
                                 .block_tokens = BLOCK_TOKENS};
     for (int t = 0; t < n_tokens; t++)
-        c.slot[t] = (t * 11 + 5) % (BLOCKS * BLOCK_TOKENS);
-    float *q = reals(1, n_q), *k = reals(2, n_kv), *v = reals(3, n_kv);
+        c.slot[t] = t % 7 == 6 ? -1 : (t * 11 + 5) % (BLOCKS * BLOCK_TOKENS);
+    float *q = reals(1, (size_t)n_tokens * stride), *k = q + HEADS * head_dim;
     float *cos_sin = reals(4, (size_t)(n_tokens * 2 * half));
     c.args = (struct rope_store_args){.q_out = nans(dtype, n_q),
                                       .q = q,
                                       .k = k,
-                                      .v = v,
+                                      .v = k + KV_HEADS * head_dim,
+                                      .row_stride = (int64_t)stride,
                                       .cos_sin = cos_sin,
                                       .slot = c.slot,
                                       .cache = &c.cache,
@@ -153,8 +159,6 @@ static void store(struct device *device, enum dtype dtype, int n_tokens, int hea
     free(c.cache.v);
     free(c.args.q_out);
     free(q);
-    free(k);
-    free(v);
     free(cos_sin);
 }
 
