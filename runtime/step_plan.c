@@ -355,6 +355,8 @@ bool plan_has_references(const struct step_plan *plan, const struct step_view *v
 
 void plan_resolve(struct step_plan *plan, const struct step_view *view, const int32_t *carried)
 {
+    if (!plan_has_references(plan, view))
+        return;
     char *const bytes = (char *)plan;
     int32_t *token = (int32_t *)(bytes + ((const char *)view->token - bytes));
     for (int t = 0; t < plan->n_tokens; t++) {

@@ -90,6 +90,7 @@ static struct engine_settings engine_settings_of(const struct job *job, const st
                       .ngram_max = s->ngram_max},
         .models = &p->models,
         .n_flights = s->n_flights ? s->n_flights : p->ranks.pp_stages,
+        .runs_ahead = s->runs_ahead,
         .model = p->model[PLAN_TARGET],
         .device = p->device,
         .recorder = p->recorder};

@@ -31,6 +31,7 @@ struct job_settings {
     int max_tokens, max_sequences, max_model_len, n_kv_blocks; /* of a step, of the engine */
     bool kv_int8;                                              /* else the KV cache is as `dtype` */
     int n_flights;                                             /* 0: as many as stages */
+    bool runs_ahead;                                           /* of tokens in flight */
     int64_t deadline_ns;                                       /* of a call; 0: two minutes */
     int ngram_max, max_drafts; /* ngram_max 0: no n-grams, and drafts only with `draft` */
     bool prefix_caching, by_priority;
