@@ -85,7 +85,7 @@ start_up() {
     cat "$1"/*.safetensors >/dev/null
     for i in 1 2 3; do
         begin=$(date +%s.%N)
-        "$build/phalanx" generate "$1" --prompt-ids "1000 2000 3000" --max-tokens 1 --device cuda \
+        "$build/phalanx" generate "$1" --prompt-ids 1000,2000,3000 --max-tokens 1 --device cuda \
             --quiet >/dev/null || return 1
         say "$begin $(date +%s.%N)" | awk '{printf "%.2f s from start to end with one token\n", $2 - $1}'
     done
