@@ -229,7 +229,7 @@ static bool become_rank_0(struct options *options, const char *folder, struct er
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, link) != 0 || fcntl(link[0], F_SETFD, FD_CLOEXEC) != 0)
         return error_errno(err, "cannot make the link");
     snprintf(name, sizeof name, "fd:%d", link[1]);
-    const bool good = rank_words(word, &n, options, folder, name, &arena, err) &&
+    const bool good = rank_words(word, &n, options, folder, name, 0, &arena, err) &&
                       become_three(options, word, link, err);
     arena_release(&arena);
     return good;
