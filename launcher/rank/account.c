@@ -12,8 +12,8 @@ static void tell_gpu(int rank, const struct gpu_bytes *bytes)
                   "GPU memory of rank %d: %s (bytes: weights %lld, kv %lld, activations %lld, "
                   "workspace %lld, communication %lld)",
                   rank, bytes_text(total, gpu_bytes_total(bytes)), (long long)bytes->weights,
-                  (long long)bytes->kv, (long long)bytes->activations,
-                  (long long)bytes->workspace, (long long)bytes->communication);
+                  (long long)bytes->kv, (long long)bytes->activations, (long long)bytes->workspace,
+                  (long long)bytes->communication);
 }
 
 static void tell(int rank, const struct rank_account *account)

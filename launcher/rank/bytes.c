@@ -14,15 +14,13 @@ static void count_model(struct rank_bytes *out, const struct model *model)
 {
     out->mapped += (int64_t)model->mapped_bytes;
     out->copied += (int64_t)model->copied_bytes;
-    out->gpu.weights += (int64_t)model->device_bytes;
 }
 
-static void count_forward(struct rank_bytes *out, const struct forward *forward, bool on_gpu)
+static void count_forward(struct rank_bytes *out, const struct forward *forward)
 {
     const struct forward_bytes held = forward_bytes(forward);
-    *(on_gpu ? &out->gpu.kv : &out->kv) += (int64_t)held.kv;
-    *(on_gpu ? &out->gpu.activations : &out->activations) += (int64_t)held.activations;
-    out->pinned += (int64_t)held.pinned;
+    out->kv += (int64_t)held.kv;
+    out->activations += (int64_t)held.activations;
 }
 
 /* `tables` is what is left: so nothing that was allocated is left out. Pinned memory is the
@@ -37,11 +35,11 @@ struct rank_bytes rank_bytes_now(const struct rank_models *models,
     for (int i = 0; i < PLAN_MODELS; i++) {
         if (models->model[i] != NULL)
             count_model(&out, models->model[i]);
-        if (models->plan.forward[i] != NULL)
-            count_forward(&out, models->plan.forward[i], compute->gpu != NULL);
+        if (models->plan.forward[i] != NULL && !models->on_gpu)
+            count_forward(&out, models->plan.forward[i]);
     }
-    out.gpu.workspace = models->memory.gpu.workspace;
-    out.gpu.communication = models->memory.gpu.communication;
+    out.gpu = rank_models_gpu_bytes(models, models->plan.ranks[PLAN_TARGET]);
+    out.pinned = rank_models_pinned_bytes(models);
     out.threads = team_size(host->team) * (int64_t)host->scratch_bytes;
     out.tables = account.allocated + account.mapped + shared + out.mapped + out.pinned -
                  rank_bytes_total(&out);

@@ -53,9 +53,10 @@ static void choose_gpu(struct rank_compute *out, const struct options *options)
     out->exact = strcmp(options->numerics, "exact") == 0;
     out->algorithms = algorithms_path();
     if (strcmp(options->numerics, "auto") == 0)
-        log_write(LOG_INFO, "rank",
-                  "numerics: fast; --numerics exact gives bits that no batch and no number of ranks "
-                  "changes");
+        log_write(
+            LOG_INFO, "rank",
+            "numerics: fast; --numerics exact gives bits that no batch and no number of ranks "
+            "changes");
 }
 
 bool rank_compute_choose(struct rank_compute *out, const struct options *options, struct error *err)
@@ -91,10 +92,11 @@ static bool check_number(const struct rank_compute *compute, const struct option
     char replicas[40] = "";
     if (n_replicas > 1)
         snprintf(replicas, sizeof replicas, " (%d replicas of %d)", n_replicas, ranks->local_size);
-    return error_set(err, ERROR_INPUT,
-                     "%d ranks%s want a GPU each, and this host has %d: start fewer (-tp, -pp, -dp), "
-                     "set CUDA_VISIBLE_DEVICES to more, or compute with --device cpu",
-                     wanted, replicas, n);
+    return error_set(
+        err, ERROR_INPUT,
+        "%d ranks%s want a GPU each, and this host has %d: start fewer (-tp, -pp, -dp), "
+        "set CUDA_VISIBLE_DEVICES to more, or compute with --device cpu",
+        wanted, replicas, n);
 }
 
 static bool open_gpu(struct rank_compute *compute, const struct options *options,

@@ -24,10 +24,11 @@ static bool refuse(const char *path, const char *said, struct error *err)
 {
     const char *end = strstr(said, ": cannot open shared object file");
     if (end != NULL)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "no GPU can be used: %.*s is not installed (or not where the system looks: "
-                         "set LD_LIBRARY_PATH)",
-                         (int)(end - said), said);
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "no GPU can be used: %.*s is not installed (or not where the system looks: "
+            "set LD_LIBRARY_PATH)",
+            (int)(end - said), said);
     return error_set(err, ERROR_UNSUPPORTED, "no GPU can be used: %s cannot be loaded: %s", path,
                      said);
 }
@@ -84,7 +85,6 @@ void cuda_module_tell(FILE *out)
     else
         fprintf(out, "none");
     const int64_t lt = about.cublaslt;
-    fprintf(out, ", cuBLASLt %d.%d.%d, NCCL %d.%d.%d\n", (int)(lt / 10000),
-            (int)(lt % 10000 / 100), (int)(lt % 100), about.nccl / 10000, about.nccl % 10000 / 100,
-            about.nccl % 100);
+    fprintf(out, ", cuBLASLt %d.%d.%d, NCCL %d.%d.%d\n", (int)(lt / 10000), (int)(lt % 10000 / 100),
+            (int)(lt % 100), about.nccl / 10000, about.nccl % 10000 / 100, about.nccl % 100);
 }

@@ -194,8 +194,8 @@ bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks,
     bool good = comm_all_gather(ranks->world, NULL, all, mine, n_bytes, err);
     if (good) {
         for (size_t rank = 0; rank < n; rank++)
-            all[rank].kernels[sizeof all[rank].kernels - 1] = all[rank].gpu[sizeof all[rank].gpu - 1] =
-                '\0';
+            all[rank].kernels[sizeof all[rank].kernels - 1] =
+                all[rank].gpu[sizeof all[rank].gpu - 1] = '\0';
         log_kernels(all, ranks->world_size);
         good = handshake_compare(all, ranks->world_size, err);
     }

@@ -106,7 +106,8 @@ struct kv_room rank_kv_room_cpu(const struct options *options, int ranks_of_host
 {
     const int64_t available = system_available_bytes();
     const int64_t ranks = ranks_of_host * options->data_parallel_size;
-    return (struct kv_room){.n_bytes = available > 0 ? available / MEMORY_SHARE / ranks : INT64_MAX};
+    return (struct kv_room){.n_bytes =
+                                available > 0 ? available / MEMORY_SHARE / ranks : INT64_MAX};
 }
 
 struct kv_room rank_kv_room_gpu(const struct options *options, int64_t gpu_bytes,
@@ -123,22 +124,22 @@ static bool refuse_gpu(const struct options *options, const struct kv_room *room
                        int64_t block_bytes, struct error *err)
 {
     char all[BYTES_TEXT], taken[BYTES_TEXT], block[BYTES_TEXT];
-    return error_set(err, ERROR_INPUT,
-                     "no KV block fits on the GPU: of its %s, --gpu-memory-utilization %.2f allows "
-                     "%.0f %%, all but the cache takes %s, and a block %s; try more ranks (-tp, -pp), "
-                     "a smaller --max-num-batched-tokens, or a larger share",
-                     bytes_text(all, room->gpu_bytes), options->gpu_memory_utilization,
-                     100 * options->gpu_memory_utilization, bytes_text(taken, room->taken_bytes),
-                     bytes_text(block, block_bytes));
+    return error_set(
+        err, ERROR_INPUT,
+        "no KV block fits on the GPU: of its %s, --gpu-memory-utilization %.2f allows "
+        "%.0f %%, all but the cache takes %s, and a block %s; try more ranks (-tp, -pp), "
+        "a smaller --max-num-batched-tokens, or a larger share",
+        bytes_text(all, room->gpu_bytes), options->gpu_memory_utilization,
+        100 * options->gpu_memory_utilization, bytes_text(taken, room->taken_bytes),
+        bytes_text(block, block_bytes));
 }
 
 static bool refuse_given(const struct options *options, const struct plan_limits *limits,
                          int64_t block_bytes, struct error *err)
 {
-    return error_set(err, ERROR_INPUT,
-                     "--kv-cache-memory-bytes %lld: one block of %d positions takes %lld",
-                     (long long)options->kv_cache_memory_bytes, limits->block_tokens,
-                     (long long)block_bytes);
+    return error_set(
+        err, ERROR_INPUT, "--kv-cache-memory-bytes %lld: one block of %d positions takes %lld",
+        (long long)options->kv_cache_memory_bytes, limits->block_tokens, (long long)block_bytes);
 }
 
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,

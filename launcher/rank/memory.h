@@ -1,8 +1,8 @@
 /* launcher/rank/memory.h: how large the steps and the KV cache of a job are.
  *
  * Limits of a plan from the options and the model; blocks of the KV cache from
- * --kv-cache-memory-bytes or from the memory of the machine or of the GPU. All ranks agree on the smallest
- * number that any of them can hold.
+ * --kv-cache-memory-bytes or from the memory of the machine or of the GPU. All ranks agree on the
+ * smallest number that any of them can hold.
  */
 #pragma once
 #include "runtime/step_plan.h"
