@@ -4,7 +4,6 @@
 #include "base/system.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/features.h"
-#include "kernels/device.h"
 #include "launcher/commands.h"
 #include "launcher/model_path.h"
 
@@ -70,18 +69,6 @@ static void show_mpi(void)
             "! mpirun is not installed: one rank only; install openmpi-bin for -tp 2 and more\n");
 }
 
-static void show_gpu(void)
-{
-    struct device *device;
-    struct error err = {0};
-    if (device_open_cuda(&device, 0, &err)) {
-        printf("gpu        device 0 opens\n");
-        device_close(device);
-    } else {
-        printf("gpu        none: %s\n", err.text);
-    }
-}
-
 static void show_limits(void)
 {
     struct rlimit files;
@@ -114,7 +101,6 @@ bool cmd_doctor(const struct options *options, struct error *err)
     show_cpu();
     show_memory();
     show_mpi();
-    show_gpu();
     show_limits();
     show_installation();
     return true;

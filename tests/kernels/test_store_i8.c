@@ -109,7 +109,7 @@ static void run(struct device *device, const struct store_case *c)
                                    .head_dim = c->head_dim,
                                    .block_tokens = BLOCK_TOKENS};
     op_rope_store(device, &(struct rope_store_args){.q_out = q_out,
-                                                    .q = c->k, /* the first half of it */
+                                                    .q = c->k, /* the first head of each row */
                                                     .k = c->k,
                                                     .v = c->v,
                                                     .row_stride = (int64_t)KV_HEADS * c->head_dim,
@@ -129,7 +129,7 @@ static void run(struct device *device, const struct store_case *c)
             want_position(m, c->slot[t], h, k, c->v + at);
         }
         for (int i = 0; i < c->head_dim; i++) {
-            const float *q = c->k + (size_t)(t * c->head_dim);
+            const float *q = c->k + (size_t)(t * KV_HEADS * c->head_dim);
             CHECK_EQ(q_out[t * c->head_dim + i].bits,
                      bf16_from_f32(rotated(q, cos_sin, c->half, i)).bits);
         }
