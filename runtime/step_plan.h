@@ -132,6 +132,7 @@ bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_
                 struct step_view *view, struct error *err);
 
 /* position[t], and slot[g][t] (block * block_tokens + offset) in each KV group, of every row.
- * slot: [n_kv_groups, n_tokens]. */
+ * slot: [n_kv_groups, slot_stride], of which n_tokens. */
 void step_view_rows(const struct step_plan *plan, const struct step_view *view,
-                    const struct plan_limits *limits, int32_t *position, int32_t *slot);
+                    const struct plan_limits *limits, int slot_stride, int32_t *position,
+                    int32_t *slot);

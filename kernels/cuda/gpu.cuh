@@ -287,8 +287,10 @@ static inline void gpu_launch(struct device *device, const char *name, void (*ke
     void *pointers[] = {&copy};
     cuda_launch(device, name, (const void *)kernel, grid, block, shared_bytes, pointers);
 #else
-    cuda_keep(device, name,
-              emulated_launch(name, kernel, grid, block, shared_bytes, cuda_stream(device), args));
+    if (!cuda_failed(device))
+        cuda_keep(
+            device, name,
+            emulated_launch(name, kernel, grid, block, shared_bytes, cuda_stream(device), args));
 #endif
 }
 #define GPU_LAUNCH(device, kernel, grid, block, shared_bytes, args) \
