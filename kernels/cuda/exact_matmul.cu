@@ -16,10 +16,11 @@ namespace
 {
 
 enum {
-    SLICE = 64,         /* elements of K */
-    SLICE_BYTES = 128,  /* of a row */
+    SLICE = 64,        /* elements of K */
+    SLICE_BYTES = 128, /* of a row */
     THREADS = 256,
-    WARPS_M = 2, WARPS_N = 4,
+    WARPS_M = 2,
+    WARPS_N = 4,
     GROUP = 8, /* tiles of outputs that go through the tokens together: they share the operand in
                   the second-level cache */
 };
@@ -88,8 +89,8 @@ __device__ inline void copy_rows(unsigned char *to, const void *from, int64_t st
 
 /* The place of this thread's tile, and of the thread in it. */
 struct place {
-    int output, token;         /* of the tile */
-    int warp_m, warp_n, g, j;  /* rows and columns of the warp; lane: row g, fourth j */
+    int output, token;        /* of the tile */
+    int warp_m, warp_n, g, j; /* rows and columns of the warp; lane: row g, fourth j */
 };
 
 template <int BM, int BN>
@@ -140,10 +141,10 @@ __device__ inline void each_sum(const struct matmul_job &job, const struct place
 {
 #pragma unroll
     for (int r = 0; r < tile<BM, BN>::SUMS; r++) {
-        const int o = place.output + place.warp_m + r / 4 / tile<BM, BN>::N * 16 + r % 4 / 2 * 8 +
-                      place.g;
-        const int t = place.token + place.warp_n + r / 4 % tile<BM, BN>::N * 8 + place.j * 2 +
-                      r % 2;
+        const int o =
+            place.output + place.warp_m + r / 4 / tile<BM, BN>::N * 16 + r % 4 / 2 * 8 + place.g;
+        const int t =
+            place.token + place.warp_n + r / 4 % tile<BM, BN>::N * 8 + place.j * 2 + r % 2;
         if (o < job.n_out && t < job.n_tokens)
             f(r, o, t);
     }
@@ -156,8 +157,7 @@ __device__ inline float *waiting_at(const struct matmul_job &job, int level, int
     if (level < job.order.n_parts)
         return out_at(job, level, t, o);
     const int n_levels = job.order.depth - 1 - job.order.n_parts;
-    const int64_t place =
-        ((int64_t)blockIdx.x * n_levels + level - job.order.n_parts) * SUMS + r;
+    const int64_t place = ((int64_t)blockIdx.x * n_levels + level - job.order.n_parts) * SUMS + r;
     return job.waiting + place * THREADS + threadIdx.x;
 }
 
@@ -249,9 +249,9 @@ template <class Format, int EDGE, int STAGES>
 void start_tiles(struct device *device, const struct matmul_job *job)
 {
     const int n_tiles = tiles_of(job, EDGE), n_most = cuda_multiprocessors(device);
-    const int n_blocks = exact_matmul_blocks(&job->order, EDGE,
-                                             cuda_workspace_bytes_reserved(device),
-                                             n_tiles < n_most ? n_tiles : n_most);
+    const int n_blocks =
+        exact_matmul_blocks(&job->order, EDGE, cuda_workspace_bytes_reserved(device),
+                            n_tiles < n_most ? n_tiles : n_most);
     gpu_launch(device, "exact matmul", exact_tiles<Format, EDGE, EDGE, STAGES>,
                dim3((unsigned)n_blocks), dim3(THREADS),
                (size_t)STAGES * tile<EDGE, EDGE>::STAGE_BYTES, *job);

@@ -1,5 +1,5 @@
-/* Operands in float32, in the order of matmul.h with fmaf() for a link: the reference mode, and what
- * checkpoints in float32 are computed with. Plain and not tuned.
+/* Operands in float32, in the order of matmul.h with fmaf() for a link: the reference mode, and
+ * what checkpoints in float32 are computed with. Plain and not tuned.
  *
  * A block computes EDGE outputs for EDGE tokens; a thread has PER * PER of them, 8 apart. K comes
  * in slices of EDGE elements through shared memory, which hold the weight as float32.

@@ -45,8 +45,7 @@ __device__ void enter(const struct k_order &order, struct walk &walk, int segmen
         return;
     while (segment >= order.first_segment[walk.leaf + 1])
         walk.leaf++;
-    walk.at =
-        order.leaf_begin[walk.leaf] + (segment - order.first_segment[walk.leaf]) * K_SEGMENT;
+    walk.at = order.leaf_begin[walk.leaf] + (segment - order.first_segment[walk.leaf]) * K_SEGMENT;
     walk.end = min(walk.at + K_SEGMENT, order.leaf_begin[walk.leaf + 1]);
 }
 
@@ -66,7 +65,7 @@ __device__ inline void go_on(const struct k_order &order, struct walk &walk, int
 
 /* What a lane copies: 16 bytes of its rows of the weight and of its tokens, in each block of K. */
 template <int M, int N> struct lane_copies {
-    const uint16_t *weight, *x; /* of the first row and token, at this lane's place in a block */
+    const uint16_t *weight, *x;  /* of the first row and token, at this lane's place in a block */
     int64_t weight_step, x_step; /* elements to the next 8 rows or tokens */
     int n_rows, n_tokens;        /* of the job, behind the first of this lane */
     unsigned char *ring;         /* this lane's place in its first chunk */
@@ -75,8 +74,8 @@ template <int M, int N> struct lane_copies {
                            unsigned char *warp_ring)
     {
         const int g = lane / 4, place = lane % 4 * 8;
-        weight = static_cast<const uint16_t *>(job.weight) +
-                 (output + g) * job.weight_stride + place;
+        weight =
+            static_cast<const uint16_t *>(job.weight) + (output + g) * job.weight_stride + place;
         x = static_cast<const uint16_t *>(job.x) + (token + g) * job.x_stride + place;
         weight_step = 8 * job.weight_stride;
         x_step = 8 * job.x_stride;
@@ -93,15 +92,13 @@ template <int M, int N> struct lane_copies {
     {
 #pragma unroll
         for (int i = 0; i < 2 * M; i++)
-            gpu_copy_async(chunk(stage, i), weight + i * weight_step + at,
-                           valid && 8 * i < n_rows);
+            gpu_copy_async(chunk(stage, i), weight + i * weight_step + at, valid && 8 * i < n_rows);
     }
     __device__ void copy_x(int stage, int at, bool valid) const
     {
 #pragma unroll
         for (int i = 0; i < N; i++)
-            gpu_copy_async(chunk(stage, 2 * M + i), x + i * x_step + at,
-                           valid && 8 * i < n_tokens);
+            gpu_copy_async(chunk(stage, 2 * M + i), x + i * x_step + at, valid && 8 * i < n_tokens);
     }
     __device__ uint4 take(int stage, int i) const
     {
@@ -207,7 +204,8 @@ __device__ inline void multiply_next(const lane_copies<M, N> &copies, places<STA
     place.go_on();
 }
 
-/* Shared memory: rings [warps][STAGES][STAGE_CHUNKS], the round [warps][SUMS], sums [depth][SUMS]. */
+/* Shared memory: rings [warps][STAGES][STAGE_CHUNKS], the round [warps][SUMS], sums [depth][SUMS].
+ */
 template <class Format, int M, int N, int STAGES>
 __global__ void __launch_bounds__(256) few_rows(struct matmul_job job)
 {
@@ -251,9 +249,8 @@ void start_few_rows(struct device *device, const struct matmul_job *job, int n_w
     typedef strip<M, N> strip;
     const int n_groups = (job->n_tokens + strip::TOKENS - 1) / strip::TOKENS;
     const int n_strips = (job->n_out + strip::OUTPUTS - 1) / strip::OUTPUTS;
-    const size_t shared_bytes =
-        (size_t)n_warps * STAGES * strip::STAGE_CHUNKS * CHUNK +
-        (size_t)(n_warps + job->order.depth) * strip::SUMS * sizeof(float);
+    const size_t shared_bytes = (size_t)n_warps * STAGES * strip::STAGE_CHUNKS * CHUNK +
+                                (size_t)(n_warps + job->order.depth) * strip::SUMS * sizeof(float);
     gpu_launch(device, "matmul of few rows", few_rows<Format, M, N, STAGES>,
                dim3((unsigned)(n_groups * n_strips)), dim3((unsigned)n_warps * WARP), shared_bytes,
                *job);

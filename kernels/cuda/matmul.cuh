@@ -24,8 +24,8 @@ static __device__ inline float *out_at(const struct matmul_job &job, int part, i
 }
 
 /* A 16-bit product over 32 elements of K: d += A[16 outputs] B[8 tokens], the two links of the
- * order in matmul.h. low and high are the 16 bytes of this lane of rows g and g + 8 of A, x those of
- * column g of B. */
+ * order in matmul.h. low and high are the 16 bytes of this lane of rows g and g + 8 of A, x those
+ * of column g of B. */
 template <class Format>
 static __device__ inline void multiply_block(float d[4], const uint4 &low, const uint4 &high,
                                              const uint4 &x)

@@ -47,10 +47,10 @@ struct k_order k_order_of(const struct leaves *leaves, bool is_padded);
 
 /* One matmul, as a kernel takes it. */
 struct matmul_job {
-    float *out;               /* [n_parts, n_tokens, out_stride] */
-    const void *x, *weight;   /* [n_tokens, x_stride], [n_out, weight_stride] */
-    const void *bias;         /* [n_out] or NULL; with one leaf only */
-    float *waiting;           /* exact_matmul.cu: of the workspace */
+    float *out;                                  /* [n_parts, n_tokens, out_stride] */
+    const void *x, *weight;                      /* [n_tokens, x_stride], [n_out, weight_stride] */
+    const void *bias;                            /* [n_out] or NULL; with one leaf only */
+    float *waiting;                              /* exact_matmul.cu: of the workspace */
     int64_t out_stride, x_stride, weight_stride; /* elements */
     int n_tokens, n_out;
     enum dtype dtype, weight_dtype, bias_dtype; /* of x; F32 meets any weight */

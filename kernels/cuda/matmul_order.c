@@ -15,8 +15,7 @@ struct k_order k_order_of(const struct leaves *leaves, bool is_padded)
         const int length = leaf->k_end - begin;
         const int padded = is_padded ? round_up(length, K_BLOCK) : length;
         order.leaf_begin[i + 1] = order.leaf_begin[i] + padded;
-        order.first_segment[i + 1] =
-            order.first_segment[i] + (padded + K_SEGMENT - 1) / K_SEGMENT;
+        order.first_segment[i + 1] = order.first_segment[i] + (padded + K_SEGMENT - 1) / K_SEGMENT;
         order.n_merges[i] = leaf->n_merges;
         if (order.depth < waiting + 1)
             order.depth = waiting + 1;
@@ -33,8 +32,7 @@ static size_t waiting_bytes(int n_levels, int edge)
     return (size_t)n_levels * (size_t)edge * (size_t)edge * sizeof(float);
 }
 
-int exact_matmul_blocks(const struct k_order *order, int edge, size_t workspace_bytes,
-                        int wanted)
+int exact_matmul_blocks(const struct k_order *order, int edge, size_t workspace_bytes, int wanted)
 {
     const int n_levels = order->depth - 1 - order->n_parts;
     if (n_levels <= 0)
