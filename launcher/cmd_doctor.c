@@ -72,7 +72,7 @@ static void show_mpi(void)
 /* A rank knows: only it loads the libraries of NVIDIA. */
 static void show_gpus(void)
 {
-    char here[MODEL_PATH_BYTES], command[MODEL_PATH_BYTES + 32], line[512];
+    char here[MODEL_PATH_BYTES], command[MODEL_PATH_BYTES + 64], line[512];
     struct error err = {0};
     if (!program_folder(here, &err))
         return;

@@ -105,12 +105,11 @@ bool job_start(struct job *job, const struct options *options, const char *model
     char *word[MPIRUN_WORDS_MAX + RANK_WORDS_MAX];
     struct arena arena = {0};
     int n, n_rank_words;
-    const bool started =
-        mpirun_words(word, &n, options, &arena, err) &&
-        make_folder(job, n > 0 && options->hostfile == NULL, err) &&
-        rank_words(word + n, &n_rank_words, options, model_folder, job->socket, replica, &arena,
-                   err) &&
-        launch(job, word, n > 0, err);
+    const bool started = mpirun_words(word, &n, options, &arena, err) &&
+                         make_folder(job, n > 0 && options->hostfile == NULL, err) &&
+                         rank_words(word + n, &n_rank_words, options, model_folder, job->socket,
+                                    replica, &arena, err) &&
+                         launch(job, word, n > 0, err);
     job->by_mpirun = n > 0;
     if (started)
         keeper_start(job);

@@ -253,7 +253,7 @@ static void become_rank_or_end(const struct options *options)
     struct error err = {0};
     int n;
     if (find_model(folder, options, &err) &&
-        rank_words(word, &n, options, folder, NULL, &arena, &err))
+        rank_words(word, &n, options, folder, NULL, 0, &arena, &err))
         become_rank(word);
     if (wait_for_rank_0(&job_may_end)) {
         gethostname(host, sizeof host - 1);

@@ -72,13 +72,13 @@ void cuda_module_tell(FILE *out)
     struct cuda_about about;
     struct error err = {0};
     if (!cuda_module_load(&cuda, &err)) {
-        fprintf(out, "gpu        none: %s\n", err.text);
+        fprintf(out, "gpu        %s\n", err.text);
         return;
     }
     if (cuda->about(&about, &err))
         tell_gpus(&about, out);
     else
-        fprintf(out, "gpu        none: %s\n", err.text);
+        fprintf(out, "gpu        %s\n", err.text);
     fprintf(out, "cuda       %d.%d, driver for ", about.runtime / 1000, about.runtime % 1000 / 10);
     if (about.driver > 0)
         fprintf(out, "%d.%d", about.driver / 1000, about.driver % 1000 / 10);

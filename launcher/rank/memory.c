@@ -197,7 +197,6 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct model *draft, const struct kv_room *room,
                       const struct ranks *ranks, struct error *err)
 {
-    (void)device; /* what a CPU has is asked of the system */
     const int kv_dtype = rank_kv_dtype(options, model);
     const int64_t block_bytes = rank_kv_block_bytes(limits, kv_dtype, model, draft);
     struct share mine = {.weight_bytes =
