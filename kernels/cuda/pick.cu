@@ -431,7 +431,7 @@ static __device__ inline void write_entries(const struct pick_row &r, struct pic
     } else {
         out->token = r.state->best[0].token;
     }
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && out->n_entries < PICK_MAX_BEST; i++)
         if (!has_token || r.state->best[i].token != out->token)
             add_entry(out, r.state->best[i], out->lse, rank_of_best(r, i, n));
 }

@@ -11,7 +11,7 @@
 #include <float.h>
 
 extern "C" {
-#include "kernels/cuda/pick_memory.h"
+#include "kernels/pick_memory.h"
 }
 
 enum { PICK_THREADS = 512, PICK_WARPS = PICK_THREADS / WARP, NO_TOKEN = INT32_MAX };

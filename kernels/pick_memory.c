@@ -1,4 +1,4 @@
-#include "kernels/cuda/pick_memory.h"
+#include "kernels/pick_memory.h"
 
 struct cut {
     uintptr_t at;

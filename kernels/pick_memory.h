@@ -1,5 +1,6 @@
-/* kernels/cuda/pick_memory.h: what the kernels of op_pick() leave for each other, in the workspace
- * of the device.
+/* kernels/pick_memory.h: what the kernels of op_pick() on a GPU leave for each other, in the
+ * workspace of the device. Here, and not with the kernels, because who plans the memory of a GPU
+ * need not have one.
  */
 #pragma once
 #include "kernels/device.h"
