@@ -23,7 +23,7 @@
     extern __shared__ __align__(128) unsigned char gpu_dynamic_shared[]; \
     type *const name = reinterpret_cast<type *>(gpu_dynamic_shared)
 #else
-#include "cuda_emulator.h" /* the same macros, threadIdx and its like, barriers, shuffles, atomics;
+#include <cuda_emulator.h> /* the same macros, threadIdx and its like, barriers, shuffles, atomics;
                               emulated_*() of the bodies below */
 #endif
 
