@@ -1,7 +1,7 @@
 /* One step, from requests to new tokens: engine_step() is the program, everything else is one of
  * its lines. The halves of a step, submit and collect, have a ring of plans between them: with one
  * place they simply alternate; with more, the next plan is made before the last one's tokens are
- * there. */
+ * there: of other sequences (stages), or of the same, by references to these tokens (ahead). */
 #include "runtime/engine.h"
 
 #include "base/check.h"
@@ -17,6 +17,7 @@
 #include "runtime/pipeline.h"
 #include "runtime/plan_run.h"
 #include "runtime/pooler.h"
+#include "runtime/row_picker.h"
 #include "runtime/sample/sampler.h"
 
 #include <errno.h>
@@ -50,15 +51,39 @@ struct engine {
 
 /* ---- life ---- */
 
+/* Drafts are guesses of what comes after the last token, which must be there for that. */
+static void choose_flights(struct engine *e, const struct engine_settings *settings)
+{
+    struct scheduler_settings *schedule = &e->is.scheduler;
+    const bool has_stages = e->ranks->pp_stages > 1;
+    e->is.runs_ahead = settings->runs_ahead && !has_stages && schedule->drafter == DRAFTER_NONE;
+    e->is.n_flights = e->is.runs_ahead ? 2 : settings->n_flights;
+    schedule->max_requests = ENGINE_MAX_REQUESTS;
+    schedule->max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
+    schedule->n_flights = e->is.n_flights;
+    schedule->runs_ahead = e->is.runs_ahead;
+    schedule->picks_afar = has_stages || e->is.runs_ahead;
+}
+
+static void create_pipeline(struct engine *e)
+{
+    const struct row_picker_settings picks = {.device = e->is.device,
+                                              .limits = &e->is.scheduler.limits,
+                                              .processed_logprobs = e->is.processed_logprobs};
+    pipeline_create(&e->pipeline,
+                    &(struct pipeline_settings){.models = e->is.models,
+                                                .model = PLAN_TARGET,
+                                                .n_flights = e->is.n_flights,
+                                                .recorder = e->is.recorder,
+                                                .picks = e->is.runs_ahead ? &picks : NULL});
+}
+
 void engine_create(struct engine **out, const struct engine_settings *settings)
 {
     struct engine *e = memory_alloc(1, sizeof *e);
     e->is = *settings;
     e->ranks = settings->models->ranks[PLAN_TARGET];
-    e->is.scheduler.max_requests = ENGINE_MAX_REQUESTS;
-    e->is.scheduler.max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
-    e->is.scheduler.n_flights = settings->n_flights;
-    e->is.scheduler.picks_afar = e->ranks->pp_stages > 1;
+    choose_flights(e, settings);
     const struct scheduler_settings *schedule = &e->is.scheduler;
     const size_t n_rows = (size_t)schedule->limits.max_logits;
     scheduler_create(&e->scheduler, schedule);
@@ -75,12 +100,9 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
                                                                .scheduler = e->scheduler});
     pooler_create(&e->pooler, settings->device, settings->model);
     outbox_create(&e->outbox, settings->link, &schedule->limits);
-    pipeline_create(&e->pipeline, &(struct pipeline_settings){.models = settings->models,
-                                                              .model = PLAN_TARGET,
-                                                              .n_flights = settings->n_flights,
-                                                              .recorder = settings->recorder});
-    e->ring = memory_alloc((size_t)settings->n_flights, sizeof *e->ring);
-    for (int i = 0; i < settings->n_flights; i++)
+    create_pipeline(e);
+    e->ring = memory_alloc((size_t)e->is.n_flights, sizeof *e->ring);
+    for (int i = 0; i < e->is.n_flights; i++)
         batch_init(&e->ring[i], &schedule->limits);
     e->row = memory_alloc(n_rows, sizeof *e->row);
     e->picked = memory_alloc(n_rows, sizeof *e->picked);

@@ -36,12 +36,15 @@ enum {
 /* Borrowed for the life of the engine, but the ids, which are copied. */
 struct engine_settings {
     struct scheduler_settings scheduler; /* but max_requests, max_request_bytes, n_flights,
-                                            picks_afar */
+                                            picks_afar, runs_ahead */
     const struct plan_models *models;    /* PLAN_TARGET has the scheduler's limits; PLAN_DRAFT is
                                             there with DRAFTER_MODEL */
     const struct model *model;           /* PLAN_TARGET: what it gives, and its head of scores */
     bool processed_logprobs;             /* --logprobs-mode */
     int n_flights;                       /* plans between submit and collect: as many as stages */
+    bool runs_ahead; /* with one stage and no drafter: two of them, the second one ahead of the
+                        tokens of the first. Worth it where forward_run() returns before the work is
+                        done; changes no answer */
     struct device *device;
     struct plan_recorder *recorder; /* NULL: none */
     struct link *link;

@@ -7,8 +7,8 @@
 #include "runtime/plan_broadcast.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
-
-#include <string.h>
+#include "runtime/row_picker.h"
+#include "runtime/sample/sampler.h"
 
 /* A plan between submit and collect. */
 struct flight {
@@ -23,7 +23,10 @@ struct pipeline {
     const struct ranks *ranks;
     struct plan_limits limits;
     struct result_receiver *receiver; /* NULL: rank 0 has the last stage */
+    struct row_picker *picker;        /* NULL: nothing is picked here */
     struct flight *ring;              /* [n_flights] */
+    int32_t *carried;                 /* [max_logits] tokens of the last plan, of the picker */
+    int n_carried;                    /* rows of it that the next one may refer to */
     bool *none_picked;                /* [max_logits] false */
     int oldest, n_in_flight;
     int n_behind; /* of these, the latest: in stages behind the first one */
@@ -33,7 +36,7 @@ struct pipeline {
 
 static bool keeps_rows(const struct pipeline *p)
 {
-    return p->receiver != NULL || p->is.n_flights > 1;
+    return p->receiver != NULL || p->picker != NULL || p->is.n_flights > 1;
 }
 
 void pipeline_create(struct pipeline **out, const struct pipeline_settings *settings)
@@ -47,6 +50,9 @@ void pipeline_create(struct pipeline **out, const struct pipeline_settings *sett
     const int hidden_size = models->hidden_size[settings->model];
     if (p->ranks->pp_stages > 1)
         result_receiver_create(&p->receiver, p->ranks, &p->limits, hidden_size);
+    else if (settings->picks != NULL)
+        row_picker_create(&p->picker, settings->picks);
+    p->carried = memory_alloc((size_t)p->limits.max_logits, sizeof *p->carried);
     p->none_picked = memory_alloc((size_t)p->limits.max_logits, sizeof *p->none_picked);
     p->ring = memory_alloc((size_t)settings->n_flights, sizeof *p->ring);
     for (int i = 0; keeps_rows(p) && i < settings->n_flights; i++)
@@ -61,7 +67,9 @@ void pipeline_destroy(struct pipeline *p)
     for (int i = 0; i < p->is.n_flights; i++)
         home_memory_release(&p->ring[i].memory);
     memory_free(p->ring);
+    memory_free(p->carried);
     memory_free(p->none_picked);
+    row_picker_destroy(p->picker);
     result_receiver_destroy(p->receiver);
     memory_free(p);
 }
@@ -75,20 +83,20 @@ static struct flight *flight_at(const struct pipeline *p, int i)
     return &p->ring[(p->oldest + i) % p->is.n_flights];
 }
 
-/* The rows belong to forward until its next run; with several plans in flight that is too short. */
-static void keep_rows(struct flight *flight)
+/* What one stage gave: picked from, where that is asked for. The rows belong to forward until its
+ * next run; with several plans in flight that is too short. */
+static void take_rows(struct pipeline *p, struct flight *flight)
 {
-    struct step_result *rows = &flight->home.rows;
-    const size_t logits = (size_t)rows->n_logits * (size_t)rows->vocab;
-    const size_t hidden = (size_t)rows->n_hidden * (size_t)rows->hidden_size;
-    if (flight->memory.logits == NULL)
-        return;
-    if (logits > 0)
-        memcpy(flight->memory.logits, rows->logits, logits * sizeof *rows->logits);
-    if (hidden > 0)
-        memcpy(flight->memory.hidden, rows->hidden, hidden * sizeof *rows->hidden);
-    rows->logits = flight->memory.logits;
-    rows->hidden = flight->memory.hidden;
+    const struct step_result result = flight->home.rows;
+    const struct picked *picked = NULL;
+    if (p->picker != NULL) {
+        picked = row_picker_run(p->picker, &flight->view, &result);
+        for (int i = 0; i < p->n_carried; i++)
+            p->carried[i] = picked[i].token;
+    }
+    if (flight->memory.logits != NULL)
+        home_memory_keep(&flight->memory, flight->plan, &flight->view, &result, picked,
+                         &flight->home);
 }
 
 /* The oldest plan behind the first stage comes home. */
@@ -110,16 +118,28 @@ static bool pass_on(struct pipeline *p, const struct flight *flight, struct erro
     return plan_models_pass_on(p->is.models, flight->plan, &flight->view, err);
 }
 
+/* To the record, and to the other ranks of the stage. */
+static bool send(struct pipeline *p, const struct flight *flight, struct step_plan *plan,
+                 struct error *err)
+{
+    if (p->is.recorder != NULL && !plan_recorder_add(p->is.recorder, plan, err))
+        return false;
+    if (p->picker != NULL)
+        plan_resolve(plan, &flight->view, p->carried);
+    return plan_broadcast(p->ranks, plan, err);
+}
+
 static bool run(struct pipeline *p, struct flight *flight, struct step_plan *plan,
                 struct error *err)
 {
     const struct plan_models *models = p->is.models;
     flight->plan = plan;
     flight->home = (struct step_home){.is_picked = p->none_picked};
-    return plan_models_check(models, plan, plan->n_bytes, &flight->view, err) &&
-           (p->is.recorder == NULL || plan_recorder_add(p->is.recorder, plan, err)) &&
-           plan_broadcast(p->ranks, plan, err) &&
-           (flight->view.stop ||
+    if (!plan_models_check(models, plan, plan->n_bytes, p->n_carried, &flight->view, err) ||
+        !send(p, flight, plan, err))
+        return false;
+    p->n_carried = p->receiver == NULL ? plan_n_carried(plan, &flight->view) : 0;
+    return (flight->view.stop ||
             plan_models_run(models, plan, &flight->view, &flight->home.rows, err)) &&
            pass_on(p, flight, err);
 }
@@ -135,7 +155,7 @@ bool pipeline_submit(struct pipeline *p, struct step_plan *plan, struct error *e
         return true;
     }
     if (p->receiver == NULL)
-        keep_rows(flight);
+        take_rows(p, flight);
     else
         p->n_behind++;
     p->n_in_flight++;

@@ -8,6 +8,11 @@
  *   stage 1        | A0 | B0 | A1 | B1 |
  *   collect             A0   B0   A1
  *
+ * With one stage there may be two plans in flight too, the second one ahead of the tokens of the
+ * first: it refers to them (step_plan.h). On a device that has done its work when forward_run()
+ * returns, the tokens are there by then, and what rank 0 sends to the other ranks has ids in the
+ * places of the references; the record keeps the references.
+ *
  * No two ranks ever wait for each other to receive: there are never more plans behind the first
  * stage than there are stages, because rank 0 takes the oldest result in before it passes on a plan
  * too many. So there is always a stage that is free, and with it the one before.
@@ -22,12 +27,16 @@ struct error;
 struct pipeline;
 struct plan_models;
 struct plan_recorder;
+struct row_picker_settings;
 
 struct pipeline_settings {
     const struct plan_models *models; /* borrowed */
     enum plan_model model;            /* of all plans */
     int n_flights;                    /* from 1 on: as many as stages keep all of them at work */
     struct plan_recorder *recorder;   /* borrowed; NULL: none */
+    const struct row_picker_settings *picks; /* read at creation. Plans say what is wanted of each
+                                                row, and with one stage it is picked here; NULL:
+                                                all rows of one stage come out whole */
 };
 
 void pipeline_create(struct pipeline **out, const struct pipeline_settings *settings);

@@ -134,8 +134,14 @@ static bool read_header(struct plan_record *record, struct error *err)
            (!has_draft(&header.setup) || limits_check(&header.setup.limits[PLAN_DRAFT], err));
 }
 
+/* What the next plan is held against. */
+struct last_plan {
+    uint64_t step;
+    int n_carried;
+};
+
 /* The plan at record->at, after the checks that make reading it safe. */
-static bool check_plan(const struct plan_record *record, uint64_t *step, struct error *err)
+static bool check_plan(const struct plan_record *record, struct last_plan *last, struct error *err)
 {
     const size_t left = record->map.n_bytes - record->at;
     uint64_t checksum;
@@ -154,25 +160,25 @@ static bool check_plan(const struct plan_record *record, uint64_t *step, struct 
         return error_set(err, ERROR_INPUT, "a plan for a draft model, which the record has not");
     struct step_view view;
     if (!plan_check(plan, plan->n_bytes, &record->setup.limits[is_draft ? PLAN_DRAFT : PLAN_TARGET],
-                    &view, err)) {
+                    last->n_carried, &view, err)) {
         err->kind = ERROR_INPUT;
         return false;
     }
-    if (plan->step != *step + 1)
+    if (plan->step != last->step + 1)
         return error_set(err, ERROR_INPUT, "step %llu comes after step %llu",
-                         (unsigned long long)plan->step, (unsigned long long)*step);
+                         (unsigned long long)plan->step, (unsigned long long)last->step);
     if (view.stop && plan->n_bytes + sizeof checksum != left)
         return error_set(err, ERROR_INPUT, "it says stop, and is not the last one");
-    *step = plan->step;
+    *last = (struct last_plan){.step = plan->step, .n_carried = plan_n_carried(plan, &view)};
     return true;
 }
 
 static bool check_all(struct plan_record *record, struct error *err)
 {
     const size_t begin = record->at;
-    uint64_t step = 0;
+    struct last_plan last = {0};
     for (; record->at < record->map.n_bytes; record->n_plans++) {
-        if (!check_plan(record, &step, err))
+        if (!check_plan(record, &last, err))
             return error_in(err, "plan %zu, at byte %zu", record->n_plans + 1, record->at);
         const struct step_plan *plan = plan_record_next(record);
         if (plan->n_bytes > record->max_bytes)

@@ -16,14 +16,14 @@ size_t plan_models_max_bytes(const struct plan_models *models)
 }
 
 bool plan_models_check(const struct plan_models *models, const struct step_plan *plan,
-                       size_t n_bytes, struct step_view *view, struct error *err)
+                       size_t n_bytes, int n_carried, struct step_view *view, struct error *err)
 {
     /* The limits are chosen by a field that the check itself has not looked at yet. */
     const bool has_model = n_bytes >= sizeof *plan && plan->model > 0 && plan->model < PLAN_MODELS;
     const int model = has_model ? plan->model : PLAN_TARGET;
     if (models->limits[model].max_tokens == 0)
         return error_set(err, ERROR_PEER, "step plan: for model %d, which is not loaded", model);
-    return plan_check(plan, n_bytes, &models->limits[model], view, err);
+    return plan_check(plan, n_bytes, &models->limits[model], n_carried, view, err);
 }
 
 bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,

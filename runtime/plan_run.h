@@ -27,7 +27,7 @@ struct plan_models {
 size_t plan_models_max_bytes(const struct plan_models *models);
 /* plan_check() by the limits of the plan's own model. ERROR_PEER also when it is not there. */
 bool plan_models_check(const struct plan_models *models, const struct step_plan *plan,
-                       size_t n_bytes, struct step_view *view, struct error *err);
+                       size_t n_bytes, int n_carried, struct step_view *view, struct error *err);
 /* This rank's part of a checked plan. */
 bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,
                      const struct step_view *view, struct step_result *result, struct error *err);

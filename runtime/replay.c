@@ -6,6 +6,8 @@
 #include "runtime/pipeline.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
+#include "runtime/row_picker.h"
+#include "runtime/sample/sampler.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,15 +54,25 @@ static void want_all_rows(struct step_plan *plan)
 /* What replays: a pipeline for each model that there is. */
 struct player {
     struct pipeline *pipeline[PLAN_MODELS];
+    const struct plan_models *models;
     struct step_plan *memory; /* room for any plan of the record, and for a stop */
     int64_t *step_ns;         /* [n_plans] */
     XXH3_state_t *hash;
+
+    /* what the next plan may refer to: the last one, as it was recorded, and its rows */
+    struct row_picker *picker;
+    struct step_view last;
+    struct step_result rows;
+    int n_carried;
+    int32_t *carried; /* [max_logits] */
 };
 
 static void player_init(struct player *p, const struct plan_record *record,
-                        const struct plan_models *models)
+                        const struct plan_models *models, struct device *device)
 {
-    *p = (struct player){.memory = memory_alloc(1, record->max_bytes + sizeof *p->memory),
+    const struct plan_limits *limits = &models->limits[PLAN_TARGET];
+    *p = (struct player){.models = models,
+                         .memory = memory_alloc(1, record->max_bytes + sizeof *p->memory),
                          .step_ns = memory_alloc(record->n_plans, sizeof *p->step_ns),
                          .hash = XXH3_createState()};
     for (int m = 0; m < PLAN_MODELS; m++)
@@ -68,6 +80,9 @@ static void player_init(struct player *p, const struct plan_record *record,
             pipeline_create(&p->pipeline[m], &(struct pipeline_settings){
                                                  .models = models, .model = m, .n_flights = 1});
     XXH3_64bits_reset(p->hash);
+    row_picker_create(&p->picker,
+                      &(struct row_picker_settings){.device = device, .limits = limits});
+    p->carried = memory_alloc((size_t)limits->max_logits, sizeof *p->carried);
 }
 
 static void player_release(struct player *p)
@@ -75,22 +90,47 @@ static void player_release(struct player *p)
     for (int m = 0; m < PLAN_MODELS; m++)
         pipeline_destroy(p->pipeline[m]);
     XXH3_freeState(p->hash);
+    row_picker_destroy(p->picker);
+    memory_free(p->carried);
     memory_free(p->step_ns);
     memory_free(p->memory);
+}
+
+/* A copy of the plan that can be run by itself. *view is of the plan as it was recorded. */
+static bool prepare(struct player *p, const struct step_plan *plan, struct step_view *view,
+                    struct error *err)
+{
+    struct step_view copy;
+    memcpy(p->memory, plan, plan->n_bytes);
+    if (!plan_models_check(p->models, plan, plan->n_bytes, p->n_carried, view, err) ||
+        !plan_models_check(p->models, p->memory, plan->n_bytes, p->n_carried, &copy, err))
+        return false;
+    if (plan_has_references(plan, view)) {
+        const struct picked *picked = row_picker_run(p->picker, &p->last, &p->rows);
+        for (int i = 0; i < p->n_carried; i++)
+            p->carried[i] = picked[i].token;
+        plan_resolve(p->memory, &copy, p->carried);
+    }
+    want_all_rows(p->memory);
+    return true;
 }
 
 static bool run_plan(struct player *p, const struct step_plan *plan, int64_t *step_ns,
                      struct error *err)
 {
     struct pipeline *pipeline = p->pipeline[plan->model];
+    struct step_view view;
     struct step_home home;
-    memcpy(p->memory, plan, plan->n_bytes);
-    want_all_rows(p->memory);
+    if (!prepare(p, plan, &view, err))
+        return false;
     const int64_t begin = clock_now_ns();
     if (!pipeline_submit(pipeline, p->memory, err) || !pipeline_collect(pipeline, &home, err))
         return false;
     *step_ns = clock_now_ns() - begin;
     hash_result(p->hash, &home.rows);
+    p->last = view;
+    p->rows = home.rows;
+    p->n_carried = plan_n_carried(plan, &view);
     return true;
 }
 
@@ -113,12 +153,12 @@ static bool run_all(struct player *p, struct plan_record *record, struct replay_
     return pipeline_submit(p->pipeline[PLAN_TARGET], p->memory, err);
 }
 
-bool replay_run(struct plan_record *record, const struct plan_models *models,
+bool replay_run(struct plan_record *record, const struct plan_models *models, struct device *device,
                 struct replay_report *out, struct error *err)
 {
     struct replay_report report = {0};
     struct player player;
-    player_init(&player, record, models);
+    player_init(&player, record, models, device);
     const bool good = run_all(&player, record, &report, err);
     if (good) {
         fill_times(&report, player.step_ns, (size_t)report.n_steps);

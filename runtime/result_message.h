@@ -1,6 +1,6 @@
 /* runtime/result_message.h: what a plan gave, as it goes from the last stage of a pipeline (tensor
- * rank 0 of it) home to rank 0. What result_sender.c and result_receiver.c share; nobody else needs
- * it.
+ * rank 0 of it) home to rank 0. What result_sender.c, result_receiver.c and step_home.c share;
+ * nobody else needs it.
  *
  *   header    which step, how much of everything
  *   picks     a head each, and the log-probabilities that it counts: only what is used

@@ -17,24 +17,6 @@ struct result_receiver {
 
 /* ---- life ---- */
 
-void home_memory_init(struct home_memory *m, const struct plan_limits *limits, int hidden_size)
-{
-    const size_t n_rows = (size_t)limits->max_logits;
-    m->logits = memory_alloc(n_rows * (size_t)limits->vocab, sizeof *m->logits);
-    m->hidden = memory_alloc((size_t)limits->max_tokens * (size_t)hidden_size, sizeof *m->hidden);
-    m->is_picked = memory_alloc(n_rows, sizeof *m->is_picked);
-    m->picked = memory_alloc(n_rows, sizeof *m->picked);
-}
-
-void home_memory_release(struct home_memory *m)
-{
-    memory_free(m->logits);
-    memory_free(m->hidden);
-    memory_free(m->is_picked);
-    memory_free(m->picked);
-    *m = (struct home_memory){0};
-}
-
 void result_receiver_create(struct result_receiver **out, const struct ranks *ranks,
                             const struct plan_limits *limits, int hidden_size)
 {

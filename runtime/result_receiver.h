@@ -4,34 +4,14 @@
  * before it is used, and every token against the vocabulary.
  */
 #pragma once
-#include "runtime/forward/forward.h"
+#include "runtime/step_home.h"
 
 #include <stdbool.h>
 
 struct error;
-struct picked;
 struct plan_limits;
 struct ranks;
 struct result_receiver;
-
-/* What a plan gave, at rank 0. Rows of logits that were not picked from yet have their place in
- * rows.logits, in the order of the plan. */
-struct step_home {
-    struct step_result rows;
-    const bool *is_picked;       /* [n_logits of the plan] */
-    const struct picked *picked; /* [n_logits of the plan], where is_picked */
-};
-
-/* Room for what one plan gives, whole rows and all. It is asked for once, and of rows that never
- * come no memory is ever touched. */
-struct home_memory {
-    float *logits, *hidden; /* [max_logits, vocab], [max_tokens, hidden_size] */
-    bool *is_picked;        /* [max_logits] */
-    struct picked *picked;  /* [max_logits] */
-};
-void home_memory_init(struct home_memory *memory, const struct plan_limits *limits,
-                      int hidden_size);
-void home_memory_release(struct home_memory *memory); /* all zero is fine */
 
 /* Borrowed, but the limits, which are copied. */
 void result_receiver_create(struct result_receiver **out, const struct ranks *ranks,

@@ -212,15 +212,17 @@ static bool check_ends(const int32_t *first, int n, int32_t total, const char *w
     return true;
 }
 
-static bool check_range(const int32_t *value, int n, int32_t n_values, const char *what,
+/* Each in [least, end). */
+static bool check_range(const int32_t *value, int n, int32_t least, int32_t end, const char *what,
                         struct error *err)
 {
+    const uint32_t span = (uint32_t)end - (uint32_t)least;
     unsigned outside = 0; /* no early end, so that the compiler can take many at once */
     for (int i = 0; i < n; i++)
-        outside |= (uint32_t)value[i] >= (uint32_t)n_values;
+        outside |= (uint32_t)value[i] - (uint32_t)least >= span;
     for (int i = 0; outside && i < n; i++)
-        if (value[i] < 0 || value[i] >= n_values)
-            return wrong(err, what, value[i], 0, n_values - 1);
+        if (value[i] < least || value[i] >= end)
+            return wrong(err, what, value[i], least, end - 1);
     return true;
 }
 
@@ -279,8 +281,9 @@ static bool check_picks(const struct step_plan *plan, const struct plan_limits *
 }
 
 static bool check_values(const struct step_plan *plan, const struct plan_limits *limits,
-                         const struct step_view *view, struct error *err)
+                         int n_carried, const struct step_view *view, struct error *err)
 {
+    const int32_t least_token = plan->model == PLAN_TARGET ? -n_carried : 0;
     if (!check_ends(view->first_row, plan->n_sequences, plan->n_tokens, "first_row", err) ||
         !check_ends(view->first_block, plan->n_sequences, plan->n_blocks, "first_block", err))
         return false;
@@ -290,20 +293,22 @@ static bool check_values(const struct step_plan *plan, const struct plan_limits 
     const int n_blocks = plan->n_blocks * limits->n_kv_groups;
     return check_ascending(view->logits_row, plan->n_logits, "rows of logits", err) &&
            check_ascending(view->hidden_row, plan->n_hidden, "rows of hidden states", err) &&
-           check_range(view->token, plan->n_tokens, limits->vocab, "a token", err) &&
-           check_range(view->block, n_blocks, limits->n_kv_blocks, "a block", err) &&
-           check_range(view->logits_row, plan->n_logits, plan->n_tokens, "a row of logits", err) &&
-           check_range(view->hidden_row, plan->n_hidden, plan->n_tokens, "a row of hidden states",
+           check_range(view->token, plan->n_tokens, least_token, limits->vocab, "a token", err) &&
+           check_range(view->block, n_blocks, 0, limits->n_kv_blocks, "a block", err) &&
+           check_range(view->logits_row, plan->n_logits, 0, plan->n_tokens, "a row of logits",
                        err) &&
-           check_range(view->copy, 2 * plan->n_copies, limits->n_kv_blocks, "a copied block",
+           check_range(view->hidden_row, plan->n_hidden, 0, plan->n_tokens,
+                       "a row of hidden states", err) &&
+           check_range(view->copy, 2 * plan->n_copies, 0, limits->n_kv_blocks, "a copied block",
                        err) &&
            check_copies(view->copy, plan->n_copies, err) && check_picks(plan, limits, view, err);
 }
 
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
-                struct step_view *view, struct error *err)
+                int n_carried, struct step_view *view, struct error *err)
 {
     check((uintptr_t)plan % alignof(struct step_plan) == 0);
+    check(n_carried >= 0 && n_carried <= limits->max_logits);
     const struct plan_section *section[PLAN_TAGS] = {0};
     struct step_view v = {0};
     if (!check_header(plan, n_bytes, err) || !find_sections(plan, section, err))
@@ -326,10 +331,40 @@ bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_
         !find_array(plan, section, PLAN_LOGITS_ROW, plan->n_logits, &v.logits_row, err) ||
         !find_array(plan, section, PLAN_HIDDEN_ROW, plan->n_hidden, &v.hidden_row, err) ||
         !find_array(plan, section, PLAN_COPY, 2 * (int64_t)plan->n_copies, &v.copy, err) ||
-        !find_picks(plan, section, &v.pick, err) || !check_values(plan, limits, &v, err))
+        !find_picks(plan, section, &v.pick, err) || !check_values(plan, limits, n_carried, &v, err))
         return false;
     *view = v;
     return true;
+}
+
+int plan_n_carried(const struct step_plan *plan, const struct step_view *view)
+{
+    int n = view->pick != NULL ? plan->n_logits : 0;
+    while (n > 0 && view->pick[n - 1].kind != PICK_SAMPLE)
+        n--;
+    return n;
+}
+
+bool plan_has_references(const struct step_plan *plan, const struct step_view *view)
+{
+    for (int t = 0; t < plan->n_tokens; t++)
+        if (view->token[t] < 0)
+            return true;
+    return false;
+}
+
+void plan_resolve(struct step_plan *plan, const struct step_view *view, const int32_t *carried)
+{
+    if (!plan_has_references(plan, view))
+        return;
+    char *const bytes = (char *)plan;
+    int32_t *token = (int32_t *)(bytes + ((const char *)view->token - bytes));
+    for (int t = 0; t < plan->n_tokens; t++) {
+        if (token[t] >= 0)
+            continue;
+        const int32_t given = carried[-1 - token[t]];
+        token[t] = given >= 0 ? given : 0;
+    }
 }
 
 static void place_rows(const struct step_plan *plan, const struct step_view *view,
@@ -346,9 +381,10 @@ static void place_rows(const struct step_plan *plan, const struct step_view *vie
 }
 
 void step_view_rows(const struct step_plan *plan, const struct step_view *view,
-                    const struct plan_limits *limits, int32_t *position, int32_t *slot)
+                    const struct plan_limits *limits, int slot_stride, int32_t *position,
+                    int32_t *slot)
 {
     for (int g = 0; g < limits->n_kv_groups; g++)
         place_rows(plan, view, view->block + (size_t)g * (size_t)plan->n_blocks,
-                   limits->block_tokens, position, slot + (size_t)g * (size_t)plan->n_tokens);
+                   limits->block_tokens, position, slot + (size_t)g * (size_t)slot_stride);
 }

@@ -17,6 +17,11 @@
  *
  * token[] holds the n_new parts end to end: row t of every activation tensor of this step
  * belongs to token[t]. Positions and KV slots follow from the other arrays: step_view_rows().
+ *
+ * A plan may be made before the tokens of the plan before it are known (one that runs ahead): what
+ * row i of its logits gave stands in token[] as the reference -1 - i. Only a row that is picked by
+ * the numbers of the plan (PICK_SAMPLE) can be referred to. Where it gives no token, its request
+ * ends, and nobody looks at what comes of the reference.
  */
 #pragma once
 #include <stdbool.h>
@@ -26,7 +31,7 @@
 struct error;
 
 enum plan_tag {
-    PLAN_TOKEN = 1,   /* int32 [n_tokens] vocabulary ids                                        */
+    PLAN_TOKEN = 1,   /* int32 [n_tokens] vocabulary ids, and references: below                 */
     PLAN_FIRST_ROW,   /* int32 [n_sequences + 1] rows first_row[s] .. first_row[s + 1] - 1      */
     PLAN_N_COMPUTED,  /* int32 [n_sequences] tokens already in the KV cache                     */
     PLAN_FIRST_BLOCK, /* int32 [n_sequences + 1] into block[]                                   */
@@ -63,10 +68,9 @@ struct step_plan {
     struct plan_section section[PLAN_MAX_SECTIONS];
 };
 
-/* What rank 0 wants of a row of logits. Rows are made on the last stage of a pipeline; where that
- * is another one, a pick that needs nothing but the row and these numbers is made there too, and
- * only its result comes home. Without a pipeline rows are home already, and nobody looks at this.
- */
+/* What rank 0 wants of a row of logits. A pick that needs nothing but the row and these numbers is
+ * made where the row is (the last stage of a pipeline, a GPU, and wherever plans run ahead), and
+ * only its result comes home. Without the section all rows come home and are picked from there. */
 enum plan_pick_kind {
     PICK_ROW,    /* the row itself */
     PICK_SAMPLE, /* a token, by temperature, top_k, top_p, min_p, and the noise of seed and
@@ -126,12 +130,21 @@ struct step_view {
 };
 /* Checks everything that a rank relies on: sizes, offsets, alignment, tags, counts, ascending
  * rows, every token, block and position inside the limits, blocks enough for each sequence, every
- * number of a pick in its range.
+ * number of a pick in its range. `n_carried` is plan_n_carried() of the plan before, 0 where no
+ * reference is allowed; a plan of the draft model never has any.
  * ERROR_PEER with what is wrong. `n_bytes` is what was received. */
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
-                struct step_view *view, struct error *err);
+                int n_carried, struct step_view *view, struct error *err);
+
+/* Leading rows of the logits of a checked plan that the next plan may refer to. */
+int plan_n_carried(const struct step_plan *plan, const struct step_view *view);
+bool plan_has_references(const struct step_plan *plan, const struct step_view *view);
+/* Writes ids in place of the references, in a checked plan: carried[i] is what row i of the plan
+ * before gave, below 0 for none. */
+void plan_resolve(struct step_plan *plan, const struct step_view *view, const int32_t *carried);
 
 /* position[t], and slot[g][t] (block * block_tokens + offset) in each KV group, of every row.
- * slot: [n_kv_groups, n_tokens]. */
+ * slot: [n_kv_groups, slot_stride], of which n_tokens. */
 void step_view_rows(const struct step_plan *plan, const struct step_view *view,
-                    const struct plan_limits *limits, int32_t *position, int32_t *slot);
+                    const struct plan_limits *limits, int slot_stride, int32_t *position,
+                    int32_t *slot);

@@ -15,6 +15,7 @@ struct worker {
     struct step_plan *plan;
     size_t max_bytes;
     uint64_t step; /* of the last plan */
+    int n_carried; /* rows of it that the next one may refer to */
 };
 
 /* The first stage sees every plan; the others not those of the draft model. */
@@ -35,8 +36,10 @@ static bool run_plan(struct worker *w, bool *stop, struct error *err)
     struct step_view view;
     struct step_result result;
     const struct step_plan *plan = w->plan;
-    if (!plan_models_check(w->models, plan, plan->n_bytes, &view, err) || !check_step(w, err))
+    if (!plan_models_check(w->models, plan, plan->n_bytes, w->n_carried, &view, err) ||
+        !check_step(w, err))
         return false;
+    w->n_carried = w->ranks->pp_stages == 1 ? plan_n_carried(plan, &view) : 0;
     *stop = view.stop;
     return (view.stop || plan_models_run(w->models, plan, &view, &result, err)) &&
            plan_models_pass_on(w->models, plan, &view, err) &&

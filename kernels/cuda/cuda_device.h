@@ -29,12 +29,23 @@ struct cuda_settings {
     const char *algorithms; /* file of chosen cuBLASLt algorithms; NULL: none is kept */
 };
 /* ERROR_UNSUPPORTED: as cuda_count_devices(), fewer GPUs than index says (both numbers), one older
- * than sm_80. */
+ * than sm_80. ERROR_SYSTEM: the GPU cannot be used now (another process has it for itself). */
 bool device_open_cuda(struct device **out, const struct cuda_settings *settings, struct error *err);
 
 cudaStream_t cuda_stream(const struct device *device);
 int cuda_multiprocessors(const struct device *device);
+int cuda_architecture(const struct device *device); /* 90 is sm_90 */
+const char *cuda_name(const struct device *device); /* "NVIDIA H100 80GB HBM3" */
 bool cuda_is_exact(const struct device *device);
+const char *cuda_algorithms(const struct device *device); /* of the settings */
+
+/* What the matmul keeps as long as the device is open: handles, the algorithms that it chose. All
+ * zero until it is first asked for; `close` is called with `data` before the device goes. */
+struct cuda_state {
+    void *data;
+    void (*close)(void *data);
+};
+struct cuda_state *cuda_matmul_state(struct device *device);
 
 /* Keeps the first failure of a device; `what` is a literal. True when status is none. */
 bool cuda_keep(struct device *device, const char *what, cudaError_t status);
@@ -45,7 +56,8 @@ void cuda_launch(struct device *device, const char *name, const void *kernel, di
                  size_t shared_bytes, void **args);
 
 /* Memory for whatever an operation needs between two of its kernels: the next operation may
- * overwrite it. device_reserve() made it, large enough for the needs it was given. */
+ * overwrite it. device_reserve() made it, large enough for all needs it was given (those of a model
+ * and of its draft), before the first operation; it is aligned to 256 bytes. */
 void *cuda_workspace(struct device *device);
 size_t cuda_workspace_bytes_reserved(const struct device *device);
 

@@ -23,7 +23,7 @@
     extern __shared__ __align__(128) unsigned char gpu_dynamic_shared[]; \
     type *const name = reinterpret_cast<type *>(gpu_dynamic_shared)
 #else
-#include "cuda_emulator.h" /* the same macros, threadIdx and its like, barriers, shuffles, atomics;
+#include <cuda_emulator.h> /* the same macros, threadIdx and its like, barriers, shuffles, atomics;
                               emulated_*() of the bodies below */
 #endif
 
@@ -287,8 +287,10 @@ static inline void gpu_launch(struct device *device, const char *name, void (*ke
     void *pointers[] = {&copy};
     cuda_launch(device, name, (const void *)kernel, grid, block, shared_bytes, pointers);
 #else
-    cuda_keep(device, name,
-              emulated_launch(name, kernel, grid, block, shared_bytes, cuda_stream(device), args));
+    if (!cuda_failed(device))
+        cuda_keep(
+            device, name,
+            emulated_launch(name, kernel, grid, block, shared_bytes, cuda_stream(device), args));
 #endif
 }
 #define GPU_LAUNCH(device, kernel, grid, block, shared_bytes, args) \

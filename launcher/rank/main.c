@@ -288,7 +288,7 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
 static bool replay(struct rank *r, struct error *err)
 {
     struct replay_report report;
-    if (!replay_run(&r->models.replayed, &r->models.plan, &report, err))
+    if (!replay_run(&r->models.replayed, &r->models.plan, r->device, &report, err))
         return false;
     const double seconds = (double)report.total_ns / 1e9;
     printf("steps       %lld\n", (long long)report.n_steps);

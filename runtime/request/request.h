@@ -77,7 +77,8 @@ struct request {
     uint64_t *hash; /* [n_blocks_limit, 2] of its full blocks, for the prefix cache */
     int n_hashed;   /* of these are known */
     int n_listed;   /* leading blocks that the prefix cache knows */
-    int n_computed; /* tokens in the KV cache, or on their way there in a plan in flight */
+    int n_computed; /* tokens in the KV cache, or on their way there in a plan in flight: at most
+                       n_tokens, and the first of the awaited ones where a plan has run ahead */
     int n_asked;    /* leading rows whose logits or hidden state were asked for, where all are */
     int n_cached;   /* tokens of the prompt that were in the prefix cache when it first ran */
     bool was_admitted;
@@ -85,10 +86,12 @@ struct request {
     int n_draft_new;           /* it is fed in the step that is being chosen */
     int n_drafted, n_accepted; /* drafts that were checked, and those that were right */
     int n_in_flight;           /* plans with rows of it that are not committed */
-    bool awaits_token;  /* its last row is being computed: nothing to plan until it is there */
-    uint64_t start_tag; /* of its tenant's share (schedule/fair_share.h) */
-    uint64_t arrival;   /* counts up */
-    int charged_tokens; /* to its tenant */
+    int n_awaited;             /* of its next tokens, that plans in flight give */
+    int asked_row;             /* of the logits of plan asked_step, that gives the last of these */
+    uint64_t asked_step;
+    uint64_t start_tag;              /* of its tenant's share (schedule/fair_share.h) */
+    uint64_t arrival;                /* counts up */
+    int charged_tokens;              /* to its tenant */
     int place[REQUEST_HEAPS];        /* in the heaps that it is in */
     struct request *previous, *next; /* in the list of running ones */
     struct request *next_by_id;

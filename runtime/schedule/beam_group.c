@@ -87,7 +87,7 @@ struct request *beam_at(const struct request *request, int i)
 
 bool beams_are_awaited(const struct request *request)
 {
-    return request->beams == NULL ? request->awaits_token : request->beams->n_awaited > 0;
+    return (request->beams == NULL ? request->n_awaited : request->beams->n_awaited) > 0;
 }
 
 bool beams_are_parted(const struct request *request)
@@ -215,7 +215,7 @@ static bool take_step(struct sequence_blocks *blocks, struct beam_group *group,
         struct request *beam = group->place[group->at[k]];
         beam->token[beam->n_tokens++] = group->live[k].candidate.token;
         beam->beam = k;
-        beam->awaits_token = false;
+        beam->n_awaited = 0;
         group->cumulative[k] = group->live[k].cumulative_logprob;
     }
     group->n_reported = 0;

@@ -6,7 +6,10 @@
  *
  * A block is listed in the prefix cache as soon as the step that fills it is chosen. Sequences that
  * are chosen after it may read it in the same step: every layer stores the keys and values of all
- * rows before any row looks at them. */
+ * rows before any row looks at them.
+ *
+ * A sequence that runs ahead has no token for its last row yet, which so counts as one of those to
+ * come. The prefix cache hears of it when it is there. */
 #include "runtime/schedule/scheduler_state.h"
 
 #include "base/check.h"
@@ -31,7 +34,7 @@ static int count_logits(const struct request *r, int n_new)
 {
     const int end = r->n_computed + n_new;
     const struct range prompt = prompt_rows(r, r->n_computed, end);
-    const bool samples = end == r->n_tokens && !request_pools(r);
+    const bool samples = end == n_tokens_to_come(r) && !request_pools(r);
     return prompt.end - prompt.begin + (samples ? 1 : 0);
 }
 
@@ -78,11 +81,11 @@ static void take_blocks(struct scheduler *s, struct batch *batch, struct request
     if (count_copies(s, r) > 0)
         c->n_copies += blocks_part(&s->blocks, r, batch->copy + 2 * c->n_copies);
     blocks_extend(&s->blocks, r, end);
-    blocks_list(&s->blocks, r, request_samples(r) ? end : smaller(end, r->n_prompt));
+    blocks_list(&s->blocks, r, smaller(end, request_samples(r) ? r->n_tokens : r->n_prompt));
     drafts_follow(s, r, end);
 }
 
-/* Up to token[goal - 1]. */
+/* Up to token[goal - 1], which may be one that is not there yet. */
 static void choose(struct scheduler *s, struct batch *batch, struct request *r, int goal)
 {
     struct choice *c = &s->choice;
@@ -111,6 +114,17 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
     c->n_prompt_rows += decodes ? 0 : n_new;
 }
 
+/* Is there a token for its next row, or will the plan before give it on the device? That must be
+ * able to pick it without what was said before, and it must not be the last one. */
+static bool is_ready(const struct scheduler *s, const struct request *r)
+{
+    if (r->n_awaited == 0)
+        return true;
+    return s->is.runs_ahead && request_samples(r) && r->n_awaited == 1 &&
+           r->asked_step == s->step && r->n_tokens + 1 < r->limit &&
+           !params_edit_logits(&r->params, request_n_output(r));
+}
+
 static void choose_request(struct scheduler *s, struct batch *batch, struct request *request)
 {
     if (!beams_are_parted(request)) {
@@ -124,8 +138,8 @@ static void choose_request(struct scheduler *s, struct batch *batch, struct requ
     }
     for (int i = 0; i < beams_now(request) && s->choice.tokens_left > 0; i++) {
         struct request *r = beam_at(request, i);
-        if (!r->awaits_token)
-            choose(s, batch, r, r->n_tokens);
+        if (is_ready(s, r))
+            choose(s, batch, r, n_tokens_to_come(r));
     }
 }
 
@@ -157,7 +171,7 @@ static void add_logits(struct choice *c, struct batch *batch, struct request *r,
         batch->row[c->n_logits++] =
             (struct batch_row){.request = r, .position = row + 1, .is_prompt = true};
     r->n_asked = larger(r->n_asked, prompt.end);
-    for (int row = larger(r->n_computed, r->n_tokens - 1); row < end; row++)
+    for (int row = larger(r->n_computed, n_tokens_to_come(r) - 1); row < end; row++)
         batch->row[c->n_logits++] = (struct batch_row){.request = r, .position = row + 1};
 }
 
@@ -183,8 +197,8 @@ static void make_rows(struct scheduler *s, struct batch *batch)
             add_logits(c, batch, r, batch->n_new[i]);
         c->n_tokens += batch->n_new[i];
         c->n_blocks += blocks_of(&s->blocks, end);
-        if (end >= r->n_tokens) {
-            r->awaits_token = true;
+        if (end >= n_tokens_to_come(r)) {
+            r->n_awaited++;
             if (r->leader->beams != NULL)
                 beam_await(r);
         }

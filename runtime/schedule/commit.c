@@ -1,5 +1,6 @@
 /* Tokens become part of their requests. A request may have been cancelled or preempted while they
- * were computed: the first gets them no more, the second still does. */
+ * were computed: the first gets them no more, the second still does. The same where a token ends a
+ * request whose next row is in a plan already: what that row gives is not looked at. */
 #include "runtime/schedule/scheduler_state.h"
 
 static struct outcome take_token(struct scheduler *s, struct request *r, int32_t token)
@@ -82,14 +83,22 @@ static void commit_hidden(struct scheduler *s, const struct batch *batch)
     }
 }
 
-/* The last token is not in the cache, and neither is what came after a wrong draft. */
+/* The last token is not in the cache, but where a plan has run ahead, and neither is what came
+ * after a wrong draft. */
 static void roll_back(struct request *r)
 {
-    if (r->n_computed >= r->n_tokens)
-        r->n_computed = r->n_tokens - 1;
-    if (r->n_draft_computed >= r->n_tokens)
-        r->n_draft_computed = r->n_tokens - 1;
-    r->awaits_token = false;
+    r->n_awaited--;
+    const int most = r->n_tokens + r->n_awaited - 1;
+    r->n_computed = smaller(r->n_computed, most);
+    r->n_draft_computed = smaller(r->n_draft_computed, most);
+}
+
+/* The last row of a sequence that samples: there are others before it where drafts were checked. */
+static bool is_last_row(const struct batch *batch, int i)
+{
+    const struct batch_row *row = &batch->row[i];
+    return !row->is_prompt && row->request->leader->beams == NULL &&
+           (i + 1 == batch->plan->n_logits || batch->row[i + 1].request != row->request);
 }
 
 void scheduler_commit(struct scheduler *s, struct batch *batch, const struct row_result *result,
@@ -105,7 +114,7 @@ void scheduler_commit(struct scheduler *s, struct batch *batch, const struct row
     commit_logits(s, batch, result, outcome);
     commit_hidden(s, batch);
     for (int i = 0; i < n_logits; i++)
-        if (!batch->row[i].is_prompt && batch->row[i].request->leader->beams == NULL)
+        if (is_last_row(batch, i))
             roll_back(batch->row[i].request);
     for (int i = 0; i < batch->n_sequences; i++) {
         struct request *request = batch->sequence[i]->leader;

@@ -5,7 +5,10 @@
  *
  * Which sequences are in which plan settles by itself. Those of a plan come back together, and its
  * successor takes the first of those that are there, no more than a part of all: where some end,
- * the plans that have more give to those that have less. */
+ * the plans that have more give to those that have less.
+ *
+ * Plans that run ahead are there for another reason: one device runs them one after the other, and
+ * each takes all that there is. */
 #include "runtime/schedule/scheduler_state.h"
 
 /* Rows of prompts that are worth a plan of their own: a plan reads all weights once, which takes as
@@ -47,7 +50,7 @@ void flights_share(const struct scheduler *s, struct choice *choice)
     const int n_flights = s->is.n_flights;
     choice->decodes_left = s->is.limits.max_sequences;
     choice->prompt_rows_left = s->is.limits.max_tokens;
-    if (n_flights <= 1)
+    if (n_flights <= 1 || s->is.runs_ahead)
         return;
     const struct work work = count_work(s);
     const int64_t worth = work.n_prompt_rows / LEAST_ROWS;

@@ -73,20 +73,32 @@ static struct plan_pick pick_of(const struct batch_row *row)
     return pick;
 }
 
+/* Of a sequence that runs ahead, the one row is that of a token which the plan before gives. */
+static void write_tokens(const struct request *r, int n_new, int32_t *to)
+{
+    if (r->n_computed == r->n_tokens)
+        to[0] = -1 - r->asked_row;
+    else
+        memcpy(to, r->token + r->n_computed, (size_t)n_new * sizeof *to);
+}
+
 /* Rows that give something, in the order of the sequences, from those of the batch. */
 struct cursor {
     int n_logits, n_hidden;
 };
 
-static void write_rows(const struct batch *batch, const struct sections *to, struct cursor *at,
-                       const struct choice *c, int i)
+static void write_rows(const struct scheduler *s, const struct batch *batch,
+                       const struct sections *to, struct cursor *at, int i)
 {
-    const struct request *r = batch->sequence[i];
+    const struct choice *c = &s->choice;
+    struct request *r = batch->sequence[i];
     const int first = to->first_row[i] - to->n_computed[i]; /* row of position 0 */
     for (; at->n_logits < c->n_logits && batch->row[at->n_logits].request == r; at->n_logits++) {
         to->logits_row[at->n_logits] = first + batch->row[at->n_logits].position - 1;
         if (to->pick != NULL)
             to->pick[at->n_logits] = pick_of(&batch->row[at->n_logits]);
+        r->asked_row = at->n_logits;
+        r->asked_step = s->step;
     }
     for (; at->n_hidden < c->n_hidden && batch->hidden[at->n_hidden].request == r; at->n_hidden++)
         to->hidden_row[at->n_hidden] = first + batch->hidden[at->n_hidden].position;
@@ -103,13 +115,12 @@ void scheduler_write(struct scheduler *s, struct batch *batch)
         struct request *r = batch->sequence[i];
         const int n_new = batch->n_new[i];
         const int n_blocks = blocks_of(&s->blocks, r->n_computed + n_new);
-        memcpy(to.token + to.first_row[i], r->token + r->n_computed,
-               (size_t)n_new * sizeof *to.token);
+        write_tokens(r, n_new, to.token + to.first_row[i]);
         write_blocks(s, &to, to.first_block[i], r, n_blocks);
         to.n_computed[i] = r->n_computed;
         to.first_row[i + 1] = to.first_row[i] + n_new;
         to.first_block[i + 1] = to.first_block[i] + n_blocks;
-        write_rows(batch, &to, &at, c, i);
+        write_rows(s, batch, &to, &at, i);
         r->n_computed += n_new;
     }
     check(at.n_logits == c->n_logits && at.n_hidden == c->n_hidden);

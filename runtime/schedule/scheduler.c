@@ -93,6 +93,7 @@ void scheduler_create(struct scheduler **out, const struct scheduler_settings *s
           limits->max_model_len > 0 && limits->max_logits >= limits->max_sequences &&
           limits->n_kv_groups > 0 && limits->n_kv_groups <= KV_MAX_GROUPS &&
           (limits->max_copies == 0 || limits->max_copies >= limits->n_kv_groups));
+    check(!settings->runs_ahead || (settings->picks_afar && settings->drafter == DRAFTER_NONE));
     struct scheduler *s = memory_alloc(1, sizeof *s);
     s->is = *settings;
     s->eos_id = memory_alloc(n_eos_ids, sizeof *s->eos_id);

@@ -18,10 +18,13 @@
  * was preempted still counts.
  *
  * A step is planned in two calls, so that a draft model can run between them. A plan and its tokens
- * are two calls too, with other plans between them where several are in flight (pipeline stages, a
- * GPU); then each plan leaves as much to the others as it takes. A sequence has at most one
- * unsampled step at a time. Plans run in order, so blocks can be given back while a plan in flight
- * still reads them: who gets them writes later.
+ * are two calls too, with other plans between them where several are in flight. With the stages of
+ * a pipeline each plan leaves as much to the others as it takes, and a sequence waits for its token
+ * before it is in another one. With runs_ahead (a GPU, which works while the host plans) a sequence
+ * whose last token is still on its way is in the next plan too, which refers to it (step_plan.h),
+ * where nobody but the device needs to know the token; the others wait as with stages. If that
+ * token ends the sequence, what the row behind it gives is dropped. Plans run in order, so blocks
+ * can be given back while a plan in flight still reads or writes them: who gets them writes later.
  *
  * The scheduler owns the requests; out of it go ids. Deterministic: no clock (the time is an
  * argument), no randomness (nor does what it decides change a token). Nothing is allocated from
@@ -56,6 +59,7 @@ struct scheduler_settings {
     int ngram_min, ngram_max; /* --prompt-lookup-min, --prompt-lookup-max */
     int n_flights;            /* plans between scheduler_write() and scheduler_commit(); 0: one */
     bool picks_afar;          /* plans say what is wanted of each row: PLAN_PICK */
+    bool runs_ahead;          /* of tokens in flight; wants picks_afar, and no drafter */
 };
 
 /* Row i of the logits: whose, and which token of it is asked for. */

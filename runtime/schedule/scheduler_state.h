@@ -66,6 +66,12 @@ struct scheduler {
     struct scheduler_counts counts;
 };
 
+/* With those that plans in flight give. */
+static inline int n_tokens_to_come(const struct request *sequence)
+{
+    return sequence->n_tokens + sequence->n_awaited;
+}
+
 /* ---- scheduler.c ---- */
 
 /* Puts a request behind `before`; NULL: first. */

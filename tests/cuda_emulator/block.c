@@ -178,22 +178,22 @@ void emulated_barrier(int line)
     run_another(machine, &thread->fiber);
 }
 
-/* Whether all lanes of the mask wait, or a lane of it never will: then nobody returns. */
-static bool all_came(const struct machine *machine, const struct thread *thread)
+static bool same_wait(const struct thread *a, const struct thread *b)
 {
-    const struct warp *warp = thread->warp;
-    if ((warp->waiting & thread->mask) != thread->mask)
-        return false;
+    return a->kind == b->kind && a->mask == b->mask && a->line == b->line;
+}
+
+/* All lanes of the thread's mask wait. Were it for different things, none would ever go on. */
+static void require_same(const struct machine *machine, const struct thread *thread)
+{
     for (uint32_t rest = thread->mask; rest != 0; rest &= rest - 1) {
-        const struct thread *other = &machine->threads[warp->first + __builtin_ctz(rest)];
-        if (other->kind != thread->kind || other->mask != thread->mask ||
-            other->line != thread->line)
+        const struct thread *other = &machine->threads[thread->warp->first + __builtin_ctz(rest)];
+        if (!same_wait(thread, other))
             emulated_die("lanes of one warp wait for different things: lane %d in the %s of line "
                          "%d with the lanes 0x%x, lane %d in the %s of line %d with the lanes 0x%x",
                          thread->self.lane, thread->kind->name, thread->line, thread->mask,
                          other->self.lane, other->kind->name, other->line, other->mask);
     }
-    return true;
 }
 
 void emulated_collective(const struct emulated_collective_kind *kind, uint32_t mask, void *operand,
@@ -211,9 +211,17 @@ void emulated_collective(const struct emulated_collective_kind *kind, uint32_t m
     thread->mask = mask;
     thread->line = line;
     warp->operands[thread->self.lane] = operand;
+    if (warp->waiting == 0) {
+        warp->first_waiting = thread;
+        warp->mixed = false;
+    } else if (!same_wait(thread, warp->first_waiting)) {
+        warp->mixed = true;
+    }
     warp->waiting |= self;
     struct machine *machine = thread->machine;
-    if (all_came(machine, thread)) {
+    if ((warp->waiting & mask) == mask) {
+        if (warp->mixed)
+            require_same(machine, thread);
         if (kind->finish)
             kind->finish(warp->operands, mask);
         warp->waiting &= ~mask;
@@ -235,8 +243,6 @@ static void run_threads(void)
     for (;;) {
         machine->start->run_thread(machine->closure);
         require_begun(thread);
-        thread->ended = true;
-        thread->warp->ended |= 1u << thread->self.lane;
         machine->n_ended++;
         run_another(machine, &thread->fiber);
     }
@@ -294,13 +300,11 @@ static void run_block(struct machine *machine)
         struct thread *thread = &machine->threads[t];
         thread->self.begun = false;
         thread->kind = NULL;
-        thread->ended = false;
         thread->n_copies = 0;
         thread->copy_group = 0;
     }
     for (int w = 0; w < machine->n_warps; w++) {
         machine->warps[w].waiting = 0;
-        machine->warps[w].ended = 0;
     }
     machine->n_ended = 0;
     machine->n_at_barrier = 0;

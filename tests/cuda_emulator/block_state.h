@@ -11,24 +11,26 @@ struct copy {
     uint32_t group;
 };
 
+/* What each wait touches comes first: two lines of the cache. */
 struct thread {
     struct emulated_thread self; /* first: emulated_self points to it */
-    struct fiber fiber;
     struct machine *machine;
     struct warp *warp;
     const struct emulated_collective_kind *kind; /* it waits for, or NULL */
     uint32_t mask;
     int line;
-    bool ended;
+    struct fiber fiber;
     struct copy *copies; /* on their way */
     int n_copies, max_copies;
     uint32_t copy_group; /* that new copies join */
 };
 
 struct warp {
-    int first;                           /* thread */
-    uint32_t all, ready, waiting, ended; /* lanes; the one that runs is in none */
-    uint32_t turn;                       /* says which of the ready lanes is next */
+    int first;                    /* thread */
+    uint32_t all, ready, waiting; /* lanes; the one that runs is neither ready nor waiting */
+    const struct thread *first_waiting;
+    bool mixed;    /* not all wait for the same as the first */
+    uint32_t turn; /* says which of the ready lanes is next */
     void *operands[EMULATED_WARP];
 };
 

@@ -51,7 +51,10 @@ cudaError_t emulated_stream_enqueue(cudaStream_t stream, const char *name, emula
 /* Stops the process unless [p, p + n_bytes) lies in one live allocation of device memory. */
 void emulated_check_device(const char *name, const void *p, size_t n_bytes);
 
-/* Whether the call `name` fails now, as EMULATOR_FAIL wants it: for libraries of the emulator. */
+/* As EMULATOR_FAIL, for this host thread from now on: the nth call of `name` fails. A kernel's
+ * name: it fails while it runs. */
+void emulated_fail(const char *name, int nth);
+/* Whether the call `name` is to fail now; asking counts. For libraries of the emulator. */
 bool emulated_fails(const char *name);
 
 #ifdef __cplusplus

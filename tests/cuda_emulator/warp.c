@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* A row of 8 numbers of a result; halves of it where the processor has no AVX2. */
+typedef float row8 __attribute__((vector_size(32)));
+
 const struct emulated_collective_kind emulated_warp_barrier = {"barrier of a warp", NULL};
 
 static void shuffle(void *const operands[EMULATED_WARP], uint32_t mask)
@@ -40,10 +43,31 @@ static void require_all(const char *what, uint32_t mask)
         emulated_die("%s is for warps of 32 threads, here are only the lanes 0x%x", what, mask);
 }
 
+/* The same bits either way: additions are in the order of k, and products are exact. */
+static inline __attribute__((always_inline)) void multiply(row8 d[16], const float a[16][16],
+                                                           const row8 b[16])
+{
+    for (int m = 0; m < 16; m += 4) {
+        for (int k = 0; k < 16; k++) {
+            for (int i = m; i < m + 4; i++)
+                d[i] += a[i][k] * b[k];
+        }
+    }
+}
+
+__attribute__((target("avx2"))) static void multiply_avx2(row8 d[16], const float a[16][16],
+                                                          const row8 b[16])
+{
+    multiply(d, a, b);
+}
+
+static void multiply_any(row8 d[16], const float a[16][16], const row8 b[16]) { multiply(d, a, b); }
+
 static void mma(void *const operands[EMULATED_WARP], uint32_t mask)
 {
     require_all("gpu_mma()", mask);
-    float a[16][16], b[16][8], d[16][8];
+    float a[16][16];
+    row8 b[16], d[16];
     for (int lane = 0; lane < EMULATED_WARP; lane++) {
         const struct emulated_mma_operand *of = operands[lane];
         const int g = lane / 4, i = lane % 4 * 2;
@@ -58,12 +82,10 @@ static void mma(void *const operands[EMULATED_WARP], uint32_t mask)
             d[g + 8][i + p] = of->d[2 + p];
         }
     }
-    for (int m = 0; m < 16; m++) {
-        for (int k = 0; k < 16; k++) {
-            for (int n = 0; n < 8; n++)
-                d[m][n] += a[m][k] * b[k][n];
-        }
-    }
+    if (__builtin_cpu_supports("avx2"))
+        multiply_avx2(d, a, b);
+    else
+        multiply_any(d, a, b);
     for (int lane = 0; lane < EMULATED_WARP; lane++) {
         const struct emulated_mma_operand *of = operands[lane];
         const int g = lane / 4, i = lane % 4 * 2;

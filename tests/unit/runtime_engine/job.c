@@ -90,6 +90,7 @@ static struct engine_settings engine_settings_of(const struct job *job, const st
                       .ngram_max = s->ngram_max},
         .models = &p->models,
         .n_flights = s->n_flights ? s->n_flights : p->ranks.pp_stages,
+        .runs_ahead = s->runs_ahead,
         .model = p->model[PLAN_TARGET],
         .device = p->device,
         .recorder = p->recorder};
@@ -124,6 +125,21 @@ static bool run_engine(struct job *job, struct rank_parts *p, struct error *err)
     engine_destroy(engine);
     link_destroy(settings.link);
     return good;
+}
+
+static bool run_record(struct job *job, struct rank_parts *p, struct error *err)
+{
+    struct plan_record record;
+    if (!plan_record_open(&record, job->replayed, err))
+        return false;
+    const bool good = replay_run(&record, &p->models, p->device, &job->report, err);
+    plan_record_close(&record);
+    return good;
+}
+
+static bool run_first_rank(struct job *job, struct rank_parts *p, struct error *err)
+{
+    return job->replayed != NULL ? run_record(job, p, err) : run_engine(job, p, err);
 }
 
 static bool open_device(struct device **out, const struct job_settings *s, struct error *err)
@@ -193,7 +209,7 @@ static bool run_rank(void *context, int rank, struct error *err)
     const bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
                       open_device(&p.device, s, err) && open_models(&p, s, &kv_dtype, err) &&
                       (rank != 0 || open_recorder(&p, s->record, kv_dtype, err)) &&
-                      (rank == 0 ? run_engine(job, &p, err) : run_worker(&p, err));
+                      (rank == 0 ? run_first_rank(job, &p, err) : run_worker(&p, err));
     close_parts(&p);
     return good;
 }
@@ -386,6 +402,22 @@ void job_wait(struct job *job, int request, int n)
     }
 }
 
+static void check_no_rank_failed(const struct job *job)
+{
+    for (int r = 0; r < job->settings.tp_size * stages_of(&job->settings); r++)
+        if (job->err[r].kind != ERROR_NONE)
+            test_fail(__FILE__, __LINE__, "rank %d: %s", r, job->err[r].text);
+}
+
+void job_run_record(struct job *job, const struct job_settings *settings, const char *path)
+{
+    *job = (struct job){.settings = *settings, .replayed = path};
+    job->memory = shared_memory_map(memory_bytes(settings));
+    run_all(job);
+    munmap(job->memory, memory_bytes(settings));
+    check_no_rank_failed(job);
+}
+
 void job_close(struct job *job, bool abrupt)
 {
     if (!abrupt)
@@ -396,7 +428,5 @@ void job_close(struct job *job, bool abrupt)
     if (!abrupt)
         link_destroy(job->link);
     munmap(job->memory, memory_bytes(&job->settings));
-    for (int r = 0; r < job->settings.tp_size * stages_of(&job->settings); r++)
-        if (job->err[r].kind != ERROR_NONE)
-            test_fail(__FILE__, __LINE__, "rank %d: %s", r, job->err[r].text);
+    check_no_rank_failed(job);
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/error.h"
 #include "runtime/link/engine_link.h"
+#include "runtime/replay.h"
 #include "runtime/schedule/scheduler.h"
 #include "tests/unit/parallel/threads.h"
 
@@ -31,6 +32,7 @@ struct job_settings {
     int max_tokens, max_sequences, max_model_len, n_kv_blocks; /* of a step, of the engine */
     bool kv_int8;                                              /* else the KV cache is as `dtype` */
     int n_flights;                                             /* 0: as many as stages */
+    bool runs_ahead;                                           /* of tokens in flight */
     int64_t deadline_ns;                                       /* of a call; 0: two minutes */
     int ngram_max, max_drafts; /* ngram_max 0: no n-grams, and drafts only with `draft` */
     bool prefix_caching, by_priority;
@@ -80,6 +82,8 @@ struct job {
     struct answer answer[JOB_MAX_REQUESTS];
     struct answer_costs costs[JOB_MAX_REQUESTS];
     struct scheduler_counts counts; /* at the end, after job_close() */
+    const char *replayed;           /* a record to run instead of an engine */
+    struct replay_report report;    /* of it */
 };
 
 void job_open(struct job *job, const struct job_settings *settings);
@@ -94,6 +98,9 @@ void job_cancel(struct job *job, int request);
 /* Reads events until request `request` has n_tokens or has ended; -1: until `n_tokens` requests
  * have ended. Fails the test after 120 s. */
 void job_wait(struct job *job, int request, int n_tokens);
+/* Instead of all these: runs a record on the ranks of the settings, into job->report. Fails the
+ * test where a rank does. */
+void job_run_record(struct job *job, const struct job_settings *settings, const char *path);
 /* Says stop (or, with `abrupt`, just goes away), waits for every rank, and fails the test if one
  * of them failed. */
 void job_close(struct job *job, bool abrupt);

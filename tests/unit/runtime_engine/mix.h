@@ -13,6 +13,7 @@ enum {
     MIX_PROMPTS = 32,
     MIX_WITH_CHOICES = 8, /* the first prompts */
     MIX_CHOICES = 4,
+    MIX_AHEAD = -1,
     MIX_REQUESTS = MIX_PROMPTS + MIX_WITH_CHOICES * (MIX_CHOICES - 1)
 };
 
@@ -30,7 +31,7 @@ struct mix_layout {
     enum drafter drafter;
     int n; /* choices: 1 for all prompts, or MIX_CHOICES for the first ones */
     int tp_size, n_threads;
-    int n_flights; /* 0: as many as stages */
+    int n_flights; /* 0: as many as stages; MIX_AHEAD: two, the second ahead of the first */
     bool kv_int8;
     int pp_stages; /* 0: one */
 };

@@ -127,6 +127,11 @@ TEST(nor_does_one_on_two_ranks_with_two_plans_in_flight)
     check_steps((struct job_settings){.tp_size = 2, .n_flights = 2});
 }
 
+TEST(nor_does_one_that_runs_ahead)
+{
+    check_steps((struct job_settings){.tp_size = 2, .runs_ahead = true});
+}
+
 TEST(nor_does_one_on_two_stages_of_a_pipeline)
 {
     check_steps((struct job_settings){.tp_size = 1, .pp_stages = 2});

@@ -125,6 +125,8 @@ TEST(a_crowd_in_a_small_pool_gets_the_answers_of_each_alone_and_loses_no_block)
         {64, MIX_TINY, 32, DRAFTER_NONE, 1, 1, 1, 2, false, 1},
         {64, MIX_TINY, 16, DRAFTER_MODEL, 1, 1, 1, 2, false, 2},
         {40, MIX_TINY, 32, DRAFTER_NGRAM, 1, 1, 1, 3, false, 3},
+        {64, MIX_TINY, 16, DRAFTER_NONE, 1, 1, 1, MIX_AHEAD, false, 1},
+        {40, MIX_WARM, 32, DRAFTER_NONE, 1, 2, 1, MIX_AHEAD, false, 1},
     };
     if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
         SKIP("demo/model has no weights");

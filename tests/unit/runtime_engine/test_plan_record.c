@@ -166,6 +166,8 @@ TEST(plans_that_a_job_would_not_send_are_refused_with_their_place)
     make_plan(plan, 2, PLAN_TARGET);
     ((int32_t *)((char *)plan + plan->section[0].offset))[0] = 10;
     check_second_plan_refused(plan, "a token is 10");
+    ((int32_t *)((char *)plan + plan->section[0].offset))[0] = -1;
+    check_second_plan_refused(plan, "a token is -1"); /* the first one picks nothing */
 }
 
 TEST(a_record_fits_only_the_models_that_it_is_of)

@@ -105,6 +105,19 @@ static void incomplete(struct step_plan *plan)
     plan->n_blocks = 1;
 }
 
+/* To a row of a plan before it, and there was none. */
+static void refers(struct step_plan *plan)
+{
+    static const int32_t token = -1, ends[] = {0, 1}, zero = 0;
+    plan_begin(plan, 1);
+    plan->n_tokens = plan->n_sequences = plan->n_blocks = 1;
+    memcpy(plan_add(plan, PLAN_TOKEN, sizeof token), &token, sizeof token);
+    memcpy(plan_add(plan, PLAN_FIRST_ROW, sizeof ends), ends, sizeof ends);
+    memcpy(plan_add(plan, PLAN_N_COMPUTED, sizeof zero), &zero, sizeof zero);
+    memcpy(plan_add(plan, PLAN_FIRST_BLOCK, sizeof ends), ends, sizeof ends);
+    memcpy(plan_add(plan, PLAN_BLOCK, sizeof zero), &zero, sizeof zero);
+}
+
 static void check_refused(void (*make)(struct step_plan *plan), const char *part)
 {
     const struct error err = send_plan(make);
@@ -140,6 +153,11 @@ TEST(a_worker_refuses_a_plan_that_is_too_large_or_incomplete)
 {
     check_refused(too_large, "step plan: ");
     check_refused(incomplete, "no section first_row");
+}
+
+TEST(a_worker_refuses_a_token_of_a_plan_that_it_has_not_seen)
+{
+    check_refused(refers, "a token is -1, want 0 to 9");
 }
 
 static void for_a_draft_model(struct step_plan *plan)

@@ -154,7 +154,7 @@ bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
 {
     make_plan(runner, feeds, n_feeds);
     struct step_view view;
-    return plan_check(runner->plan, runner->plan->n_bytes, &runner->limits, &view, err) &&
+    return plan_check(runner->plan, runner->plan->n_bytes, &runner->limits, 0, &view, err) &&
            forward_run(runner->forward, runner->plan, &view, result, err) &&
            forward_pass_on(runner->forward, runner->plan, err);
 }

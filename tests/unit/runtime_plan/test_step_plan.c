@@ -51,7 +51,7 @@ static void make_plan(void)
 static bool good(struct error *err)
 {
     *err = (struct error){0};
-    return plan_check(plan, plan->n_bytes, &limits, &view, err);
+    return plan_check(plan, plan->n_bytes, &limits, 0, &view, err);
 }
 
 static int32_t *values_of(enum plan_tag tag)
@@ -93,7 +93,7 @@ TEST(rows_know_their_position_and_slot)
     int32_t position[7], slot[7];
     make_plan();
     CHECK(good(&err));
-    step_view_rows(plan, &view, &limits, position, slot);
+    step_view_rows(plan, &view, &limits, plan->n_tokens, position, slot);
     static const int32_t want_position[] = {5, 6, 7, 0, 1, 2, 3};
     static const int32_t want_slot[] = {1, 2, 3, 16, 17, 18, 19};
     for (int t = 0; t < 7; t++) {
@@ -155,9 +155,9 @@ TEST(a_wrong_header_is_refused)
 {
     struct error err = {0};
     make_plan();
-    CHECK(!plan_check(plan, sizeof *plan - 1, &limits, &view, &err));
+    CHECK(!plan_check(plan, sizeof *plan - 1, &limits, 0, &view, &err));
     err = (struct error){0};
-    CHECK(!plan_check(plan, plan->n_bytes - 8, &limits, &view, &err));
+    CHECK(!plan_check(plan, plan->n_bytes - 8, &limits, 0, &view, &err));
     plan->magic++;
     check_refused("version");
     make_plan();
@@ -234,15 +234,15 @@ TEST(every_kv_group_has_its_own_blocks)
     struct error err = {0};
     two.n_kv_groups = 2;
     make_plan();
-    CHECK(!plan_check(plan, plan->n_bytes, &two, &view, &err)); /* blocks of one group only */
+    CHECK(!plan_check(plan, plan->n_bytes, &two, 0, &view, &err)); /* blocks of one group only */
     plan->n_sections -= 2;
     plan->n_bytes = plan->section[4].offset;
     int32_t both[] = {9, 0, 4, 8, 1, 5}, position[7], slot[2 * 7];
     add(PLAN_BLOCK, both, 6);
     add(PLAN_LOGITS_ROW, logits_row, 1);
     err = (struct error){0};
-    CHECK(plan_check(plan, plan->n_bytes, &two, &view, &err));
-    step_view_rows(plan, &view, &two, position, slot);
+    CHECK(plan_check(plan, plan->n_bytes, &two, 0, &view, &err));
+    step_view_rows(plan, &view, &two, plan->n_tokens, position, slot);
     CHECK_EQ(slot[0], 0 * 4 + 1);
     CHECK_EQ(slot[7 + 0], 1 * 4 + 1);
     CHECK_EQ(slot[7 + 6], 5 * 4 + 3);
@@ -419,10 +419,13 @@ TEST(damaged_plans_are_refused_or_harmless)
         }
         struct error err = {0};
         struct step_plan *damaged = (struct step_plan *)copy;
-        if (plan_check(damaged, n_bytes, &limits, &view, &err) && !view.stop) {
+        if (plan_check(damaged, n_bytes, &limits, 2, &view, &err) && !view.stop) {
+            static const int32_t carried[] = {-1, 99};
             int32_t position[8], slot[8];
-            step_view_rows(damaged, &view, &limits, position, slot);
+            plan_resolve(damaged, &view, carried);
+            step_view_rows(damaged, &view, &limits, damaged->n_tokens, position, slot);
             for (int t = 0; t < damaged->n_tokens; t++) {
+                CHECK(view.token[t] >= 0 && view.token[t] < limits.vocab);
                 CHECK(position[t] >= 0 && position[t] < limits.max_model_len);
                 CHECK(slot[t] >= 0 && slot[t] < limits.n_kv_blocks * limits.block_tokens);
             }

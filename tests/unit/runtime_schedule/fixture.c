@@ -69,7 +69,7 @@ struct step_view plan_any(struct fixture *f)
     struct error err = {0};
     CHECK(scheduler_choose(f->scheduler, &f->batch));
     scheduler_write(f->scheduler, &f->batch);
-    if (!plan_check(f->batch.plan, f->batch.plan->n_bytes, &f->settings.limits, &view, &err))
+    if (!plan_check(f->batch.plan, f->batch.plan->n_bytes, &f->settings.limits, 0, &view, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     return view;
 }

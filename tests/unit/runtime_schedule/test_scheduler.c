@@ -216,7 +216,7 @@ TEST(the_last_plan_says_stop)
     struct error err = {0};
     fixture_open(&f, 16, 4, 4);
     scheduler_write_stop(f.scheduler, &f.batch);
-    CHECK(plan_check(f.batch.plan, f.batch.plan->n_bytes, &f.settings.limits, &view, &err));
+    CHECK(plan_check(f.batch.plan, f.batch.plan->n_bytes, &f.settings.limits, 0, &view, &err));
     CHECK(view.stop);
     CHECK_EQ(f.batch.plan->step, 1);
     fixture_close(&f);

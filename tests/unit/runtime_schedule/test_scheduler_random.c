@@ -16,4 +16,5 @@ TEST(random_requests_never_stall_never_leak_and_end_once)
     CHECK(c.n_right_drafts > 1000 && c.n_wrong_drafts > 1000 && c.n_prompt_rows > 10000);
     CHECK(c.n_replayed > 1000 && c.n_pooled > 500 && c.n_beams > 300 && c.n_copies > 500 &&
           c.n_given_early > 5000);
+    CHECK(c.n_ahead > 3000 && c.n_dropped > 500);
 }

@@ -39,6 +39,7 @@ struct live { /* what a user knows of his request; id 0: nobody */
 struct flight {
     struct batch batch;
     uint64_t key[MAX_SEQUENCES];
+    int32_t given[MAX_LOGITS]; /* by each row that is picked by the numbers of the plan */
 };
 
 struct world {
@@ -47,6 +48,8 @@ struct world {
     struct scheduler *scheduler;
     struct flight flight[MAX_IN_FLIGHT];
     int oldest, n_in_flight, depth;
+    const struct flight *last;
+    int n_carried; /* rows of it that the next plan may refer to */
     struct live live[MAX_LIVE];
     struct kv_picture kv, draft_kv;
     struct step_plan *draft_plan;
@@ -116,6 +119,8 @@ static void open_world(struct world *w, uint64_t seed, struct world_counts *coun
                                               .max_drafts = 1 + below(w, 5),
                                               .ngram_min = 1,
                                               .ngram_max = 3};
+    w->settings.runs_ahead = w->settings.drafter == DRAFTER_NONE && !one_in(w, 3);
+    w->settings.picks_afar |= w->settings.runs_ahead;
     scheduler_create(&w->scheduler, &w->settings);
     for (int i = 0; i < w->depth; i++)
         batch_init(&w->flight[i].batch, &w->limits);
@@ -235,11 +240,12 @@ static void expire(struct world *w)
 
 /* ---- submit ---- */
 
-static struct step_view check_plan(const struct step_plan *plan, const struct plan_limits *limits)
+static struct step_view check_plan(const struct step_plan *plan, const struct plan_limits *limits,
+                                   int n_carried)
 {
     struct step_view view;
     struct error err = {0};
-    if (!plan_check(plan, plan->n_bytes, limits, &view, &err))
+    if (!plan_check(plan, plan->n_bytes, limits, n_carried, &view, &err))
         test_fail(__FILE__, __LINE__, "step %d: %s", (int)plan->step, err.text);
     return view;
 }
@@ -264,7 +270,7 @@ static void run_drafts(struct world *w, struct flight *flight)
         CHECK_EQ(runs, n > 0);
         if (!runs)
             return;
-        const struct step_view view = check_plan(w->draft_plan, &w->draft_kv.limits);
+        const struct step_view view = check_plan(w->draft_plan, &w->draft_kv.limits, 0);
         CHECK_EQ(w->draft_plan->model, PLAN_DRAFT);
         CHECK_EQ(w->draft_plan->n_sequences, n);
         kv_picture_run(&w->draft_kv, w->draft_plan, &view, sequence, key);
@@ -301,6 +307,47 @@ static void check_batch(struct world *w, const struct batch *batch, const struct
     }
 }
 
+static struct row_result sample(const struct batch_row *row, struct beam_candidate *candidate)
+{
+    const struct request *r = row->request;
+    const int width = r->params.beam_width;
+    const uint64_t hash = oracle_hash((uint64_t)r->n_cache_key, r->token, row->position);
+    if (width == 0)
+        return (struct row_result){.token = oracle_token(hash, r->token[row->position - 1])};
+    const int n = 2 * width < ORACLE_VOCAB ? 2 * width : ORACLE_VOCAB;
+    oracle_candidates(candidate, n, hash);
+    return (struct row_result){.candidate = candidate, .n_candidates = n};
+}
+
+/* What a device does that has the tokens of the plan before, when the scheduler has not. */
+static void resolve(struct world *w, struct flight *flight, const struct step_view *view)
+{
+    const struct batch *batch = &flight->batch;
+    if (!plan_has_references(batch->plan, view))
+        return;
+    CHECK(w->settings.runs_ahead && w->n_in_flight > 0);
+    for (int s = 0; s < batch->n_sequences; s++) {
+        const int row = view->first_row[s], from = -1 - view->token[row];
+        struct request *r = batch->sequence[s];
+        if (from < 0)
+            continue;
+        CHECK_EQ(view->first_row[s + 1], row + 1);
+        CHECK(w->last->batch.row[from].request == r);
+        CHECK(w->last->batch.row[from].position == r->n_tokens && r->n_tokens + 1 < r->limit);
+        r->token[r->n_tokens] = w->last->given[from] < 0 ? 0 : w->last->given[from];
+        w->counts->n_ahead++;
+    }
+    plan_resolve(batch->plan, view, w->last->given);
+}
+
+static void find_given(struct flight *flight, const struct step_view *view)
+{
+    const struct batch *batch = &flight->batch;
+    for (int i = 0; view->pick != NULL && i < batch->plan->n_logits; i++)
+        if (view->pick[i].kind == PICK_SAMPLE)
+            flight->given[i] = sample(&batch->row[i], NULL).token;
+}
+
 static void submit_step(struct world *w)
 {
     struct flight *flight = &w->flight[(w->oldest + w->n_in_flight) % w->depth];
@@ -322,9 +369,13 @@ static void submit_step(struct world *w)
     const long before_write = allocations();
     scheduler_write(w->scheduler, batch);
     w->counts->n_allocations += allocations() - before_write;
-    const struct step_view view = check_plan(batch->plan, &w->limits);
+    const struct step_view view = check_plan(batch->plan, &w->limits, w->n_carried);
     CHECK_EQ(batch->plan->n_sequences, batch->n_sequences);
     check_batch(w, batch, &view);
+    resolve(w, flight, &view);
+    find_given(flight, &view);
+    w->last = flight;
+    w->n_carried = plan_n_carried(batch->plan, &view);
     kv_picture_run(&w->kv, batch->plan, &view, batch->sequence, flight->key);
     w->counts->n_copies += batch->plan->n_copies;
     w->n_in_flight++;
@@ -426,18 +477,6 @@ static void take_hidden(struct world *w, const struct batch_hidden *hidden)
     }
 }
 
-static struct row_result sample(const struct batch_row *row, struct beam_candidate *candidate)
-{
-    const struct request *r = row->request;
-    const int width = r->params.beam_width;
-    const uint64_t hash = oracle_hash((uint64_t)r->n_cache_key, r->token, row->position);
-    if (width == 0)
-        return (struct row_result){.token = oracle_token(hash, r->token[row->position - 1])};
-    const int n = 2 * width < ORACLE_VOCAB ? 2 * width : ORACLE_VOCAB;
-    oracle_candidates(candidate, n, hash);
-    return (struct row_result){.candidate = candidate, .n_candidates = n};
-}
-
 static void collect_step(struct world *w)
 {
     static struct beam_candidate candidate[MAX_LOGITS][MAX_CANDIDATES];
@@ -451,6 +490,7 @@ static void collect_step(struct world *w)
     for (int i = 0; i < n_rows; i++) {
         row[i] = batch->row[i];
         result[i] = sample(&row[i], candidate[i]);
+        w->counts->n_dropped += row[i].request->leader->state == REQUEST_FINISHED;
     }
     for (int i = 0; i < batch->plan->n_hidden; i++)
         take_hidden(w, &batch->hidden[i]);

@@ -9,5 +9,5 @@ TEST(millions_of_steps_never_stall_never_leak_and_end_each_request_once)
     CHECK_EQ(c.n_submitted, c.n_ended + c.n_failed + c.n_cancelled + c.n_expired);
     CHECK_EQ(c.n_allocations, 0);
     CHECK(c.n_preempted > 10000 && c.n_hits > 100000 && c.n_copies > 50000);
-    CHECK(c.n_beams > 5000 && c.n_given_early > 100000);
+    CHECK(c.n_beams > 5000 && c.n_given_early > 100000 && c.n_ahead > 50000);
 }

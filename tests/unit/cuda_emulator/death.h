@@ -1,0 +1,8 @@
+/* tests/unit/cuda_emulator/death.h: the emulator stops the process; tests look at how. */
+#pragma once
+
+/* Fails the test unless act(context), in a process of its own, aborts and says `text` on standard
+ * error. */
+void check_dies(const char *file, int line, void (*act)(void *context), void *context,
+                const char *text);
+#define CHECK_DIES(act, context, text) check_dies(__FILE__, __LINE__, act, context, text)
