@@ -1,8 +1,9 @@
 #include "kernels/cuda_bytes.h"
 
-#include <stdint.h>
+#include "kernels/cuda/matmul.h"
+#include "kernels/device.h"
 
-/* kernels/cuda/attention_work.cuh, which needs CUDA to be read, has the same numbers. */
+/* kernels/cuda/attention_work.cuh, which is CUDA, has the same numbers and compares them. */
 enum { WORK_HEAD = 4, CHUNK = 256, MAX_FEW_ROWS = 64 };
 
 size_t attention_work_bytes(const struct step_needs *needs)
@@ -17,4 +18,11 @@ size_t attention_workspace_bytes(const struct step_needs *needs)
     const size_t row_bytes = (2 + (size_t)needs->head_dim) * sizeof(float);
     const size_t limit = ATTENTION_WORKSPACE_LIMIT;
     return n_rows * n_chunks < limit / row_bytes ? n_rows * n_chunks * row_bytes : limit;
+}
+
+size_t cuda_workspace_bytes(const struct step_needs *needs)
+{
+    const size_t matmul = matmul_workspace_bytes(needs);
+    const size_t attention = attention_workspace_bytes(needs);
+    return matmul > attention ? matmul : attention;
 }

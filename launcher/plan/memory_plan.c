@@ -62,7 +62,7 @@ static void count_models(struct planned_rank *out, const struct rank_models *mod
         out->bytes.mapped += (int64_t)model->mapped_bytes;
         out->bytes.copied += (int64_t)model->copied_bytes;
         out->bytes.activations +=
-            (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m]);
+            (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m], false);
     }
     out->block_bytes =
         rank_kv_block_bytes(&limits[PLAN_TARGET], models->memory.kv_dtype,

@@ -17,8 +17,8 @@ static void tell(int rank, const struct rank_account *account)
               (long long)bytes->communication, (long long)bytes->threads, (long long)bytes->tables);
 }
 
-bool rank_account_gather(int64_t *total, const struct rank_account *mine, struct device *device,
-                         const struct ranks *ranks, struct error *err)
+bool rank_account_gather(int64_t *total, const struct rank_account *mine, const struct ranks *ranks,
+                         struct error *err)
 {
     const size_t n_ranks = (size_t)ranks->world_size;
     struct rank_account *all = memory_alloc(n_ranks, sizeof *all);
@@ -26,7 +26,7 @@ bool rank_account_gather(int64_t *total, const struct rank_account *mine, struct
     for (size_t i = 0; i < n_ranks; i++)
         n_bytes[i] = sizeof *mine;
     struct comm *world = ranks->world;
-    const bool good = comm_all_gather(world, device, all, mine, n_bytes, err);
+    const bool good = comm_all_gather(world, NULL, all, mine, n_bytes, err);
     *total = 0;
     for (size_t i = 0; good && i < n_ranks; i++) {
         *total += rank_bytes_total(&all[i].bytes);

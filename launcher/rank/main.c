@@ -230,7 +230,7 @@ static bool count_memory(struct rank *r, struct error *err)
     const struct rank_account mine = {
         .bytes = rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes),
         .program = r->program_bytes};
-    return rank_account_gather(&r->memory_bytes, &mine, r->device, &r->ranks, err);
+    return rank_account_gather(&r->memory_bytes, &mine, &r->ranks, err);
 }
 
 static bool tell_ready(struct rank *r, struct error *err)

@@ -128,13 +128,13 @@ struct share {
     int64_t n_blocks, weight_bytes;
 };
 
-static bool gather_shares(struct share *all, const struct share *mine, struct device *device,
-                          const struct ranks *ranks, struct error *err)
+static bool gather_shares(struct share *all, const struct share *mine, const struct ranks *ranks,
+                          struct error *err)
 {
     size_t *n_bytes = memory_alloc((size_t)ranks->world_size, sizeof *n_bytes);
     for (int i = 0; i < ranks->world_size; i++)
         n_bytes[i] = sizeof *mine;
-    const bool good = comm_all_gather(ranks->world, device, all, mine, n_bytes, err);
+    const bool good = comm_all_gather(ranks->world, NULL, all, mine, n_bytes, err);
     memory_free(n_bytes);
     return good;
 }
@@ -162,6 +162,7 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct model *draft, struct device *device, const struct ranks *ranks,
                       struct error *err)
 {
+    (void)device; /* what a CPU has is asked of the system */
     const int kv_dtype = rank_kv_dtype(options, model);
     const int64_t block_bytes = rank_kv_block_bytes(limits, kv_dtype, model, draft);
     struct share mine = {.weight_bytes =
@@ -171,7 +172,7 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
         rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, ranks->local_size, &local);
 
     struct share *all = memory_alloc((size_t)ranks->world_size, sizeof *all);
-    const bool good = gather_shares(all, &mine, device, ranks, err);
+    const bool good = gather_shares(all, &mine, ranks, err);
     int64_t n_blocks = mine.n_blocks, weight_bytes = 0;
     for (int i = 0; good && i < ranks->world_size; i++) {
         n_blocks = min_of(n_blocks, all[i].n_blocks);

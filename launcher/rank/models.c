@@ -225,8 +225,16 @@ bool rank_models_reserve(struct rank_models *m, const struct options *options,
     if (!make_limits(m, options, device, ranks, err))
         return false;
     for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++) {
-        if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
-                            &m->plan.limits[i], m->memory.kv_dtype, err))
+        const struct forward_settings settings = {
+            .model = m->model[i],
+            .device = device,
+            .ranks = m->plan.ranks[i],
+            .limits = &m->plan.limits[i],
+            .kv_dtype = m->memory.kv_dtype,
+            .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
+            .carries_tokens =
+                i == PLAN_TARGET && !device_is_host(device) && ranks->pp_stages == 1};
+        if (!forward_create(&m->plan.forward[i], &settings, err))
             return false;
     }
     return true;

@@ -46,8 +46,8 @@ const struct option option_table[] = {
      .help = "How often in a row lost ranks are started again when nothing came of it; answers go "
              "on where they were. 0: a lost rank is an error."},
     {.name = "--comm", .kind = OPTION_TEXT, .offset = FIELD(comm), .value = "NAME",
-     .default_text = "auto", .choices = "auto|shm|mpi", .commands = SIZES, .section = "Layout",
-     .help = "How ranks of one host talk: shared memory, or MPI."},
+     .default_text = "auto", .choices = "auto|shm|mpi|nccl", .commands = SIZES, .section = "Layout",
+     .help = "How ranks of one host talk: shared memory, or MPI; GPUs always NCCL."},
     {.name = "--distributed-timeout-seconds", .kind = OPTION_INT,
      .offset = FIELD(distributed_timeout_seconds), .value = "S", .default_text = "60", .min = 1,
      .max = 86400, .commands = ENGINE, .section = "Layout",
