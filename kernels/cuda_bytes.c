@@ -2,6 +2,9 @@
 
 #include "kernels/cuda/matmul.h"
 #include "kernels/device.h"
+#include "kernels/pick_memory.h"
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* kernels/cuda/attention_work.cuh, which is CUDA, has the same numbers and compares them. */
 enum { WORK_HEAD = 4, CHUNK = 256, MAX_FEW_ROWS = 64 };
@@ -22,7 +25,6 @@ size_t attention_workspace_bytes(const struct step_needs *needs)
 
 size_t cuda_workspace_bytes(const struct step_needs *needs)
 {
-    const size_t matmul = matmul_workspace_bytes(needs);
-    const size_t attention = attention_workspace_bytes(needs);
-    return matmul > attention ? matmul : attention;
+    return larger(larger(matmul_workspace_bytes(needs), pick_workspace_bytes(needs)),
+                  attention_workspace_bytes(needs));
 }
