@@ -2,9 +2,10 @@
 
 #include "base/error.h"
 #include "kernels/cuda_bytes.h"
+#include "tests/cuda_emulator/block.h"
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/test.h"
-#include "tests/unit/kernels_cuda/gpu.h"
+#include "tests/unit/kernels_cuda/both.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +20,14 @@ static size_t n_cache_rows(const struct attention_case *c)
 }
 
 /* n numbers of BF16 as F16: the same ones, but for tiny ones. */
-static void to_f16(uint16_t *numbers, size_t n)
+static void to_f16(void *numbers, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        numbers[i] = emulated_f32_f16(bf16_to_f32(numbers[i]));
+        ((uint16_t *)numbers)[i] = emulated_f32_f16(bf16_to_f32(((bf16 *)numbers)[i]));
 }
 
 /* A copy on the GPU of n numbers of the dtype of the case. */
-static void *numbers_on_gpu(struct gpu *gpu, const void *host, enum dtype dtype, size_t n, bool f16)
+static void *numbers_on_gpu(struct both *gpu, const void *host, enum dtype dtype, size_t n, bool f16)
 {
     const size_t n_bytes = n * dtype_bytes(dtype);
     void *copy = malloc(n_bytes);
@@ -39,7 +40,7 @@ static void *numbers_on_gpu(struct gpu *gpu, const void *host, enum dtype dtype,
 }
 
 /* Values from pairs of positions to rows. */
-static void *values_on_gpu(struct gpu *gpu, const struct attention_case *c, bool f16)
+static void *values_on_gpu(struct both *gpu, const struct attention_case *c, bool f16)
 {
     const size_t n_rows = n_cache_rows(c), d = (size_t)c->cache.head_dim;
     const size_t size = dtype_bytes(c->cache.dtype);
@@ -53,7 +54,7 @@ static void *values_on_gpu(struct gpu *gpu, const struct attention_case *c, bool
     return array;
 }
 
-static struct kv_cache cache_on_gpu(struct gpu *gpu, const struct attention_case *c, bool f16)
+static struct kv_cache cache_on_gpu(struct both *gpu, const struct attention_case *c, bool f16)
 {
     const size_t n_rows = n_cache_rows(c), n = n_rows * (size_t)c->cache.head_dim;
     struct kv_cache cache = c->cache;
@@ -68,7 +69,7 @@ static struct kv_cache cache_on_gpu(struct gpu *gpu, const struct attention_case
 }
 
 /* n numbers, and then `more` of the last. */
-static int32_t *extended(struct gpu *gpu, const int32_t *numbers, int n, int more)
+static int32_t *extended(struct both *gpu, const int32_t *numbers, int n, int more)
 {
     int32_t all[2 * CASE_SEQUENCES + 1];
     CHECK(n + more <= 2 * CASE_SEQUENCES + 1);
@@ -77,7 +78,7 @@ static int32_t *extended(struct gpu *gpu, const int32_t *numbers, int n, int mor
     return gpu_array(gpu, all, (size_t)(n + more) * sizeof *all);
 }
 
-static struct attention_args args_on_gpu(struct gpu *gpu, const struct attention_case *c,
+static struct attention_args args_on_gpu(struct both *gpu, const struct attention_case *c,
                                          const struct gpu_attention *how)
 {
     struct attention_args a = c->args;
@@ -149,9 +150,9 @@ static void take_rows(struct attention_case *c, const struct operand *out, const
 
 void gpu_attention_run(struct attention_case *c, const struct gpu_attention *how)
 {
-    struct gpu gpu;
+    struct both gpu;
     struct error err = {0};
-    gpu_open(&gpu);
+    both_open(&gpu);
     if (how->seed != 0)
         emulated_seed(how->seed);
     struct kv_cache cache = cache_on_gpu(&gpu, c, how->f16);
@@ -176,7 +177,7 @@ void gpu_attention_run(struct attention_case *c, const struct gpu_attention *how
     gpu_read(&gpu, rows, a.out.data, n_bytes);
     take_rows(c, &a.out, rows);
     free(rows);
-    gpu_close(&gpu);
+    both_close(&gpu);
 }
 
 struct attention_case *gpu_attention_of(const struct attention_shape *shape,
