@@ -10,6 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+void abort_saying(const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+    abort();
+}
+
 static void die_or_return(int said, void (*act)(void *), void *context)
 {
     const struct rlimit none = {0, 0};

@@ -6,3 +6,6 @@
 void check_dies(const char *file, int line, void (*act)(void *context), void *context,
                 const char *text);
 #define CHECK_DIES(act, context, text) check_dies(__FILE__, __LINE__, act, context, text)
+
+/* For an act that looks at something by itself: what it found. */
+void abort_saying(const char *text) __attribute__((noreturn));
