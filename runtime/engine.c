@@ -62,7 +62,7 @@ static void choose_flights(struct engine *e, const struct engine_settings *setti
     schedule->max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
     schedule->n_flights = e->is.n_flights;
     schedule->runs_ahead = e->is.runs_ahead;
-    schedule->picks_afar = has_stages || e->is.runs_ahead;
+    schedule->picks_afar = has_stages || settings->runs_ahead;
 }
 
 static void create_pipeline(struct engine *e)
@@ -75,7 +75,7 @@ static void create_pipeline(struct engine *e)
                                                 .model = PLAN_TARGET,
                                                 .n_flights = e->is.n_flights,
                                                 .recorder = e->is.recorder,
-                                                .picks = e->is.runs_ahead ? &picks : NULL});
+                                                .picks = e->is.scheduler.picks_afar ? &picks : NULL});
 }
 
 void engine_create(struct engine **out, const struct engine_settings *settings)

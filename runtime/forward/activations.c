@@ -1,7 +1,7 @@
 /* The memory of a step: taken once, for the largest plan of the job, and cut by activations_cut(),
  * which only counts when it is called with no memory. */
-#include "base/check.h"
 #include "kernels/cuda_bytes.h"
+#include "kernels/device.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"

@@ -52,8 +52,12 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
                                        .max_copies = MAX_COPIES};
     memcpy(out->limits.kv_window, groups.window, sizeof out->limits.kv_window);
     out->plan = memory_alloc(plan_max_bytes(&out->limits), 1);
-    if (forward_create(&out->forward, out->model, out->device, &out->ranks, &out->limits,
-                       setup->kv_dtype, err))
+    const struct forward_settings settings = {.model = out->model,
+                                              .device = out->device,
+                                              .ranks = &out->ranks,
+                                              .limits = &out->limits,
+                                              .kv_dtype = setup->kv_dtype};
+    if (forward_create(&out->forward, &settings, err))
         return true;
     runner_close(out);
     return false;
@@ -155,6 +159,7 @@ bool runner_step(struct runner *runner, const struct feed *feeds, int n_feeds,
     make_plan(runner, feeds, n_feeds);
     struct step_view view;
     return plan_check(runner->plan, runner->plan->n_bytes, &runner->limits, 0, &view, err) &&
-           forward_run(runner->forward, runner->plan, &view, result, err) &&
-           forward_pass_on(runner->forward, runner->plan, err);
+           forward_run(runner->forward, runner->plan, &view, err) &&
+           forward_pass_on(runner->forward, runner->plan, err) &&
+           forward_collect(runner->forward, result, err);
 }

@@ -42,8 +42,12 @@ static struct stage stage_open(struct device *device, const char *name,
                                         .max_model_len = 32,
                                         .vocab = stage.model->config.vocab};
     memcpy(stage.limits.kv_window, groups.window, sizeof groups.window);
-    CHECK(forward_create(&stage.forward, stage.model, device, &stage.ranks, &stage.limits,
-                         DTYPE_BF16, &err));
+    const struct forward_settings settings = {.model = stage.model,
+                                              .device = device,
+                                              .ranks = &stage.ranks,
+                                              .limits = &stage.limits,
+                                              .kv_dtype = DTYPE_BF16};
+    CHECK(forward_create(&stage.forward, &settings, &err));
     return stage;
 }
 
@@ -83,7 +87,8 @@ static void check_stage(struct device *device, const char *name, const struct mo
     CHECK_EQ(f->kv.n_bytes, N_BLOCKS * block);
     CHECK_EQ(block, (size_t)f->kv.n_places * 2 * 16 * (size_t)span_length(share->kv_heads) *
                         (size_t)stage.model->config.head_dim * sizeof(bf16));
-    CHECK_EQ(f->memory_bytes, forward_activation_bytes(stage.model, &stage.ranks, &stage.limits));
+    CHECK_EQ(f->memory_bytes,
+             forward_activation_bytes(stage.model, &stage.ranks, &stage.limits, false));
     CHECK_EQ(f->act.logits != NULL, share->is_last && place->tp_rank == 0);
     CHECK_EQ(f->act.logits_parts != NULL, share->is_last && place->tp_size > 1);
     stage_close(&stage);
