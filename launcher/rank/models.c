@@ -287,6 +287,12 @@ int64_t rank_models_pinned_bytes(const struct rank_models *m)
     return n_bytes;
 }
 
+int64_t rank_gpu_reserve_bytes(int64_t gpu_bytes)
+{
+    const int64_t most = 256 << 20, part = gpu_bytes / 64;
+    return part < most ? part : most;
+}
+
 /* What is there already counts as it is: the weights, NCCL, and what other processes have. */
 static struct kv_room room_of(const struct rank_models *m, const struct options *options,
                               const struct rank_compute *compute, const struct ranks *ranks)
@@ -298,7 +304,7 @@ static struct kv_room room_of(const struct rank_models *m, const struct options 
     device_memory(compute->device, &n_free, &n_all);
     return rank_kv_room_gpu(options, (int64_t)n_all,
                             (int64_t)(n_all - n_free) + held.activations + held.workspace +
-                                GPU_RESERVE_BYTES);
+                                rank_gpu_reserve_bytes((int64_t)n_all));
 }
 
 static bool make_limits(struct rank_models *m, const struct options *options,
