@@ -46,7 +46,8 @@ static bool open_gpu(struct runner *out, const struct gpu_setup *gpu, int max_to
 {
     const size_t hidden = (size_t)out->model->config.hidden;
     struct team *readers;
-    if (!gpu->open(&out->device, gpu, err) || !team_create(&readers, 1, 0, NULL, err))
+    if (!gpu->open(&out->device, gpu, out->ranks.world_rank, err) ||
+        !team_create(&readers, 1, 0, NULL, err))
         return false;
     const bool good =
         model_to_device(out->model,

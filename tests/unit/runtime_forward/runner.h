@@ -17,7 +17,7 @@ enum { MAX_COPIES = 16 };
 
 /* Ranks with a GPU each. Who links GPUs brings them: tests/unit/runtime_forward_cuda/gpus.h. */
 struct gpu_setup {
-    bool (*open)(struct device **out, const struct gpu_setup *gpu, struct error *err);
+    bool (*open)(struct device **out, const struct gpu_setup *gpu, int index, struct error *err);
     comm_open_gpu_fn *open_comm;
     bool fast, eager; /* --numerics fast, --enforce-eager */
 };
