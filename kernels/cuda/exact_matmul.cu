@@ -115,7 +115,7 @@ __device__ inline void multiply_slice(unsigned char *stage, const struct place &
                                       float d[tile<BM, BN>::M][tile<BM, BN>::N][4])
 {
     enum { M = tile<BM, BN>::M, N = tile<BM, BN>::N };
-#pragma unroll
+#pragma unroll 1 /* registers are short */
     for (int block = 0; block < SLICE / K_BLOCK; block++) {
         if (block >= n_blocks)
             return;

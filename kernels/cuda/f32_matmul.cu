@@ -61,6 +61,7 @@ __device__ inline void add_leaf(float sum[PER][PER], const struct matmul_job &jo
             __syncthreads();
             multiply_slice(d, w, x, min((int)EDGE, segment_end - at), job.n_tokens - token);
         }
+#pragma unroll
         for (int i = 0; i < PER * PER; i++) {
             float &total = sum[i / PER][i % PER];
             total = begin == job.order.leaf_begin[leaf] ? d[i / PER][i % PER]
@@ -91,6 +92,7 @@ __global__ void __launch_bounds__(THREADS) f32_tiles(struct matmul_job job)
         float sum[PER][PER];
         add_leaf(sum, job, leaf, output, token, w, x);
         const int after = level - job.order.n_merges[leaf];
+#pragma unroll
         for (int i = 0; i < PER * PER; i++) {
             float *mine = waiting + i * THREADS + threadIdx.x;
             float total = sum[i / PER][i % PER];

@@ -118,7 +118,8 @@ static __global__ __launch_bounds__(THREADS) void softcap(struct softcap_args a)
 {
     gpu_begin();
     const int64_t first = (int64_t)blockIdx.x * BLOCK_ELEMENTS;
-    const int n = (int)(a.n - first < BLOCK_ELEMENTS ? a.n - first : BLOCK_ELEMENTS);
+    const int64_t left = a.n - first;
+    const int n = left < BLOCK_ELEMENTS ? (int)left : (int)BLOCK_ELEMENTS;
     for (int i = (int)threadIdx.x; i < n; i += THREADS)
         a.x[first + i] = a.cap * gpu_tanh(a.x[first + i] / a.cap);
 }

@@ -9,19 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Toward zero; what is too small for a normal binary16 becomes zero, what is too large infinity. */
-static uint16_t f16_from_f32(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000u, exponent = bits >> 23 & 0xffu;
-    if (exponent <= 112)
-        return (uint16_t)sign;
-    if (exponent >= 143)
-        return (uint16_t)(sign | 0x7c00u | (isnan(f) ? 0x200u : 0));
-    return (uint16_t)(sign | (exponent - 112) << 10 | (bits >> 13 & 0x3ffu));
-}
-
 float number_put(void *data, enum dtype dtype, size_t i, float value)
 {
     switch (dtype) {

@@ -6,7 +6,8 @@
 For benchmarks and load tests: speed depends on shapes, not on what the weights say. The directory
 is in Hugging Face format (config.json, model.safetensors or shards with an index). It has no
 tokenizer, so prompts are given as ids. Needs numpy alone; weights are streamed to disk in pieces of
-16 MiB, so memory stays under 200 MB at every size. The same seed gives the same bytes.
+16 MiB, so memory stays under 200 MB at every size. The same seed gives the same bytes. With
+--repeat one piece is drawn and written again and again: for speed alone, at the speed of the disk.
 """
 
 import argparse
@@ -142,18 +143,37 @@ def to_bf16(x):
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def write_tensor(file, name, shape, rng):
+class Numbers:
+    """Random weights around a mean, as bytes; with `repeat` the same piece every time."""
+
+    def __init__(self, seed, repeat):
+        self.rng = np.random.Generator(np.random.SFC64(seed))
+        self.pieces = {} if repeat else None
+
+    def draw(self, n, mean):
+        x = self.rng.standard_normal(n, dtype=np.float32)
+        x *= np.float32(STD)
+        x += np.float32(mean)
+        return to_bf16(x).astype("<u2", copy=False).tobytes()
+
+    def take(self, n, mean):
+        if self.pieces is None:
+            return self.draw(n, mean)
+        if mean not in self.pieces:
+            self.pieces[mean] = memoryview(self.draw(PIECE, mean))
+        return self.pieces[mean][: 2 * n]
+
+
+def write_tensor(file, name, shape, numbers):
     """Norm weights around 1 (others would shrink the residual stream), the rest around 0."""
     left, mean = math.prod(shape), 1.0 if name.endswith("norm.weight") else 0.0
     while left > 0:
-        x = rng.standard_normal(min(left, PIECE), dtype=np.float32)
-        x *= np.float32(STD)
-        x += np.float32(mean)
-        file.write(to_bf16(x).astype("<u2", copy=False).tobytes())
-        left -= x.size
+        n = min(left, PIECE)
+        file.write(numbers.take(n, mean))
+        left -= n
 
 
-def write_shard(path, tensors, rng):
+def write_shard(path, tensors, numbers):
     """Write one safetensors file: u64 length, JSON header padded with spaces, data."""
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, shape in tensors:
@@ -165,7 +185,7 @@ def write_shard(path, tensors, rng):
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name, shape in tensors:
-            write_tensor(file, name, shape, rng)
+            write_tensor(file, name, shape, numbers)
 
 
 def write_json(path, value):
@@ -174,10 +194,9 @@ def write_json(path, value):
         file.write("\n")
 
 
-def write_checkpoint(out, config, seed):
+def write_checkpoint(out, config, numbers):
     """Write config.json and all weights to the folder `out`; return the bytes of weights."""
     os.makedirs(out, exist_ok=True)
-    rng = np.random.Generator(np.random.SFC64(seed))
     shards = split_in_shards(tensors_of(config))
     total = sum(n_bytes_of(shape) for shard in shards for _, shape in shard)
     if len(shards) == 1:
@@ -188,7 +207,7 @@ def write_checkpoint(out, config, seed):
         index = {"metadata": {"total_size": total}, "weight_map": where}
         write_json(os.path.join(out, "model.safetensors.index.json"), index)
     for name, shard in zip(names, shards):
-        write_shard(os.path.join(out, name), shard, rng)
+        write_shard(os.path.join(out, name), shard, numbers)
     write_json(os.path.join(out, "config.json"), config)
     return total
 
@@ -199,6 +218,7 @@ def main():
     parser.add_argument("--out", required=True, help="folder to write, made if absent")
     parser.add_argument("--layers", type=int, help="fewer or more layers than the real model")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeat", action="store_true", help="the same numbers again and again")
     args = parser.parse_args()
 
     config = dict(SHAPES[args.shape])
@@ -207,7 +227,7 @@ def main():
             parser.error("--layers must be at least 1")
         config["num_hidden_layers"] = args.layers
     start = time.monotonic()
-    total = write_checkpoint(args.out, config, args.seed)
+    total = write_checkpoint(args.out, config, Numbers(args.seed, args.repeat))
     print(f"{args.out}: {args.shape}, {total / 1e9:.2f} GB of weights, "
           f"{time.monotonic() - start:.0f} s")
 

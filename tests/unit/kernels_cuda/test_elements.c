@@ -2,7 +2,7 @@
 #include "tests/kernels/levels.h"
 #include "tests/kernels/row_case.h"
 #include "tests/test.h"
-#include "tests/unit/kernels_cuda/gpu.h"
+#include "tests/unit/kernels_cuda/both.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,8 +31,8 @@ static void check_embed(enum dtype dtype, int hidden)
 {
     enum { TOKENS = 7, ROWS = 5, FIRST = 3 };
     static const int32_t token[TOKENS] = {3, 7, 2, 8, 5, -2, -1}, carried[] = {4, 6};
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     struct weight table = weight_make(dtype, ROWS, hidden, 1);
     float *want = numbers(2, (size_t)TOKENS * (size_t)hidden, 1), *got = numbers(3, 1, 1);
     const size_t bytes = (size_t)TOKENS * (size_t)hidden * sizeof *want;
@@ -46,18 +46,18 @@ static void check_embed(enum dtype dtype, int hidden)
                               .n_tokens = TOKENS,
                               .hidden = hidden,
                               .scale = 0x1.9p+4f};
-    op_embed(gpu.cpu, &args);
-    args.out = gpu_array(&gpu, NULL, bytes);
-    args.token = gpu_array(&gpu, token, sizeof token);
-    args.carried = gpu_array(&gpu, carried, sizeof carried);
-    args.table = gpu_weight(&gpu, &table, ROWS, hidden);
-    op_embed(gpu.device, &args);
-    gpu_read(&gpu, got, args.out, bytes);
+    op_embed(both.cpu, &args);
+    args.out = gpu_array(&both, NULL, bytes);
+    args.token = gpu_array(&both, token, sizeof token);
+    args.carried = gpu_array(&both, carried, sizeof carried);
+    args.table = gpu_weight(&both, &table, ROWS, hidden);
+    op_embed(both.device, &args);
+    gpu_read(&both, got, args.out, bytes);
     must_equal("embed", got, want, (size_t)TOKENS * (size_t)hidden);
     free((void *)table.data);
     free(want);
     free(got);
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 TEST(embeddings_are_those_of_the_cpu)
@@ -78,8 +78,8 @@ static void check_gated(enum dtype dtype, const struct leaves *leaves, int gap,
 {
     enum { TOKENS = 3 };
     const int ffn = leaves_k(leaves), stride = 2 * ffn + gap;
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     const size_t n = TOKENS * (size_t)stride;
     float *x = numbers(11, n, 20);
     x[0] = NAN;
@@ -93,15 +93,15 @@ static void check_gated(enum dtype dtype, const struct leaves *leaves, int gap,
                               .activation = activation,
                               .n_tokens = TOKENS,
                               .ffn = ffn};
-    op_gated(gpu.cpu, &args);
-    const float *gate = gpu_array(&gpu, x, n * sizeof *x);
+    op_gated(both.cpu, &args);
+    const float *gate = gpu_array(&both, x, n * sizeof *x);
     args.gate = gate;
     args.up = gate + ffn;
-    args.out = gpu_operand(&gpu, dtype, TOKENS, leaves);
-    op_gated(gpu.device, &args);
+    args.out = gpu_operand(&both, dtype, TOKENS, leaves);
+    op_gated(both.device, &args);
     const size_t bytes = operand_bytes(dtype, TOKENS, leaves);
     void *got = malloc(bytes);
-    gpu_read(&gpu, got, args.out.data, bytes);
+    gpu_read(&both, got, args.out.data, bytes);
     for (int t = 0; t < TOKENS; t++) {
         int at = 0, k = 0;
         for (int l = 0; l < leaves->n_leaves; l++) {
@@ -117,7 +117,7 @@ static void check_gated(enum dtype dtype, const struct leaves *leaves, int gap,
     free(got);
     free(x);
     output_free(&want);
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 TEST(gates_are_those_of_the_cpu_and_padding_is_zero)
@@ -137,17 +137,17 @@ TEST(gates_are_those_of_the_cpu_and_padding_is_zero)
 TEST(caps_are_those_of_the_cpu)
 {
     enum { N = 3000 };
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     float *x = numbers(21, N, 200), got[N];
     x[1] = -0.0f;
     x[2] = 0x1p-20f;
     x[3] = NAN;
-    float *on_gpu = gpu_array(&gpu, x, N * sizeof *x);
-    op_softcap(gpu.cpu, &(struct softcap_args){.x = x, .n = N, .cap = 30});
-    op_softcap(gpu.device, &(struct softcap_args){.x = on_gpu, .n = N, .cap = 30});
-    gpu_read(&gpu, got, on_gpu, sizeof got);
+    float *on_gpu = gpu_array(&both, x, N * sizeof *x);
+    op_softcap(both.cpu, &(struct softcap_args){.x = x, .n = N, .cap = 30});
+    op_softcap(both.device, &(struct softcap_args){.x = on_gpu, .n = N, .cap = 30});
+    gpu_read(&both, got, on_gpu, sizeof got);
     must_equal("softcap", got, x, N);
     free(x);
-    gpu_close(&gpu);
+    both_close(&both);
 }

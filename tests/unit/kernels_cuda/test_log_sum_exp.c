@@ -2,7 +2,7 @@
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/kernels/levels.h"
 #include "tests/test.h"
-#include "tests/unit/kernels_cuda/gpu.h"
+#include "tests/unit/kernels_cuda/both.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@ enum { ROWS = 4 };
 
 static void check_rows(int n_columns, int gap)
 {
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     const size_t stride = (size_t)(n_columns + gap), n = ROWS * stride;
     float *logits = malloc(n * sizeof *logits), max[2][ROWS], lse[2][ROWS];
     for (size_t i = 0; i < n; i++)
@@ -27,19 +27,19 @@ static void check_rows(int n_columns, int gap)
                                     .n_rows = ROWS,
                                     .n_columns = n_columns,
                                     .row_stride = (int64_t)stride};
-    op_log_sum_exp(gpu.cpu, &args);
-    args.max = gpu_array(&gpu, NULL, sizeof max[1]);
-    args.lse = gpu_array(&gpu, NULL, sizeof lse[1]);
-    args.logits = gpu_array(&gpu, logits, n * sizeof *logits);
-    op_log_sum_exp(gpu.device, &args);
-    gpu_read(&gpu, max[1], args.max, sizeof max[1]);
-    gpu_read(&gpu, lse[1], args.lse, sizeof lse[1]);
+    op_log_sum_exp(both.cpu, &args);
+    args.max = gpu_array(&both, NULL, sizeof max[1]);
+    args.lse = gpu_array(&both, NULL, sizeof lse[1]);
+    args.logits = gpu_array(&both, logits, n * sizeof *logits);
+    op_log_sum_exp(both.device, &args);
+    gpu_read(&both, max[1], args.max, sizeof max[1]);
+    gpu_read(&both, lse[1], args.lse, sizeof lse[1]);
     for (int r = 0; r < ROWS; r++) {
         CHECK(same_number(max[1][r], max[0][r]));
         CHECK(same_number(lse[1][r], lse[0][r]));
     }
     free(logits);
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 TEST(log_sum_exp_is_that_of_the_cpu)

@@ -3,7 +3,7 @@
 #include "tests/kernels/levels.h"
 #include "tests/kernels/row_case.h"
 #include "tests/test.h"
-#include "tests/unit/kernels_cuda/gpu.h"
+#include "tests/unit/kernels_cuda/both.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -84,15 +84,15 @@ static float *numbers(uint64_t seed, size_t n)
     return x;
 }
 
-static void compare(struct gpu *gpu, const struct norm_case *c, const struct rms_norm_args *args,
+static void compare(struct both *both, const struct norm_case *c, const struct rms_norm_args *args,
                     const struct norm_want *want)
 {
     const size_t hidden = (size_t)c->hidden, padded = (size_t)args->out.k_padded;
     const size_t out_bytes = TOKENS * padded * dtype_bytes(c->dtype);
     float *residual = malloc(ROWS * hidden * sizeof *residual);
     void *out = malloc(out_bytes);
-    gpu_read(gpu, residual, args->residual, ROWS * hidden * sizeof *residual);
-    gpu_read(gpu, out, args->out.data, out_bytes);
+    gpu_read(both, residual, args->residual, ROWS * hidden * sizeof *residual);
+    gpu_read(both, out, args->out.data, out_bytes);
     for (size_t i = 0; i < ROWS * hidden; i++)
         if (!same_number(residual[i], want->residual[i]))
             test_fail(__FILE__, __LINE__, "hidden %d: residual %zu is %a, want %a", c->hidden, i,
@@ -111,8 +111,8 @@ static void compare(struct gpu *gpu, const struct norm_case *c, const struct rms
 
 static void check_norm(const struct norm_case *c)
 {
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     const size_t hidden = (size_t)c->hidden;
     float *delta = numbers(5, TOKENS * hidden);
     struct weight bias = weight_make(c->weight_dtype, 1, c->hidden, 6);
@@ -120,32 +120,32 @@ static void check_norm(const struct norm_case *c)
     struct weight weight = weight_make(c->weight_dtype, 1, c->hidden, 8);
     struct norm_want want = {numbers(4, ROWS * hidden), malloc(TOKENS * hidden * sizeof(float))};
     const struct leaves leaves = leaves_one(c->hidden);
-    struct rms_norm_args args = {.out = gpu_operand(&gpu, c->dtype, TOKENS, &leaves),
+    struct rms_norm_args args = {.out = gpu_operand(&both, c->dtype, TOKENS, &leaves),
                                  .residual =
-                                     gpu_array(&gpu, want.residual, ROWS * hidden * sizeof(float)),
-                                 .weight = gpu_weight(&gpu, &weight, 1, c->hidden),
+                                     gpu_array(&both, want.residual, ROWS * hidden * sizeof(float)),
+                                 .weight = gpu_weight(&both, &weight, 1, c->hidden),
                                  .n_tokens = TOKENS,
                                  .hidden = c->hidden,
                                  .eps = eps,
                                  .offset = offset};
     if (c->adds)
-        args.delta = gpu_array(&gpu, delta, TOKENS * hidden * sizeof *delta);
+        args.delta = gpu_array(&both, delta, TOKENS * hidden * sizeof *delta);
     if (c->has_bias)
-        args.delta_bias = gpu_weight(&gpu, &bias, 1, c->hidden);
+        args.delta_bias = gpu_weight(&both, &bias, 1, c->hidden);
     if (c->has_branch_norm)
-        args.delta_norm = gpu_weight(&gpu, &branch, 1, c->hidden);
+        args.delta_norm = gpu_weight(&both, &branch, 1, c->hidden);
     if (c->chooses_rows)
-        args.row = gpu_array(&gpu, rows_chosen, sizeof rows_chosen);
-    op_rms_norm(gpu.device, &args);
+        args.row = gpu_array(&both, rows_chosen, sizeof rows_chosen);
+    op_rms_norm(both.device, &args);
     expect(&want, c, delta, &bias, &branch, &weight);
-    compare(&gpu, c, &args, &want);
+    compare(&both, c, &args, &want);
     free(delta);
     free(want.residual);
     free(want.out);
     free((void *)bias.data);
     free((void *)branch.data);
     free((void *)weight.data);
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 TEST(norms_of_rows_have_the_written_order_at_every_width)
@@ -175,6 +175,18 @@ TEST(norms_of_rows_add_branches_as_written)
                                                .has_branch_norm = bits & 2});
 }
 
+TEST(norms_of_branches_and_rows_do_not_depend_on_the_order_of_threads)
+{
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        emulated_seed(seed);
+        check_norm(&(struct norm_case){.hidden = 2000,
+                                       .dtype = DTYPE_F32,
+                                       .weight_dtype = DTYPE_BF16,
+                                       .adds = true,
+                                       .has_branch_norm = true});
+    }
+}
+
 TEST(norms_of_chosen_rows_leave_the_residual_as_it_is)
 {
     check_norm(&(struct norm_case){
@@ -185,22 +197,22 @@ TEST(norms_of_chosen_rows_leave_the_residual_as_it_is)
 
 static void check_heads(int head_dim, int n_heads, int gap)
 {
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     const int stride = n_heads * head_dim + gap;
     const size_t n = TOKENS * (size_t)stride;
     float *x = numbers(9, n), *got = malloc(n * sizeof *got);
     struct weight weight = weight_make(DTYPE_BF16, 1, head_dim, 10);
-    struct head_norm_args args = {.x = gpu_array(&gpu, x, n * sizeof *x),
+    struct head_norm_args args = {.x = gpu_array(&both, x, n * sizeof *x),
                                   .row_stride = stride,
-                                  .weight = gpu_weight(&gpu, &weight, 1, head_dim),
+                                  .weight = gpu_weight(&both, &weight, 1, head_dim),
                                   .n_tokens = TOKENS,
                                   .n_heads = n_heads,
                                   .head_dim = head_dim,
                                   .eps = eps,
                                   .offset = offset};
-    op_head_norm(gpu.device, &args);
-    gpu_read(&gpu, got, args.x, n * sizeof *got);
+    op_head_norm(both.device, &args);
+    gpu_read(&both, got, args.x, n * sizeof *got);
     for (int t = 0; t < TOKENS; t++)
         for (int h = 0; h < n_heads; h++) {
             float *head = x + t * stride + h * head_dim;
@@ -213,7 +225,7 @@ static void check_heads(int head_dim, int n_heads, int gap)
     free(x);
     free(got);
     free((void *)weight.data);
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 TEST(norms_of_heads_have_the_order_of_rows)

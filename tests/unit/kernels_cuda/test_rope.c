@@ -2,7 +2,7 @@
  * of positions there, and as K does on a GPU. */
 #include "tests/kernels/levels.h"
 #include "tests/test.h"
-#include "tests/unit/kernels_cuda/gpu.h"
+#include "tests/unit/kernels_cuda/both.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@ TEST(angles_are_those_of_the_cpu)
 {
     enum { HALF = 200, N = TOKENS * 2 * HALF };
     static const int32_t position[TOKENS] = {0, 1, 4095, 131071, 16777215};
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     float inv_freq[HALF], want[N], got[N];
     for (int i = 0; i < HALF; i++)
         inv_freq[i] = powf(10000.0f, (float)-i / HALF);
@@ -26,15 +26,15 @@ TEST(angles_are_those_of_the_cpu)
                                     .n_tokens = TOKENS,
                                     .half = HALF,
                                     .scale = 1.25f};
-    op_rope_angles(gpu.cpu, &args);
-    args.cos_sin = gpu_array(&gpu, NULL, sizeof got);
-    args.position = gpu_array(&gpu, position, sizeof position);
-    args.inv_freq = gpu_array(&gpu, inv_freq, sizeof inv_freq);
-    op_rope_angles(gpu.device, &args);
-    gpu_read(&gpu, got, args.cos_sin, sizeof got);
+    op_rope_angles(both.cpu, &args);
+    args.cos_sin = gpu_array(&both, NULL, sizeof got);
+    args.position = gpu_array(&both, position, sizeof position);
+    args.inv_freq = gpu_array(&both, inv_freq, sizeof inv_freq);
+    op_rope_angles(both.device, &args);
+    gpu_read(&both, got, args.cos_sin, sizeof got);
     for (int i = 0; i < N; i++)
         CHECK(same_number(got[i], want[i]));
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 /* ---- rope_store ---- */
@@ -119,36 +119,36 @@ static void compare_caches(const struct heads *h, enum dtype dtype, enum dtype c
     }
 }
 
-static void run_on_gpu(struct gpu *gpu, const struct heads *h, enum dtype dtype,
+static void run_on_gpu(struct both *both, const struct heads *h, enum dtype dtype,
                        struct rope_store_args args, size_t row_bytes, const float *rows,
                        struct caches *got)
 {
     struct kv_cache cache = kv_cache_of(h, got, dtype);
-    float *on_gpu = gpu_array(gpu, rows, row_bytes);
+    float *on_gpu = gpu_array(both, rows, row_bytes);
     args.q = on_gpu + (args.q - rows);
     args.k = on_gpu + (args.k - rows);
     args.v = on_gpu + (args.v - rows);
     args.cos_sin =
-        gpu_array(gpu, args.cos_sin, TOKENS * 2 * (size_t)args.half * sizeof *args.cos_sin);
-    args.slot = gpu_array(gpu, slot, sizeof slot);
-    args.q_out = gpu_array(gpu, NULL, got->q_bytes);
-    cache.k = gpu_array(gpu, NULL, got->cache_bytes);
-    cache.v = gpu_array(gpu, NULL, got->cache_bytes);
-    cache.k_scale = gpu_array(gpu, NULL, got->scale_bytes);
-    cache.v_scale = gpu_array(gpu, NULL, got->scale_bytes);
+        gpu_array(both, args.cos_sin, TOKENS * 2 * (size_t)args.half * sizeof *args.cos_sin);
+    args.slot = gpu_array(both, slot, sizeof slot);
+    args.q_out = gpu_array(both, NULL, got->q_bytes);
+    cache.k = gpu_array(both, NULL, got->cache_bytes);
+    cache.v = gpu_array(both, NULL, got->cache_bytes);
+    cache.k_scale = gpu_array(both, NULL, got->scale_bytes);
+    cache.v_scale = gpu_array(both, NULL, got->scale_bytes);
     args.cache = &cache;
-    op_rope_store(gpu->device, &args);
-    gpu_read(gpu, got->q, args.q_out, got->q_bytes);
-    gpu_read(gpu, got->k, cache.k, got->cache_bytes);
-    gpu_read(gpu, got->v, cache.v, got->cache_bytes);
-    gpu_read(gpu, got->k_scale, cache.k_scale, got->scale_bytes);
-    gpu_read(gpu, got->v_scale, cache.v_scale, got->scale_bytes);
+    op_rope_store(both->device, &args);
+    gpu_read(both, got->q, args.q_out, got->q_bytes);
+    gpu_read(both, got->k, cache.k, got->cache_bytes);
+    gpu_read(both, got->v, cache.v, got->cache_bytes);
+    gpu_read(both, got->k_scale, cache.k_scale, got->scale_bytes);
+    gpu_read(both, got->v_scale, cache.v_scale, got->scale_bytes);
 }
 
 static void check_rope_store(const struct heads *h, enum dtype dtype)
 {
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     const enum dtype cpu_dtype = dtype == DTYPE_F16 ? DTYPE_F32 : dtype;
     const int n_q = h->n_heads * h->head_dim, n_kv = h->n_kv_heads * h->head_dim;
     const int stride = n_q + 2 * n_kv + h->gap;
@@ -175,14 +175,14 @@ static void check_rope_store(const struct heads *h, enum dtype dtype)
                                    .n_tokens = TOKENS,
                                    .n_heads = h->n_heads,
                                    .half = h->half};
-    op_rope_store(gpu.cpu, &args);
-    run_on_gpu(&gpu, h, dtype, args, n * sizeof *rows, rows, &got);
+    op_rope_store(both.cpu, &args);
+    run_on_gpu(&both, h, dtype, args, n * sizeof *rows, rows, &got);
     compare_caches(h, dtype, cpu_dtype, &got, &want);
     caches_free(&want);
     caches_free(&got);
     free(rows);
     free(angles);
-    gpu_close(&gpu);
+    both_close(&both);
 }
 
 TEST(heads_are_rotated_and_stored_as_on_the_cpu)
@@ -208,14 +208,14 @@ TEST(copied_blocks_are_whole_and_others_stay)
     static const int32_t pair[2][2] = {{4, 1}, {0, 2}};
     static int8_t cpu_k[BYTES], cpu_v[BYTES], got[BYTES];
     static float cpu_scale[2][BLOCKS * PLACES], got_scale[BLOCKS * PLACES];
-    struct gpu gpu;
-    gpu_open(&gpu);
+    struct both both;
+    both_open(&both);
     for (int i = 0; i < BYTES; i++) {
         cpu_k[i] = (int8_t)(i * 7 % 251);
         cpu_v[i] = (int8_t)(i * 11 % 241);
     }
     for (int i = 0; i < 2 * BLOCKS * PLACES; i++)
-        cpu_scale[0][i] = number_at(41, (uint64_t)i, 0);
+        cpu_scale[i % 2][i / 2] = number_at(41, (uint64_t)i, 0);
     struct kv_cache on_cpu = {.k = cpu_k,
                               .v = cpu_v,
                               .k_scale = cpu_scale[0],
@@ -225,22 +225,22 @@ TEST(copied_blocks_are_whole_and_others_stay)
                               .head_dim = DIM,
                               .block_tokens = BLOCK_TOKENS};
     struct kv_cache on_gpu = on_cpu;
-    on_gpu.k = gpu_array(&gpu, cpu_k, sizeof cpu_k);
-    on_gpu.v = gpu_array(&gpu, cpu_v, sizeof cpu_v);
-    on_gpu.k_scale = gpu_array(&gpu, cpu_scale[0], sizeof cpu_scale[0]);
-    on_gpu.v_scale = gpu_array(&gpu, cpu_scale[1], sizeof cpu_scale[1]);
+    on_gpu.k = gpu_array(&both, cpu_k, sizeof cpu_k);
+    on_gpu.v = gpu_array(&both, cpu_v, sizeof cpu_v);
+    on_gpu.k_scale = gpu_array(&both, cpu_scale[0], sizeof cpu_scale[0]);
+    on_gpu.v_scale = gpu_array(&both, cpu_scale[1], sizeof cpu_scale[1]);
     struct copy_blocks_args args = {.cache = &on_cpu, .pair = pair[0], .n_pairs = 2};
-    op_copy_blocks(gpu.cpu, &args);
+    op_copy_blocks(both.cpu, &args);
     args.cache = &on_gpu;
-    args.pair = gpu_array(&gpu, pair, sizeof pair);
-    op_copy_blocks(gpu.device, &args);
-    gpu_read(&gpu, got, on_gpu.k, sizeof got);
+    args.pair = gpu_array(&both, pair, sizeof pair);
+    op_copy_blocks(both.device, &args);
+    gpu_read(&both, got, on_gpu.k, sizeof got);
     CHECK(memcmp(got, cpu_k, sizeof got) == 0);
-    gpu_read(&gpu, got, on_gpu.v, sizeof got);
+    gpu_read(&both, got, on_gpu.v, sizeof got);
     CHECK(memcmp(got, cpu_v, sizeof got) == 0);
-    gpu_read(&gpu, got_scale, on_gpu.k_scale, sizeof got_scale);
+    gpu_read(&both, got_scale, on_gpu.k_scale, sizeof got_scale);
     CHECK(memcmp(got_scale, cpu_scale[0], sizeof got_scale) == 0);
-    gpu_read(&gpu, got_scale, on_gpu.v_scale, sizeof got_scale);
+    gpu_read(&both, got_scale, on_gpu.v_scale, sizeof got_scale);
     CHECK(memcmp(got_scale, cpu_scale[1], sizeof got_scale) == 0);
-    gpu_close(&gpu);
+    both_close(&both);
 }

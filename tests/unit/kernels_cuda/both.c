@@ -1,4 +1,4 @@
-#include "tests/unit/kernels_cuda/gpu.h"
+#include "tests/unit/kernels_cuda/both.h"
 
 #include "base/error.h"
 #include "kernels/cuda/cuda_device.h"
@@ -14,47 +14,47 @@ static void must(bool good, const struct error *err)
         test_fail(__FILE__, __LINE__, "%s", err->text);
 }
 
-void gpu_open(struct gpu *gpu)
+void both_open(struct both *both)
 {
     struct error err = {0};
-    *gpu = (struct gpu){0};
-    must(device_open_cuda(&gpu->device, &(struct cuda_settings){.exact = true}, &err), &err);
-    must(device_open_cpu(&gpu->cpu, "scalar", 1, 0, &err), &err);
+    *both = (struct both){0};
+    must(device_open_cuda(&both->device, &(struct cuda_settings){.exact = true}, &err), &err);
+    must(device_open_cpu(&both->cpu, "scalar", 1, 0, &err), &err);
 }
 
-void gpu_close(struct gpu *gpu)
+void both_close(struct both *both)
 {
     struct error err = {0};
-    must(device_sync(gpu->device, &err), &err);
-    for (int i = 0; i < gpu->n_arrays; i++)
-        device_free(gpu->device, gpu->array[i], gpu->n_bytes[i]);
-    device_close(gpu->device);
-    device_close(gpu->cpu);
+    must(device_sync(both->device, &err), &err);
+    for (int i = 0; i < both->n_arrays; i++)
+        device_free(both->device, both->array[i], both->n_bytes[i]);
+    device_close(both->device);
+    device_close(both->cpu);
 }
 
-void *gpu_array(struct gpu *gpu, const void *host, size_t n_bytes)
+void *gpu_array(struct both *both, const void *host, size_t n_bytes)
 {
     struct error err = {0};
-    CHECK(gpu->n_arrays < GPU_ARRAYS && n_bytes > 0);
+    CHECK(both->n_arrays < BOTH_ARRAYS && n_bytes > 0);
     void *array;
-    must(device_alloc(gpu->device, &array, n_bytes, &err), &err);
+    must(device_alloc(both->device, &array, n_bytes, &err), &err);
     void *full = malloc(n_bytes);
     memset(full, 0xff, n_bytes);
-    device_upload(gpu->device, array, host != NULL ? host : full, n_bytes);
-    must(device_sync(gpu->device, &err), &err);
+    device_upload(both->device, array, host != NULL ? host : full, n_bytes);
+    must(device_sync(both->device, &err), &err);
     free(full);
-    gpu->n_bytes[gpu->n_arrays] = n_bytes;
-    return gpu->array[gpu->n_arrays++] = array;
+    both->n_bytes[both->n_arrays] = n_bytes;
+    return both->array[both->n_arrays++] = array;
 }
 
-void gpu_read(struct gpu *gpu, void *host, const void *array, size_t n_bytes)
+void gpu_read(struct both *both, void *host, const void *array, size_t n_bytes)
 {
     struct error err = {0};
-    device_download(gpu->device, host, array, n_bytes);
-    must(device_sync(gpu->device, &err), &err);
+    device_download(both->device, host, array, n_bytes);
+    must(device_sync(both->device, &err), &err);
 }
 
-struct weight gpu_weight(struct gpu *gpu, const struct weight *weight, int n_rows, int n_columns)
+struct weight gpu_weight(struct both *both, const struct weight *weight, int n_rows, int n_columns)
 {
     const size_t size = dtype_bytes(weight->dtype), columns = (size_t)n_columns;
     const size_t row_bytes = (columns * size + 15) / 16 * 16;
@@ -63,18 +63,18 @@ struct weight gpu_weight(struct gpu *gpu, const struct weight *weight, int n_row
     for (size_t r = 0; r < (size_t)n_rows; r++)
         memcpy(rows + r * row_bytes,
                (const char *)weight->data + r * (size_t)weight->row_stride * size, columns * size);
-    struct weight on_gpu = {.data = gpu_array(gpu, rows, (size_t)n_rows * row_bytes),
+    struct weight on_gpu = {.data = gpu_array(both, rows, (size_t)n_rows * row_bytes),
                             .dtype = weight->dtype,
                             .row_stride = (int64_t)(row_bytes / size)};
     free(rows);
     return on_gpu;
 }
 
-struct operand gpu_operand(struct gpu *gpu, enum dtype dtype, int n_tokens,
+struct operand gpu_operand(struct both *both, enum dtype dtype, int n_tokens,
                            const struct leaves *leaves)
 {
     const size_t n_bytes = operand_bytes(dtype, n_tokens, leaves);
-    return operand_make(gpu_array(gpu, NULL, n_bytes), dtype, n_tokens, leaves);
+    return operand_make(gpu_array(both, NULL, n_bytes), dtype, n_tokens, leaves);
 }
 
 float widened(const void *array, enum dtype dtype, size_t i)
