@@ -267,8 +267,7 @@ struct gpu_bytes rank_models_gpu_bytes(const struct rank_models *m, const struct
         const struct step_needs needs = forward_needs(model, &limits[i]);
         const int64_t workspace = (int64_t)cuda_workspace_bytes(&needs);
         out.weights += (int64_t)model->device_bytes;
-        out.activations +=
-            (int64_t)forward_activation_bytes(model, m->plan.ranks[i], &limits[i], true);
+        out.activations += (int64_t)forward_activation_bytes(model, m->plan.ranks[i], &limits[i]);
         out.workspace = workspace > out.workspace ? workspace : out.workspace;
         if (m->plan.forward[i] != NULL)
             out.kv += (int64_t)forward_bytes(m->plan.forward[i]).kv;
@@ -287,6 +286,12 @@ int64_t rank_models_pinned_bytes(const struct rank_models *m)
     return n_bytes;
 }
 
+int64_t rank_gpu_reserve_bytes(int64_t gpu_bytes)
+{
+    const int64_t most = 256 << 20, part = gpu_bytes / 64;
+    return part < most ? part : most;
+}
+
 /* What is there already counts as it is: the weights, NCCL, and what other processes have. */
 static struct kv_room room_of(const struct rank_models *m, const struct options *options,
                               const struct rank_compute *compute, const struct ranks *ranks)
@@ -298,7 +303,7 @@ static struct kv_room room_of(const struct rank_models *m, const struct options 
     device_memory(compute->device, &n_free, &n_all);
     return rank_kv_room_gpu(options, (int64_t)n_all,
                             (int64_t)(n_all - n_free) + held.activations + held.workspace +
-                                GPU_RESERVE_BYTES);
+                                rank_gpu_reserve_bytes((int64_t)n_all));
 }
 
 static bool make_limits(struct rank_models *m, const struct options *options,

@@ -32,10 +32,10 @@ struct rank_models {
     bool on_gpu, one_leaf; /* share.h, struct model_place; `phalanx plan` sets them itself */
 };
 
-enum {                                /* Nobody can count these; measured: docs/gpus.md. */
-       GPU_CONTEXT_BYTES = 600 << 20, /* of the driver, the libraries and NCCL, when all is open */
-       GPU_RESERVE_BYTES = 256 << 20  /* of graphs, and of kernels when they first run */
-};
+/* What nobody can count beforehand: of the driver, the libraries and NCCL, when all is open; and
+ * what is kept free for graphs, and for kernels when they first run. */
+enum { GPU_CONTEXT_BYTES = 600 << 20 };
+int64_t rank_gpu_reserve_bytes(int64_t gpu_bytes); /* of a GPU with so much memory */
 
 /* What can be told to be wrong from small files alone: config.json of each, whether they fit each
  * other, the options and the ranks, and the plans of --replay. ERROR_INPUT. */
