@@ -5,8 +5,9 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_ops.h"
 
-/* Up to so many rows few_rows.cu is used; measured on an H100 (docs/gpus.md). In its own mode
- * cuBLASLt is what it competes with, else exact_matmul.cu, which gives the same bits. */
+/* Up to so many rows few_rows.cu is used: as long as it reads weights at the rate of the memory.
+ * Its rivals are cuBLASLt and, with the same bits, exact_matmul.cu; tests/gpu/bench_matmul.c shows
+ * where they overtake it. */
 enum { FEW_ROWS_FAST = 32, FEW_ROWS_EXACT = 64 };
 
 static struct matmul_job job_of(const struct matmul_args *args)
