@@ -52,7 +52,8 @@ struct leaves {
 /* All of K as one leaf: column-parallel layers and the vocabulary. */
 static inline struct leaves leaves_one(int k)
 {
-    struct leaves leaves = {0}; /* no compound literal: GPU kernels include this from C++ */
+    struct leaves leaves; /* no literal: kernels of GPUs include this from C++ */
+    memset(&leaves, 0, sizeof leaves);
     leaves.leaf[0].k_end = k;
     leaves.n_leaves = leaves.n_parts = 1;
     return leaves;

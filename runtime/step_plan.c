@@ -381,9 +381,10 @@ static void place_rows(const struct step_plan *plan, const struct step_view *vie
 }
 
 void step_view_rows(const struct step_plan *plan, const struct step_view *view,
-                    const struct plan_limits *limits, int32_t *position, int32_t *slot)
+                    const struct plan_limits *limits, int slot_stride, int32_t *position,
+                    int32_t *slot)
 {
     for (int g = 0; g < limits->n_kv_groups; g++)
         place_rows(plan, view, view->block + (size_t)g * (size_t)plan->n_blocks,
-                   limits->block_tokens, position, slot + (size_t)g * (size_t)plan->n_tokens);
+                   limits->block_tokens, position, slot + (size_t)g * (size_t)slot_stride);
 }

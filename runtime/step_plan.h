@@ -144,6 +144,7 @@ bool plan_has_references(const struct step_plan *plan, const struct step_view *v
 void plan_resolve(struct step_plan *plan, const struct step_view *view, const int32_t *carried);
 
 /* position[t], and slot[g][t] (block * block_tokens + offset) in each KV group, of every row.
- * slot: [n_kv_groups, n_tokens]. */
+ * slot: [n_kv_groups, slot_stride], of which n_tokens. */
 void step_view_rows(const struct step_plan *plan, const struct step_view *view,
-                    const struct plan_limits *limits, int32_t *position, int32_t *slot);
+                    const struct plan_limits *limits, int slot_stride, int32_t *position,
+                    int32_t *slot);

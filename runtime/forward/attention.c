@@ -25,15 +25,39 @@ static void norm_heads(const struct forward *f, int n_tokens, float *x, int row_
                                                          .offset = config->norm_offset});
 }
 
-bool attention_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
-                   int layer, struct error *err)
+static void *work_of(const struct forward *f, int window)
+{
+    int i = 0;
+    while (f->window[i] != window)
+        i++;
+    return f->on_gpu ? (char *)f->act.attention_work + (size_t)i * f->act.attention_work_bytes
+                     : NULL;
+}
+
+void attention_prepare(struct forward *f, const struct step_rows *rows)
+{
+    const struct model_share *share = &f->model->share;
+    for (int i = 0; i < f->n_windows; i++)
+        op_attention_work(f->device,
+                          &(struct attention_work_args){.work = work_of(f, f->window[i]),
+                                                        .kv_of_head = f->kv_of_head,
+                                                        .first_row = rows->first_row,
+                                                        .n_computed = rows->n_computed,
+                                                        .n_sequences = rows->n.n_sequences,
+                                                        .n_tokens = rows->n.n_tokens,
+                                                        .n_heads = span_length(share->heads),
+                                                        .n_kv_heads = span_length(share->kv_heads),
+                                                        .window = f->window[i]});
+}
+
+bool attention_run(struct forward *f, const struct step_rows *rows, int layer, struct error *err)
 {
     const struct model_config *config = &f->model->config;
     const struct model_share *share = &f->model->share;
     const struct layer_weights *weights = &f->model->layer[layer];
     const struct kv_cache *cache = &f->kv.place[f->groups.at[layer]];
     const struct activations *act = &f->act;
-    const int n_tokens = plan->n_tokens;
+    const int n_tokens = rows->n.n_tokens;
     const size_t group = f->groups.of_layer[layer];
     const int n_heads = span_length(share->heads);
     const int q_width = n_heads * config->head_dim;
@@ -55,7 +79,7 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
                                  .v = v,
                                  .row_stride = width,
                                  .cos_sin = cos_sin_of(f, n_tokens, config->rope_of[layer]),
-                                 .slot = act->slot + group * (size_t)n_tokens,
+                                 .slot = rows->slot + group * (size_t)n_tokens,
                                  .cache = cache,
                                  .n_tokens = n_tokens,
                                  .n_heads = n_heads,
@@ -63,22 +87,23 @@ bool attention_run(struct forward *f, const struct step_plan *plan, const struct
 
     const struct operand attended =
         operand_make(act->attended, f->model->compute, n_tokens, &share->attention_leaves);
-    op_attention(f->device,
-                 &(struct attention_args){.out = attended,
-                                          .leaves = &share->attention_leaves,
-                                          .q = act->q_rotated,
-                                          .cache = cache,
-                                          .kv_of_head = share->kv_of_head,
-                                          .first_row = view->first_row,
-                                          .n_computed = view->n_computed,
-                                          .first_block = view->first_block,
-                                          .block = view->block + group * (size_t)plan->n_blocks,
-                                          .n_sequences = plan->n_sequences,
-                                          .n_tokens = n_tokens,
-                                          .n_heads = n_heads,
-                                          .window = config->window[layer],
-                                          .scale = config->attention_scale,
-                                          .softcap = config->attention_softcap});
+    op_attention(f->device, &(struct attention_args){
+                                .work = work_of(f, config->window[layer]),
+                                .out = attended,
+                                .leaves = &share->attention_leaves,
+                                .q = act->q_rotated,
+                                .cache = cache,
+                                .kv_of_head = f->kv_of_head,
+                                .first_row = rows->first_row,
+                                .n_computed = rows->n_computed,
+                                .first_block = rows->first_block + group * rows->first_block_stride,
+                                .block = rows->block + group * rows->block_stride,
+                                .n_sequences = rows->n.n_sequences,
+                                .n_tokens = n_tokens,
+                                .n_heads = n_heads,
+                                .window = config->window[layer],
+                                .scale = config->attention_scale,
+                                .softcap = config->attention_softcap});
 
     return project_and_sum(f, n_tokens, &attended, &weights->o_proj, &share->attention_leaves,
                            share->head_leaves, err);

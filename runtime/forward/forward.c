@@ -1,7 +1,4 @@
-/* The program of a step.
- *
- * Memory is taken once, for the largest plan of the job, and cut by activations_cut(): called with
- * no memory it only counts. */
+/* The program of a step, and what it needs for life. */
 #include "runtime/forward/forward.h"
 
 #include "base/check.h"
@@ -15,85 +12,7 @@
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 
-enum { ALIGN = 64 };
-
-struct cut {
-    char *base; /* NULL: only count */
-    size_t used;
-};
-
-static void *take(struct cut *cut, size_t n_items, size_t item_bytes)
-{
-    char *const p = cut->base ? cut->base + cut->used : NULL;
-    cut->used += (n_items * item_bytes + ALIGN - 1) / ALIGN * ALIGN;
-    return p;
-}
-
-static void *take_operand(struct cut *cut, enum dtype dtype, int n_tokens,
-                          const struct leaves *leaves)
-{
-    return take(cut, operand_bytes(dtype, n_tokens, leaves), 1);
-}
-
-static void take_attention(struct activations *act, struct cut *cut, const struct model *model,
-                           int n_tokens)
-{
-    const size_t n = (size_t)n_tokens, head_dim = (size_t)model->config.head_dim;
-    const size_t q = n * (size_t)span_length(model->share.heads) * head_dim;
-    const size_t kv = n * (size_t)span_length(model->share.kv_heads) * head_dim;
-    act->qkv = take(cut, q + 2 * kv, sizeof *act->qkv);
-    act->q_rotated = take(cut, q, sizeof(float)); /* of either dtype */
-    act->attended = take_operand(cut, model->compute, n_tokens, &model->share.attention_leaves);
-}
-
-static void take_mlp(struct activations *act, struct cut *cut, const struct model *model,
-                     int n_tokens)
-{
-    const size_t n = (size_t)n_tokens * (size_t)span_length(model->share.ffn);
-    act->gate_up = take(cut, 2 * n, sizeof *act->gate_up);
-    act->gated = take_operand(cut, model->compute, n_tokens, &model->share.mlp_leaves);
-}
-
-static void take_logits(struct activations *act, struct cut *cut, const struct model *model,
-                        const struct ranks *ranks, int max_logits)
-{
-    if (!model->share.is_last)
-        return;
-    const size_t n = (size_t)max_logits * (size_t)model->config.vocab;
-    act->logits_parts = ranks->tp_size > 1 ? take(cut, n, sizeof *act->logits_parts) : NULL;
-    act->logits = ranks->tp_rank == 0 ? take(cut, n, sizeof *act->logits) : NULL;
-}
-
-/* Returns the bytes of all. */
-static size_t activations_cut(struct activations *act, void *memory, const struct model *model,
-                              const struct ranks *ranks, const struct plan_limits *limits)
-{
-    struct cut cut = {.base = memory};
-    *act = (struct activations){0};
-    const struct model_config *config = &model->config;
-    const struct leaves all = leaves_one(config->hidden);
-    const size_t n = (size_t)limits->max_tokens, hidden = (size_t)config->hidden;
-    const int attention_parts = model->share.attention_leaves.n_parts;
-    const int mlp_parts = model->share.mlp_leaves.n_parts;
-    const size_t n_parts = (size_t)(attention_parts > mlp_parts ? attention_parts : mlp_parts);
-    const int max_rows = model->share.is_last && limits->max_logits > limits->max_tokens
-                             ? limits->max_logits
-                             : limits->max_tokens;
-
-    act->position = take(&cut, n, sizeof *act->position);
-    act->slot = take(&cut, n * (size_t)limits->n_kv_groups, sizeof *act->slot);
-    act->cos_sin = take(&cut, (size_t)config->n_ropes * n * 2 * (size_t)config->rope_half,
-                        sizeof *act->cos_sin);
-    act->residual = take(&cut, n * hidden, sizeof *act->residual);
-    act->normed = take_operand(&cut, model->compute, max_rows, &all);
-    act->parts = take(&cut, n_parts * n * hidden, sizeof *act->parts);
-    take_logits(act, &cut, model, ranks, limits->max_logits);
-
-    struct cut attention = cut, mlp = cut; /* one place, used in turn */
-    take_attention(act, &attention, model, limits->max_tokens);
-    take_mlp(act, &mlp, model, limits->max_tokens);
-    return attention.used > mlp.used ? attention.used : mlp.used;
-}
+/* ---- life ---- */
 
 /* The KV groups of a plan, with the places of this stage. */
 static void groups_of_stage(struct kv_groups *out, const struct model *model,
@@ -113,46 +32,73 @@ size_t forward_kv_block_bytes(const struct model *model, const struct plan_limit
                                 (enum dtype)kv_dtype);
 }
 
-size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
-                                const struct plan_limits *limits)
-{
-    struct activations act;
-    return activations_cut(&act, NULL, model, ranks, limits);
-}
-
 struct forward_bytes forward_bytes(const struct forward *f)
 {
-    return (struct forward_bytes){.activations = f->memory_bytes, .kv = f->kv.n_bytes};
+    return (struct forward_bytes){
+        .activations = f->memory_bytes,
+        .kv = f->kv.n_bytes,
+        .pinned = f->on_gpu ? forward_pinned_bytes(f->model, f->ranks, &f->limits) : 0};
+}
+
+/* Of the model, where the device can read it. */
+static void take_constants(struct forward *f)
+{
+    const struct model *model = f->model;
+    const struct activations *act = &f->act;
+    const size_t n_freq = (size_t)model->config.n_ropes * (size_t)model->config.rope_half;
+    const size_t n_heads = (size_t)span_length(model->share.heads);
+    f->inv_freq = model->rope_inv_freq;
+    f->kv_of_head = model->share.kv_of_head;
+    if (!f->on_gpu)
+        return;
+    device_upload(f->device, act->inv_freq, f->inv_freq, n_freq * sizeof *act->inv_freq);
+    device_upload(f->device, act->kv_of_head, f->kv_of_head, n_heads * sizeof *act->kv_of_head);
+    f->inv_freq = act->inv_freq;
+    f->kv_of_head = act->kv_of_head;
 }
 
 static bool create(struct forward *f, int kv_dtype, struct error *err)
 {
     const struct plan_limits *limits = &f->limits;
+    const struct step_needs needs = forward_needs(f->model, limits);
     f->gather_bytes = memory_alloc((size_t)f->ranks->tp_size, sizeof *f->gather_bytes);
     f->memory_bytes = forward_activation_bytes(f->model, f->ranks, limits);
     if (!device_alloc(f->device, &f->memory, f->memory_bytes, err))
         return error_in(err, "activations of %zu MB (%d tokens a step, %d rows of logits)",
                         f->memory_bytes >> 20, limits->max_tokens, limits->max_logits);
     activations_cut(&f->act, f->memory, f->model, f->ranks, limits);
-    return kv_store_init(&f->kv, f->model, f->device, f->groups.layers_per_block,
-                         limits->n_kv_blocks, limits->block_tokens, (enum dtype)kv_dtype, err);
+    take_constants(f);
+    buckets_init(&f->buckets, f->device, limits);
+    return device_reserve(f->device, &needs, err) && turns_init(f, err) &&
+           kv_store_init(&f->kv, f->model, f->device, f->groups.layers_per_block,
+                         limits->n_kv_blocks, limits->block_tokens, (enum dtype)kv_dtype, err) &&
+           device_sync(f->device, err);
 }
 
-bool forward_create(struct forward **out, const struct model *model, struct device *device,
-                    const struct ranks *ranks, const struct plan_limits *limits, int kv_dtype,
+bool forward_create(struct forward **out, const struct forward_settings *settings,
                     struct error *err)
 {
-    check(kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_I8);
+    const struct model *model = settings->model;
+    const struct plan_limits *limits = settings->limits;
+    const int kv_dtype = settings->kv_dtype;
+    check(kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_I8 ||
+          (kv_dtype == DTYPE_F16 && !device_is_host(settings->device)));
     check(limits->max_tokens > 0 && limits->vocab == model->config.vocab);
     check(limits->max_model_len <= model->config.max_positions);
-    check(model->share.is_first == (ranks->pp_stage == 0));
-    check(model->share.is_last == (ranks->pp_stage == ranks->pp_stages - 1));
+    check(model->share.is_first == (settings->ranks->pp_stage == 0));
+    check(model->share.is_last == (settings->ranks->pp_stage == settings->ranks->pp_stages - 1));
     struct forward *f = memory_alloc(1, sizeof *f);
     f->model = model;
-    f->device = device;
-    f->ranks = ranks;
+    f->device = settings->device;
+    f->on_gpu = model->share.on_gpu;
+    check(f->on_gpu == !device_is_host(f->device));
+    f->ranks = settings->ranks;
     f->limits = *limits;
+    f->processed_logprobs = settings->processed_logprobs;
+    f->carries_tokens = settings->carries_tokens;
+    check(!f->carries_tokens || (f->on_gpu && f->ranks->pp_stages == 1));
     groups_of_stage(&f->groups, model, limits);
+    f->n_windows = forward_windows(model, f->window);
     if (!create(f, kv_dtype, err)) {
         forward_destroy(f);
         return false;
@@ -163,8 +109,12 @@ bool forward_create(struct forward **out, const struct model *model, struct devi
 
 void forward_destroy(struct forward *f)
 {
+    struct error ended = {0};
     if (f == NULL)
         return;
+    device_sync(f->device, &ended); /* whoever wanted to know has been told */
+    buckets_release(&f->buckets);
+    turns_release(f);
     kv_store_release(&f->kv);
     if (f->memory != NULL)
         device_free(f->device, f->memory, f->memory_bytes);
@@ -172,31 +122,56 @@ void forward_destroy(struct forward *f)
     memory_free(f);
 }
 
+bool forward_is_queued(const struct forward *f) { return f->on_gpu; }
+
+bool has_results(const struct forward *f)
+{
+    return f->model->share.is_last && f->ranks->tp_rank == 0;
+}
+
+/* ---- rows ---- */
+
+/* Numbers of the plan, padded where the step is one of a bucket. */
 static void place_rows(struct forward *f, const struct step_plan *plan,
-                       const struct step_view *view)
+                       const struct step_view *view, const struct bucket *bucket,
+                       const struct turn *turn, struct step_rows *rows)
+{
+    if (!f->on_gpu) {
+        step_rows_in_place(rows, plan, view, &f->limits, f->act.rows);
+        return;
+    }
+    struct row_counts counts = {plan->n_tokens, plan->n_sequences, plan->n_logits};
+    if (bucket != NULL)
+        counts = (struct row_counts){bucket->n_rows, bucket->n_rows, bucket->n_rows};
+    const size_t n_bytes =
+        step_rows_stage(rows, plan, view, &f->limits, &counts, turn->staged, f->act.rows);
+    device_upload(f->device, f->act.rows, turn->staged, n_bytes);
+}
+
+static void place_angles(struct forward *f, const struct step_rows *rows)
 {
     const struct model_config *config = &f->model->config;
-    step_view_rows(plan, view, &f->limits, f->act.position, f->act.slot);
     for (int i = 0; i < config->n_ropes; i++)
-        op_rope_angles(f->device, &(struct rope_angles_args){
-                                      .cos_sin = cos_sin_of(f, plan->n_tokens, i),
-                                      .position = f->act.position,
-                                      .inv_freq = f->model->rope_inv_freq + i * config->rope_half,
-                                      .n_tokens = plan->n_tokens,
-                                      .half = config->rope_half,
-                                      .scale = config->rope[i].scale});
+        op_rope_angles(f->device,
+                       &(struct rope_angles_args){.cos_sin = cos_sin_of(f, rows->n.n_tokens, i),
+                                                  .position = rows->position,
+                                                  .inv_freq = f->inv_freq + i * config->rope_half,
+                                                  .n_tokens = rows->n.n_tokens,
+                                                  .half = config->rope_half,
+                                                  .scale = config->rope[i].scale});
 }
 
 /* A block belongs to one group, and all its places are copied: those that a smaller group does not
  * use are of nobody. */
-static void copy_blocks(struct forward *f, const struct step_plan *plan,
-                        const struct step_view *view)
+static void copy_blocks(struct forward *f, const struct step_rows *rows)
 {
-    for (int i = 0; plan->n_copies > 0 && i < f->kv.n_places; i++)
+    for (int i = 0; rows->n_copies > 0 && i < f->kv.n_places; i++)
         op_copy_blocks(f->device, &(struct copy_blocks_args){.cache = &f->kv.place[i],
-                                                             .pair = view->copy,
-                                                             .n_pairs = plan->n_copies});
+                                                             .pair = rows->copy,
+                                                             .n_pairs = rows->n_copies});
 }
+
+/* ---- between stages ---- */
 
 static size_t residual_bytes(const struct forward *f, int n_tokens)
 {
@@ -224,21 +199,24 @@ bool forward_pass_on(struct forward *f, const struct step_plan *plan, struct err
            error_in(err, "residual to rank %d", to);
 }
 
-static bool run_layers(struct forward *f, const struct step_plan *plan,
-                       const struct step_view *view, struct delta *delta, struct error *err)
+/* ---- layers ---- */
+
+static bool run_layers(struct forward *f, const struct step_rows *rows, struct delta *delta,
+                       struct error *err)
 {
+    const int n_tokens = rows->n.n_tokens;
     const struct span layers = f->model->share.layers;
     for (int layer = layers.lo; layer < layers.hi; layer++) {
         const struct layer_weights *weights = &f->model->layer[layer];
         watchdog_tick(f->ranks->watchdog);
-        normalise(f, plan->n_tokens, delta, &weights->input_norm);
-        if (!attention_run(f, plan, view, layer, err))
+        normalise(f, n_tokens, delta, &weights->input_norm);
+        if (!attention_run(f, rows, layer, err))
             return error_in(err, "layer %d, attention", layer);
         *delta = (struct delta){
             .rows = f->act.parts, .bias = weights->o_bias, .norm = weights->attention_out_norm};
 
-        normalise(f, plan->n_tokens, delta, &weights->mlp_norm);
-        if (!mlp_run(f, plan, layer, err))
+        normalise(f, n_tokens, delta, &weights->mlp_norm);
+        if (!mlp_run(f, n_tokens, layer, err))
             return error_in(err, "layer %d, mlp", layer);
         *delta = (struct delta){
             .rows = f->act.parts, .bias = weights->down_bias, .norm = weights->mlp_out_norm};
@@ -253,43 +231,71 @@ static void add_last_delta(struct forward *f, int n_tokens, const struct delta *
     normalise(f, n_tokens, delta, &f->model->layer[f->model->share.layers.lo].input_norm);
 }
 
-/* act->residual -> the same after the layers, or the result. */
-static bool run_stage(struct forward *f, const struct step_plan *plan, const struct step_view *view,
-                      struct step_result *result, struct error *err)
+/* Tokens, or act->residual of the stage before -> act->residual after the layers, or logits. */
+static bool run_stage(struct forward *f, const struct step_rows *rows, struct error *err)
 {
     struct delta delta = {0};
-    if (!run_layers(f, plan, view, &delta, err))
+    place_angles(f, rows);
+    attention_prepare(f, rows);
+    if (f->model->share.is_first && !vocabulary_embed(f, rows, err))
+        return error_in(err, "embedding");
+    if (!run_layers(f, rows, &delta, err))
         return false;
     if (f->model->share.is_last)
-        return vocabulary_project(f, plan, view, &delta, result, err) || error_in(err, "logits");
-    add_last_delta(f, plan->n_tokens, &delta);
+        return vocabulary_project(f, rows, &delta, err) || error_in(err, "logits");
+    add_last_delta(f, rows->n.n_tokens, &delta);
+    return true;
+}
+
+/* The first time as it is, then by the record. */
+static bool run_bucket(struct forward *f, const struct step_rows *rows, struct bucket *bucket,
+                       struct error *err)
+{
+    if (!bucket->is_warm) {
+        bucket->is_warm = true;
+        return run_stage(f, rows, err);
+    }
+    if (bucket->record == NULL) {
+        comm_record_begin(f->ranks->tp, &bucket->calls);
+        device_record_begin(f->device);
+        const bool good = run_stage(f, rows, err);
+        bucket->record = device_record_end(f->device);
+        comm_record_end(f->ranks->tp);
+        if (!good)
+            return false;
+        if (bucket->record == NULL)
+            return device_sync(f->device, err); /* says why */
+    }
+    device_replay(f->device, bucket->record);
+    comm_replayed(f->ranks->tp, &bucket->calls);
     return true;
 }
 
 bool forward_run(struct forward *f, const struct step_plan *plan, const struct step_view *view,
-                 struct step_result *result, struct error *err)
+                 struct error *err)
 {
     const struct model *model = f->model;
-    const int n_tokens = plan->n_tokens;
-    check(n_tokens <= f->limits.max_tokens && plan->n_logits <= f->limits.max_logits);
+    struct step_rows rows;
+    struct turn *turn;
+    check(plan->n_tokens > 0 && plan->n_tokens <= f->limits.max_tokens);
+    check(plan->n_logits <= f->limits.max_logits);
     if (plan->n_logits > 0 && !model->config.generates)
         return error_set(err, ERROR_INPUT, "logits are asked for, and this model (%s) has none",
                          model->config.architecture);
-    *result =
-        (struct step_result){.vocab = model->config.vocab, .hidden_size = model->config.hidden};
-    if (n_tokens == 0)
-        return true;
+    if (!turns_begin(f, plan->n_tokens, &turn, err))
+        return false;
 
-    copy_blocks(f, plan, view);
-    place_rows(f, plan, view);
-    if (model->share.is_first) {
-        if (!vocabulary_embed(f, plan, view, err))
-            return error_in(err, "embedding");
-    } else if (!receive_residual(f, n_tokens, err))
+    struct bucket *bucket = buckets_find(&f->buckets, plan);
+    place_rows(f, plan, view, bucket, turn, &rows);
+    copy_blocks(f, &rows);
+    if (!model->share.is_first && !receive_residual(f, plan->n_tokens, err))
         return false;
     const int64_t begin = clock_now_ns();
-    if (!run_stage(f, plan, view, result, err))
+    if (!(bucket != NULL ? run_bucket(f, &rows, bucket, err) : run_stage(f, &rows, err)))
         return false;
-    patience_learn(&f->patience, f->ranks, n_tokens, f->limits.max_tokens, clock_now_ns() - begin);
+    if (!f->on_gpu)
+        patience_learn(&f->patience, f->ranks, plan->n_tokens, f->limits.max_tokens,
+                       clock_now_ns() - begin);
+    turns_end(f, turn, plan, view, &rows);
     return true;
 }

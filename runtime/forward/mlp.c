@@ -4,12 +4,12 @@
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 
-bool mlp_run(struct forward *f, const struct step_plan *plan, int layer, struct error *err)
+bool mlp_run(struct forward *f, int n_tokens, int layer, struct error *err)
 {
     const struct model_share *share = &f->model->share;
     const struct layer_weights *weights = &f->model->layer[layer];
     const struct activations *act = &f->act;
-    const int n_tokens = plan->n_tokens, ffn = span_length(share->ffn);
+    const int ffn = span_length(share->ffn);
 
     project(f, n_tokens, act->gate_up,
             (struct projection[]){{weights->gate_proj, weights->gate_bias, ffn},

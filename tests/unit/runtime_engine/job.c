@@ -178,8 +178,12 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
                                    : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);
         if (m == PLAN_TARGET)
             *kv_dtype = kv_dtype_of(s, p->model[m]);
-        if (!forward_create(&p->models.forward[m], p->model[m], p->device, on, limits, *kv_dtype,
-                            err))
+        const struct forward_settings settings = {.model = p->model[m],
+                                                  .device = p->device,
+                                                  .ranks = on,
+                                                  .limits = limits,
+                                                  .kv_dtype = *kv_dtype};
+        if (!forward_create(&p->models.forward[m], &settings, err))
             return false;
     }
     return true;

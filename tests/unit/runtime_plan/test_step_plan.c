@@ -93,7 +93,7 @@ TEST(rows_know_their_position_and_slot)
     int32_t position[7], slot[7];
     make_plan();
     CHECK(good(&err));
-    step_view_rows(plan, &view, &limits, position, slot);
+    step_view_rows(plan, &view, &limits, plan->n_tokens, position, slot);
     static const int32_t want_position[] = {5, 6, 7, 0, 1, 2, 3};
     static const int32_t want_slot[] = {1, 2, 3, 16, 17, 18, 19};
     for (int t = 0; t < 7; t++) {
@@ -242,7 +242,7 @@ TEST(every_kv_group_has_its_own_blocks)
     add(PLAN_LOGITS_ROW, logits_row, 1);
     err = (struct error){0};
     CHECK(plan_check(plan, plan->n_bytes, &two, 0, &view, &err));
-    step_view_rows(plan, &view, &two, position, slot);
+    step_view_rows(plan, &view, &two, plan->n_tokens, position, slot);
     CHECK_EQ(slot[0], 0 * 4 + 1);
     CHECK_EQ(slot[7 + 0], 1 * 4 + 1);
     CHECK_EQ(slot[7 + 6], 5 * 4 + 3);
@@ -423,7 +423,7 @@ TEST(damaged_plans_are_refused_or_harmless)
             static const int32_t carried[] = {-1, 99};
             int32_t position[8], slot[8];
             plan_resolve(damaged, &view, carried);
-            step_view_rows(damaged, &view, &limits, position, slot);
+            step_view_rows(damaged, &view, &limits, damaged->n_tokens, position, slot);
             for (int t = 0; t < damaged->n_tokens; t++) {
                 CHECK(view.token[t] >= 0 && view.token[t] < limits.vocab);
                 CHECK(position[t] >= 0 && position[t] < limits.max_model_len);
