@@ -64,7 +64,7 @@ static void count_models(struct planned_rank *out, const struct rank_models *mod
         out->bytes.copied += (int64_t)model->copied_bytes;
         if (!models->on_gpu)
             out->bytes.activations +=
-                (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m], false);
+                (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m]);
     }
     out->bytes.gpu = rank_models_gpu_bytes(models, &out->place);
     out->bytes.pinned = rank_models_pinned_bytes(models);

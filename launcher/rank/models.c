@@ -267,8 +267,7 @@ struct gpu_bytes rank_models_gpu_bytes(const struct rank_models *m, const struct
         const struct step_needs needs = forward_needs(model, &limits[i]);
         const int64_t workspace = (int64_t)cuda_workspace_bytes(&needs);
         out.weights += (int64_t)model->device_bytes;
-        out.activations +=
-            (int64_t)forward_activation_bytes(model, m->plan.ranks[i], &limits[i], true);
+        out.activations += (int64_t)forward_activation_bytes(model, m->plan.ranks[i], &limits[i]);
         out.workspace = workspace > out.workspace ? workspace : out.workspace;
         if (m->plan.forward[i] != NULL)
             out.kv += (int64_t)forward_bytes(m->plan.forward[i]).kv;

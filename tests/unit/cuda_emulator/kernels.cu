@@ -8,9 +8,10 @@ static __global__ void reverse(struct reverse_args args)
         gpu_begin();
     SHARED(int, row, EMULATED_MAX_THREADS);
     const unsigned t = threadIdx.x, n = blockDim.x;
+    int *const at = row;
     row[t] = (int)(t + blockIdx.x);
     if (args.fault == WRITE_BEHIND_SHARED)
-        row[n * 8 + t / WARP] = 1; /* of 128 threads: the array has 1024 */
+        at[n * 8 + t / WARP] = 1; /* of 128 threads: the array has 1024 */
     if (args.fault == HALF_AT_BARRIER && t < n / 2)
         return;
     if (args.fault == TWO_BARRIERS && t < n / 2)
@@ -188,7 +189,7 @@ static __global__ void scale(struct scale_args args)
     gpu_begin();
     const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (i < args.n)
-        args.out[i] = args.x[i] * args.factor;
+        args.out[args.at + i] = args.x[i] * args.factor;
 }
 
 cudaError_t start_scale(cudaStream_t stream, const struct scale_args *args)

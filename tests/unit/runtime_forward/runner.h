@@ -15,12 +15,21 @@ struct ops;
 
 enum { MAX_COPIES = 16 };
 
+/* Ranks with a GPU each. Who links GPUs brings them: tests/unit/runtime_forward_cuda/gpus.h. */
+struct gpu_setup {
+    bool (*open)(struct device **out, const struct gpu_setup *gpu, int index, struct error *err);
+    comm_open_gpu_fn *open_comm;
+    bool fast, eager; /* --numerics fast, --enforce-eager */
+};
+
 struct setup {
+    const struct gpu_setup *gpu; /* NULL: CPUs */
     const char *folder, *dtype;
     int tp_size, n_threads;
     int pp_stages;         /* 0: one */
     const struct ops *ops; /* NULL: the best of the machine */
     int kv_dtype, block_tokens;
+    bool carries_tokens; /* of GPUs: plans may refer to the tokens of the one before */
     bool single_group;   /* all layers in one KV group, as a draft model has them */
     int64_t deadline_ns; /* of the ranks; 0: a minute */
 };
