@@ -199,6 +199,12 @@ void file_map_prefetch(const struct file_map *map, const void *data, size_t n_by
         madvise((void *)((uintptr_t)data - in_page), n_bytes + in_page, MADV_WILLNEED);
 }
 
+void file_map_forget(const struct file_map *map)
+{
+    if (map->data != NULL)
+        madvise((void *)(uintptr_t)map->data, map->n_bytes, MADV_DONTNEED);
+}
+
 static bool too_large(const char *path, size_t max_bytes, struct error *err)
 {
     return error_set(err, ERROR_INPUT, "%s: larger than %zu bytes, the most that is read", path,

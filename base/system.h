@@ -36,6 +36,9 @@ void file_map_close(struct file_map *map);
 /* These bytes of the mapping will be read soon: the system may fetch them from the disk meanwhile.
  * Nothing is waited for and nothing can fail. */
 void file_map_prefetch(const struct file_map *map, const void *data, size_t n_bytes);
+/* The pages that were read so far count no longer as memory of this process. They come back, from
+ * the system's cache or the disk, when they are read again. */
+void file_map_forget(const struct file_map *map);
 
 /* A whole file of at most max_bytes in memory of memory_alloc(), with a NUL after it.
  * ERROR_INPUT as above, or when it is larger than max_bytes. Free with memory_free(). */

@@ -2,7 +2,8 @@
 # same sources have the same id, wherever and whenever. cmake -DSOURCE=... -DOUT=... -P build_id.cmake
 set(patterns)
 foreach(folder base kernels parallel proto runtime launcher)
-  list(APPEND patterns ${SOURCE}/${folder}/*.c ${SOURCE}/${folder}/*.h ${SOURCE}/${folder}/*.proto)
+  list(APPEND patterns ${SOURCE}/${folder}/*.c ${SOURCE}/${folder}/*.h ${SOURCE}/${folder}/*.proto
+       ${SOURCE}/${folder}/*.cu ${SOURCE}/${folder}/*.cuh)
 endforeach()
 file(GLOB_RECURSE sources RELATIVE ${SOURCE} ${patterns})
 list(SORT sources)

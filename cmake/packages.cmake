@@ -16,9 +16,4 @@ elseif(NOT WITH_MPI STREQUAL "OFF")
   find_package(MPI COMPONENTS C)
 endif()
 
-# The GPU backend will be kernels/cuda/; until it is there, every build is one without CUDA.
-if(WITH_CUDA STREQUAL "ON" AND NOT EXISTS ${CMAKE_SOURCE_DIR}/kernels/cuda)
-  message(FATAL_ERROR "WITH_CUDA=ON: this version has no GPU kernels. Configure with WITH_CUDA=OFF.")
-endif()
-
 find_package(Python3 COMPONENTS Interpreter) # for tests/lint only

@@ -49,3 +49,30 @@ float f16_to_f32(uint16_t half)
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+
+/* Adding `half` and the last bit that stays carries into the exponent where it must: the next
+ * number above 2047 * 2^n is 2048 * 2^n, and above the largest comes infinity. */
+static uint32_t round_shift(uint32_t bits, uint32_t n)
+{
+    const uint32_t half = (1u << (n - 1)) - 1;
+    return (bits + half + (bits >> n & 1u)) >> n;
+}
+
+uint16_t f16_from_f32(float f)
+{
+    enum { BIAS = 127 - 15, SHIFT = 13, INFINITE = 0x7c00 };
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+    const uint32_t exponent = magnitude >> 23;
+    uint32_t half = INFINITE;
+    if (magnitude > 0x7f800000u)
+        half = INFINITE | 0x200u | (magnitude >> SHIFT & 0x1ffu);
+    else if (exponent > BIAS && exponent < BIAS + 31)
+        half = round_shift(magnitude - ((uint32_t)BIAS << 23), SHIFT);
+    else if (exponent <= BIAS && exponent >= BIAS - 10) /* denormal, or rounds up to the least */
+        half = round_shift((magnitude & 0x7fffffu) | 0x800000u, SHIFT + 1 + BIAS - exponent);
+    else if (exponent < BIAS)
+        half = 0;
+    return (uint16_t)(sign | half);
+}

@@ -144,7 +144,8 @@ void op_attention_work(struct device *device, const struct attention_work_args *
     check(args->n_kv_heads > 0 && args->window >= 0);
     if (args->n_tokens == 0)
         return;
-    check(args->first_row != NULL && args->n_computed != NULL && args->n_sequences > 0);
+    check(args->kv_of_head != NULL && args->first_row != NULL && args->n_computed != NULL);
+    check(args->n_sequences > 0);
     device->ops->attention_work(device, args);
 }
 

@@ -160,6 +160,7 @@ struct attention_args {
  * before it begins, into `work` of attention_work_bytes(). On a CPU that is nothing. */
 struct attention_work_args {
     void *work;
+    const int32_t *kv_of_head; /* [n_heads], as in attention_args */
     const int32_t *first_row;  /* [n_sequences + 1] */
     const int32_t *n_computed; /* [n_sequences] */
     int n_sequences, n_tokens, n_heads, n_kv_heads;

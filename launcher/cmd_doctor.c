@@ -69,6 +69,21 @@ static void show_mpi(void)
             "! mpirun is not installed: one rank only; install openmpi-bin for -tp 2 and more\n");
 }
 
+/* A rank knows: only it loads the libraries of NVIDIA. */
+static void show_gpus(void)
+{
+    char here[MODEL_PATH_BYTES], command[MODEL_PATH_BYTES + 64], line[512];
+    struct error err = {0};
+    if (!program_folder(here, &err))
+        return;
+    snprintf(command, sizeof command, "'%s/phalanx-rank' --gpus 2>/dev/null", here);
+    FILE *pipe = strchr(here, '\'') == NULL ? popen(command, "r") : NULL;
+    while (pipe != NULL && fgets(line, sizeof line, pipe) != NULL)
+        fputs(line, stdout);
+    if (pipe != NULL)
+        pclose(pipe);
+}
+
 static void show_limits(void)
 {
     struct rlimit files;
@@ -101,6 +116,7 @@ bool cmd_doctor(const struct options *options, struct error *err)
     show_cpu();
     show_memory();
     show_mpi();
+    show_gpus();
     show_limits();
     show_installation();
     return true;

@@ -238,6 +238,7 @@ static bool start_replicas(struct session *session, struct error *err)
     const int fd = session->options->engine_fd;
     bool good = true;
     for (int i = 0; good && i < session->n_replicas; i++) {
+        session->replica[i].number = i;
         session->replica[i].restarts.most = most_restarts(session->options);
         if (fd > 0)
             replica_adopt(&session->replica[i], fd);

@@ -1,9 +1,27 @@
 #include "parallel/comm.h"
 
+#include "base/check.h"
 #include "base/system.h"
+#include "parallel/call.h"
 
-static bool note(struct comm *comm, int64_t begin_ns, size_t n_bytes, bool good)
+/* What is recorded costs nothing yet; it counts when it is replayed. */
+static void note_record(struct comm_record *record, enum call_kind kind, int peer, size_t n_bytes)
 {
+    if (record->n_calls++ == 0) {
+        record->first_kind = (int)kind;
+        record->first_peer = peer;
+    }
+    record->n_common += peer < 0;
+    record->n_bytes += n_bytes;
+}
+
+static bool note(struct comm *comm, enum call_kind kind, int peer, int64_t begin_ns, size_t n_bytes,
+                 bool good)
+{
+    if (comm->record != NULL) {
+        note_record(comm->record, kind, peer, n_bytes);
+        return good;
+    }
     comm->spent.n_calls++;
     comm->spent.n_bytes += n_bytes;
     comm->spent.ns += clock_now_ns() - begin_ns;
@@ -15,7 +33,7 @@ bool comm_tree_reduce(struct comm *comm, struct device *device, float *sum, floa
 {
     const int64_t begin = clock_now_ns();
     const bool good = comm->ops->tree_reduce(comm, device, sum, parts, n_leaves, count, err);
-    return note(comm, begin, count * sizeof *sum, good);
+    return note(comm, CALL_TREE_REDUCE, -1, begin, count * sizeof *sum, good);
 }
 
 bool comm_all_gather(struct comm *comm, struct device *device, void *all, const void *mine,
@@ -25,22 +43,26 @@ bool comm_all_gather(struct comm *comm, struct device *device, void *all, const 
     for (int rank = 0; rank < comm->size; rank++)
         total += n_bytes[rank];
     const int64_t begin = clock_now_ns();
-    return note(comm, begin, total, comm->ops->all_gather(comm, device, all, mine, n_bytes, err));
+    const bool good = comm->ops->all_gather(comm, device, all, mine, n_bytes, err);
+    return note(comm, CALL_ALL_GATHER, -1, begin, total, good);
 }
 
 bool comm_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int root, bool idle,
                     struct error *err)
 {
+    check(comm->record == NULL); /* memory of the host */
     const int64_t begin = clock_now_ns();
     const bool good = comm->ops->broadcast(comm, bytes, n_bytes, root, idle, err);
-    return idle && comm->rank != root ? good : note(comm, begin, n_bytes, good);
+    const bool waits = idle && comm->rank != root;
+    return waits ? good : note(comm, CALL_BROADCAST, -1, begin, n_bytes, good);
 }
 
 bool comm_send(struct comm *comm, struct device *device, const void *bytes, size_t n_bytes, int to,
                struct error *err)
 {
     const int64_t begin = clock_now_ns();
-    return note(comm, begin, n_bytes, comm->ops->send(comm, device, bytes, n_bytes, to, err));
+    const bool good = comm->ops->send(comm, device, bytes, n_bytes, to, err);
+    return note(comm, CALL_SEND, to, begin, n_bytes, good);
 }
 
 bool comm_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes, int from,
@@ -48,7 +70,29 @@ bool comm_receive(struct comm *comm, struct device *device, void *bytes, size_t 
 {
     const int64_t begin = clock_now_ns();
     const bool good = comm->ops->receive(comm, device, bytes, n_bytes, from, idle, err);
-    return idle ? good : note(comm, begin, n_bytes, good);
+    return idle ? good : note(comm, CALL_RECEIVE, from, begin, n_bytes, good);
+}
+
+void comm_record_begin(struct comm *comm, struct comm_record *record)
+{
+    check(comm->record == NULL);
+    *record = (struct comm_record){0};
+    comm->record = record;
+}
+
+void comm_record_end(struct comm *comm)
+{
+    check(comm->record != NULL);
+    comm->record = NULL;
+}
+
+void comm_replayed(struct comm *comm, const struct comm_record *record)
+{
+    check(comm->record == NULL);
+    comm->spent.n_calls += record->n_calls;
+    comm->spent.n_bytes += record->n_bytes;
+    if (record->n_calls > 0)
+        comm->ops->replayed(comm, record);
 }
 
 void comm_close(struct comm *comm)

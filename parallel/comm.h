@@ -5,20 +5,23 @@
  * apart: they are between two). A rank that does not is a bug; it shows as an error that names the
  * call and the ranks that did not come, or that came to another call.
  *
- * Buffers belong to the caller. A call returns when its work is done on this rank (CUDA: when it
- * is queued on the device's stream). A failure is ERROR_PEER or ERROR_SYSTEM and final: after it
- * the group can only be closed. One thread at a time.
+ * Buffers belong to the caller and are memory of `device`; NULL: memory of the host, and the same
+ * as a CPU device. A call returns when its work is done on this rank; with a GPU, when it is
+ * queued, and device_wait() tells of a rank that never came. A failure is ERROR_PEER or
+ * ERROR_SYSTEM and final: after it the group can only be closed. One thread at a time.
  *
  * Steps and bytes of each algorithm: parallel/README.md.
  */
 #pragma once
 #include "parallel/tree.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct comm;
+struct comm_record;
 struct device;
 struct error;
 struct watchdog;
@@ -50,17 +53,33 @@ struct comm_ops {
 
     /* To and from one other rank of the group, in order: pipeline stages. A send may return before
      * its receive has begun, or wait for it: two ranks that first send to each other may hang. With
-     * `idle` the receiver may wait for ever, as in broadcast. */
+     * `idle` (host memory) the receiver may wait for ever, as in broadcast. */
     bool (*send)(struct comm *, struct device *, const void *bytes, size_t n_bytes, int to,
                  struct error *);
     bool (*receive)(struct comm *, struct device *, void *bytes, size_t n_bytes, int from,
                     bool idle, struct error *);
 
+    /* The device was told to do the calls of a record once more. */
+    void (*replayed)(struct comm *, const struct comm_record *);
+
+    /* A number of `rank` that it alone writes and the others may read at any time, from any thread;
+     * 0 at first. What it says is up to who uses the group. NULL: of that rank nothing is seen. */
+    _Atomic uint64_t *(*board)(struct comm *, int rank);
+
     void (*close)(struct comm *); /* frees the comm; never waits for a peer */
 };
 
+/* Calls that a GPU records instead of doing them (kernels/device.h, "records"). */
+struct comm_record {
+    uint64_t n_calls, n_bytes;
+    uint64_t n_common; /* those of all ranks: not send, not receive */
+    int first_kind;    /* enum call_kind */
+    int first_peer;    /* of send and receive; -1: all ranks */
+};
+
 /* Of this rank, in the calls of a group below: what was handed over or came, and the time until the
- * call was done, in which it also waited for ranks that were later. Waiting idle does not count. */
+ * call was done (with a GPU: queued), in which it also waited for ranks that were later. Waiting
+ * idle does not count. */
 struct comm_spent {
     uint64_t n_calls, n_bytes;
     int64_t ns;
@@ -70,6 +89,7 @@ struct comm {
     const struct comm_ops *ops; /* complete: no entry is NULL */
     int rank, size;             /* within this group */
     struct comm_spent spent;    /* whoever wants less than all since the opening takes a copy */
+    struct comm_record *record; /* what is being recorded; NULL: calls are done */
     int64_t patience_ns; /* longer than the deadline that a call waits, where the caller knows that
                             its peers compute meanwhile; 0 unless set */
 };
@@ -81,7 +101,8 @@ struct comm_settings {
                                   the comm. NULL: none */
 };
 
-/* One rank alone: every call is a copy or a local sum. */
+/* One rank alone: every call is a copy or a local sum. Calls with a device are in place: there is
+ * nothing to do. */
 bool comm_open_self(struct comm **out, struct error *err);
 
 /* Ranks that share memory. The caller brings the memory: one mapping of comm_shm_bytes(size),
@@ -102,5 +123,25 @@ bool comm_send(struct comm *comm, struct device *device, const void *bytes, size
                struct error *err);
 bool comm_receive(struct comm *comm, struct device *device, void *bytes, size_t n_bytes, int from,
                   bool idle, struct error *err);
+
+/* Around device_record_begin() and device_record_end(), for a group that is used between them:
+ * calls are counted in *record, and in comm->spent when the device has been told to replay them. */
+void comm_record_begin(struct comm *comm, struct comm_record *record);
+void comm_record_end(struct comm *comm);
+void comm_replayed(struct comm *comm, const struct comm_record *record);
+
+/* Makes a communicator of ranks that have a GPU each, over one that they have for memory of the
+ * host: comm_open_nccl() of parallel/comm_nccl.h. It is in the module of CUDA, so who opens GPUs
+ * brings it. */
+struct comm_gpu_settings {
+    struct comm *host; /* broadcasts, and calls without a device; borrowed, outlives the comm */
+    struct device *device;
+    struct comm *beside; /* another of these on the same device, which outlives this one; or NULL */
+    size_t most_floats;  /* largest count of a tree_reduce */
+    bool exact; /* --numerics exact: tree_reduce follows the tree. Else it is any sum, of one
+                   leaf a rank, and not the same for every size of the group */
+};
+typedef bool comm_open_gpu_fn(struct comm **out, const struct comm_gpu_settings *gpu,
+                              const struct comm_settings *settings, struct error *err);
 
 void comm_close(struct comm *comm); /* NULL is fine */

@@ -303,6 +303,19 @@ static bool mpi_receive(struct comm *comm, struct device *device, void *bytes, s
 
 /* ---------------------------------------------------------------------------- open and close -- */
 
+/* Only a GPU records. */
+static void mpi_replayed(struct comm *comm, const struct comm_record *record)
+{
+    (void)comm;
+    check(record->n_calls == 0);
+}
+
+static _Atomic uint64_t *mpi_board(struct comm *comm, int rank)
+{
+    (void)comm, (void)rank;
+    return NULL;
+}
+
 /* The group itself is freed by MPI_Finalize: MPI_Comm_free may wait for the others. */
 static void mpi_close(struct comm *comm)
 {
@@ -323,6 +336,8 @@ static const struct comm_ops ops = {
     .broadcast = mpi_broadcast,
     .send = mpi_send,
     .receive = mpi_receive,
+    .replayed = mpi_replayed,
+    .board = mpi_board,
     .close = mpi_close,
 };
 

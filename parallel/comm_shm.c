@@ -201,6 +201,19 @@ static bool shm_broadcast(struct comm *comm, void *bytes, size_t n_bytes, int ro
 
 /* ---------------------------------------------------------------------------- open and close -- */
 
+/* Only a GPU records. */
+static void shm_replayed(struct comm *comm, const struct comm_record *record)
+{
+    (void)comm;
+    check(record->n_calls == 0);
+}
+
+static _Atomic uint64_t *shm_board(struct comm *comm, int rank)
+{
+    check(0 <= rank && rank < comm->size);
+    return &shm_of(comm)->seat[rank].board;
+}
+
 static void shm_close(struct comm *comm) { memory_free(shm_of(comm)); }
 
 static const struct comm_ops ops = {
@@ -210,6 +223,8 @@ static const struct comm_ops ops = {
     .broadcast = shm_broadcast,
     .send = shm_send,
     .receive = shm_receive,
+    .replayed = shm_replayed,
+    .board = shm_board,
     .close = shm_close,
 };
 

@@ -21,7 +21,8 @@ enum {
 /* Two cache lines, because the hardware fetches them in pairs. */
 struct seat {
     alignas(128) struct counter segment;
-    _Atomic uint64_t call; /* low half of the segment's number << 32 | signature of the call */
+    _Atomic uint64_t call;  /* low half of the segment's number << 32 | signature of the call */
+    _Atomic uint64_t board; /* comm_ops.board */
 };
 
 /* From one rank to another. The sender fills envelope[n % 2] and length[n % 2], then sends n. */

@@ -49,9 +49,15 @@ struct ranks ranks_place(int world_rank, const struct ranks_settings *settings)
 bool ranks_check_world(int world_size, const struct ranks_settings *settings, struct error *err)
 {
     check(settings->tp_size > 0 && settings->pp_stages > 0);
-    if (strcmp(settings->comm, "auto") != 0 && strcmp(settings->comm, "shm") != 0 &&
+    const bool nccl = strcmp(settings->comm, "nccl") == 0;
+    if (!nccl && strcmp(settings->comm, "auto") != 0 && strcmp(settings->comm, "shm") != 0 &&
         strcmp(settings->comm, "mpi") != 0)
-        return error_set(err, ERROR_INPUT, "--comm %s: want auto, shm or mpi", settings->comm);
+        return error_set(err, ERROR_INPUT, "--comm %s: want auto, shm, mpi or nccl",
+                         settings->comm);
+    if (nccl && !settings->gpus)
+        return error_set(err, ERROR_INPUT,
+                         "--comm nccl is for GPUs, and the ranks compute on CPUs: use --comm auto, "
+                         "or --device cuda");
     const long long wanted = (long long)settings->tp_size * settings->pp_stages;
     if (world_size == wanted)
         return true;
@@ -105,14 +111,59 @@ bool ranks_open_alone(struct ranks *out, const struct ranks_settings *settings, 
     if (!ranks_check_world(1, settings, err))
         return false;
     *out = ranks_place(0, settings);
+    out->settings = settings->settings;
     if (comm_open_self(&out->world, err) && comm_open_self(&out->tp, err))
         return true;
     ranks_close(out, true);
     return false;
 }
 
+/* Sums need a group of GPUs where there are several in a stage, and a pipeline one over all. The
+ * world's comes first on every rank, because both are opened together. */
+bool ranks_use_gpu(struct ranks *ranks, const struct ranks_gpu *gpu, struct error *err)
+{
+    struct comm_gpu_settings settings = {
+        .device = gpu->device, .most_floats = gpu->most_floats, .exact = gpu->exact};
+    struct comm *world = NULL, *tp = NULL;
+    check(ranks->host_world == NULL && ranks->host_tp == NULL);
+    settings.host = ranks->world;
+    if (ranks->pp_stages > 1 && !gpu->open(&world, &settings, &ranks->settings, err))
+        return false;
+    settings.host = ranks->tp;
+    settings.beside = world;
+    if (ranks->tp_size > 1 && !gpu->open(&tp, &settings, &ranks->settings, err)) {
+        comm_close(world);
+        return false;
+    }
+    if (world != NULL) {
+        ranks->host_world = ranks->world;
+        ranks->world = world;
+    }
+    if (tp != NULL) {
+        ranks->host_tp = ranks->tp;
+        ranks->tp = tp;
+    }
+    return true;
+}
+
+static void leave_gpu(struct comm **group, struct comm **host)
+{
+    if (*host == NULL)
+        return;
+    comm_close(*group);
+    *group = *host;
+    *host = NULL;
+}
+
+void ranks_leave_gpu(struct ranks *ranks)
+{
+    leave_gpu(&ranks->tp, &ranks->host_tp);
+    leave_gpu(&ranks->world, &ranks->host_world);
+}
+
 void ranks_close(struct ranks *ranks, bool alone)
 {
+    ranks_leave_gpu(ranks);
     comm_close(ranks->tp);
     comm_close(ranks->world);
     watchdog_close(ranks->watchdog);
@@ -159,6 +210,7 @@ bool ranks_open_threads(struct ranks *out, void *memory, int rank,
                         const struct ranks_settings *settings, struct error *err)
 {
     *out = ranks_place(rank, settings);
+    out->settings = settings->settings;
     size_t world_at = 0, tp_at = 0;
     ranks_memory_layout(settings, &(struct ranks_memory){.world = true}, out->pp_stage, &world_at,
                         &tp_at);

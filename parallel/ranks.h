@@ -15,7 +15,9 @@ struct error;
 
 struct ranks_settings {
     int tp_size, pp_stages;
-    const char *comm;              /* "auto", "shm", "mpi": how ranks of one host talk */
+    const char *comm; /* how ranks of one host talk: "auto", "shm", "mpi"; "nccl": as auto, and it
+                         is an error unless their devices are GPUs */
+    bool gpus;        /* they are: then this is how memory of the host travels */
     struct comm_settings settings; /* but the watchdog, which ranks_open() makes */
     int cpus_each;                 /* that a rank keeps busy, with its like of other jobs; 0: one */
     void (*leave)(const char *text); /* watchdog.h: of the ranks of a host that are processes */
@@ -29,6 +31,8 @@ struct ranks {
     struct comm *world;        /* all ranks: step plans from rank 0, activations between stages */
     struct comm *tp;           /* the ranks of this pipeline stage: sums of partial outputs */
     struct watchdog *watchdog; /* of the ranks of this host; NULL: alone, threads, or no memory */
+    struct comm *host_world, *host_tp; /* where world and tp are of GPUs: what they stand on */
+    struct comm_settings settings;     /* of all groups */
     void *shared; /* memory of watchdog and communicators on this host; NULL: none of its own */
     size_t shared_bytes;
     void (*finish)(void); /* ends MPI; NULL where it never began */
@@ -51,6 +55,21 @@ size_t ranks_bytes_each(const struct ranks_settings *settings);
 /* The ranks of this rank's stage as a world of their own, with one stage: for what only they do
  * (the draft model). Borrows the group; not to be closed. */
 struct ranks ranks_of_stage(const struct ranks *ranks);
+/* From here on world and tp also move memory of `device`, a GPU: with its `open` (parallel/comm.h)
+ * where ranks share a sum or are stages of a pipeline; a rank alone needs nothing. most_floats: the
+ * largest count of a tree_reduce. Collective; fails as `open` does, perhaps on some ranks only:
+ * then world is as it was, and they can agree on it. */
+struct ranks_gpu {
+    struct device *device;
+    comm_open_gpu_fn *open;
+    size_t most_floats;
+    bool exact;
+};
+bool ranks_use_gpu(struct ranks *ranks, const struct ranks_gpu *gpu, struct error *err);
+/* The groups are again those of the host alone: before the device is closed. Never waits for a
+ * peer. Nothing to do is fine. */
+void ranks_leave_gpu(struct ranks *ranks);
+
 /* This rank's number among the tensor-parallel ranks of a neighbouring stage, as a rank of world.
  */
 static inline int ranks_in_next_stage(const struct ranks *ranks)

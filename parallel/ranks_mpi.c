@@ -299,6 +299,7 @@ static bool open_groups(struct job *job, struct ranks *ranks, const struct ranks
         !agree(ranks->world_rank, open_watchdog(ranks, wanted, err), err))
         return false;
     settings.settings.watchdog = ranks->watchdog;
+    ranks->settings = settings.settings;
     const bool world = open_group(&ranks->world, ranks, job->world_at, ranks->world_rank,
                                   ranks->world_size, 0, &settings.settings, err);
     if (!agree(ranks->world_rank, world, err))

@@ -52,6 +52,10 @@ struct watchdog {
     bool runs;            /* thread is a thread */
     _Atomic uint32_t end; /* 1: the thread shall end */
     pthread_t thread;
+
+    pthread_mutex_t asking;
+    watchdog_aside_fn *aside; /* or NULL */
+    void *aside_context;
 };
 
 size_t watchdog_bytes(int n_ranks)
@@ -110,10 +114,28 @@ static void listen(struct watchdog *dog, int rank, bool late, int64_t now)
                                    (uint64_t)(silent_ns / 1000000) << 32 | (uint64_t)(rank + 1));
 }
 
+void watchdog_set_aside(struct watchdog *dog, watchdog_aside_fn *aside, void *context)
+{
+    if (dog == NULL)
+        return;
+    pthread_mutex_lock(&dog->asking);
+    dog->aside = aside;
+    dog->aside_context = context;
+    pthread_mutex_unlock(&dog->asking);
+}
+
+static bool ask_aside(struct watchdog *dog, struct error *err)
+{
+    pthread_mutex_lock(&dog->asking);
+    const bool good = dog->aside == NULL || dog->aside(dog->aside_context, err);
+    pthread_mutex_unlock(&dog->asking);
+    return good;
+}
+
 static void leave_when_due(struct watchdog *dog, int64_t now)
 {
     struct error err = {0};
-    if (dog->has_left || watchdog_check(dog, &err))
+    if (dog->has_left || (watchdog_check(dog, &err) && ask_aside(dog, &err)))
         return;
     if (dog->lost_since == 0)
         dog->lost_since = now;
@@ -203,6 +225,7 @@ void watchdog_open(struct watchdog **out, const struct watchdog_settings *settin
     *dog = (struct watchdog){.is = *settings,
                              .board = settings->memory,
                              .heard = memory_alloc((size_t)settings->n_ranks, sizeof *dog->heard)};
+    pthread_mutex_init(&dog->asking, NULL);
     atomic_store(&dog->board->pulse[settings->rank].world_rank, settings->world_rank);
     *out = dog;
 }
@@ -244,6 +267,7 @@ void watchdog_close(struct watchdog *dog)
         check(pthread_join(dog->thread, NULL) == 0);
     }
     atomic_store(&dog->board->pulse[dog->is.rank].beat, 0);
+    pthread_mutex_destroy(&dog->asking);
     memory_free(dog->heard);
     memory_free(dog);
 }

@@ -38,6 +38,11 @@ size_t watchdog_bytes(int n_ranks); /* whole pages; 0 for a rank alone */
 
 void watchdog_open(struct watchdog **out, const struct watchdog_settings *settings);
 bool watchdog_start(struct watchdog *dog, struct error *err); /* the thread */
+/* Asked in each round of the thread, by it: false and an error where this rank waits in vain and
+ * its main thread may not know. As with a lost rank, the main thread has 2 s from then on. NULL:
+ * nobody is asked; when the call returns, nobody is any more. */
+typedef bool watchdog_aside_fn(void *context, struct error *err);
+void watchdog_set_aside(struct watchdog *dog, watchdog_aside_fn *aside, void *context);
 void watchdog_close(struct watchdog *dog); /* ends the thread; the others stop listening */
 
 /* One round of the thread, at `now` (clock_now_ns): beats and listens. */

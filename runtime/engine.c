@@ -62,7 +62,7 @@ static void choose_flights(struct engine *e, const struct engine_settings *setti
     schedule->max_request_bytes = (size_t)ENGINE_MAX_REQUEST_MIB << 20;
     schedule->n_flights = e->is.n_flights;
     schedule->runs_ahead = e->is.runs_ahead;
-    schedule->picks_afar = has_stages || e->is.runs_ahead;
+    schedule->picks_afar = has_stages || settings->runs_ahead;
 }
 
 static void create_pipeline(struct engine *e)
@@ -70,12 +70,12 @@ static void create_pipeline(struct engine *e)
     const struct row_picker_settings picks = {.device = e->is.device,
                                               .limits = &e->is.scheduler.limits,
                                               .processed_logprobs = e->is.processed_logprobs};
-    pipeline_create(&e->pipeline,
-                    &(struct pipeline_settings){.models = e->is.models,
-                                                .model = PLAN_TARGET,
-                                                .n_flights = e->is.n_flights,
-                                                .recorder = e->is.recorder,
-                                                .picks = e->is.runs_ahead ? &picks : NULL});
+    pipeline_create(&e->pipeline, &(struct pipeline_settings){
+                                      .models = e->is.models,
+                                      .model = PLAN_TARGET,
+                                      .n_flights = e->is.n_flights,
+                                      .recorder = e->is.recorder,
+                                      .picks = e->is.scheduler.picks_afar ? &picks : NULL});
 }
 
 void engine_create(struct engine **out, const struct engine_settings *settings)

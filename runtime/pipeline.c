@@ -28,6 +28,7 @@ struct pipeline {
     int32_t *carried;                 /* [max_logits] tokens of the last plan, of the picker */
     int n_carried;                    /* rows of it that the next one may refer to */
     bool *none_picked;                /* [max_logits] false */
+    bool is_queued;                   /* plans are run while the host goes on */
     int oldest, n_in_flight;
     int n_behind; /* of these, the latest: in stages behind the first one */
 };
@@ -46,6 +47,8 @@ void pipeline_create(struct pipeline **out, const struct pipeline_settings *sett
     check(settings->n_flights >= 1 && models->limits[settings->model].max_tokens > 0);
     p->is = *settings;
     p->ranks = models->ranks[settings->model];
+    p->is_queued = models->forward[settings->model] != NULL &&
+                   forward_is_queued(models->forward[settings->model]);
     p->limits = models->limits[settings->model];
     const int hidden_size = models->hidden_size[settings->model];
     if (p->ranks->pp_stages > 1)
@@ -85,18 +88,21 @@ static struct flight *flight_at(const struct pipeline *p, int i)
 
 /* What one stage gave: picked from, where that is asked for. The rows belong to forward until its
  * next run; with several plans in flight that is too short. */
-static void take_rows(struct pipeline *p, struct flight *flight)
+static bool take_rows(struct pipeline *p, struct flight *flight, struct error *err)
 {
-    const struct step_result result = flight->home.rows;
+    struct step_result result;
     const struct picked *picked = NULL;
-    if (p->picker != NULL) {
+    if (!plan_models_collect(p->is.models, p->is.model, &result, err))
+        return false;
+    flight->home.rows = result;
+    if (p->picker != NULL)
         picked = row_picker_run(p->picker, &flight->view, &result);
-        for (int i = 0; i < p->n_carried; i++)
-            p->carried[i] = picked[i].token;
-    }
+    for (int i = 0; picked != NULL && !p->is_queued && i < p->n_carried; i++)
+        p->carried[i] = picked[i].token;
     if (flight->memory.logits != NULL)
         home_memory_keep(&flight->memory, flight->plan, &flight->view, &result, picked,
                          &flight->home);
+    return true;
 }
 
 /* The oldest plan behind the first stage comes home. */
@@ -124,7 +130,7 @@ static bool send(struct pipeline *p, const struct flight *flight, struct step_pl
 {
     if (p->is.recorder != NULL && !plan_recorder_add(p->is.recorder, plan, err))
         return false;
-    if (p->picker != NULL)
+    if (p->picker != NULL && !p->is_queued)
         plan_resolve(plan, &flight->view, p->carried);
     return plan_broadcast(p->ranks, plan, err);
 }
@@ -139,8 +145,7 @@ static bool run(struct pipeline *p, struct flight *flight, struct step_plan *pla
         !send(p, flight, plan, err))
         return false;
     p->n_carried = p->receiver == NULL ? plan_n_carried(plan, &flight->view) : 0;
-    return (flight->view.stop ||
-            plan_models_run(models, plan, &flight->view, &flight->home.rows, err)) &&
+    return (flight->view.stop || plan_models_run(models, plan, &flight->view, err)) &&
            pass_on(p, flight, err);
 }
 
@@ -148,16 +153,15 @@ bool pipeline_submit(struct pipeline *p, struct step_plan *plan, struct error *e
 {
     check(p->n_in_flight < p->is.n_flights && plan->model == (int32_t)p->is.model);
     struct flight *flight = flight_at(p, p->n_in_flight);
-    if (!run(p, flight, plan, err))
+    const bool good = run(p, flight, plan, err) && (flight->view.stop || p->receiver != NULL ||
+                                                    p->is_queued || take_rows(p, flight, err));
+    if (!good)
         return error_in(err, "step %llu", (unsigned long long)plan->step);
     if (flight->view.stop) {
         check(p->n_in_flight == 0);
         return true;
     }
-    if (p->receiver == NULL)
-        take_rows(p, flight);
-    else
-        p->n_behind++;
+    p->n_behind += p->receiver != NULL;
     p->n_in_flight++;
     return true;
 }
@@ -167,9 +171,12 @@ bool pipeline_submit(struct pipeline *p, struct step_plan *plan, struct error *e
 bool pipeline_collect(struct pipeline *p, struct step_home *out, struct error *err)
 {
     check(p->n_in_flight > 0);
+    struct flight *flight = flight_at(p, 0);
     if (p->n_behind == p->n_in_flight && !take_home(p, err))
         return false;
-    *out = flight_at(p, 0)->home;
+    if (p->receiver == NULL && p->is_queued && !take_rows(p, flight, err))
+        return error_in(err, "step %llu", (unsigned long long)flight->plan->step);
+    *out = flight->home;
     p->oldest = (p->oldest + 1) % p->is.n_flights;
     p->n_in_flight--;
     return true;

@@ -11,7 +11,8 @@
  * With one stage there may be two plans in flight too, the second one ahead of the tokens of the
  * first: it refers to them (step_plan.h). On a device that has done its work when forward_run()
  * returns, the tokens are there by then, and what rank 0 sends to the other ranks has ids in the
- * places of the references; the record keeps the references.
+ * places of the references; the record keeps the references. Where the device works by itself
+ * (forward_is_queued) it knows the tokens when it comes to them.
  *
  * No two ranks ever wait for each other to receive: there are never more plans behind the first
  * stage than there are stages, because rank 0 takes the oldest result in before it passes on a plan

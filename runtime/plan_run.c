@@ -27,9 +27,15 @@ bool plan_models_check(const struct plan_models *models, const struct step_plan 
 }
 
 bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,
-                     const struct step_view *view, struct step_result *result, struct error *err)
+                     const struct step_view *view, struct error *err)
 {
-    return forward_run(models->forward[plan->model], plan, view, result, err);
+    return forward_run(models->forward[plan->model], plan, view, err);
+}
+
+bool plan_models_collect(const struct plan_models *models, enum plan_model model,
+                         struct step_result *result, struct error *err)
+{
+    return forward_collect(models->forward[model], result, err);
 }
 
 bool plan_models_pass_on(const struct plan_models *models, const struct step_plan *plan,

@@ -28,9 +28,12 @@ size_t plan_models_max_bytes(const struct plan_models *models);
 /* plan_check() by the limits of the plan's own model. ERROR_PEER also when it is not there. */
 bool plan_models_check(const struct plan_models *models, const struct step_plan *plan,
                        size_t n_bytes, int n_carried, struct step_view *view, struct error *err);
-/* This rank's part of a checked plan. */
+/* This rank's part of a checked plan, and (on the rank that has it) what the oldest one gave that
+ * was run: forward_run(), forward_collect(). */
 bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,
-                     const struct step_view *view, struct step_result *result, struct error *err);
+                     const struct step_view *view, struct error *err);
+bool plan_models_collect(const struct plan_models *models, enum plan_model model,
+                         struct step_result *result, struct error *err);
 /* The plan, and the activations that were left by running it, to the next stage of its model; does
  * nothing on the last one. A stop has no activations. */
 bool plan_models_pass_on(const struct plan_models *models, const struct step_plan *plan,

@@ -1,11 +1,14 @@
 #include "runtime/row_picker.h"
 
 #include "base/memory.h"
+#include "kernels/ops.h"
 #include "runtime/forward/forward.h"
 #include "runtime/sample/sampler.h"
 #include "runtime/step_plan.h"
 
-_Static_assert((int)LOGPROBS_MAX_ENTRIES == (int)PLAN_MAX_BEST, "as many as a plan may ask for");
+_Static_assert((int)LOGPROBS_MAX_ENTRIES == (int)PLAN_MAX_BEST &&
+                   (int)PICK_MAX_BEST == (int)PLAN_MAX_BEST,
+               "as many as a plan may ask for");
 
 struct row_picker {
     struct sampler *sampler;
@@ -72,11 +75,29 @@ static struct sample_row row_of(const struct plan_pick *pick, const struct sampl
                                .kind = kinds[pick->kind]};
 }
 
+/* What a device picked, in the words of the sampler. */
+static void take_pick(struct picked *out, const struct pick_result *pick)
+{
+    *out = (struct picked){.token = pick->token,
+                           .is_finite = pick->is_finite != 0,
+                           .lse = pick->lse,
+                           .n_logprobs = pick->n_entries};
+    for (int i = 0; i < pick->n_entries; i++)
+        out->logprob[i] = (struct token_logprob){.token = pick->entry[i].token,
+                                                 .logprob = pick->entry[i].logprob,
+                                                 .rank = pick->entry[i].rank};
+}
+
 const struct picked *row_picker_run(struct row_picker *p, const struct step_view *view,
                                     const struct step_result *result)
 {
     if (view->pick == NULL)
         return p->picked;
+    if (result->pick != NULL) {
+        for (int i = 0; i < result->n_logits; i++)
+            take_pick(&p->picked[i], &result->pick[i]);
+        return p->picked;
+    }
     for (int i = 0; i < result->n_logits; i++) {
         set_params(&p->params[i], &view->pick[i]);
         p->row[i] = row_of(&view->pick[i], &p->params[i],

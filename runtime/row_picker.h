@@ -2,6 +2,7 @@
  * stage of a pipeline, by what the plan says (PLAN_PICK).
  *
  * With the sampler of rank 0, whose picks are a function of a row and a few numbers: the same bits.
+ * A GPU has picked by itself, and what it picked is said here in the words of the sampler.
  */
 #pragma once
 #include <stdbool.h>

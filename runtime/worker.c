@@ -41,10 +41,11 @@ static bool run_plan(struct worker *w, bool *stop, struct error *err)
         return false;
     w->n_carried = w->ranks->pp_stages == 1 ? plan_n_carried(plan, &view) : 0;
     *stop = view.stop;
-    return (view.stop || plan_models_run(w->models, plan, &view, &result, err)) &&
+    return (view.stop || plan_models_run(w->models, plan, &view, err)) &&
            plan_models_pass_on(w->models, plan, &view, err) &&
            (view.stop || w->sender == NULL ||
-            result_sender_run(w->sender, plan, &view, &result, err));
+            (plan_models_collect(w->models, PLAN_TARGET, &result, err) &&
+             result_sender_run(w->sender, plan, &view, &result, err)));
 }
 
 static bool worker_step(struct worker *w, bool *stop, struct error *err)

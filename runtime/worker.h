@@ -12,7 +12,7 @@ struct worker;
 /* Borrowed. */
 struct worker_settings {
     const struct plan_models *models;
-    struct device *device;
+    struct device *device;   /* of the host: samples */
     bool processed_logprobs; /* --logprobs-mode, as at rank 0 */
 };
 

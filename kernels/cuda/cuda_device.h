@@ -6,6 +6,7 @@
  * After a failure nothing more is queued.
  */
 #pragma once
+#include "kernels/cuda/cuda_settings.h"
 #include "kernels/device.h"
 
 #include <cuda_runtime_api.h>
@@ -17,20 +18,6 @@ extern "C" {
 #endif
 
 struct error;
-
-/* How many GPUs this process can use. ERROR_UNSUPPORTED, in words for users: no driver, one that is
- * too old for this build (says both versions), no GPU. */
-bool cuda_count_devices(int *n, struct error *err);
-
-struct cuda_settings {
-    int index;              /* of the GPU, from 0 */
-    bool exact;             /* --numerics exact */
-    bool graphs;            /* false: every kernel is started by itself (--enforce-eager) */
-    const char *algorithms; /* file of chosen cuBLASLt algorithms; NULL: none is kept */
-};
-/* ERROR_UNSUPPORTED: as cuda_count_devices(), fewer GPUs than index says (both numbers), one older
- * than sm_80. ERROR_SYSTEM: the GPU cannot be used now (another process has it for itself). */
-bool device_open_cuda(struct device **out, const struct cuda_settings *settings, struct error *err);
 
 cudaStream_t cuda_stream(const struct device *device);
 int cuda_multiprocessors(const struct device *device);

@@ -192,13 +192,14 @@ static __device__ inline void gpu_load_matrix_transposed(uint32_t r[4], const vo
 
 /* 16 bytes from global to shared memory, on their way until gpu_copy_wait(); zeros where not
  * `valid` (then `from` is not read). Both aligned to 16. Other threads see them after a barrier
- * behind the wait. */
+ * behind the wait. The second-level cache asks for the 128 bytes around: the rest of a row. */
 static __device__ inline void gpu_copy_async(void *shared, const void *from, bool valid)
 {
 #ifdef __CUDACC__
     const uint32_t at = (uint32_t)__cvta_generic_to_shared(shared);
     const int n_bytes = valid ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(n_bytes)
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(at), "l"(from),
+                 "r"(n_bytes)
                  : "memory");
 #else
     emulated_copy_async(shared, from, valid);

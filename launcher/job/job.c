@@ -99,17 +99,17 @@ static bool launch(struct job *job, char **word, bool by_mpirun, struct error *e
 }
 
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
-               struct error *err)
+               int replica, struct error *err)
 {
     *job = (struct job){.watch = -1, .listener = -1, .is_over_hosts = options->hostfile != NULL};
     char *word[MPIRUN_WORDS_MAX + RANK_WORDS_MAX];
     struct arena arena = {0};
     int n, n_rank_words;
-    const bool started =
-        mpirun_words(word, &n, options, &arena, err) &&
-        make_folder(job, n > 0 && options->hostfile == NULL, err) &&
-        rank_words(word + n, &n_rank_words, options, model_folder, job->socket, &arena, err) &&
-        launch(job, word, n > 0, err);
+    const bool started = mpirun_words(word, &n, options, &arena, err) &&
+                         make_folder(job, n > 0 && options->hostfile == NULL, err) &&
+                         rank_words(word + n, &n_rank_words, options, model_folder, job->socket,
+                                    replica, &arena, err) &&
+                         launch(job, word, n > 0, err);
     job->by_mpirun = n > 0;
     if (started)
         keeper_start(job);

@@ -27,10 +27,10 @@ struct job {
     struct mpirun_files files;
 };
 
-/* Starts the ranks of `options` on `model_folder`. ERROR_INPUT when mpirun is needed and not
+/* Starts the ranks of `options` on `model_folder`, as this one of its replicas. ERROR_INPUT when mpirun is needed and not
  * installed. job_end() also after a failure. */
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
-               struct error *err);
+               int replica, struct error *err);
 
 /* Whether rank 0 has connected: *fd, once, or -1. Never waits. */
 bool job_accept(struct job *job, int *fd, struct error *err);

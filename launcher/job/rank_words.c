@@ -27,9 +27,10 @@ static bool find_program(char program[MODEL_PATH_BYTES], struct error *err)
 }
 
 bool rank_words(char *word[RANK_WORDS_MAX], int *n, const struct options *options,
-                const char *model_folder, const char *link, struct arena *arena, struct error *err)
+                const char *model_folder, const char *link, int replica, struct arena *arena,
+                struct error *err)
 {
-    char program[MODEL_PATH_BYTES], folder[PATH_MAX];
+    char program[MODEL_PATH_BYTES], folder[PATH_MAX], number[16];
     *n = 0;
     if (!find_program(program, err))
         return false;
@@ -39,6 +40,11 @@ bool rank_words(char *word[RANK_WORDS_MAX], int *n, const struct options *option
     if (link != NULL) {
         word[(*n)++] = "--link";
         word[(*n)++] = copy(arena, link);
+    }
+    if (replica > 0) {
+        snprintf(number, sizeof number, "%d", replica);
+        word[(*n)++] = "--replica";
+        word[(*n)++] = copy(arena, number);
     }
     *n += options_for_rank(options, arena, word + *n, RANK_WORDS_MAX - 1 - *n);
     word[*n] = NULL;

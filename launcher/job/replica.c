@@ -29,7 +29,7 @@ static void start(struct replica *replica, const struct options *options, const 
 {
     struct error err = {0};
     const int64_t limit_ns = START_GRACE_NS + options->distributed_timeout_seconds * 1000000000;
-    if (job_start(&replica->job, options, model_folder, &err)) {
+    if (job_start(&replica->job, options, model_folder, replica->number, &err)) {
         replica->state = REPLICA_STARTING;
     } else {
         job_end(&replica->job);

@@ -30,8 +30,9 @@ enum replica_state {
     REPLICA_GONE,
 };
 
-struct replica { /* all zero, but for restarts.most: down, and its time has come */
+struct replica { /* all zero, but for number and restarts.most: down, and its time has come */
     enum replica_state state;
+    int number; /* among those of this host */
     struct job job;
     struct link *link; /* from rank 0's connection to the end of the link */
     struct restarts restarts;

@@ -229,7 +229,7 @@ static bool become_rank_0(struct options *options, const char *folder, struct er
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, link) != 0 || fcntl(link[0], F_SETFD, FD_CLOEXEC) != 0)
         return error_errno(err, "cannot make the link");
     snprintf(name, sizeof name, "fd:%d", link[1]);
-    const bool good = rank_words(word, &n, options, folder, name, &arena, err) &&
+    const bool good = rank_words(word, &n, options, folder, name, 0, &arena, err) &&
                       become_three(options, word, link, err);
     arena_release(&arena);
     return good;
@@ -253,7 +253,7 @@ static void become_rank_or_end(const struct options *options)
     struct error err = {0};
     int n;
     if (find_model(folder, options, &err) &&
-        rank_words(word, &n, options, folder, NULL, &arena, &err))
+        rank_words(word, &n, options, folder, NULL, 0, &arena, &err))
         become_rank(word);
     if (wait_for_rank_0(&job_may_end)) {
         gethostname(host, sizeof host - 1);

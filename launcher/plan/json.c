@@ -37,8 +37,20 @@ static json_t *memory_json(const struct rank_bytes *bytes)
                                   {"activations", bytes->activations},
                                   {"communication", bytes->communication},
                                   {"threads", bytes->threads},
+                                  {"pinned", bytes->pinned},
                                   {"tables", bytes->tables},
                                   {"total", rank_bytes_total(bytes)}};
+    return numbers(field, sizeof field / sizeof *field);
+}
+
+static json_t *gpu_json(const struct gpu_bytes *bytes)
+{
+    const struct field field[] = {{"weights", bytes->weights},
+                                  {"kv", bytes->kv},
+                                  {"activations", bytes->activations},
+                                  {"workspace", bytes->workspace},
+                                  {"communication", bytes->communication},
+                                  {"total", gpu_bytes_total(bytes)}};
     return numbers(field, sizeof field / sizeof *field);
 }
 
@@ -64,6 +76,8 @@ static json_t *rank_json(const struct planned_rank *rank)
     json_t *out = numbers(field, sizeof field / sizeof *field);
     json_object_set_new(out, "weights", weights_json(rank));
     json_object_set_new(out, "memory", memory_json(&rank->bytes));
+    if (gpu_bytes_total(&rank->bytes.gpu) > 0)
+        json_object_set_new(out, "gpu_memory", gpu_json(&rank->bytes.gpu));
     json_object_set_new(out, "received_per_token", wire_json(&rank->wire));
     return out;
 }

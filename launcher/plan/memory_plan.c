@@ -14,6 +14,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -61,9 +62,12 @@ static void count_models(struct planned_rank *out, const struct rank_models *mod
             out->kind_bytes[kind] += (int64_t)model->kind_bytes[kind];
         out->bytes.mapped += (int64_t)model->mapped_bytes;
         out->bytes.copied += (int64_t)model->copied_bytes;
-        out->bytes.activations +=
-            (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m]);
+        if (!models->on_gpu)
+            out->bytes.activations +=
+                (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m]);
     }
+    out->bytes.gpu = rank_models_gpu_bytes(models, &out->place);
+    out->bytes.pinned = rank_models_pinned_bytes(models);
     out->block_bytes =
         rank_kv_block_bytes(&limits[PLAN_TARGET], models->memory.kv_dtype,
                             models->model[PLAN_TARGET], drafts ? models->model[PLAN_DRAFT] : NULL);
@@ -83,8 +87,11 @@ static void count_rank(struct planned_rank *out, struct rank_models *models,
     out->ffn_leaves = leaves_of(share->ffn_leaves, place);
     out->wire = wire_bytes_of(model, place);
     out->bytes.threads = (int64_t)n_threads * CPU_SCRATCH_BYTES;
-    out->bytes.communication = (int64_t)ranks_bytes_each(&(struct ranks_settings){
-        .tp_size = place->tp_size, .pp_stages = place->pp_stages, .comm = options->comm});
+    out->bytes.communication =
+        (int64_t)ranks_bytes_each(&(struct ranks_settings){.tp_size = place->tp_size,
+                                                           .pp_stages = place->pp_stages,
+                                                           .comm = options->comm,
+                                                           .gpus = models->on_gpu});
     count_models(out, models);
 }
 
@@ -116,6 +123,27 @@ static bool count_tables(struct memory_plan *plan, const struct options *options
     return good;
 }
 
+/* ---- what --memory is about ---- */
+
+/* All that is in it: the memory of the host, or that of the GPU. */
+static int64_t held_bytes(const struct memory_plan *plan, const struct rank_bytes *bytes)
+{
+    if (!plan->models.on_gpu)
+        return rank_bytes_total(bytes);
+    return gpu_bytes_total(&bytes->gpu) + GPU_CONTEXT_BYTES + GPU_RESERVE_BYTES;
+}
+
+static int64_t held_without_cache(const struct memory_plan *plan, const struct rank_bytes *bytes)
+{
+    return held_bytes(plan, bytes) - bytes->kv - bytes->gpu.kv;
+}
+
+static int64_t allowed_bytes(const struct memory_plan *plan, const struct options *options)
+{
+    const double share = plan->models.on_gpu ? options->gpu_memory_utilization : 1;
+    return (int64_t)((double)options->memory * share);
+}
+
 /* ---- layouts that fit ---- */
 
 /* One block of KV cache on every rank. The tables are those of rank 0 of the layout that was asked
@@ -128,7 +156,7 @@ static bool layout_fits(struct memory_plan *plan, const struct options *options,
         struct planned_rank rank = {.place = place_of(i, tp_size, pp_stages),
                                     .bytes = {.tables = plan->rank[0].bytes.tables}};
         count_rank(&rank, &plan->models, options);
-        if (rank_bytes_total(&rank.bytes) + rank.block_bytes > options->memory)
+        if (held_bytes(plan, &rank.bytes) + rank.block_bytes > allowed_bytes(plan, options))
             return false;
     }
     return true;
@@ -139,7 +167,7 @@ static int64_t all_weights(struct memory_plan *plan, const struct options *optio
 {
     struct planned_rank alone = {.place = place_of(0, 1, 1)};
     count_rank(&alone, &plan->models, options);
-    return rank_bytes_weights(&alone.bytes);
+    return rank_bytes_weights(&alone.bytes) + alone.bytes.gpu.weights;
 }
 
 /* The most ranks that a stage can have. */
@@ -189,7 +217,7 @@ static bool refuse_memory(struct memory_plan *plan, const struct options *option
     int64_t most = 0;
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct planned_rank *rank = &plan->rank[i];
-        const int64_t held = rank_bytes_total(&rank->bytes) - rank->bytes.kv + rank->block_bytes;
+        const int64_t held = held_without_cache(plan, &rank->bytes) + rank->block_bytes;
         most = max_of(most, held);
     }
     char given[BYTES_TEXT], held[BYTES_TEXT], fits[80] = "no layout of it is small enough";
@@ -206,22 +234,31 @@ static bool refuse_memory(struct memory_plan *plan, const struct options *option
 
 /* ---- the KV cache ---- */
 
+static int64_t *kv_bytes_of(const struct memory_plan *plan, int rank)
+{
+    struct rank_bytes *bytes = &plan->rank[rank].bytes;
+    return plan->models.on_gpu ? &bytes->gpu.kv : &bytes->kv;
+}
+
 static void set_blocks(struct memory_plan *plan, int64_t n_blocks)
 {
     plan->models.plan.limits[PLAN_TARGET].n_kv_blocks = (int)n_blocks;
     for (int i = 0; i < plan->n_ranks; i++)
-        plan->rank[i].bytes.kv = n_blocks * plan->rank[i].block_bytes;
+        *kv_bytes_of(plan, i) = n_blocks * plan->rank[i].block_bytes;
 }
 
 /* As rank_memory_plan(), for all ranks at once. */
 static bool choose_blocks(struct memory_plan *plan, const struct options *options,
                           struct error *err)
 {
+    /* of a GPU that nobody has named any number fits: as many as a CPU would take at most */
+    const struct kv_room room = plan->models.on_gpu ? (struct kv_room){.n_bytes = INT64_MAX}
+                                                    : rank_kv_room_cpu(options, plan->n_ranks);
     int64_t n_blocks = INT64_MAX;
     for (int i = 0; i < plan->n_ranks; i++) {
         int64_t own;
         if (!rank_kv_blocks(&own, &plan->models.plan.limits[PLAN_TARGET], options,
-                            plan->rank[i].block_bytes, plan->n_ranks, err))
+                            plan->rank[i].block_bytes, &room, err))
             return false;
         n_blocks = min_of(n_blocks, own);
     }
@@ -235,7 +272,7 @@ static int64_t blocks_within(const struct memory_plan *plan, int64_t memory)
     int64_t n_blocks = rank_kv_blocks_most(&plan->models.plan.limits[PLAN_TARGET]);
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct planned_rank *rank = &plan->rank[i];
-        const int64_t left = memory - (rank_bytes_total(&rank->bytes) - rank->bytes.kv);
+        const int64_t left = memory - held_without_cache(plan, &rank->bytes);
         n_blocks = min_of(n_blocks, left / rank->block_bytes);
     }
     return n_blocks;
@@ -249,7 +286,7 @@ static bool fit_blocks(struct memory_plan *plan, const struct options *options, 
     for (int pass = 0; pass < 2; pass++) {
         if (!count_tables(plan, options, err))
             return false;
-        const int64_t n_blocks = blocks_within(plan, options->memory);
+        const int64_t n_blocks = blocks_within(plan, allowed_bytes(plan, options));
         if (n_blocks < 1)
             return refuse_memory(plan, options, err);
         set_blocks(plan, n_blocks);
@@ -299,6 +336,8 @@ bool memory_plan_make(struct memory_plan *out, const struct options *options, st
     out->n_ranks = out->tp_size * out->pp_stages;
     out->n_threads = threads_of(options, out->n_ranks);
     struct rank_models *models = &out->models;
+    models->on_gpu = strcmp(options->device, "cuda") == 0;
+    models->one_leaf = models->on_gpu && strcmp(options->numerics, "exact") != 0;
     const struct ranks first = place_of(0, out->tp_size, out->pp_stages);
     if (!rank_models_read(models, options, err) ||
         !rank_models_measure(models, options, &first, err))
@@ -317,7 +356,7 @@ int64_t memory_plan_kv_bytes(const struct memory_plan *plan)
 {
     int64_t most = 0;
     for (int i = 0; i < plan->n_ranks; i++)
-        most = max_of(most, plan->rank[i].bytes.kv);
+        most = max_of(most, *kv_bytes_of(plan, i));
     return most;
 }
 

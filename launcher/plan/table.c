@@ -71,18 +71,42 @@ static void print_memory(const struct memory_plan *plan, int64_t n_replicas, FIL
 {
     int64_t all = 0;
     char text[BYTES_TEXT];
-    fprintf(out, "\nmemory\nrank     weights    KV cache activations      shared     threads"
-                 "      tables         all\n");
+    fprintf(out,
+            "\nmemory%s\nrank     weights    KV cache activations      shared     threads"
+            "      tables         all\n",
+            plan->models.on_gpu ? " of the host (tables: with what is pinned for the GPU)" : "");
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct rank_bytes *bytes = &plan->rank[i].bytes;
-        const int64_t column[] = {rank_bytes_weights(bytes), bytes->kv,      bytes->activations,
-                                  bytes->communication,      bytes->threads, bytes->tables,
-                                  rank_bytes_total(bytes)};
+        const int64_t column[] = {
+            rank_bytes_weights(bytes), bytes->kv,      bytes->activations,
+            bytes->communication,      bytes->threads, bytes->tables + bytes->pinned,
+            rank_bytes_total(bytes)};
         print_row(i, column, sizeof column / sizeof *column, out);
         all += rank_bytes_total(bytes);
     }
     fprintf(out, "all ranks%s %s, and the program and its libraries: 4 MB a rank, with MPI 15\n",
             n_replicas > 1 ? " of each replica" : "", bytes_text(text, all));
+}
+
+static void print_gpu_memory(const struct memory_plan *plan, const struct options *options,
+                             FILE *out)
+{
+    char context[BYTES_TEXT], reserve[BYTES_TEXT];
+    if (!plan->models.on_gpu)
+        return;
+    fprintf(out, "\nmemory of the GPU\nrank     weights    KV cache activations   workspace      "
+                 "shared         all\n");
+    for (int i = 0; i < plan->n_ranks; i++) {
+        const struct gpu_bytes *bytes = &plan->rank[i].bytes.gpu;
+        const int64_t column[] = {bytes->weights,       bytes->kv,
+                                  bytes->activations,   bytes->workspace,
+                                  bytes->communication, gpu_bytes_total(bytes)};
+        print_row(i, column, sizeof column / sizeof *column, out);
+    }
+    fprintf(out, "about %s more for the driver and its libraries, %s are kept for graphs\n",
+            bytes_text(context, GPU_CONTEXT_BYTES), bytes_text(reserve, GPU_RESERVE_BYTES));
+    if (options->memory == 0)
+        fprintf(out, "a job fills the GPU with KV cache: --memory 80GB says with how much\n");
 }
 
 /* Attention and MLP: of one layer. Logits: of each row that is wanted. */
@@ -125,6 +149,7 @@ void plan_print_table(const struct memory_plan *plan, const struct options *opti
     print_head(plan, options, out);
     print_weights(plan, out);
     print_memory(plan, options->data_parallel_size, out);
+    print_gpu_memory(plan, options, out);
     if (plan->n_ranks > 1)
         print_wire(plan, out);
     print_cache(plan, options, out);

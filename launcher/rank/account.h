@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 
-struct device;
 struct error;
 struct ranks;
 
@@ -15,5 +14,5 @@ struct rank_account {
 
 /* *total: of the bytes of all ranks, on every rank. Rank 0 logs a line for each, with the words of
  * `phalanx plan --json`. Collective over all ranks. */
-bool rank_account_gather(int64_t *total, const struct rank_account *mine, struct device *device,
-                         const struct ranks *ranks, struct error *err);
+bool rank_account_gather(int64_t *total, const struct rank_account *mine, const struct ranks *ranks,
+                         struct error *err);

@@ -6,6 +6,7 @@
 #include "kernels/device.h"
 #include "kernels/ops.h"
 #include "launcher/rank/build_id.h"
+#include "launcher/rank/compute.h"
 #include "launcher/rank/models.h"
 #include "parallel/ranks.h"
 #include "runtime/model/checkpoint.h"
@@ -90,14 +91,19 @@ static uint64_t hash_options(const struct options *options)
 }
 
 bool handshake_make(struct handshake *out, const struct rank_models *models,
-                    const struct options *options, const struct device *device, struct error *err)
+                    const struct options *options, const struct rank_compute *compute,
+                    struct error *err)
 {
+    char about[2 * COMPUTE_NAME_BYTES];
     const char *draft = models->folder[PLAN_DRAFT];
     uint64_t draft_config = 0, draft_weights = 0;
     *out = (struct handshake){0};
     out->mark[MARK_BUILD] = hash_text(build_id, 0);
     out->mark[MARK_OPTIONS] = hash_options(options);
-    snprintf(out->kernels, sizeof out->kernels, "%s", device->ops->name);
+    rank_compute_describe(compute, about, sizeof about);
+    out->mark[MARK_DEVICE] = hash_text(about, 0);
+    snprintf(out->kernels, sizeof out->kernels, "%s", compute->device->ops->name);
+    snprintf(out->gpu, sizeof out->gpu, "%s", compute->name);
     if (!hash_config(&out->mark[MARK_CONFIG], models->folder[PLAN_TARGET], err) ||
         !hash_checkpoint(&out->mark[MARK_CHECKPOINT], models->folder[PLAN_TARGET], err) ||
         (draft != NULL &&
@@ -137,6 +143,8 @@ bool handshake_compare(const struct handshake *all, int n_ranks, struct error *e
         [MARK_BUILD] = {"another build of phalanx-rank", "every host needs the same program"},
         [MARK_OPTIONS] = {"other options",
                           "give all ranks the same, but for --threads, --kernels and paths"},
+        [MARK_DEVICE] = {"another device or other numerics",
+                         "all compute on CPUs, or all on GPUs, of one kind with --numerics exact"},
         [MARK_CONFIG] = {"another config.json", "every host needs the same files of the model"},
         [MARK_CHECKPOINT] = {"another checkpoint", "every host needs the same files of the model"},
         [MARK_DRAFT] = {"another draft model", "every host needs the same files of it"},
@@ -160,7 +168,12 @@ bool handshake_compare(const struct handshake *all, int n_ranks, struct error *e
 /* Once, by the first that differs: the slowest host is the pace of all. */
 static void log_kernels(const struct handshake *all, int n_ranks)
 {
-    for (int rank = 1; rank < n_ranks; rank++)
+    for (int rank = 1; rank < n_ranks; rank++) {
+        if (strcmp(all[rank].gpu, all[0].gpu) != 0) {
+            log_write(LOG_INFO, "handshake", "rank %d has another GPU (%s) than rank 0 (%s)", rank,
+                      all[rank].gpu, all[0].gpu);
+            return;
+        }
         if (strcmp(all[rank].kernels, all[0].kernels) != 0) {
             log_write(LOG_INFO, "handshake",
                       "rank %d computes with %s kernels, rank 0 with %s: the same bits, another "
@@ -168,6 +181,7 @@ static void log_kernels(const struct handshake *all, int n_ranks)
                       rank, all[rank].kernels, all[0].kernels);
             return;
         }
+    }
 }
 
 bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks, struct error *err)
@@ -180,7 +194,8 @@ bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks,
     bool good = comm_all_gather(ranks->world, NULL, all, mine, n_bytes, err);
     if (good) {
         for (size_t rank = 0; rank < n; rank++)
-            all[rank].kernels[sizeof all[rank].kernels - 1] = '\0';
+            all[rank].kernels[sizeof all[rank].kernels - 1] =
+                all[rank].gpu[sizeof all[rank].gpu - 1] = '\0';
         log_kernels(all, ranks->world_size);
         good = handshake_compare(all, ranks->world_size, err);
     }

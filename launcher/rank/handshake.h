@@ -10,15 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct device;
 struct error;
 struct options;
+struct rank_compute;
 struct rank_models;
 struct ranks;
 
 enum handshake_mark {
     MARK_BUILD,      /* of the sources: with it the plans and the links are the same */
     MARK_OPTIONS,    /* those that all must have alike */
+    MARK_DEVICE,     /* CPU or GPU, and its numerics */
     MARK_CONFIG,     /* bytes of config.json */
     MARK_CHECKPOINT, /* weights */
     MARK_DRAFT,      /* both of the draft model; 0: none */
@@ -28,12 +29,14 @@ enum handshake_mark {
 struct handshake {
     uint64_t mark[N_MARKS]; /* XXH3 */
     char kernels[16];       /* may differ: every instruction set gives the same bits */
+    char gpu[64];           /* its name: may differ where numerics are fast */
 };
 
-/* Of this rank, whose small files are read and whose device is open. ERROR_INPUT and
+/* Of this rank, whose small files are read and whose devices are open. ERROR_INPUT and
  * ERROR_UNSUPPORTED as of checkpoint_open(). */
 bool handshake_make(struct handshake *out, const struct rank_models *models,
-                    const struct options *options, const struct device *device, struct error *err);
+                    const struct options *options, const struct rank_compute *compute,
+                    struct error *err);
 
 /* Of what the answers are a function of: the config and the weights. */
 uint64_t handshake_model_mark(const struct handshake *mine);

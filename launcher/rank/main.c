@@ -18,6 +18,8 @@
 #include "launcher/exit_code.h"
 #include "launcher/rank/account.h"
 #include "launcher/rank/binding.h"
+#include "launcher/rank/compute.h"
+#include "launcher/rank/cuda_module.h"
 #include "launcher/rank/far_daemon.h"
 #include "launcher/rank/handshake.h"
 #include "launcher/rank/loop.h"
@@ -52,7 +54,7 @@ struct rank {
     bool unheard;      /* the gateway is gone: there is nobody to tell */
     struct eos_ids eos;
     struct ranks ranks;
-    struct device *device;
+    struct rank_compute compute;
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
     struct rank_loop loop;
@@ -100,6 +102,12 @@ static bool read_options(struct rank *r, int argc, char **argv, struct error *er
     return true;
 }
 
+/* What is wrong here is told when the ranks can agree on it. */
+static bool choose_compute(struct rank *r, struct error *err)
+{
+    return rank_compute_choose(&r->compute, &r->options, err);
+}
+
 static bool read_small_files(struct rank *r, struct error *err)
 {
     return rank_models_read(&r->models, &r->options, err) &&
@@ -122,6 +130,7 @@ static bool open_ranks(struct rank *r, struct error *err)
         .tp_size = (int)r->options.tensor_parallel_size,
         .pp_stages = (int)r->options.pipeline_parallel_size,
         .comm = r->options.comm,
+        .gpus = r->compute.wants_gpu,
         .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
                      .spin_ns = spin_of_ranks_ns},
         .cpus_each = (int)(n_threads * r->options.data_parallel_size),
@@ -156,14 +165,19 @@ static bool find_cpus(struct rank *r, struct error *err)
 
 static bool open_device(struct rank *r, struct error *err)
 {
-    return device_open_cpu(&r->device, r->options.kernels, r->n_threads,
-                           r->crowded ? 0 : spin_of_threads_ns, err);
+    return rank_compute_open(&r->compute, &r->options, &r->ranks, r->n_threads,
+                             r->crowded ? 0 : spin_of_threads_ns, err);
+}
+
+static bool connect_devices(struct rank *r, struct error *err)
+{
+    return rank_compute_connect(&r->compute, &r->ranks, rank_models_most_floats(&r->models), err);
 }
 
 static bool load_models(struct rank *r, struct error *err)
 {
     rank_signals_watch(&r->models);
-    return rank_models_load(&r->models, &r->options, &r->ranks, err);
+    return rank_models_load(&r->models, &r->options, &r->ranks, &r->compute, err);
 }
 
 /* Ranks load as long as they need; nobody goes on alone. `good` is this rank's own success; the
@@ -193,7 +207,7 @@ static bool agree(struct rank *r, bool good, struct error *err)
 static bool shake_hands(struct rank *r, bool prepared, struct error *err)
 {
     struct handshake mine;
-    const bool made = prepared && handshake_make(&mine, &r->models, &r->options, r->device, err);
+    const bool made = prepared && handshake_make(&mine, &r->models, &r->options, &r->compute, err);
     if (!agree(r, made, err))
         return false;
     r->model_mark = handshake_model_mark(&mine);
@@ -214,23 +228,23 @@ static bool open_recorder(struct rank *r, struct error *err)
 
 static bool reserve_memory(struct rank *r, struct error *err)
 {
-    return rank_models_reserve(&r->models, &r->options, r->device, &r->ranks, err) &&
+    return rank_models_reserve(&r->models, &r->options, &r->compute, &r->ranks, err) &&
            open_recorder(r, err);
 }
 
 static bool make_loop(struct rank *r, struct error *err)
 {
     const struct rank_loop_job job = {.eos = &r->eos, .recorder = r->recorder, .link = r->link};
-    return rank_loop_make(&r->loop, &r->options, &r->models, r->device, &job, err);
+    return rank_loop_make(&r->loop, &r->options, &r->models, r->compute.host, &job, err);
 }
 
 /* What all ranks hold, with the tables of the loop. */
 static bool count_memory(struct rank *r, struct error *err)
 {
     const struct rank_account mine = {
-        .bytes = rank_bytes_now(&r->models, r->device, r->comm_bytes, r->shared_bytes),
+        .bytes = rank_bytes_now(&r->models, &r->compute, r->comm_bytes, r->shared_bytes),
         .program = r->program_bytes};
-    return rank_account_gather(&r->memory_bytes, &mine, r->device, &r->ranks, err);
+    return rank_account_gather(&r->memory_bytes, &mine, &r->ranks, err);
 }
 
 static bool tell_ready(struct rank *r, struct error *err)
@@ -244,7 +258,7 @@ static bool tell_ready(struct rank *r, struct error *err)
         .kind = LINK_READY,
         .ready = {.build = PHALANX_VERSION,
                   .model = r->options.model,
-                  .kernels = r->device->ops->name,
+                  .kernels = r->compute.device->ops->name,
                   .comm = comm->ops->name,
                   .dtype = dtype_name(r->models.model[PLAN_TARGET]->compute),
                   .vocab = config->vocab,
@@ -263,7 +277,7 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .model_mark = r->model_mark}};
     log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d thread%s, %s kernels, %s, context %d",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
-              r->n_threads == 1 ? "" : "s", r->device->ops->name, comm->ops->name,
+              r->n_threads == 1 ? "" : "s", r->compute.device->ops->name, comm->ops->name,
               limits->max_model_len);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
@@ -271,13 +285,19 @@ static bool tell_ready(struct rank *r, struct error *err)
 
 static bool start(struct rank *r, int argc, char **argv, struct error *err)
 {
-    if (!read_options(r, argc, argv, err) || /* words -> options, link */
-        !open_ranks(r, err) ||               /* the other ranks */
-        !find_cpus(r, err))                  /* which CPUs are whose */
+    if (!read_options(r, argc, argv, err)) /* words -> options, link */
         return false;
-    const bool prepared = read_small_files(r, err) && /* config.json, ids that end, a record */
-                          open_device(r, err);        /* kernels and threads */
+    struct error no_gpu = {0};
+    const bool chosen = choose_compute(r, &no_gpu); /* CPU or GPU */
+    if (!open_ranks(r, err) ||                      /* the other ranks */
+        !find_cpus(r, err))                         /* which CPUs are whose */
+        return false;
+    *err = no_gpu;
+    const bool prepared = chosen &&
+                          read_small_files(r, err) && /* config.json, ids that end, plans */
+                          open_device(r, err);        /* kernels, threads, a GPU */
     return shake_hands(r, prepared, err) &&           /* programs, options and files are the same */
+           agree(r, connect_devices(r, err), err) &&  /* GPUs of a group */
            agree(r, load_models(r, err), err) &&      /* weights -> share of this rank */
            agree(r, reserve_memory(r, err) && make_loop(r, err), err) && /* KV cache, tables */
            count_memory(r, err) && tell_ready(r, err);
@@ -288,7 +308,7 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
 static bool replay(struct rank *r, struct error *err)
 {
     struct replay_report report;
-    if (!replay_run(&r->models.replayed, &r->models.plan, r->device, &report, err))
+    if (!replay_run(&r->models.replayed, &r->models.plan, r->compute.host, &report, err))
         return false;
     const double seconds = (double)report.total_ns / 1e9;
     printf("steps       %lld\n", (long long)report.n_steps);
@@ -345,7 +365,8 @@ static void end(struct rank *r, bool alone)
     rank_signals_watch(NULL);
     rank_loop_release(&r->loop);
     rank_models_close(&r->models);
-    device_close(r->device);
+    ranks_leave_gpu(&r->ranks);
+    rank_compute_close(&r->compute);
     ranks_close(&r->ranks, alone);
     link_destroy(r->link);
     options_release(&r->options);
@@ -355,6 +376,10 @@ int main(int argc, char **argv)
 {
     struct rank rank = {.number = launch_rank()};
     struct error err = {0};
+    if (argc == 2 && strcmp(argv[1], "--gpus") == 0) { /* for phalanx doctor */
+        cuda_module_tell(stdout);
+        return EXIT_CLEAN;
+    }
     rank_signals_set();
     const bool started = start(&rank, argc, argv, &err);
     bool good = started && run(&rank, &err);

@@ -1,6 +1,7 @@
 /* Without --kv-cache-memory-bytes the cache holds DEFAULT_SEQUENCES of the greatest length, but no
  * more than a quarter of the memory that is free now, shared by the ranks of this host, those of
- * other replicas too. */
+ * other replicas too. On a GPU, whose memory nobody else wants, it takes what is left of
+ * --gpu-memory-utilization. */
 #include "launcher/rank/memory.h"
 
 #include "base/error.h"
@@ -8,6 +9,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "kernels/dtype.h"
+#include "launcher/rank/bytes.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
@@ -65,7 +67,7 @@ int rank_kv_dtype(const struct options *options, const struct model *model)
         return DTYPE_BF16;
     if (strcmp(options->kv_cache_dtype, "int8") == 0)
         return DTYPE_I8;
-    return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+    return (int)model->compute;
 }
 
 int64_t rank_kv_blocks_of(const struct plan_limits *limits, int64_t n_positions)
@@ -100,26 +102,59 @@ int64_t rank_kv_blocks_most(const struct plan_limits *limits)
                   INT32_MAX / limits->block_tokens);
 }
 
+struct kv_room rank_kv_room_cpu(const struct options *options, int ranks_of_host)
+{
+    const int64_t available = system_available_bytes();
+    const int64_t ranks = ranks_of_host * options->data_parallel_size;
+    return (struct kv_room){.n_bytes =
+                                available > 0 ? available / MEMORY_SHARE / ranks : INT64_MAX};
+}
+
+struct kv_room rank_kv_room_gpu(const struct options *options, int64_t gpu_bytes,
+                                int64_t taken_bytes)
+{
+    const int64_t may = (int64_t)((double)gpu_bytes * options->gpu_memory_utilization);
+    return (struct kv_room){.n_bytes = may - taken_bytes,
+                            .on_gpu = true,
+                            .gpu_bytes = gpu_bytes,
+                            .taken_bytes = taken_bytes};
+}
+
+static bool refuse_gpu(const struct options *options, const struct kv_room *room,
+                       int64_t block_bytes, struct error *err)
+{
+    char all[BYTES_TEXT], taken[BYTES_TEXT], block[BYTES_TEXT];
+    return error_set(
+        err, ERROR_INPUT,
+        "no KV block fits on the GPU: of its %s, --gpu-memory-utilization %.2f allows "
+        "%.0f %%, all but the cache takes %s, and a block %s; try more ranks (-tp, -pp), "
+        "a smaller --max-num-batched-tokens, or a larger share",
+        bytes_text(all, room->gpu_bytes), options->gpu_memory_utilization,
+        100 * options->gpu_memory_utilization, bytes_text(taken, room->taken_bytes),
+        bytes_text(block, block_bytes));
+}
+
+static bool refuse_given(const struct options *options, const struct plan_limits *limits,
+                         int64_t block_bytes, struct error *err)
+{
+    return error_set(
+        err, ERROR_INPUT, "--kv-cache-memory-bytes %lld: one block of %d positions takes %lld",
+        (long long)options->kv_cache_memory_bytes, limits->block_tokens, (long long)block_bytes);
+}
+
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
-                    int64_t block_bytes, int ranks_of_host, struct error *err)
+                    int64_t block_bytes, const struct kv_room *room, struct error *err)
 {
     const int64_t most = rank_kv_blocks_most(limits);
     const int64_t given = options->kv_cache_memory_bytes;
-    const int64_t available = system_available_bytes();
     if (given > 0) {
         *out = min_of(given / block_bytes, most);
-        if (*out == 0)
-            return error_set(err, ERROR_INPUT,
-                             "--kv-cache-memory-bytes %lld: one block of %d positions takes %lld",
-                             (long long)given, limits->block_tokens, (long long)block_bytes);
-        return true;
+        return *out > 0 || refuse_given(options, limits, block_bytes, err);
     }
-    *out = min_of(blocks_of_sequence(limits) * DEFAULT_SEQUENCES, most);
-    if (available > 0)
-        *out = min_of(*out, available / MEMORY_SHARE / ranks_of_host / options->data_parallel_size /
-                                block_bytes);
-    if (*out < 1)
-        *out = 1;
+    *out = min_of(room->n_bytes / block_bytes, most);
+    if (room->on_gpu)
+        return *out > 0 || refuse_gpu(options, room, block_bytes, err);
+    *out = max_of(min_of(*out, blocks_of_sequence(limits) * DEFAULT_SEQUENCES), 1);
     return true;
 }
 
@@ -128,13 +163,13 @@ struct share {
     int64_t n_blocks, weight_bytes;
 };
 
-static bool gather_shares(struct share *all, const struct share *mine, struct device *device,
-                          const struct ranks *ranks, struct error *err)
+static bool gather_shares(struct share *all, const struct share *mine, const struct ranks *ranks,
+                          struct error *err)
 {
     size_t *n_bytes = memory_alloc((size_t)ranks->world_size, sizeof *n_bytes);
     for (int i = 0; i < ranks->world_size; i++)
         n_bytes[i] = sizeof *mine;
-    const bool good = comm_all_gather(ranks->world, device, all, mine, n_bytes, err);
+    const bool good = comm_all_gather(ranks->world, NULL, all, mine, n_bytes, err);
     memory_free(n_bytes);
     return good;
 }
@@ -159,19 +194,18 @@ static void tell(const struct rank_memory *memory, const struct plan_limits *lim
 
 bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct options *options, const struct model *model,
-                      const struct model *draft, struct device *device, const struct ranks *ranks,
-                      struct error *err)
+                      const struct model *draft, const struct kv_room *room,
+                      const struct ranks *ranks, struct error *err)
 {
     const int kv_dtype = rank_kv_dtype(options, model);
     const int64_t block_bytes = rank_kv_block_bytes(limits, kv_dtype, model, draft);
     struct share mine = {.weight_bytes =
                              (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
     struct error local = {0}; /* told to the others first: they wait for this rank's share */
-    const bool fits =
-        rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, ranks->local_size, &local);
+    const bool fits = rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, room, &local);
 
     struct share *all = memory_alloc((size_t)ranks->world_size, sizeof *all);
-    const bool good = gather_shares(all, &mine, device, ranks, err);
+    const bool good = gather_shares(all, &mine, ranks, err);
     int64_t n_blocks = mine.n_blocks, weight_bytes = 0;
     for (int i = 0; good && i < ranks->world_size; i++) {
         n_blocks = min_of(n_blocks, all[i].n_blocks);
@@ -183,7 +217,7 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
     if (!fits)
         *err = local;
     else if (n_blocks == 0)
-        error_set(err, ERROR_INPUT, "--kv-cache-memory-bytes is too small for another rank");
+        error_set(err, ERROR_INPUT, "not even one KV block fits on another rank");
     if (n_blocks == 0)
         return false;
     limits->n_kv_blocks = (int)n_blocks;

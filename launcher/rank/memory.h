@@ -1,8 +1,8 @@
 /* launcher/rank/memory.h: how large the steps and the KV cache of a job are.
  *
  * Limits of a plan from the options and the model; blocks of the KV cache from
- * --kv-cache-memory-bytes or from the memory of the machine. All ranks agree on the smallest
- * number that any of them can hold.
+ * --kv-cache-memory-bytes or from the memory of the machine or of the GPU. All ranks agree on the
+ * smallest number that any of them can hold.
  */
 #pragma once
 #include "runtime/step_plan.h"
@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct device;
 struct error;
 struct model;
 struct model_config;
@@ -29,9 +28,21 @@ int rank_kv_dtype(const struct options *options, const struct model *model); /* 
 /* A block on a rank that has these models (draft: NULL for none), which may be measured ones. */
 int64_t rank_kv_block_bytes(const struct plan_limits *limits, int kv_dtype,
                             const struct model *model, const struct model *draft);
+/* How many bytes the KV cache of a rank may take. */
+struct kv_room {
+    int64_t n_bytes;
+    bool on_gpu;
+    /* Of a GPU: all its memory, and what of it is or will be taken by all but the cache. */
+    int64_t gpu_bytes, taken_bytes;
+};
+/* On CPUs a share of what is free now. */
+struct kv_room rank_kv_room_cpu(const struct options *options, int ranks_of_host);
+/* On a GPU what is left of --gpu-memory-utilization. */
+struct kv_room rank_kv_room_gpu(const struct options *options, int64_t gpu_bytes,
+                                int64_t taken_bytes);
 /* Blocks that this rank can hold and a job can use. ERROR_INPUT: not even one. */
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
-                    int64_t block_bytes, int ranks_of_host, struct error *err);
+                    int64_t block_bytes, const struct kv_room *room, struct error *err);
 int64_t rank_kv_blocks_most(const struct plan_limits *limits); /* that a job can use */
 /* Blocks that a sequence of so many positions holds at once: of a group with a window those that
  * a step sees or writes. */
@@ -52,5 +63,5 @@ struct rank_memory {
  * Collective over all ranks. ERROR_INPUT: not even one block fits. */
 bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                       const struct options *options, const struct model *model,
-                      const struct model *draft, struct device *device, const struct ranks *ranks,
-                      struct error *err);
+                      const struct model *draft, const struct kv_room *room,
+                      const struct ranks *ranks, struct error *err);

@@ -3,9 +3,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/system.h"
+#include "kernels/cuda_bytes.h"
+#include "kernels/device.h"
+#include "launcher/rank/compute.h"
+#include "parallel/comm_nccl.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
+#include "runtime/model/device_weights.h"
 #include "runtime/model/model.h"
 #include "runtime/options/options.h"
 #include "runtime/schedule/scheduler.h"
@@ -91,6 +96,7 @@ static bool read_draft(struct rank_models *m, const struct options *options, str
 static bool kv_dtype_check(int kv_dtype, struct error *err)
 {
     return kv_dtype == DTYPE_F32 || kv_dtype == DTYPE_BF16 || kv_dtype == DTYPE_I8 ||
+           kv_dtype == DTYPE_F16 ||
            error_set(err, ERROR_INPUT, "a KV cache of dtype %d, which this program has not",
                      kv_dtype);
 }
@@ -141,12 +147,14 @@ static bool runs_here(const struct rank_models *m, int model, const struct ranks
     return m->folder[model] != NULL && (model == PLAN_TARGET || ranks->pp_stage == 0);
 }
 
-static struct model_place place_of(const struct ranks *ranks)
+static struct model_place place_of(const struct rank_models *m, const struct ranks *ranks)
 {
     return (struct model_place){.tp_rank = ranks->tp_rank,
                                 .tp_size = ranks->tp_size,
                                 .pp_stage = ranks->pp_stage,
-                                .pp_stages = ranks->pp_stages};
+                                .pp_stages = ranks->pp_stages,
+                                .on_gpu = m->on_gpu,
+                                .one_leaf = m->one_leaf};
 }
 
 static void set_ranks(struct rank_models *m, const struct ranks *ranks)
@@ -166,7 +174,7 @@ static bool open_models(struct rank_models *m, const struct options *options,
 {
     set_ranks(m, ranks);
     for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
-        const struct model_place place = place_of(m->plan.ranks[i]);
+        const struct model_place place = place_of(m, m->plan.ranks[i]);
         if (!open(&m->model[i], m->folder[i], dtype_option(options->dtype), &place, err))
             return false;
     }
@@ -175,12 +183,35 @@ static bool open_models(struct rank_models *m, const struct options *options,
            error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
 }
 
-bool rank_models_load(struct rank_models *m, const struct options *options,
-                      const struct ranks *ranks, struct error *err)
+int64_t rank_models_most_floats(const struct rank_models *m)
 {
+    int64_t most = 0;
+    for (int i = 0; i < PLAN_MODELS; i++)
+        if (m->folder[i] != NULL && m->config[i].hidden > most)
+            most = m->config[i].hidden;
+    return most * m->plan.limits[PLAN_TARGET].max_tokens;
+}
+
+static bool load_model(struct model *model, const struct options *options,
+                       const struct rank_compute *compute, struct error *err)
+{
+    const struct device_loading loading = {.device = compute->device,
+                                           .readers = compute->host->team,
+                                           .check_weights = options->check_weights};
+    if (model->share.on_gpu)
+        return model_to_device(model, &loading, err);
+    return !options->check_weights || model_check_weights(model, err);
+}
+
+bool rank_models_load(struct rank_models *m, const struct options *options,
+                      const struct ranks *ranks, const struct rank_compute *compute,
+                      struct error *err)
+{
+    m->on_gpu = compute->gpu != NULL;
+    m->one_leaf = m->on_gpu && !compute->exact;
     bool good = open_models(m, options, ranks, model_open, err);
-    for (int i = 0; good && options->check_weights && i < PLAN_MODELS; i++)
-        good = m->model[i] == NULL || model_check_weights(m->model[i], err);
+    for (int i = 0; good && i < PLAN_MODELS; i++)
+        good = m->model[i] == NULL || load_model(m->model[i], options, compute, err);
     return good;
 }
 
@@ -194,16 +225,86 @@ void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks)
 {
     set_ranks(m, ranks);
     for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
-        const struct model_place place = place_of(m->plan.ranks[i]);
+        const struct model_place place = place_of(m, m->plan.ranks[i]);
         model_measure_as(m->model[i], &place);
     }
 }
 
 /* ---- memory ---- */
 
-static bool make_limits(struct rank_models *m, const struct options *options, struct device *device,
-                        const struct ranks *ranks, struct error *err)
+static int n_models_here(const struct rank_models *m, const struct ranks *ranks)
 {
+    return runs_here(m, PLAN_DRAFT, ranks) && m->model[PLAN_DRAFT] != NULL ? PLAN_MODELS : 1;
+}
+
+static void limits_of(struct plan_limits out[PLAN_MODELS], const struct rank_models *m)
+{
+    out[PLAN_TARGET] = m->plan.limits[PLAN_TARGET];
+    out[PLAN_DRAFT] = scheduler_draft_limits(&out[PLAN_TARGET]);
+}
+
+/* Sums gather their parts where they are exact; the stages of a pipeline make a second group. */
+static int64_t communication_bytes(const struct rank_models *m, const struct ranks *ranks)
+{
+    const size_t most = (size_t)rank_models_most_floats(m);
+    size_t n_bytes = 0;
+    if (ranks->tp_size > 1)
+        n_bytes += comm_nccl_bytes(ranks->tp_size, !m->one_leaf, most);
+    if (ranks->pp_stages > 1)
+        n_bytes += comm_nccl_bytes(ranks->world_size, !m->one_leaf, most);
+    return (int64_t)n_bytes;
+}
+
+struct gpu_bytes rank_models_gpu_bytes(const struct rank_models *m, const struct ranks *ranks)
+{
+    struct plan_limits limits[PLAN_MODELS];
+    struct gpu_bytes out = {0};
+    if (!m->on_gpu)
+        return out;
+    limits_of(limits, m);
+    for (int i = 0; i < n_models_here(m, ranks); i++) {
+        const struct model *model = m->model[i];
+        const struct step_needs needs = forward_needs(model, &limits[i]);
+        const int64_t workspace = (int64_t)cuda_workspace_bytes(&needs);
+        out.weights += (int64_t)model->device_bytes;
+        out.activations += (int64_t)forward_activation_bytes(model, m->plan.ranks[i], &limits[i]);
+        out.workspace = workspace > out.workspace ? workspace : out.workspace;
+        if (m->plan.forward[i] != NULL)
+            out.kv += (int64_t)forward_bytes(m->plan.forward[i]).kv;
+    }
+    out.communication = communication_bytes(m, ranks);
+    return out;
+}
+
+int64_t rank_models_pinned_bytes(const struct rank_models *m)
+{
+    struct plan_limits limits[PLAN_MODELS];
+    int64_t n_bytes = 0;
+    limits_of(limits, m);
+    for (int i = 0; m->on_gpu && i < n_models_here(m, m->plan.ranks[PLAN_TARGET]); i++)
+        n_bytes += (int64_t)forward_pinned_bytes(m->model[i], m->plan.ranks[i], &limits[i]);
+    return n_bytes;
+}
+
+/* What is there already counts as it is: the weights, NCCL, and what other processes have. */
+static struct kv_room room_of(const struct rank_models *m, const struct options *options,
+                              const struct rank_compute *compute, const struct ranks *ranks)
+{
+    size_t n_free, n_all;
+    if (!m->on_gpu)
+        return rank_kv_room_cpu(options, ranks->local_size);
+    const struct gpu_bytes held = rank_models_gpu_bytes(m, ranks);
+    device_memory(compute->device, &n_free, &n_all);
+    return rank_kv_room_gpu(options, (int64_t)n_all,
+                            (int64_t)(n_all - n_free) + held.activations + held.workspace +
+                                GPU_RESERVE_BYTES);
+}
+
+static bool make_limits(struct rank_models *m, const struct options *options,
+                        const struct rank_compute *compute, const struct ranks *ranks,
+                        struct error *err)
+{
+    const struct kv_room room = room_of(m, options, compute, ranks);
     struct plan_limits *limits = m->plan.limits;
     if (m->replayed.n_plans > 0) {
         for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
@@ -212,7 +313,7 @@ static bool make_limits(struct rank_models *m, const struct options *options, st
         return true;
     }
     if (!rank_memory_plan(&m->memory, &limits[PLAN_TARGET], options, m->model[PLAN_TARGET],
-                          m->model[PLAN_DRAFT], device, ranks, err))
+                          m->model[PLAN_DRAFT], &room, ranks, err))
         return false;
     if (m->model[PLAN_DRAFT] != NULL)
         limits[PLAN_DRAFT] = scheduler_draft_limits(&limits[PLAN_TARGET]);
@@ -220,13 +321,21 @@ static bool make_limits(struct rank_models *m, const struct options *options, st
 }
 
 bool rank_models_reserve(struct rank_models *m, const struct options *options,
-                         struct device *device, const struct ranks *ranks, struct error *err)
+                         const struct rank_compute *compute, const struct ranks *ranks,
+                         struct error *err)
 {
-    if (!make_limits(m, options, device, ranks, err))
+    if (!make_limits(m, options, compute, ranks, err))
         return false;
     for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++) {
-        if (!forward_create(&m->plan.forward[i], m->model[i], device, m->plan.ranks[i],
-                            &m->plan.limits[i], m->memory.kv_dtype, err))
+        const struct forward_settings settings = {
+            .model = m->model[i],
+            .device = compute->device,
+            .ranks = m->plan.ranks[i],
+            .limits = &m->plan.limits[i],
+            .kv_dtype = m->memory.kv_dtype,
+            .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
+            .carries_tokens = i == PLAN_TARGET && m->on_gpu && ranks->pp_stages == 1};
+        if (!forward_create(&m->plan.forward[i], &settings, err))
             return false;
     }
     return true;

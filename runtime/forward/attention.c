@@ -40,6 +40,7 @@ void attention_prepare(struct forward *f, const struct step_rows *rows)
     for (int i = 0; i < f->n_windows; i++)
         op_attention_work(f->device,
                           &(struct attention_work_args){.work = work_of(f, f->window[i]),
+                                                        .kv_of_head = f->kv_of_head,
                                                         .first_row = rows->first_row,
                                                         .n_computed = rows->n_computed,
                                                         .n_sequences = rows->n.n_sequences,

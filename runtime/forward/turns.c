@@ -107,21 +107,27 @@ bool turns_begin(struct forward *f, int n_tokens, struct turn **out, struct erro
     return true;
 }
 
-/* Those that nothing is picked from, each in its place. */
-static void download_rows(const struct forward *f, const struct turn *turn,
-                          const struct step_view *view, const float *logits, int n_rows)
+static bool is_whole(const struct step_view *view, int i)
+{
+    return view->pick == NULL || view->pick[i].kind == PICK_ROW;
+}
+
+/* Rows that nothing is picked from, each in its place; false: that is all of them. */
+static bool download_whole(const struct forward *f, const struct turn *turn,
+                           const struct step_view *view, const float *logits, int n_rows)
 {
     const size_t vocab = (size_t)f->model->config.vocab;
+    bool any_picked = false;
     for (int i = 0, n; i < n_rows; i += n) {
-        const bool is_whole = view->pick == NULL || view->pick[i].kind == PICK_ROW;
-        for (n = 1; i + n < n_rows; n++)
-            if (is_whole != (view->pick == NULL || view->pick[i + n].kind == PICK_ROW))
-                break;
         const size_t at = (size_t)i * vocab;
-        if (is_whole)
-            device_download(f->device, turn->logits + at, logits + at,
-                            (size_t)n * vocab * sizeof *logits);
+        for (n = 0; i + n < n_rows && is_whole(view, i + n);)
+            n++;
+        device_download(f->device, turn->logits + at, logits + at,
+                        (size_t)n * vocab * sizeof *logits);
+        for (; i + n < n_rows && !is_whole(view, i + n); any_picked = true)
+            n++;
     }
+    return any_picked;
 }
 
 static void take_from_gpu(struct forward *f, struct turn *turn, const struct step_view *view,
@@ -129,9 +135,8 @@ static void take_from_gpu(struct forward *f, struct turn *turn, const struct ste
 {
     struct step_result *result = &turn->result;
     const size_t n_hidden = (size_t)result->n_hidden * (size_t)result->hidden_size;
-    download_rows(f, turn, view, logits, result->n_logits);
     result->logits = turn->logits;
-    if (view->pick != NULL) {
+    if (download_whole(f, turn, view, logits, result->n_logits)) {
         device_download(f->device, turn->pick, f->act.pick,
                         (size_t)result->n_logits * sizeof *turn->pick);
         result->pick = turn->pick;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "runtime/model/device_weights.h"
 #include "runtime/model/family.h"
 #include "runtime/model/weights.h"
 
@@ -66,6 +67,7 @@ void model_close(struct model *model)
     if (model == NULL)
         return;
     if (model->files != NULL) {
+        model_device_release(model);
         checkpoint_close(&model->files->checkpoint);
         memory_unmap(model->files->copies, model->files->copies_bytes);
     }
@@ -90,25 +92,6 @@ const char *model_file_at(const struct model *model, const void *address)
     return NULL;
 }
 
-/* An exponent of ones is a NaN or an infinity. */
-static bool row_is_finite(const struct weight *weight, int64_t row, int64_t n)
-{
-    const unsigned char *at = (const unsigned char *)weight->data +
-                              (size_t)(row * weight->row_stride) * dtype_bytes(weight->dtype);
-    uint32_t bad = 0;
-    if (weight->dtype == DTYPE_F32) {
-        const uint32_t *bits = (const uint32_t *)(const void *)at;
-        for (int64_t i = 0; i < n; i++)
-            bad |= (bits[i] & 0x7f800000u) == 0x7f800000u;
-    } else {
-        const uint16_t exponent = weight->dtype == DTYPE_BF16 ? 0x7f80u : 0x7c00u;
-        const uint16_t *bits = (const uint16_t *)(const void *)at;
-        for (int64_t i = 0; i < n; i++)
-            bad |= (bits[i] & exponent) == exponent;
-    }
-    return bad == 0;
-}
-
 struct scan {
     const struct model *model;
     struct error *err;
@@ -121,7 +104,10 @@ static bool scan_slot(void *context, const struct slot *slot, const char *name,
     const struct weight_shape shape = weight_shape_of(scan->model, slot);
     const struct tensor *tensor = checkpoint_find(&scan->model->files->checkpoint, name);
     for (int64_t row = 0; row < shape.n_rows; row++) {
-        if (!row_is_finite(weight, row, shape.n_columns))
+        const unsigned char *numbers =
+            (const unsigned char *)weight->data +
+            (size_t)(row * weight->row_stride) * dtype_bytes(weight->dtype);
+        if (!numbers_are_finite(numbers, weight->dtype, shape.n_columns))
             return error_set(scan->err, ERROR_INPUT,
                              "%s: tensor %s has a NaN or an infinity (row %lld of this rank)",
                              tensor->file->path, name, (long long)row);

@@ -7,6 +7,7 @@
  *
  *   config.h   what config.json says          safetensors.h, checkpoint.h   where tensors lie
  *   share.h    which part a rank has          weights.h                     the part, as weights
+ *                                             device_weights.h              in memory of a GPU
  *
  * Adding a family is one file and one line: family.h.
  */
@@ -49,7 +50,8 @@ struct layer_weights {
 struct model {
     struct model_config config;
     struct model_share share;
-    enum dtype compute;          /* of operands: BF16, or F32 (checkpoints in F16 and F32) */
+    enum dtype compute;          /* of operands: BF16, or F32 (checkpoints in F16 and F32); on a
+                                  * GPU F16 too */
     struct weight embed_tokens;  /* [vocab_local, hidden]: of the first stage */
     struct weight norm;          /* [hidden]: of the last one, as the head */
     struct weight lm_head;       /* [vocab_local, hidden]; embed_tokens where tied; data NULL: the
@@ -64,14 +66,16 @@ struct model {
     uint64_t kind_bytes[WEIGHT_KINDS]; /* the same by enum weight_kind */
     uint64_t mapped_bytes;             /* of these, used in place in the files */
     uint64_t copied_bytes;             /* memory of this rank's own that holds the others */
+    uint64_t device_bytes;             /* memory of its GPU that does (device_weights.h) */
     struct model_files *files;         /* mappings and copies behind the pointers */
 };
 
 /* Opens the checkpoint as one rank. dtype: "auto" (that of the checkpoint),
- * "bfloat16" (matrices of other formats are rounded, in copies), "float32" and "float16" (operands
- * in float32, weights in place, widened as they are read). The problems of all tensors are told at
- * once. Each rank opens for itself; pages of the files are shared. ERROR_INPUT names file, tensor
- * or key. */
+ * "bfloat16" (matrices of other formats are rounded, in copies), "float32" and, on a CPU,
+ * "float16" (operands in float32, weights in place, widened as they are read). On a GPU "float16"
+ * is a format as bfloat16 is; the weights have no data there before model_to_device(). The problems
+ * of all tensors are told at once. Each rank opens for itself; pages of the files are shared.
+ * ERROR_INPUT names file, tensor or key. */
 bool model_open(struct model **out, const char *folder, const char *dtype,
                 const struct model_place *place, struct error *err);
 /* The same from the headers alone, for who wants to know sizes: no weight is read, copied, or has

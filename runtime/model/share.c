@@ -157,6 +157,13 @@ struct span model_vocab_span(const struct model_config *config, int tp_rank, int
                          .hi = min_int((first + count) * LOGITS_BLOCK, vocab)};
 }
 
+static void join_leaves(struct model_share *out, int tp_size)
+{
+    out->head_leaves = out->ffn_leaves = tp_size;
+    out->attention_leaves = leaves_one(leaves_k(&out->attention_leaves));
+    out->mlp_leaves = leaves_one(span_length(out->ffn));
+}
+
 void model_share_init(struct model_share *out, const struct model_config *config,
                       const struct model_place *place)
 {
@@ -166,9 +173,12 @@ void model_share_init(struct model_share *out, const struct model_config *config
     check(pp_stages >= 1 && pp_stages <= config->n_layers && stage >= 0 && stage < pp_stages);
     *out = (struct model_share){.layers = model_stage_layers(config, stage, pp_stages),
                                 .is_first = stage == 0,
-                                .is_last = stage == pp_stages - 1};
+                                .is_last = stage == pp_stages - 1,
+                                .on_gpu = place->on_gpu};
     share_heads(out, config, tp_rank, tp_size);
     share_ffn(out, config, tp_rank, tp_size);
+    if (place->one_leaf)
+        join_leaves(out, tp_size);
     out->vocab = model_vocab_span(config, tp_rank, tp_size);
 }
 

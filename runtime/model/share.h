@@ -20,18 +20,22 @@
 struct error;
 struct model_config;
 
-/* Which rank it is. */
+/* Which rank it is, and what it computes with. */
 struct model_place {
     int tp_rank, tp_size, pp_stage, pp_stages;
+    bool on_gpu;
+    bool one_leaf; /* a GPU with --numerics fast: the columns of a rank are one leaf, whatever their
+                      number; the cut between ranks stays the same */
 };
 static const struct model_place model_place_alone = {.tp_size = 1, .pp_stages = 1};
 
 struct model_share {
     struct span layers;          /* of the stage */
     bool is_first, is_last;      /* of the stages; one alone is both */
+    bool on_gpu;                 /* the weights go to one */
     struct span heads, kv_heads; /* query heads; the KV heads that they read */
     struct span ffn, vocab;
-    int head_leaves, ffn_leaves;                /* of the whole model */
+    int head_leaves, ffn_leaves;                /* of all ranks */
     struct leaves attention_leaves, mlp_leaves; /* of this rank, over its own columns */
     int32_t *kv_of_head;                        /* [heads] local KV head of each local query head */
 };

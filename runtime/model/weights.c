@@ -6,8 +6,10 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "kernels/dtype.h"
+#include "runtime/model/device_weights.h"
 #include "runtime/model/family.h"
 #include "runtime/model/problems.h"
+#include "runtime/model/tensor_part.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,83 +73,6 @@ bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
     return walk_tensors(&(struct walk){.model = model, .visit = visit, .context = context});
 }
 
-static int64_t whole(const struct model_config *config, enum dimension dimension)
-{
-    switch (dimension) {
-    case DIM_NONE:
-        return 1;
-    case DIM_HIDDEN:
-        return config->hidden;
-    case DIM_HEADS:
-        return (int64_t)config->n_heads * config->head_dim;
-    case DIM_KV_HEADS:
-        return (int64_t)config->n_kv_heads * config->head_dim;
-    case DIM_FFN:
-        return config->ffn;
-    case DIM_VOCAB:
-        return config->vocab;
-    case DIM_HEAD:
-        return config->head_dim;
-    case DIM_LABELS:
-        return config->n_labels;
-    }
-    check(false); /* a dimension without a case */
-    return 0;
-}
-
-/* Rows of the tensor above those of this slot; with `count` MAX_STACKED, of all of it. */
-static int64_t stacked_rows(const struct model_config *config, const struct slot *slot, int count)
-{
-    int64_t rows = 0;
-    for (int i = 0; i < count && slot->stacked[i] != DIM_NONE; i++)
-        rows += whole(config, slot->stacked[i]);
-    return rows;
-}
-
-static int64_t tensor_rows(const struct model_config *config, const struct slot *slot)
-{
-    const int64_t rows = stacked_rows(config, slot, MAX_STACKED);
-    return rows > 0 ? rows : whole(config, slot->rows);
-}
-
-/* The part of this rank. */
-static struct span part(const struct model *model, enum dimension dimension)
-{
-    const struct model_share *share = &model->share;
-    const int head_dim = model->config.head_dim;
-    switch (dimension) {
-    case DIM_HEADS:
-        return (struct span){share->heads.lo * head_dim, share->heads.hi * head_dim};
-    case DIM_KV_HEADS:
-        return (struct span){share->kv_heads.lo * head_dim, share->kv_heads.hi * head_dim};
-    case DIM_FFN:
-        return share->ffn;
-    case DIM_VOCAB:
-        return share->vocab;
-    default:
-        return (struct span){0, (int)whole(&model->config, dimension)};
-    }
-}
-
-struct weight_shape weight_shape_of(const struct model *model, const struct slot *slot)
-{
-    const struct span rows = part(model, slot->rows), columns = part(model, slot->columns);
-    if (slot->columns == DIM_NONE)
-        return (struct weight_shape){1, span_length(rows)};
-    return (struct weight_shape){span_length(rows), span_length(columns)};
-}
-
-static bool find_dtype(const char *format, enum dtype *out)
-{
-    for (int i = 0; i < DTYPE_COUNT; i++) {
-        if (i != DTYPE_I8 && strcmp(dtype_name((enum dtype)i), format) == 0) {
-            *out = (enum dtype)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 struct load {
     struct model *model;
     struct problems problems;
@@ -166,10 +91,10 @@ static bool check_slot(void *context, const struct slot *slot, const char *name,
         return true;
     }
     enum dtype dtype;
-    if (!find_dtype(tensor->format, &dtype))
+    if (!format_find(tensor->format, &dtype))
         problems_add(&load->problems, "%s is %s, want BF16, F16 or F32", name, tensor->format);
-    const int64_t want[2] = {tensor_rows(&load->model->config, slot),
-                             whole(&load->model->config, slot->columns)};
+    const struct weight_shape shape = tensor_shape_wanted(&load->model->config, slot);
+    const int64_t want[2] = {shape.n_rows, shape.n_columns};
     const int n_dims = slot->columns == DIM_NONE ? 1 : 2;
     if (tensor->n_dims != n_dims ||
         memcmp(tensor->shape, want, (size_t)n_dims * sizeof *want) != 0) {
@@ -247,99 +172,15 @@ static void find_extra(struct load *load)
     }
 }
 
-static bool choose_compute(struct model *model, const char *dtype, struct error *err)
+struct tensor_part weight_part(const struct model *model, const struct slot *slot, const char *name)
 {
-    const struct tensor *embedding = checkpoint_find(
-        &model->files->checkpoint, stored_name(model, model->config.family->model_slots[0].name));
-    check(embedding != NULL && find_dtype(embedding->format, &model->config.checkpoint_dtype));
-    if (strcmp(dtype, "auto") == 0)
-        model->compute = model->config.checkpoint_dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    else if (strcmp(dtype, "bfloat16") == 0)
-        model->compute = DTYPE_BF16;
-    else if (strcmp(dtype, "float32") == 0 || strcmp(dtype, "float16") == 0)
-        model->compute = DTYPE_F32;
-    else
-        return error_set(err, ERROR_INPUT,
-                         "dtype \"%.40s\", want auto, bfloat16, float16 or float32", dtype);
-    const float scale = (float)model->config.embedding_scale;
-    model->embedding_scale =
-        model->compute == DTYPE_BF16 ? bf16_to_f32(bf16_from_f32(scale)) : scale;
-    return true;
+    return tensor_part_of(model, slot, checkpoint_find(&model->files->checkpoint, name));
 }
 
-/* Matrices meet operands, which have one format; vectors and sums take any, and scores are made of
- * hidden states in float32. */
-static enum dtype wanted_dtype(const struct model *model, const struct slot *slot,
-                               enum dtype stored)
+static size_t copy_bytes(const struct tensor_part *part)
 {
-    const bool is_matrix = slot->columns != DIM_NONE && slot->rows != DIM_LABELS;
-    return is_matrix && model->compute == DTYPE_BF16 ? DTYPE_BF16 : stored;
-}
-
-static float read_number(const unsigned char *at, enum dtype dtype)
-{
-    uint16_t half;
-    float single;
-    memcpy(&half, at, sizeof half);
-    switch (dtype) {
-    case DTYPE_F32:
-        memcpy(&single, at, sizeof single);
-        return single;
-    case DTYPE_BF16:
-        return bf16_to_f32((bf16){half});
-    default:
-        return f16_to_f32(half);
-    }
-}
-
-static void copy_row(unsigned char *to, enum dtype to_dtype, const unsigned char *from,
-                     enum dtype from_dtype, int64_t n)
-{
-    if (to_dtype == from_dtype) {
-        memcpy(to, from, (size_t)n * dtype_bytes(to_dtype));
-        return;
-    }
-    check(to_dtype == DTYPE_BF16);
-    for (int64_t i = 0; i < n; i++) {
-        const bf16 v =
-            bf16_from_f32(read_number(from + (size_t)i * dtype_bytes(from_dtype), from_dtype));
-        memcpy(to + (size_t)i * sizeof v, &v, sizeof v);
-    }
-}
-
-/* The part of a tensor that becomes a weight of this rank. */
-struct part_of_tensor {
-    const struct tensor *tensor;
-    enum dtype stored, wanted;
-    struct weight_shape shape;
-    int64_t first, stride; /* elements: to the first one, and from row to row */
-    size_t n_bytes;        /* as wanted */
-    bool in_place;
-};
-
-static struct part_of_tensor find_part(const struct model *model, const struct slot *slot,
-                                       const char *name)
-{
-    const bool is_vector = slot->columns == DIM_NONE;
-    const int64_t row =
-        stacked_rows(&model->config, slot, slot->stacked_at) + part(model, slot->rows).lo;
-    struct part_of_tensor out = {
-        .tensor = checkpoint_find(&model->files->checkpoint, name),
-        .shape = weight_shape_of(model, slot),
-        .stride = whole(&model->config, is_vector ? slot->rows : slot->columns),
-    };
-    check(out.tensor != NULL && find_dtype(out.tensor->format, &out.stored));
-    out.first = is_vector ? row : row * out.stride + part(model, slot->columns).lo;
-    out.wanted = wanted_dtype(model, slot, out.stored);
-    out.n_bytes = (size_t)(out.shape.n_rows * out.shape.n_columns) * dtype_bytes(out.wanted);
-    out.in_place =
-        out.wanted == out.stored && (uintptr_t)out.tensor->data % dtype_bytes(out.stored) == 0;
-    return out;
-}
-
-static size_t copy_bytes(const struct part_of_tensor *from)
-{
-    return from->in_place ? 0 : (from->n_bytes + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
+    const size_t rounded = (part->n_bytes + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
+    return part->home == PART_COPIED ? rounded : 0;
 }
 
 static bool count_slot(void *context, const struct slot *slot, const char *name,
@@ -347,11 +188,11 @@ static bool count_slot(void *context, const struct slot *slot, const char *name,
 {
     (void)weight;
     struct model *model = context;
-    const struct part_of_tensor from = find_part(model, slot, name);
-    model->weight_bytes += from.n_bytes;
-    model->kind_bytes[slot_kind(slot)] += from.n_bytes;
-    model->mapped_bytes += from.in_place ? from.n_bytes : 0;
-    model->copied_bytes += copy_bytes(&from);
+    const struct tensor_part part = weight_part(model, slot, name);
+    model->weight_bytes += part.n_bytes;
+    model->kind_bytes[slot_kind(slot)] += part.n_bytes;
+    model->mapped_bytes += part.home == PART_IN_PLACE ? part.n_bytes : 0;
+    model->copied_bytes += copy_bytes(&part);
     return true;
 }
 
@@ -360,6 +201,7 @@ void weights_count(struct model *model)
     model->weight_bytes = model->mapped_bytes = model->copied_bytes = 0;
     memset(model->kind_bytes, 0, sizeof model->kind_bytes);
     weights_visit(model, count_slot, model);
+    model->device_bytes = device_weights_bytes(model);
 }
 
 struct placing {
@@ -367,29 +209,43 @@ struct placing {
     unsigned char *copy; /* where the next one goes */
 };
 
+static struct weight use_in_place(const struct tensor_part *part)
+{
+    const unsigned char *data = tensor_part_at(part, 0, 0);
+    const struct weight_shape shape = part->shape;
+    if (shape.n_rows > 0) /* of the last row only our columns: the file may end there */
+        file_map_prefetch(&part->tensor->file->map, data,
+                          (size_t)((shape.n_rows - 1) * part->stride + shape.n_columns) *
+                              dtype_bytes(part->stored));
+    return (struct weight){.data = data, .dtype = part->stored, .row_stride = part->stride};
+}
+
+static struct weight use_copy(const struct tensor_part *part, unsigned char *copy)
+{
+    const int64_t n_columns = part->shape.n_columns;
+    for (int64_t r = 0; r < part->shape.n_rows; r++)
+        numbers_copy(copy + (size_t)(r * n_columns) * dtype_bytes(part->wanted), part->wanted,
+                     tensor_part_at(part, r, 0), part->stored, n_columns);
+    return (struct weight){.data = copy, .dtype = part->wanted, .row_stride = n_columns};
+}
+
 static bool place_slot(void *context, const struct slot *slot, const char *name,
                        struct weight *weight)
 {
     struct placing *placing = context;
-    const struct part_of_tensor from = find_part(placing->model, slot, name);
-    const struct weight_shape shape = from.shape;
-    const size_t stored_bytes = dtype_bytes(from.stored);
-    const unsigned char *data = from.tensor->data + (size_t)from.first * stored_bytes;
-    if (from.in_place) {
-        *weight = (struct weight){.data = data, .dtype = from.stored, .row_stride = from.stride};
-        if (shape.n_rows > 0) /* of the last row only our columns: the file may end there */
-            file_map_prefetch(&from.tensor->file->map, data,
-                              (size_t)((shape.n_rows - 1) * from.stride + shape.n_columns) *
-                                  stored_bytes);
-        return true;
-    }
-    unsigned char *const copy = placing->copy;
-    for (int64_t r = 0; r < shape.n_rows; r++)
-        copy_row(copy + (size_t)(r * shape.n_columns) * dtype_bytes(from.wanted), from.wanted,
-                 data + (size_t)(r * from.stride) * stored_bytes, from.stored, shape.n_columns);
-    *weight = (struct weight){.data = copy, .dtype = from.wanted, .row_stride = shape.n_columns};
-    placing->copy += copy_bytes(&from);
+    const struct tensor_part part = weight_part(placing->model, slot, name);
+    if (part.home == PART_IN_PLACE)
+        *weight = use_in_place(&part);
+    if (part.home == PART_COPIED)
+        *weight = use_copy(&part, placing->copy);
+    placing->copy += copy_bytes(&part);
     return true;
+}
+
+void weights_share_head(struct model *model)
+{
+    if (model->config.tied && model->config.generates)
+        model->lm_head = model->embed_tokens;
 }
 
 static bool place(struct model *model, struct error *err)
@@ -399,8 +255,7 @@ static bool place(struct model *model, struct error *err)
         return error_in(err, "copies of weights that cannot be used in place");
     files->copies_bytes = model->copied_bytes;
     weights_visit(model, place_slot, &(struct placing){.model = model, .copy = files->copies});
-    if (model->config.tied && model->config.generates)
-        model->lm_head = model->embed_tokens;
+    weights_share_head(model);
     return true;
 }
 
@@ -430,7 +285,8 @@ bool weights_measure(struct model *model, const char *dtype, struct error *err)
     find_extra(&load);
     if (!problems_none(&load.problems, err))
         return error_in(err, "%s", model->files->checkpoint.path);
-    if (!choose_compute(model, dtype, err))
+    const char *embedding = stored_name(model, model->config.family->model_slots[0].name);
+    if (!compute_choose(model, checkpoint_find(&model->files->checkpoint, embedding), dtype, err))
         return false;
     weights_count(model);
     return true;

@@ -4,9 +4,11 @@
 #pragma once
 #include "runtime/model/checkpoint.h"
 #include "runtime/model/model.h"
+#include "runtime/model/tensor_part.h"
 
 #include <stdbool.h>
 
+struct device;
 struct error;
 struct slot;
 
@@ -15,6 +17,8 @@ struct model_files {
     struct checkpoint checkpoint;
     void *copies; /* of memory_map() */
     size_t copies_bytes;
+    struct device *device; /* that has the weights; NULL: none, or not now */
+    void *on_device;       /* [device_bytes] */
 };
 
 /* Every tensor that has a weight on this rank: name in the checkpoint, and where it goes. Stops
@@ -23,11 +27,9 @@ typedef bool slot_visit_fn(void *context, const struct slot *slot, const char *n
                            struct weight *weight);
 bool weights_visit(struct model *model, slot_visit_fn *visit, void *context);
 
-/* Sizes of a weight of this rank. */
-struct weight_shape {
-    int64_t n_rows, n_columns; /* a vector is one row */
-};
-struct weight_shape weight_shape_of(const struct model *model, const struct slot *slot);
+/* What the weight of a slot is made of. The checkpoint has a tensor of this name. */
+struct tensor_part weight_part(const struct model *model, const struct slot *slot,
+                               const char *name);
 
 /* Chooses model->compute by `dtype` (model.h), checks all tensors of model->files, those of other
  * stages too, then fills in the weights. Config, share and layers are there already. */
@@ -36,3 +38,5 @@ bool weights_load(struct model *model, const char *dtype, struct error *err);
 bool weights_measure(struct model *model, const char *dtype, struct error *err);
 /* The bytes of a measured model whose share has changed. */
 void weights_count(struct model *model);
+/* Where the head is the embedding, both are the same weight. */
+void weights_share_head(struct model *model);

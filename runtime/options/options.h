@@ -56,6 +56,10 @@ struct options {
     const char *hostfile; /* NULL: all ranks on this host */
     const char *bind;     /* auto, none, core or numa */
 
+    const char *device;   /* auto, cpu or cuda */
+    const char *numerics; /* auto, exact or fast */
+    double gpu_memory_utilization;
+    bool enforce_eager;
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */
     bool check_weights;
@@ -110,13 +114,13 @@ struct options {
 
     struct { /* keys of LLaMA-Factory's files that are no options of ours */
         const char *adapter_name_or_path, *template, *infer_backend, *finetuning_type;
-        bool do_sample, trust_remote_code, enforce_eager;
+        bool do_sample, trust_remote_code;
         int64_t max_length, max_lora_rank; /* max_length: with the prompt; 0: none */
-        double gpu_util;
     } factory;
 
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
+    int64_t replica;  /* phalanx-rank: which of those on this host */
     int engine_fd;    /* no option: a link to an engine that runs already, from the launcher; 0: the
                          ranks are to be started */
     bool help, help_all;

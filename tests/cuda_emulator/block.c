@@ -69,6 +69,9 @@ static uint32_t draw(struct machine *machine)
 
 /* ---- messages ---- */
 
+static uint32_t mask_of(const struct thread *thread) { return (uint32_t)thread->where; }
+static int line_of(const struct thread *thread) { return (int)(thread->where >> 32); }
+
 void emulated_die(const char *fmt, ...)
 {
     char what[512];
@@ -105,7 +108,7 @@ static void die_of_waiting(const struct machine *machine)
                  "thread (%u, %u, %u) in the %s of line %d with the lanes 0x%x",
                  machine->n_at_barrier, machine->n_threads, machine->n_ended, n_in_warp,
                  in_warp->self.index.x, in_warp->self.index.y, in_warp->self.index.z,
-                 in_warp->kind->name, in_warp->line, in_warp->mask);
+                 in_warp->kind->name, line_of(in_warp), mask_of(in_warp));
 }
 
 /* ---- who runs ---- */
@@ -178,47 +181,48 @@ void emulated_barrier(int line)
     run_another(machine, &thread->fiber);
 }
 
-static bool same_wait(const struct thread *a, const struct thread *b)
-{
-    return a->kind == b->kind && a->mask == b->mask && a->line == b->line;
-}
-
 /* All lanes of the thread's mask wait. Were it for different things, none would ever go on. */
 static void require_same(const struct machine *machine, const struct thread *thread)
 {
-    for (uint32_t rest = thread->mask; rest != 0; rest &= rest - 1) {
+    for (uint32_t rest = mask_of(thread); rest != 0; rest &= rest - 1) {
         const struct thread *other = &machine->threads[thread->warp->first + __builtin_ctz(rest)];
-        if (!same_wait(thread, other))
+        if (other->kind != thread->kind || other->where != thread->where)
             emulated_die("lanes of one warp wait for different things: lane %d in the %s of line "
                          "%d with the lanes 0x%x, lane %d in the %s of line %d with the lanes 0x%x",
-                         thread->self.lane, thread->kind->name, thread->line, thread->mask,
-                         other->self.lane, other->kind->name, other->line, other->mask);
+                         thread->self.lane, thread->kind->name, line_of(thread), mask_of(thread),
+                         other->self.lane, other->kind->name, line_of(other), mask_of(other));
     }
+}
+
+static void wait_in_warp(struct thread *thread, const struct emulated_collective_kind *kind,
+                         uint64_t where, void *operand)
+{
+    struct warp *warp = thread->warp;
+    thread->kind = kind;
+    thread->where = where;
+    if (warp->waiting == 0) {
+        warp->kind = kind;
+        warp->where = where;
+        warp->mixed = false;
+    } else if (warp->kind != kind || warp->where != where) {
+        warp->mixed = true;
+    }
+    warp->operands[thread->self.lane] = operand;
+    warp->waiting |= 1u << thread->self.lane;
 }
 
 void emulated_collective(const struct emulated_collective_kind *kind, uint32_t mask, void *operand,
                          int line)
 {
     struct thread *thread = thread_now();
+    struct machine *machine = thread->machine;
     struct warp *warp = thread->warp;
-    const uint32_t self = 1u << thread->self.lane;
     require_begun(thread);
     mask &= warp->all; /* a last warp may be short; 0xffffffff means all that there are */
-    if (!(mask & self))
+    if (!(mask >> thread->self.lane & 1))
         emulated_die("lane %d is in the %s of line %d, but not among its lanes 0x%x",
                      thread->self.lane, kind->name, line, mask);
-    thread->kind = kind;
-    thread->mask = mask;
-    thread->line = line;
-    warp->operands[thread->self.lane] = operand;
-    if (warp->waiting == 0) {
-        warp->first_waiting = thread;
-        warp->mixed = false;
-    } else if (!same_wait(thread, warp->first_waiting)) {
-        warp->mixed = true;
-    }
-    warp->waiting |= self;
-    struct machine *machine = thread->machine;
+    wait_in_warp(thread, kind, (uint64_t)line << 32 | mask, operand);
     if ((warp->waiting & mask) == mask) {
         if (warp->mixed)
             require_same(machine, thread);

@@ -1,20 +1,14 @@
 /* Device memory and pinned memory: contract in cuda_emulator.h. All host threads share it. */
 #include "tests/cuda_emulator/block.h"
+#include "tests/cuda_emulator/poison.h"
 #include "tests/cuda_emulator/runtime.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(at, n)   ((void)(at), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(at, n) ((void)(at), (void)(n))
-#endif
-
 /* Around each allocation is a zone that nobody may write. CUDA aligns to 256 bytes. */
-enum { ALIGNMENT = 256, ZONE = 256, ZONE_BYTE = 0xfd, POISON = 0xff };
+enum { ALIGNMENT = 256, ZONE_BYTES = 256 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct allocation *allocations; /* ascending */
@@ -101,26 +95,26 @@ static size_t device_bytes(void) { return (size_t)setting("EMULATOR_MEMORY", 256
 static void *allocate(size_t n_bytes, enum memory_kind kind)
 {
     const size_t padded = (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    unsigned char *base = aligned_alloc(ALIGNMENT, padded + 2 * ZONE);
+    unsigned char *base = aligned_alloc(ALIGNMENT, padded + 2 * ZONE_BYTES);
     if (base == NULL)
         return NULL;
-    unsigned char *p = base + ZONE;
-    memset(base, ZONE_BYTE, ZONE);
+    unsigned char *p = base + ZONE_BYTES;
+    memset(base, ZONE, ZONE_BYTES);
     memset(p, POISON, n_bytes);
-    memset(p + n_bytes, ZONE_BYTE, padded - n_bytes + ZONE);
-    ASAN_POISON_MEMORY_REGION(base, ZONE);
-    ASAN_POISON_MEMORY_REGION(p + n_bytes, padded - n_bytes + ZONE);
+    memset(p + n_bytes, ZONE, padded - n_bytes + ZONE_BYTES);
+    ASAN_POISON_MEMORY_REGION(base, ZONE_BYTES);
+    ASAN_POISON_MEMORY_REGION(p + n_bytes, padded - n_bytes + ZONE_BYTES);
     add(p, n_bytes, kind, runtime_here()->device);
     return p;
 }
 
 static void inspect(const char *call, const unsigned char *p, size_t n_bytes)
 {
-    for (int i = 1; i <= ZONE; i++) {
-        if (p[-i] != ZONE_BYTE)
+    for (int i = 1; i <= ZONE_BYTES; i++) {
+        if (p[-i] != ZONE)
             emulated_die("%s(%p): somebody wrote %d bytes before this memory", call,
                          (const void *)p, i);
-        if (p[n_bytes + (size_t)i - 1] != ZONE_BYTE)
+        if (p[n_bytes + (size_t)i - 1] != ZONE)
             emulated_die("%s(%p): somebody wrote %d bytes behind the end of this memory", call,
                          (const void *)p, i - 1);
     }
@@ -130,8 +124,8 @@ static void release(const char *call, void *p, enum memory_kind kind)
 {
     const struct allocation taken = take(call, p, kind);
     const size_t padded = (taken.n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    unsigned char *base = (unsigned char *)p - ZONE;
-    ASAN_UNPOISON_MEMORY_REGION(base, padded + 2 * ZONE);
+    unsigned char *base = (unsigned char *)p - ZONE_BYTES;
+    ASAN_UNPOISON_MEMORY_REGION(base, padded + 2 * ZONE_BYTES);
     inspect(call, p, taken.n_bytes);
     memset(p, POISON, taken.n_bytes); /* who reads it later reads NaN */
     free(base);

@@ -21,9 +21,10 @@ struct CUstream_st {
     struct work *first, **last;
     struct CUgraph_st *capturing; /* NULL: it is not */
     enum cudaStreamCaptureMode mode;
-    bool invalidated; /* the capture is lost */
-    bool failed;      /* for ever */
-    int depth;        /* of stream_progress() */
+    bool invalidated;      /* the capture is lost */
+    bool failed;           /* for ever */
+    int depth;             /* of stream_progress() */
+    struct runtime *owner; /* of the host thread that made it, and alone does its work */
 };
 
 /* Captures, queues or does it. */

@@ -1,10 +1,9 @@
 /* The shared memory of a block, and copies into it that are on their way. */
 #include "tests/cuda_emulator/block_state.h"
+#include "tests/cuda_emulator/poison.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { POISON = 0xff, GAP_BYTE = 0xfe };
 
 /* Dynamic memory is the first array, known by its own key. */
 static const char dynamic_key = 0;
@@ -22,9 +21,12 @@ static void *reserve(struct machine *machine, const char *name, const char *key,
     if (at + n_bytes + SHARED_GAP > SHARED_ROOM)
         emulated_die("%zu bytes of shared memory for %s are too many", n_bytes, name);
     unsigned char *base = machine->shared;
-    memset(base + machine->shared_used, GAP_BYTE, at - machine->shared_used);
+    ASAN_UNPOISON_MEMORY_REGION(base + machine->shared_used, SHARED_GAP); /* of the array before */
+    memset(base + machine->shared_used, ZONE, at - machine->shared_used);
     memset(base + at, POISON, n_bytes);
-    memset(base + at + n_bytes, GAP_BYTE, SHARED_GAP);
+    memset(base + at + n_bytes, ZONE, SHARED_GAP);
+    ASAN_POISON_MEMORY_REGION(base + machine->shared_used, at - machine->shared_used);
+    ASAN_POISON_MEMORY_REGION(base + at + n_bytes, SHARED_GAP);
     machine->shared_used = at + n_bytes;
     machine->arrays[machine->n_arrays++] = (struct shared_array){key, name, at, n_bytes};
     return base + at;
@@ -65,7 +67,7 @@ static void require_gap(const struct machine *machine, size_t from, size_t to,
                         const struct shared_array *below, const struct shared_array *above)
 {
     for (size_t i = from; i < to; i++) {
-        if (machine->shared[i] != GAP_BYTE)
+        if (machine->shared[i] != ZONE)
             emulated_die("a write outside the shared arrays, %zu bytes behind %s, %zu before %s",
                          i - from, below ? below->name : "nothing", to - i,
                          above ? above->name : "nothing");
@@ -74,6 +76,7 @@ static void require_gap(const struct machine *machine, size_t from, size_t to,
 
 void shared_inspect(const struct machine *machine)
 {
+    ASAN_UNPOISON_MEMORY_REGION(machine->shared, machine->shared_used + SHARED_GAP);
     size_t end = 0;
     const struct shared_array *below = NULL;
     for (int i = 0; i < machine->n_arrays; i++) {

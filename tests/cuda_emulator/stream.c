@@ -117,6 +117,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
     cudaStream_t stream = calloc(1, sizeof *stream);
     stream->last = &stream->first;
     stream->next = runtime->streams;
+    stream->owner = runtime;
     runtime->streams = stream;
     *out = stream;
     return cudaSuccess;

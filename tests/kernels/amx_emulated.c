@@ -22,6 +22,7 @@ const struct ops amx_emulated_ops = {
     .matmul = amx_emulated_matmul,
     .rope_angles = scalar_rope_angles,
     .rope_store = scalar_rope_store,
+    .attention_work = scalar_attention_work,
     .attention = scalar_attention,
     .gated = scalar_gated,
     .softcap = scalar_softcap,

@@ -9,21 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Toward zero; what is too small for a normal binary16 becomes zero, what is too large infinity. */
-static uint16_t f16_from_f32(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000u, exponent = bits >> 23 & 0xffu;
-    if (exponent <= 112)
-        return (uint16_t)sign;
-    if (exponent >= 143)
-        return (uint16_t)(sign | 0x7c00u | (isnan(f) ? 0x200u : 0));
-    return (uint16_t)(sign | (exponent - 112) << 10 | (bits >> 13 & 0x3ffu));
-}
-
-/* Writes element i of an array in a format, and gives what it then is. */
-static float put(void *data, enum dtype dtype, size_t i, float value)
+float number_put(void *data, enum dtype dtype, size_t i, float value)
 {
     switch (dtype) {
     case DTYPE_BF16:
@@ -73,7 +59,7 @@ static void make_operand(struct matmul_case *c)
             const size_t plain = (size_t)t * (size_t)c->k + (size_t)k;
             const size_t at =
                 s->x_dtype == DTYPE_F32 ? plain : packed_at(&c->args.x, &s->leaves, t, k);
-            c->x[plain] = put(c->operand, s->x_dtype, at, c->x[plain]);
+            c->x[plain] = number_put(c->operand, s->x_dtype, at, c->x[plain]);
         }
 }
 
@@ -86,11 +72,11 @@ static void make_weight(struct matmul_case *c)
     c->weight = malloc((n + (size_t)s->offset) * element);
     void *data = (char *)c->weight + (size_t)s->offset * element;
     for (size_t i = 0; i < n; i++)
-        put(data, s->weight_dtype, i, NAN);
+        number_put(data, s->weight_dtype, i, NAN);
     for (int o = 0; o < s->n_out; o++)
         for (int k = 0; k < c->k; k++)
             c->w[(size_t)o * (size_t)c->k + (size_t)k] =
-                put(data, s->weight_dtype, (size_t)o * stride + (size_t)k,
+                number_put(data, s->weight_dtype, (size_t)o * stride + (size_t)k,
                     s->w_number(2, (uint64_t)o, (uint64_t)k));
     c->args.weight =
         (struct weight){.data = data, .dtype = s->weight_dtype, .row_stride = (int64_t)stride};

@@ -11,6 +11,9 @@ struct device;
 
 typedef float number_fn(uint64_t seed, uint64_t a, uint64_t b); /* tests/kernels/levels.h */
 
+/* Writes element i of an array in a format, and gives what it then is. */
+float number_put(void *data, enum dtype dtype, size_t i, float value);
+
 struct matmul_shape {
     enum dtype x_dtype, weight_dtype;
     int n_tokens, n_out;

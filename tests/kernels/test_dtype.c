@@ -56,6 +56,34 @@ TEST(every_f16_is_exact_also_when_denormals_are_flushed)
     }
 }
 
+TEST(every_f16_survives_a_round_trip)
+{
+    for (unsigned bits = 0; bits < 0x10000; bits++) {
+        const float value = f16_to_f32((uint16_t)bits);
+        if (isnan(value))
+            CHECK(isnan(f16_to_f32(f16_from_f32(value))));
+        else
+            CHECK_EQ(f16_from_f32(value), bits);
+    }
+}
+
+/* As for BF16: the middle between two neighbours, and what is just beside it. In double, because
+ * the middle of two denormals is exact there. */
+TEST(f32_to_f16_rounds_to_nearest_with_ties_to_even)
+{
+    for (unsigned lower = 0; lower < 0x7c00; lower++) {
+        const double a = (double)f16_to_f32((uint16_t)lower);
+        const double b = lower == 0x7bff ? 65536 : (double)f16_to_f32((uint16_t)(lower + 1));
+        const float middle = (float)((a + b) / 2); /* exact: one bit more than a half has */
+        CHECK_EQ(f16_from_f32(middle), lower + (lower & 1));
+        CHECK_EQ(f16_from_f32(nextafterf(middle, 0)), lower);
+        CHECK_EQ(f16_from_f32(nextafterf(middle, INFINITY)), lower + 1);
+        CHECK_EQ(f16_from_f32(-middle), 0x8000 + lower + (lower & 1));
+    }
+    CHECK_EQ(f16_from_f32(1e30f), 0x7c00);
+    CHECK_EQ(f16_from_f32(1e-30f), 0);
+}
+
 TEST(formats_have_the_names_and_widths_of_checkpoints)
 {
     CHECK_STR(dtype_name(DTYPE_F32), "F32");

@@ -8,9 +8,10 @@ static __global__ void reverse(struct reverse_args args)
         gpu_begin();
     SHARED(int, row, EMULATED_MAX_THREADS);
     const unsigned t = threadIdx.x, n = blockDim.x;
+    int *const at = row;
     row[t] = (int)(t + blockIdx.x);
     if (args.fault == WRITE_BEHIND_SHARED)
-        row[n * 8 + t / WARP] = 1; /* of 128 threads: the array has 1024 */
+        at[n * 8 + t / WARP] = 1; /* of 128 threads: the array has 1024 */
     if (args.fault == HALF_AT_BARRIER && t < n / 2)
         return;
     if (args.fault == TWO_BARRIERS && t < n / 2)

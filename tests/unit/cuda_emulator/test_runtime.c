@@ -55,13 +55,10 @@ static void write_at(void *context)
 TEST(a_write_outside_an_allocation_aborts)
 {
     int before = -1, behind = 100;
-#if SANITIZED
-    CHECK_DIES(write_at, &before, "use-after-poison");
-    CHECK_DIES(write_at, &behind, "use-after-poison");
-#else
-    CHECK_DIES(write_at, &before, "somebody wrote 1 bytes before this memory");
-    CHECK_DIES(write_at, &behind, "somebody wrote 0 bytes behind the end of this memory");
-#endif
+    CHECK_DIES(write_at, &before,
+               ASAN ? "use-after-poison" : "somebody wrote 1 bytes before this memory");
+    CHECK_DIES(write_at, &behind,
+               ASAN ? "use-after-poison" : "somebody wrote 0 bytes behind the end of this memory");
 }
 
 static void free_twice(void *context)

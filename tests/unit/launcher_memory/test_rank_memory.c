@@ -80,6 +80,19 @@ static void plan_good(struct parts *parts, const struct options *options)
         test_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
+static void create_forward(struct forward **out, const struct parts *parts,
+                           const struct model *model, const struct plan_limits *limits)
+{
+    struct error err = {0};
+    CHECK(forward_create(out,
+                         &(struct forward_settings){.model = model,
+                                                    .device = parts->device,
+                                                    .ranks = &parts->ranks,
+                                                    .limits = limits,
+                                                    .kv_dtype = parts->memory.kv_dtype},
+                         &err));
+}
+
 TEST(the_cache_takes_the_bytes_that_were_counted)
 {
     static const char *const names[] = {"llama-16", "mistral-window", "qwen2-window",
@@ -89,14 +102,12 @@ TEST(the_cache_takes_the_bytes_that_were_counted)
         for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
             struct parts parts;
             struct forward *forward;
-            struct error err = {0};
             struct options options = options_of(100000);
             options.kv_cache_dtype = dtypes[d];
             options.max_num_seqs = 64;
             open_parts(&parts, names[i]);
             plan_good(&parts, &options);
-            CHECK(forward_create(&forward, parts.model, parts.device, &parts.ranks, &parts.limits,
-                                 parts.memory.kv_dtype, &err));
+            create_forward(&forward, &parts, parts.model, &parts.limits);
             CHECK_EQ((int64_t)forward->kv.n_bytes, parts.memory.kv_bytes);
             CHECK(parts.memory.kv_bytes <= 100000);
             const int64_t block = parts.memory.kv_bytes / parts.limits.n_kv_blocks;
@@ -116,17 +127,14 @@ TEST(the_caches_of_a_model_and_its_draft_take_the_bytes_that_were_counted)
         for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
             struct parts parts;
             struct forward *target, *draft;
-            struct error err = {0};
             struct options options = options_of(100000);
             options.kv_cache_dtype = dtypes[d];
             open_parts(&parts, names[i][0]);
             open_golden(&parts.draft, names[i][1]);
             plan_good(&parts, &options);
             const struct plan_limits limits = scheduler_draft_limits(&parts.limits);
-            CHECK(forward_create(&target, parts.model, parts.device, &parts.ranks, &parts.limits,
-                                 parts.memory.kv_dtype, &err));
-            CHECK(forward_create(&draft, parts.draft, parts.device, &parts.ranks, &limits,
-                                 parts.memory.kv_dtype, &err));
+            create_forward(&target, &parts, parts.model, &parts.limits);
+            create_forward(&draft, &parts, parts.draft, &limits);
             CHECK(draft->kv.n_bytes > 0);
             CHECK_EQ((int64_t)(target->kv.n_bytes + draft->kv.n_bytes), parts.memory.kv_bytes);
             CHECK_EQ((uint64_t)parts.memory.weight_bytes,

@@ -72,7 +72,7 @@ TEST(an_unknown_transport_is_refused)
     clear_environment();
     CHECK(!ranks_open(&ranks, &settings, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
-    CHECK_STR(err.text, "--comm tcp: want auto, shm or mpi");
+    CHECK_STR(err.text, "--comm tcp: want auto, shm, mpi or nccl");
 }
 
 static void check_srun(const char *step_tasks, const char *tasks, const char *batch, bool allowed)

@@ -42,8 +42,12 @@ static struct stage stage_open(struct device *device, const char *name,
                                         .max_model_len = 32,
                                         .vocab = stage.model->config.vocab};
     memcpy(stage.limits.kv_window, groups.window, sizeof groups.window);
-    CHECK(forward_create(&stage.forward, stage.model, device, &stage.ranks, &stage.limits,
-                         DTYPE_BF16, &err));
+    const struct forward_settings settings = {.model = stage.model,
+                                              .device = device,
+                                              .ranks = &stage.ranks,
+                                              .limits = &stage.limits,
+                                              .kv_dtype = DTYPE_BF16};
+    CHECK(forward_create(&stage.forward, &settings, &err));
     return stage;
 }
 

@@ -1,0 +1,252 @@
+/* kernels/cuda/attention_many.cuh: prompts: 64 rows against all that they see, 16 for each warp.
+ *
+ * A warp keeps the scores of its rows and a whole chunk in registers, and then the weights, which
+ * are half as large, beside the sums of the chunk. Sums of all chunks are in shared memory, each
+ * element where the thread that owns it finds it again without a bank conflict: they are touched
+ * once in 256 positions. (Tiles and fragments as in FlashAttention-2, Dao 2023, arXiv:2307.08691;
+ * the order of the sums is that of docs/numerics.md.)
+ */
+#pragma once
+#include "kernels/cuda/attention_rows.cuh"
+
+template <class Cache, int dim> struct many_shape : head_shape<Cache, dim> {
+    typedef head_shape<Cache, dim> base;
+    enum {
+        QUERY_BYTES = MANY_ROWS * dim * 2,
+        SUM_BYTES = MANY_ROWS * base::WIDTH * base::PASS_SLICES * (int)sizeof(float),
+        BYTES = QUERY_BYTES + SUM_BYTES,
+    };
+};
+
+enum { MANY_COLUMNS = CHUNK / 8, QUARTER_COLUMNS = QUARTER / 8 }; /* of gpu_mma() in a chunk */
+
+/* Products of 16 queries with the 64 keys of a tile, added to s. */
+template <class Cache, int dim>
+static __device__ inline void add_products(float (*s)[4], unsigned char *queries, int slice,
+                                           unsigned char *keys)
+{
+    typedef head_shape<Cache, dim> shape;
+    const int first_row = (int)threadIdx.x / WARP * 16;
+#pragma unroll
+    for (int step = 0; step < shape::WIDTH / 16; step++) {
+        uint32_t q[4];
+        gpu_load_matrix(q, fragment_a<dim / SEGMENT_NUMBERS>(queries, first_row,
+                                                            slice * (shape::WIDTH / 16) + step));
+#pragma unroll
+        for (int n = 0; n < QUARTER_COLUMNS; n += 2) {
+            uint32_t k[4];
+            gpu_load_matrix(k, fragment_b<shape::WIDTH / SEGMENT_NUMBERS>(keys, n * 8, step));
+            gpu_mma(typename Cache::format(), s[n], q, k);
+            gpu_mma(typename Cache::format(), s[n + 1], q, k + 2);
+        }
+    }
+}
+
+/* From products to scores before to_log2, of the 64 positions from `first` on; those out of sight
+ * are -inf. k_scale: of these positions, or NULL. */
+static __device__ inline void finish_scores(float (*s)[4], const struct attention_launch &a,
+                                            int first, const float *k_scale,
+                                            const struct attention_row row[2], bool all_seen)
+{
+    const int i = (int)threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < QUARTER_COLUMNS; n++) {
+        if (k_scale != NULL)
+            for (int e = 0; e < 4; e++)
+                s[n][e] *= k_scale[n * 8 + i + e % 2];
+        if (a.to_cap > 0.0f)
+            for (int e = 0; e < 4; e++)
+                s[n][e] = tanh_of(s[n][e] * a.to_cap);
+        if (!all_seen)
+            hide(s[n], first + n * 8 + i, row);
+    }
+}
+
+/* From the scores of a chunk to weights in the format of the queries, pairs of row g and of row
+ * g + 8; max and sum of both rows. v_scale: of the chunk, or NULL. */
+template <class Cache>
+static __device__ inline void weights_of_chunk(uint32_t (*w)[2], float (*s)[4], float max[2],
+                                               float sum[2], float to_log2, const float *v_scale)
+{
+    const int i = (int)threadIdx.x % 4 * 2;
+    float lane[2][ATTENTION_WARPS] = {};
+    max[0] = max[1] = -INFINITY;
+#pragma unroll
+    for (int n = 0; n < MANY_COLUMNS; n++)
+        for (int e = 0; e < 4; e++)
+            max[e / 2] = fmaxf(max[e / 2], s[n][e]);
+    max[0] = quad_max(max[0]);
+    max[1] = quad_max(max[1]);
+#pragma unroll
+    for (int n = 0; n < MANY_COLUMNS; n++)
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            float x = weight_of(s[n][2 * r], max[r], to_log2);
+            float y = weight_of(s[n][2 * r + 1], max[r], to_log2);
+            float *l = &lane[r][n / 2 % ATTENTION_WARPS];
+            *l += x;
+            *l += y;
+            if (Cache::IS_I8) { /* the scale of what is not seen may be NaN */
+                x = s[n][2 * r] == -INFINITY ? 0.0f : x * v_scale[n * 8 + i];
+                y = s[n][2 * r + 1] == -INFINITY ? 0.0f : y * v_scale[n * 8 + i + 1];
+            }
+            w[n][r] = Cache::format::pack(x, y);
+        }
+    for (int r = 0; r < 2; r++) {
+        sum[r] = quad_sum((lane[r][0] + lane[r][1]) + (lane[r][2] + lane[r][3]));
+        max[r] *= to_log2;
+    }
+}
+
+/* The weights of a quarter times its values, added to o: all columns of a tile. */
+template <class Cache, int dim>
+static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
+                                         unsigned char *values)
+{
+    typedef head_shape<Cache, dim> shape;
+#pragma unroll
+    for (int step = 0; step < QUARTER / 16; step++) {
+        const uint32_t p[4] = {w[2 * step][0], w[2 * step][1], w[2 * step + 1][0],
+                               w[2 * step + 1][1]};
+#pragma unroll
+        for (int n = 0; n < shape::WIDTH / 8; n += 2) {
+            uint32_t v[4];
+            gpu_load_matrix_transposed(
+                v, fragment_a<shape::WIDTH / SEGMENT_NUMBERS>(values, step * 16, n / 2));
+            gpu_mma(typename Cache::format(), o[n], p, v);
+            gpu_mma(typename Cache::format(), o[n + 1], p, v + 2);
+        }
+    }
+}
+
+template <class Cache, int dim> struct many_rows {
+    typedef many_shape<Cache, dim> shape;
+    enum { COLUMNS = shape::WIDTH / 8, PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
+
+    const struct attention_launch &a;
+    struct row_tile tile;
+    struct attention_row row[2];       /* of this thread */
+    struct attention_row first, last;  /* of the tile */
+    unsigned char *queries;
+    float *sums; /* [PASS_SLICES * COLUMNS * 4][ATTENTION_THREADS] */
+    int *flag;
+    tile_stream<Cache, dim> stream;
+
+    __device__ inline float &sum_at(int slice, int n, int e)
+    {
+        return sums[((slice * COLUMNS + n) * 4 + e) * ATTENTION_THREADS + (int)threadIdx.x];
+    }
+
+    __device__ inline void score_quarter(float (*s)[4], int chunk, int quarter)
+    {
+        const int begin = chunk * CHUNK + quarter * QUARTER;
+        for (int slice = 0; slice < shape::SLICES; slice++) {
+            unsigned char *keys = stream.take(quarter, slice == 0);
+            add_products<Cache, dim>(s, queries, slice, keys);
+        }
+        const bool all_seen = last.begin <= begin && first.end >= begin + QUARTER;
+        const float *scale = Cache::IS_I8 ? stream.scales() + quarter * QUARTER : NULL;
+        finish_scores(s, a, begin, scale, row, all_seen);
+    }
+
+    __device__ inline void score_chunk(float (*s)[4], int chunk)
+    {
+        const int begin = first_quarter(tile.begin, chunk), end = last_quarter(tile.end, chunk);
+#pragma unroll
+        for (int q = 0; q < QUARTERS; q++) {
+            const bool there = q >= begin && q < end;
+#pragma unroll
+            for (int n = 0; n < QUARTER_COLUMNS; n++)
+                for (int e = 0; e < 4; e++)
+                    s[q * QUARTER_COLUMNS + n][e] = there ? 0.0f : -INFINITY;
+            if (there)
+                score_quarter(s + q * QUARTER_COLUMNS, chunk, q);
+        }
+    }
+
+    __device__ inline void sum_slice(const uint32_t (*w)[2], int chunk, int slice,
+                                     const struct shares share[2])
+    {
+        const int begin = first_quarter(tile.begin, chunk), end = last_quarter(tile.end, chunk);
+        float o[COLUMNS][4] = {};
+#pragma unroll
+        for (int q = 0; q < QUARTERS; q++) {
+            if (q < begin || q >= end)
+                continue;
+            unsigned char *values = stream.take(q, false);
+            const int at = chunk * CHUNK + q * QUARTER;
+            if (!Cache::IS_I8 && !is_seen_alike(first, last, at))
+                clean_values<typename Cache::format, PER_ROW, COLUMNS>(o, values, 0, row, at, flag);
+            add_values<Cache, dim>(o, w + q * QUARTER_COLUMNS, values);
+        }
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++)
+            for (int e = 0; e < 4; e++)
+                sum_at(slice, n, e) = joined(sum_at(slice, n, e), o[n][e], share[e / 2]);
+    }
+
+    __device__ inline void store(int first_slice, const struct running state[2])
+    {
+        const int i = (int)threadIdx.x % 4 * 2, head_dim = a.cache.head_dim;
+        for (int half = 0; half < 2; half++) {
+            if (row[half].end == 0)
+                continue;
+            const int64_t to = output_of(a, row[half]);
+            const float by = 1.0f / state[half].sum;
+            for (int slice = 0; slice < shape::PASS_SLICES; slice++)
+                for (int n = 0; n < COLUMNS; n++)
+                    for (int e = 0; e < 2; e++) {
+                        const int d = (first_slice + slice) * shape::WIDTH + n * 8 + i + e;
+                        if (d < head_dim)
+                            store_as(a.args.out.data, a.args.out.dtype, to + d,
+                                     sum_at(slice, n, half * 2 + e) * by);
+                    }
+        }
+    }
+
+    /* Slices [first_slice, + PASS_SLICES) of the output, over all chunks. */
+    __device__ inline void pass(unsigned char *ring, int first_slice)
+    {
+        const int first_chunk = first_chunk_of(tile), end_chunk = end_chunk_of(tile);
+        stream.begin(source_of(a, tile), ring, first_chunk, end_chunk, first_slice,
+                     shape::PASS_SLICES);
+        for (int i = 0; i < shape::PASS_SLICES * COLUMNS * 4; i++)
+            sums[i * ATTENTION_THREADS + (int)threadIdx.x] = 0.0f;
+        struct running state[2] = {running_none(), running_none()};
+        for (int chunk = first_chunk; chunk < end_chunk; chunk++) {
+            float s[MANY_COLUMNS][4], max[2], sum[2];
+            uint32_t w[MANY_COLUMNS][2];
+            score_chunk(s, chunk);
+            weights_of_chunk<Cache>(w, s, max, sum, a.to_log2,
+                                    Cache::IS_I8 ? stream.scales() + CHUNK : NULL);
+            const struct shares share[2] = {join(&state[0], max[0], sum[0]),
+                                            join(&state[1], max[1], sum[1])};
+            for (int slice = 0; slice < shape::PASS_SLICES; slice++)
+                sum_slice(w, chunk, slice, share);
+        }
+        store(first_slice, state);
+    }
+};
+
+/* `memory` has BYTES of many_shape and then the ring. */
+template <class Cache, int dim>
+static __device__ inline void attend_many(const struct attention_launch &a,
+                                          const struct row_tile &tile, unsigned char *memory,
+                                          int *flag)
+{
+    typedef many_shape<Cache, dim> shape;
+    const int g = (int)threadIdx.x / WARP * 16 + (int)threadIdx.x % WARP / 4;
+    many_rows<Cache, dim> rows = {a,
+                                  tile,
+                                  {row_at(a.args, tile, g), row_at(a.args, tile, g + 8)},
+                                  row_at(a.args, tile, 0),
+                                  row_at(a.args, tile, tile.n_rows - 1),
+                                  memory,
+                                  reinterpret_cast<float *>(memory + shape::QUERY_BYTES),
+                                  flag,
+                                  {}};
+    __syncthreads(); /* the queries of the tile before are used no more */
+    load_queries<dim, MANY_ROWS>(a, tile, memory);
+    for (int slice = 0; slice < shape::SLICES; slice += shape::PASS_SLICES)
+        rows.pass(memory + shape::BYTES, slice);
+}

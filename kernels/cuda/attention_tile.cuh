@@ -1,0 +1,271 @@
+/* kernels/cuda/attention_tile.cuh: keys and values on their way from the cache to the matrix unit.
+ *
+ * A tile is QUARTER positions by `width` elements of a head, in shared memory, rows of segments of
+ * 16 bytes; segment s of row r lies at s ^ (r % 8), so that eight rows at one column are in
+ * different banks. A chunk is read as its key tiles (by quarter, then slice of the head), then its
+ * value tiles (by slice, then quarter); several tiles are on their way while one is worked on.
+ */
+#pragma once
+#include "kernels/cuda/attention_work.cuh"
+
+enum { QUARTER = 64, QUARTERS = CHUNK / QUARTER, SEGMENT = 16, SEGMENT_NUMBERS = 8 };
+
+/* What the cache holds, and what the matrix unit gets of it. */
+struct cache_bf16 {
+    typedef gpu_bf16 format;
+    enum { BYTES = 2, IS_I8 = 0 };
+};
+struct cache_f16 {
+    typedef gpu_f16 format;
+    enum { BYTES = 2, IS_I8 = 0 };
+};
+struct cache_i8 {
+    typedef gpu_bf16 format;
+    enum { BYTES = 1, IS_I8 = 1 };
+};
+
+/* Of a head of at most `dim` elements: what is missing is zero. */
+template <class Cache, int dim> struct head_shape {
+    enum {
+        WIDTH = dim < 128 ? dim : 128, /* of a tile */
+        SLICES = dim / WIDTH,
+        PASS_SLICES = SLICES < 2 ? SLICES : 2, /* of the output, that many rows hold at once */
+        TILE_BYTES = QUARTER * WIDTH * 2,
+        SCALE_BYTES = Cache::IS_I8 ? 2 * QUARTER * (int)sizeof(float) : 0,
+        STAGE_BYTES = QUARTER * WIDTH * Cache::BYTES + SCALE_BYTES,
+        STAGES = dim > 256 ? 2 : dim < 128 ? 8 : 4, /* tiles in shared memory */
+        WIDE_BYTES = Cache::IS_I8 ? TILE_BYTES + 2 * CHUNK * (int)sizeof(float) : 0,
+        RING_BYTES = STAGES * STAGE_BYTES + WIDE_BYTES,
+    };
+};
+
+/* Segment `segment` of row `row` of a matrix in shared memory. */
+template <int n_segments>
+static __device__ inline unsigned char *segment_at(unsigned char *matrix, int row, int segment)
+{
+    return matrix + (row * n_segments + (segment ^ (row % 8))) * SEGMENT;
+}
+
+/* ---- fragments: rows first_row .., columns from 16 * step on ---- */
+
+/* Operand A of 16 rows; or, transposed, operand B of 16 positions and twice 8 columns. */
+template <int n_segments>
+static __device__ inline unsigned char *fragment_a(unsigned char *matrix, int first_row, int step)
+{
+    const int lane = (int)threadIdx.x % WARP;
+    return segment_at<n_segments>(matrix, first_row + lane % 8 + lane / 8 % 2 * 8,
+                                  step * 2 + lane / 16);
+}
+
+/* Operand B of 16 columns of the head and twice 8 positions. */
+template <int n_segments>
+static __device__ inline unsigned char *fragment_b(unsigned char *matrix, int first_row, int step)
+{
+    const int lane = (int)threadIdx.x % WARP;
+    return segment_at<n_segments>(matrix, first_row + lane % 8 + lane / 16 * 8,
+                                  step * 2 + lane / 8 % 2);
+}
+
+/* ---- the stream of tiles ---- */
+
+/* Of one KV head of one sequence; positions outside [begin, end) are zero and not read. */
+struct tile_source {
+    struct kv_cache cache;
+    const int32_t *block; /* of the sequence */
+    int kv_head, begin, end;
+    int block_shift; /* 2^block_shift = block_tokens */
+    bool aligned;    /* rows of the cache are whole segments */
+};
+
+/* [first, last) of the quarters of a chunk that hold a position of [begin, end). */
+static __device__ inline int first_quarter(int begin, int chunk)
+{
+    return max(begin / QUARTER - chunk * QUARTERS, 0);
+}
+static __device__ inline int last_quarter(int end, int chunk)
+{
+    return min((end + QUARTER - 1) / QUARTER - chunk * QUARTERS, (int)QUARTERS);
+}
+
+/* Every thread of the block has the same one and calls everything. */
+template <class Cache, int dim> struct tile_stream {
+    typedef head_shape<Cache, dim> shape;
+    struct tile_source from;
+    unsigned char *ring;
+    int chunk, end_chunk;         /* of the next tile to be asked for */
+    int quarter, slice;           /* of it */
+    int first_slice, end_slice;   /* of the values; of the keys all are read */
+    bool is_value;
+    int n_asked, n_taken;
+
+    /* The place of a position in K, V and, without head_dim, the scales. */
+    __device__ inline int64_t place_of(int position) const
+    {
+        const int64_t block = from.block[position >> from.block_shift];
+        const int in_block = position & ((1 << from.block_shift) - 1);
+        return ((block * from.cache.n_kv_heads + from.kv_head) << from.block_shift) + in_block;
+    }
+
+    __device__ inline bool is_there(int position) const
+    {
+        return position >= from.begin && position < from.end;
+    }
+
+    __device__ inline void load_segments(unsigned char *stage) const
+    {
+        enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT };
+        const unsigned char *all =
+            static_cast<const unsigned char *>(is_value ? from.cache.v : from.cache.k);
+        const int first = chunk * CHUNK + quarter * QUARTER;
+        for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
+            const int row = i / PER_ROW, segment = i % PER_ROW;
+            const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
+            const int row_bytes = from.cache.head_dim * Cache::BYTES;
+            const bool valid = is_there(first + row) && byte < row_bytes;
+            const int64_t at = valid ? place_of(first + row) * row_bytes + byte : 0;
+            unsigned char *to = Cache::IS_I8 ? stage + i * SEGMENT
+                                             : segment_at<PER_ROW>(stage, row, segment);
+            gpu_copy_async(to, all + at, valid);
+        }
+    }
+
+    /* Heads whose rows begin anywhere. */
+    __device__ inline void load_numbers(unsigned char *stage) const
+    {
+        const unsigned char *all =
+            static_cast<const unsigned char *>(is_value ? from.cache.v : from.cache.k);
+        const int first = chunk * CHUNK + quarter * QUARTER;
+        for (int i = (int)threadIdx.x; i < QUARTER * shape::WIDTH; i += ATTENTION_THREADS) {
+            const int row = i / shape::WIDTH, column = i % shape::WIDTH;
+            const int element = slice * shape::WIDTH + column;
+            const bool valid = is_there(first + row) && element < from.cache.head_dim;
+            const int64_t at =
+                valid ? place_of(first + row) * from.cache.head_dim + element : 0;
+            if (Cache::IS_I8) {
+                stage[i] = valid ? all[at] : (unsigned char)0;
+            } else {
+                unsigned char *to = segment_at<shape::WIDTH / SEGMENT_NUMBERS>(
+                    stage, row, column / SEGMENT_NUMBERS);
+                reinterpret_cast<uint16_t *>(to)[column % SEGMENT_NUMBERS] =
+                    valid ? reinterpret_cast<const uint16_t *>(all)[at] : (uint16_t)0;
+            }
+        }
+    }
+
+    /* Scales of keys, then of values, behind the first slice of the keys: four positions at a time,
+     * which are neighbours in a block. */
+    __device__ inline void load_scales(unsigned char *scales) const
+    {
+        enum { PER_SEGMENT = SEGMENT / (int)sizeof(float), N = QUARTER / PER_SEGMENT };
+        const int i = (int)threadIdx.x;
+        if (i >= 2 * N)
+            return;
+        const float *all = i < N ? from.cache.k_scale : from.cache.v_scale;
+        const int first = chunk * CHUNK + quarter * QUARTER + i % N * PER_SEGMENT;
+        const bool valid = first + PER_SEGMENT > from.begin && first < from.end;
+        gpu_copy_async(scales + i * SEGMENT, all + (valid ? place_of(first) : 0), valid);
+    }
+
+    __device__ inline void step()
+    {
+        const int begin = first_quarter(from.begin, chunk), end = last_quarter(from.end, chunk);
+        if (is_value) {
+            if (++quarter < end)
+                return;
+            quarter = begin;
+            if (++slice < end_slice)
+                return;
+            is_value = false;
+            slice = 0;
+            chunk++;
+            quarter = first_quarter(from.begin, chunk);
+        } else {
+            if (++slice < shape::SLICES)
+                return;
+            slice = 0;
+            if (++quarter < end)
+                return;
+            is_value = true;
+            slice = first_slice;
+            quarter = begin;
+        }
+    }
+
+    __device__ inline void ask()
+    {
+        if (chunk < end_chunk) {
+            unsigned char *stage = ring + n_asked % shape::STAGES * shape::STAGE_BYTES;
+            if (from.aligned)
+                load_segments(stage);
+            else
+                load_numbers(stage);
+            if (Cache::IS_I8 && !is_value && slice == 0)
+                load_scales(stage + QUARTER * shape::WIDTH);
+            step();
+        }
+        n_asked++;
+        gpu_copy_commit();
+    }
+
+    /* Chunks [first, end) of the source, values of slices [first_value_slice, + n). What was in the
+     * ring before is used no more. */
+    __device__ inline void begin(const struct tile_source &source, unsigned char *memory, int first,
+                                 int end, int first_value_slice, int n)
+    {
+        from = source;
+        ring = memory;
+        chunk = first;
+        end_chunk = end;
+        quarter = first_quarter(from.begin, chunk);
+        slice = 0;
+        first_slice = first_value_slice;
+        end_slice = first_value_slice + n;
+        is_value = false;
+        n_asked = n_taken = 0;
+        __syncthreads();
+        for (int i = 0; i < shape::STAGES - 1; i++)
+            ask();
+    }
+
+    __device__ inline unsigned char *wide() { return ring + shape::STAGES * shape::STAGE_BYTES; }
+
+    /* Of I8: the scales of the chunk [2][CHUNK], of keys from take() on, of both after the last
+     * key tile until the next chunk. */
+    __device__ inline float *scales()
+    {
+        return reinterpret_cast<float *>(wide() + shape::TILE_BYTES);
+    }
+
+    /* From whole numbers of a byte to those of the matrix unit. */
+    __device__ inline void widen(const unsigned char *stage, int at_quarter, bool has_scales)
+    {
+        enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
+        for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
+            const int8_t *x = reinterpret_cast<const int8_t *>(stage) + i * SEGMENT_NUMBERS;
+            uint32_t *to = reinterpret_cast<uint32_t *>(
+                segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW));
+            for (int e = 0; e < SEGMENT_NUMBERS / 2; e++)
+                to[e] = Cache::format::pack((float)x[2 * e], (float)x[2 * e + 1]);
+        }
+        const float *given = reinterpret_cast<const float *>(stage + QUARTER * shape::WIDTH);
+        const int i = (int)threadIdx.x;
+        if (has_scales && i < 2 * QUARTER)
+            scales()[i / QUARTER * CHUNK + at_quarter * QUARTER + i % QUARTER] = given[i];
+    }
+
+    /* The next tile, until the next call; which one it is, the caller knows. A barrier: what was
+     * done with the tile before is over. */
+    __device__ inline unsigned char *take(int at_quarter, bool has_scales)
+    {
+        gpu_copy_wait<shape::STAGES - 2>();
+        __syncthreads();
+        unsigned char *stage = ring + n_taken % shape::STAGES * shape::STAGE_BYTES;
+        n_taken++;
+        ask(); /* into the stage of the tile before */
+        if (!Cache::IS_I8)
+            return stage;
+        widen(stage, at_quarter, has_scales);
+        __syncthreads();
+        return wide();
+    }
+};

@@ -1,0 +1,97 @@
+/* kernels/cuda/attention_work.cuh: how the attention of a step is cut among blocks.
+ *
+ * Rows of attention are (token, query head) pairs: those of one sequence that share a KV head are
+ * numbered token * group + head and come in tiles. Sequences of few rows have tiles of FEW_ROWS,
+ * whose unit of work is one chunk of positions: each block takes an equal run of all units, and may
+ * begin and end within a tile. Sequences of many rows have tiles of MANY_ROWS, each of which one
+ * block walks from its first to its last position.
+ *
+ * cuda_attention_work() counts once a step what lies in arrays, so that the layers need not, and
+ * nothing of it decides the shape of a launch. How the work is cut does not show in any bit.
+ */
+#pragma once
+#include "kernels/cuda/gpu.cuh"
+
+extern "C" {
+#include "kernels/ops.h"
+}
+
+enum {
+    CHUNK = 256,         /* positions that are summed together (docs/numerics.md) */
+    FEW_ROWS = 16,       /* of a tile: what the matrix unit takes */
+    MANY_ROWS = 64,      /* of a tile: as many for each warp */
+    MAX_FEW_TILES = 4,   /* more rows than these hold are many */
+    ATTENTION_WARPS = 4, /* of a block */
+    ATTENTION_THREADS = ATTENTION_WARPS * WARP,
+};
+
+/* The memory of attention_work_args: attention_work_bytes() of kernels/cuda_bytes.h. */
+struct attention_work {
+    int32_t n_units;   /* of all sequences of few rows */
+    int32_t n_tiles;   /* of all sequences of many rows */
+    int32_t unit_rows; /* the most rows of a unit */
+    int32_t max_group; /* the most query heads of a KV head */
+    /* then first_unit[n_sequences + 1], first_tile[n_sequences + 1] */
+};
+
+static __device__ inline int32_t *first_units(struct attention_work *work)
+{
+    return reinterpret_cast<int32_t *>(work + 1);
+}
+static __device__ inline const int32_t *first_units(const struct attention_work *work)
+{
+    return reinterpret_cast<const int32_t *>(work + 1);
+}
+
+/* The new tokens of a sequence, and the chunks that the first or the last of them sees. */
+struct sequence_span {
+    int n_new, n_computed, first_chunk, n_chunks;
+};
+
+static __device__ inline int first_seen(int position, int window)
+{
+    return window > 0 && position >= window ? position + 1 - window : 0;
+}
+
+static __device__ inline struct sequence_span span_of(const int32_t *first_row,
+                                                      const int32_t *n_computed, int sequence,
+                                                      int window)
+{
+    struct sequence_span span = {first_row[sequence + 1] - first_row[sequence],
+                                 n_computed[sequence], 0, 0};
+    if (span.n_new > 0) {
+        span.first_chunk = first_seen(span.n_computed, window) / CHUNK;
+        span.n_chunks = (span.n_computed + span.n_new - 1) / CHUNK + 1 - span.first_chunk;
+    }
+    return span;
+}
+
+static __device__ inline int tiles_of(int n_rows, int tile_rows)
+{
+    return (n_rows + tile_rows - 1) / tile_rows;
+}
+
+static __device__ inline bool rows_are_few(int n_rows)
+{
+    return n_rows <= MAX_FEW_TILES * FEW_ROWS;
+}
+
+/* The last i with first[i] <= x, of ascending numbers with first[0] <= x < first[n]. */
+static __device__ inline int run_of(const int32_t *first, int n, int x)
+{
+    int low = 0, high = n; /* first[low] <= x < first[high] */
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        if (first[middle] <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* How units are dealt to the blocks of a launch. */
+static __device__ inline int units_of_block(int n_units, int n_blocks)
+{
+    return (n_units + n_blocks - 1) / n_blocks;
+}

@@ -1,0 +1,59 @@
+/* op_matmul() on a GPU: who computes it. */
+#include "kernels/cuda/matmul.h"
+
+#include "base/check.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/cuda_ops.h"
+
+/* Up to so many rows few_rows.cu is used; measured on an H100 (docs/gpus.md). In its own mode
+ * cuBLASLt is what it competes with, else exact_matmul.cu, which gives the same bits. */
+enum { FEW_ROWS_FAST = 32, FEW_ROWS_EXACT = 64 };
+
+static struct matmul_job job_of(const struct matmul_args *args)
+{
+    const bool is_padded = args->x.dtype != DTYPE_F32;
+    return (struct matmul_job){.out = args->out,
+                               .x = args->x.data,
+                               .weight = args->weight.data,
+                               .bias = args->bias.data,
+                               .out_stride = args->out_stride,
+                               .x_stride = args->x.k_padded,
+                               .weight_stride = args->weight.row_stride,
+                               .n_tokens = args->n_tokens,
+                               .n_out = args->n_out,
+                               .dtype = args->x.dtype,
+                               .weight_dtype = args->weight.dtype,
+                               .bias_dtype = args->bias.dtype,
+                               .order = k_order_of(args->leaves, is_padded)};
+}
+
+/* Leaves are for equal bits on any number of ranks. Where that is not asked for, those of one sum
+ * are one: padding between them is zero on both sides. */
+static void join_leaves(struct matmul_job *job, const struct matmul_args *args)
+{
+    const struct leaves one = leaves_one(args->x.k_padded);
+    job->order = k_order_of(&one, true);
+}
+
+void cuda_matmul(struct device *device, const struct matmul_args *args)
+{
+    struct matmul_job job = job_of(args);
+    if (job.dtype == DTYPE_F32) {
+        f32_matmul(device, &job);
+        return;
+    }
+    check((uintptr_t)job.weight % 16 == 0 && job.weight_stride % 8 == 0);
+    check(job.weight_stride >= args->x.k_padded);
+    const bool is_exact = cuda_is_exact(device);
+    if (!is_exact && args->leaves->n_parts == 1)
+        join_leaves(&job, args);
+    if (job.n_tokens <= (is_exact ? FEW_ROWS_EXACT : FEW_ROWS_FAST)) {
+        few_rows_matmul(device, &job);
+    } else if (is_exact || job.order.n_leaves > 1) {
+        exact_matmul(device, &job);
+    } else {
+        lt_matmul(device, &job);
+        if (job.bias != NULL)
+            add_bias(device, &job);
+    }
+}

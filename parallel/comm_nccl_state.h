@@ -1,0 +1,91 @@
+/* parallel/comm_nccl_state.h: what the files of the communicator over NCCL share; nobody else needs
+ * it.
+ *
+ *   comm_nccl.c         open and close
+ *   comm_nccl_calls.c   the operations
+ *   comm_nccl_watch.c   what is queued, and who waits for it in vain
+ */
+#pragma once
+#include "base/error.h"
+#include "kernels/cuda/cuda_device.h"
+#include "parallel/call.h"
+#include "parallel/comm.h"
+
+#include <nccl.h>
+#include <pthread.h>
+
+enum {
+    QUEUED_AT_MOST = 512, /* calls of two steps that are not recorded; more count as one */
+    ALL_RANKS = -1,
+};
+
+/* A call that the device has yet to do, or the calls of a record. */
+struct queued {
+    enum call_kind kind;                  /* of the first call */
+    int peer;                             /* that it is with, or ALL_RANKS */
+    uint64_t first, n;                    /* number of the first call, and how many */
+    uint32_t common_before, common_after; /* calls of all ranks that were queued until then */
+    cudaEvent_t done;
+};
+
+struct nccl {
+    struct comm comm; /* first: a struct nccl is a comm */
+    struct comm *host;
+    struct nccl *beside, *ahead; /* of the same device, opened before and after it; or NULL */
+    struct device *device;
+    int gpu;
+    struct comm_settings settings;
+    struct call call; /* the last one */
+    bool exact;
+    float *gathered; /* [parts of all ranks][columns] of the device; NULL unless exact */
+    size_t gathered_bytes, piece_floats;
+    struct tree_layout layout; /* of the last tree_reduce */
+
+    /* Of this thread and that of the watchdog. */
+    pthread_mutex_t lock;
+    ncclComm_t group; /* NULL: given up */
+    struct queued queue[QUEUED_AT_MOST];
+    uint64_t n_queued, n_done; /* of the queue, ever; entry i is at i % QUEUED_AT_MOST */
+    /* Calls of all ranks, from the beginning and round again: what was queued, and what the device
+     * has done. The board says both. */
+    uint32_t common_queued, common_done;
+    uint64_t waiting_for; /* entry + 1; 0: for none */
+    struct call wait;     /* for that entry: since when, and until when */
+    struct error error;   /* the first; final */
+    atomic_bool failed;   /* there is one: known without the lock */
+};
+
+static inline struct nccl *nccl_of(struct comm *comm) { return (struct nccl *)comm; }
+
+/* ---- comm_nccl_calls.c: entries of the table, for memory of the device ---- */
+
+bool nccl_tree_reduce(struct nccl *nccl, float *sum, float *parts, int n_leaves, size_t count,
+                      struct error *err);
+bool nccl_all_gather(struct nccl *nccl, void *all, const void *mine, const size_t *n_bytes,
+                     struct error *err);
+bool nccl_send(struct nccl *nccl, const void *bytes, size_t n_bytes, int to, struct error *err);
+bool nccl_receive(struct nccl *nccl, void *bytes, size_t n_bytes, int from, struct error *err);
+
+/* ---- comm_nccl_watch.c ---- */
+
+/* "WHAT #4711: NCCL: text", and what NCCL says of it. False. */
+bool nccl_error(ncclComm_t group, const struct call *call, ncclResult_t result, struct error *err);
+
+/* Waits until NCCL has taken a call, whose result was `result`: with non-blocking communicators it
+ * may say that it is in progress. By the deadline of nccl->call. */
+bool nccl_settle(struct nccl *nccl, ncclResult_t result, struct error *err);
+
+/* n calls, the first as given, are in the queue of the device now; n_common of them are of all
+ * ranks. */
+void nccl_queued(struct nccl *nccl, enum call_kind kind, int peer, uint64_t n, uint64_t n_common);
+
+/* False with the error, final, when a queued call of this group or the one beside it failed or
+ * waits in vain; both have then been given up. */
+bool nccl_watch(struct nccl *nccl, struct error *err);
+/* The same from the thread of the watchdog: it never waits for this one. */
+bool nccl_watch_aside(void *nccl, struct error *err);
+
+/* The first failure of the groups of this device: all are given up. False. */
+bool nccl_fail(struct nccl *nccl, const struct error *err);
+/* NCCL shall end what it does, and free what it has. */
+void nccl_give_up(struct nccl *nccl);
