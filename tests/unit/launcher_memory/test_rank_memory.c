@@ -18,7 +18,8 @@
 
 static struct options options_of(int64_t kv_bytes)
 {
-    return (struct options){.max_num_seqs = 4,
+    return (struct options){.data_parallel_size = 1,
+                            .max_num_seqs = 4,
                             .max_num_batched_tokens = 32,
                             .block_size = 16,
                             .kv_cache_memory_bytes = kv_bytes,
