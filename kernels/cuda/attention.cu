@@ -61,8 +61,8 @@ static void launch(struct device *device, const struct attention_launch &a)
     typedef head_shape<Cache, dim> shape;
     const int many = many_shape<Cache, dim>::BYTES, few = few_shape<Cache, dim>::BYTES;
     const size_t shared = (size_t)(shape::RING_BYTES + (many > few ? many : few));
-    GPU_LAUNCH(device, (attention<Cache, dim>), dim3((unsigned)a.n_blocks),
-               dim3(ATTENTION_THREADS), shared, a);
+    GPU_LAUNCH(device, (attention<Cache, dim>), dim3((unsigned)a.n_blocks), dim3(ATTENTION_THREADS),
+               shared, a);
     GPU_LAUNCH(device, attention_combine, dim3((unsigned)a.n_blocks, COMBINE_ROWS),
                dim3(COMBINE_THREADS), 0, a);
 }
@@ -100,6 +100,8 @@ static struct attention_launch launch_of(struct device *device, const struct att
     a.args = *args;
     a.cache = *args->cache;
     a.leaves = *args->leaves;
+    a.args.cache = NULL; /* these two are of the host: kernels have the copies */
+    a.args.leaves = NULL;
     a.work = static_cast<const struct attention_work *>(args->work);
     a.to_cap = args->softcap > 0.0f ? args->scale / args->softcap : 0.0f;
     a.to_log2 = (args->softcap > 0.0f ? args->softcap : args->scale) * log2e;
