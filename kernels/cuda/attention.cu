@@ -61,8 +61,8 @@ static void launch(struct device *device, const struct attention_launch &a)
     typedef head_shape<Cache, dim> shape;
     const int many = many_shape<Cache, dim>::BYTES, few = few_shape<Cache, dim>::BYTES;
     const size_t shared = (size_t)(shape::RING_BYTES + (many > few ? many : few));
-    GPU_LAUNCH(device, (attention<Cache, dim>), dim3((unsigned)a.n_blocks),
-               dim3(ATTENTION_THREADS), shared, a);
+    GPU_LAUNCH(device, (attention<Cache, dim>), dim3((unsigned)a.n_blocks), dim3(ATTENTION_THREADS),
+               shared, a);
     GPU_LAUNCH(device, attention_combine, dim3((unsigned)a.n_blocks, COMBINE_ROWS),
                dim3(COMBINE_THREADS), 0, a);
 }

@@ -13,9 +13,19 @@
 
 __thread struct emulated_thread *emulated_self;
 
-/* Stacks lie at odd distances, or the same variable of all threads would fall into one set of the
- * caches. */
-enum { STACK_BYTES = 64 * 1024, STACK_STRIDE = STACK_BYTES + 1088 };
+/* A page that nobody may touch lies below each stack. Tops lie at odd distances, or the same
+ * variable of all threads would fall into one set of the caches. */
+enum {
+    GUARD_BYTES = 4096,
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    STACK_BYTES = 256 * 1024,
+#else
+    STACK_BYTES = 64 * 1024,
+#endif
+    N_COLOURS = 16,
+    COLOUR_BYTES = 1088,
+    STACK_STRIDE = GUARD_BYTES + STACK_BYTES + 20 * 1024,
+};
 
 /* ---- the machine of a host thread ---- */
 
@@ -30,8 +40,8 @@ static void free_machine(void *p)
         fiber_release(&machine->threads[t].fiber);
         free(machine->threads[t].copies);
     }
-    if (machine->n_made > 0)
-        munmap(machine->threads[0].fiber.stack, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE);
+    if (machine->stacks)
+        munmap(machine->stacks, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE);
     free(machine->threads);
     free(machine->shared);
     free(machine);
@@ -254,20 +264,19 @@ static void run_threads(void)
 
 static void make_threads(struct machine *machine, int n)
 {
-    if (n > 0 && machine->n_made == 0) {
-        void *stacks =
-            mmap(NULL, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stacks == MAP_FAILED)
+    if (machine->stacks == NULL) {
+        machine->stacks = mmap(NULL, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (machine->stacks == MAP_FAILED)
             emulated_die("no memory for stacks");
-        machine->threads[0].fiber.stack = stacks;
     }
-    unsigned char *stacks = machine->threads[0].fiber.stack;
-    for (int t = machine->n_made; t < n; t++)
-        fiber_prepare(&machine->threads[t].fiber, stacks + (size_t)t * STACK_STRIDE, STACK_BYTES,
-                      run_threads);
-    if (machine->n_made < n)
-        machine->n_made = n;
+    for (; machine->n_made < n; machine->n_made++) {
+        const int t = machine->n_made;
+        unsigned char *stack = machine->stacks + (size_t)t * STACK_STRIDE + GUARD_BYTES;
+        mprotect(stack, STACK_STRIDE - GUARD_BYTES, PROT_READ | PROT_WRITE);
+        fiber_prepare(&machine->threads[t].fiber, stack,
+                      STACK_BYTES + (size_t)(t % N_COLOURS) * COLOUR_BYTES, run_threads);
+    }
 }
 
 static void shape_block(struct machine *machine, const struct emulated_start *start)

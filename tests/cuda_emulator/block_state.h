@@ -54,6 +54,7 @@ struct machine {
     struct warp warps[EMULATED_MAX_THREADS / EMULATED_WARP];
     struct thread *threads; /* [EMULATED_MAX_THREADS], made when first needed */
     int n_made;
+    unsigned char *stacks;
     uint32_t random;
     unsigned char *shared; /* [SHARED_ROOM] */
     size_t shared_used;

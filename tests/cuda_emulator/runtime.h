@@ -74,6 +74,13 @@ struct allocation {
     int device;
     uint64_t serial; /* no two have the same one, dead or alive */
 };
+/* Device memory is closed to the host, where the processor can do that (protection keys), but while
+ * a stream works for this host thread. Gives what it was before. */
+bool device_memory_open(void);
+void device_memory_close(bool was_open);
+/* Fresh pages of device memory, closed; NULL: there is no memory. */
+void *device_pages_new(size_t n_bytes);
+
 /* The live allocation that holds the byte. */
 bool memory_find(const void *p, struct allocation *out);
 bool memory_is_alive(const struct allocation *allocation);

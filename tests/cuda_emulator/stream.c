@@ -40,6 +40,7 @@ cudaError_t stream_progress(cudaStream_t stream)
 {
     if (stream->depth > 0)
         return cudaErrorNotReady; /* work of this stream asks whether it is done */
+    const bool was_open = device_memory_open();
     stream->depth++;
     while (stream->first && !stream->failed) {
         struct work *work = stream->first;
@@ -54,6 +55,7 @@ cudaError_t stream_progress(cudaStream_t stream)
         free(work);
     }
     stream->depth--;
+    device_memory_close(was_open);
     if (stream->failed) {
         drop_all(stream);
         return cudaErrorLaunchFailure;
@@ -199,7 +201,9 @@ struct host_call {
 static enum emulated_progress run_host_call(void *context)
 {
     const struct host_call *call = context;
+    device_memory_close(false); /* it is code of the host */
     call->function(call->context);
+    device_memory_open();
     return EMULATED_DONE;
 }
 
