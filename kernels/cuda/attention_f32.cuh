@@ -20,7 +20,7 @@ static __device__ inline struct attention_row f32_row(const struct attention_lau
     tile->kv_head = args.kv_of_head[head];
     tile->begin = first_seen(position, args.window);
     tile->end = position + 1;
-    return {t, head, tile->begin, tile->end};
+    return {t, head, {tile->begin, tile->end}};
 }
 
 /* Where a position of the row's KV head is in K and V. */
@@ -30,8 +30,7 @@ static __device__ inline int64_t f32_place(const struct attention_launch &a,
     const int32_t *blocks = a.args.block + a.args.first_block[tile.sequence];
     const int64_t block = blocks[position >> a.block_shift];
     const int in_block = position & (a.cache.block_tokens - 1);
-    const int64_t row =
-        ((block * a.cache.n_kv_heads + tile.kv_head) << a.block_shift) + in_block;
+    const int64_t row = ((block * a.cache.n_kv_heads + tile.kv_head) << a.block_shift) + in_block;
     return row * a.cache.head_dim;
 }
 
@@ -93,12 +92,14 @@ static __global__ __launch_bounds__(CHUNK) void attention_f32(struct attention_l
     gpu_begin();
     SHARED(float, weight, CHUNK);
     const int t = (int)threadIdx.x, head_dim = a.cache.head_dim;
+    if (blockIdx.y == 0)
+        store_padding(a, (int)blockIdx.x);
     if ((int)blockIdx.x >= a.args.first_row[a.args.n_sequences])
         return;
     struct row_tile tile;
     const struct attention_row row = f32_row(a, &tile);
-    const float *q = static_cast<const float *>(a.args.q) +
-                     (row.token * a.args.n_heads + row.head) * head_dim;
+    const float *q =
+        static_cast<const float *>(a.args.q) + (row.token * a.args.n_heads + row.head) * head_dim;
     struct running state = running_none();
     float sum[F32_COLUMNS] = {};
     for (int chunk = first_chunk_of(tile); chunk < end_chunk_of(tile); chunk++) {

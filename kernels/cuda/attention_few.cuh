@@ -40,14 +40,14 @@ template <class Cache, int dim> struct few_rows {
 
     const struct attention_launch &a;
     struct row_tile tile;
-    struct attention_row row[2];      /* of this thread, in gpu_mma() */
-    struct attention_row first, last; /* of the tile */
+    struct sight row[2];              /* of this thread, in gpu_mma() */
+    struct sight first, last;         /* of the tile */
     unsigned char *queries, *weights; /* [16][dim], [16][CHUNK] in segments */
     float *sums;                      /* [SLICES * COLUMNS * 4][ATTENTION_THREADS] */
     float *maxima;                    /* [ATTENTION_WARPS][16] */
     float *lanes;                     /* [16][ATTENTION_WARPS][4] */
     int *flag;
-    tile_stream<Cache, dim> stream;
+    typedef tile_stream<Cache, dim> tiles;
 
     __device__ inline int warp() const { return (int)threadIdx.x / WARP; }
     __device__ inline int g() const { return (int)threadIdx.x % WARP / 4; }
@@ -58,7 +58,7 @@ template <class Cache, int dim> struct few_rows {
         return sums[((slice * COLUMNS + n) * 4 + e) * ATTENTION_THREADS + (int)threadIdx.x];
     }
 
-    __device__ inline void score_quarter(float (*s)[4], int chunk, int quarter)
+    __device__ inline void score_quarter(tiles &stream, float (*s)[4], int chunk, int quarter)
     {
         const int mine = warp() * WARP_POSITIONS;
         for (int slice = 0; slice < shape::SLICES; slice++) {
@@ -77,6 +77,7 @@ template <class Cache, int dim> struct few_rows {
         const float *k_scale = stream.scales() + quarter * QUARTER + mine;
 #pragma unroll
         for (int n = 0; n < WARP_KEYS; n++) {
+#pragma unroll
             for (int e = 0; e < 4; e++) {
                 if (Cache::IS_I8)
                     s[n][e] *= k_scale[n * 8 + i() * 2 + e % 2];
@@ -87,7 +88,7 @@ template <class Cache, int dim> struct few_rows {
         }
     }
 
-    __device__ inline void score_chunk(float (*s)[WARP_KEYS][4], int chunk)
+    __device__ inline void score_chunk(tiles &stream, float (*s)[WARP_KEYS][4], int chunk)
     {
         const int begin = first_quarter(tile.begin, chunk), end = last_quarter(tile.end, chunk);
 #pragma unroll
@@ -95,10 +96,11 @@ template <class Cache, int dim> struct few_rows {
             const bool there = q >= begin && q < end;
 #pragma unroll
             for (int n = 0; n < WARP_KEYS; n++)
+#pragma unroll
                 for (int e = 0; e < 4; e++)
                     s[q][n][e] = there ? 0.0f : -INFINITY;
             if (there)
-                score_quarter(s[q], chunk, q);
+                score_quarter(stream, s[q], chunk, q);
         }
     }
 
@@ -109,29 +111,33 @@ template <class Cache, int dim> struct few_rows {
 #pragma unroll
         for (int q = 0; q < QUARTERS; q++)
             for (int n = 0; n < WARP_KEYS; n++)
+#pragma unroll
                 for (int e = 0; e < 4; e++)
                     max[e / 2] = fmaxf(max[e / 2], s[q][n][e]);
+#pragma unroll
         for (int r = 0; r < 2; r++) {
             max[r] = quad_max(max[r]);
             if (i() == 0)
                 maxima[warp() * FEW_ROWS + g() + 8 * r] = max[r];
         }
         __syncthreads();
+#pragma unroll
         for (int r = 0; r < 2; r++)
             for (int w = 0; w < ATTENTION_WARPS; w++)
                 max[r] = fmaxf(max[r], maxima[w * FEW_ROWS + g() + 8 * r]);
     }
 
     /* Weights of this warp's positions, and what they add up to, for all warps. */
-    __device__ inline void share_weights(const float (*s)[WARP_KEYS][4], const float max[2])
+    __device__ inline void share_weights(const float (*s)[WARP_KEYS][4], const float max[2],
+                                         const float *v_scale)
     {
         float lane[2] = {0.0f, 0.0f};
-        const float *v_scale = stream.scales() + CHUNK;
 #pragma unroll
         for (int q = 0; q < QUARTERS; q++)
 #pragma unroll
             for (int n = 0; n < WARP_KEYS; n++) {
                 const int at = q * QUARTER + warp() * WARP_POSITIONS + n * 8;
+#pragma unroll
                 for (int r = 0; r < 2; r++) {
                     float x[2];
                     for (int e = 0; e < 2; e++) {
@@ -145,6 +151,7 @@ template <class Cache, int dim> struct few_rows {
                     reinterpret_cast<uint32_t *>(to)[i()] = format::pack(x[0], x[1]);
                 }
             }
+#pragma unroll
         for (int r = 0; r < 2; r++)
             lanes[((g() + 8 * r) * ATTENTION_WARPS + warp()) * 4 + i()] = lane[r];
         __syncthreads();
@@ -157,7 +164,7 @@ template <class Cache, int dim> struct few_rows {
     }
 
     /* Columns of this warp of one slice: n gives 8 of them. */
-    __device__ inline void sum_slice(float (*o)[4], int chunk)
+    __device__ inline void sum_slice(tiles &stream, float (*o)[4], int chunk)
     {
         const int begin = first_quarter(tile.begin, chunk), end = last_quarter(tile.end, chunk);
         const int mine = warp() * COLUMNS;
@@ -190,6 +197,7 @@ template <class Cache, int dim> struct few_rows {
     __device__ inline void keep_partial(float *partial, const float (*o)[4], int slice,
                                         const float m[2], const float l[2])
     {
+#pragma unroll
         for (int r = 0; r < 2; r++) {
             if (row[r].end == 0)
                 continue;
@@ -207,10 +215,12 @@ template <class Cache, int dim> struct few_rows {
 
     __device__ inline void store(const struct running state[2])
     {
+#pragma unroll
         for (int r = 0; r < 2; r++) {
-            if (row[r].end == 0)
+            const struct attention_row of = row_at(a.args, tile, g() + 8 * r);
+            if (of.sees.end == 0)
                 continue;
-            const int64_t to = output_of(a, row[r]);
+            const int64_t to = output_of(a, of);
             const float by = 1.0f / state[r].sum;
             for (int slice = 0; slice < shape::SLICES; slice++)
                 for (int n = 0; n < COLUMNS; n++)
@@ -222,22 +232,24 @@ template <class Cache, int dim> struct few_rows {
         }
     }
 
-    __device__ inline void add_chunk(int chunk, struct running state[2], float *partial)
+    __device__ inline void add_chunk(tiles &stream, int chunk, struct running state[2],
+                                     float *partial)
     {
         float s[QUARTERS][WARP_KEYS][4], max[2];
-        score_chunk(s, chunk);
+        score_chunk(stream, s, chunk);
         find_maxima(max, s);
-        share_weights(s, max);
+        share_weights(s, max, stream.scales() + CHUNK);
         const float m[2] = {max[0] * a.to_log2, max[1] * a.to_log2};
         const float l[2] = {sum_of(g()), sum_of(g() + 8)};
         const struct shares share[2] = {join(&state[0], m[0], l[0]), join(&state[1], m[1], l[1])};
         for (int slice = 0; slice < shape::SLICES; slice++) {
             float o[COLUMNS][4] = {};
-            sum_slice(o, chunk);
+            sum_slice(stream, o, chunk);
             if (partial != NULL)
                 keep_partial(partial, o, slice, m, l);
             else
                 for (int n = 0; n < COLUMNS; n++)
+#pragma unroll
                     for (int e = 0; e < 4; e++)
                         sum_at(slice, n, e) = joined(sum_at(slice, n, e), o[n][e], share[e / 2]);
         }
@@ -245,13 +257,15 @@ template <class Cache, int dim> struct few_rows {
 
     __device__ inline void run(unsigned char *ring, const struct few_chunks &chunks)
     {
-        stream.begin(source_of(a, tile), ring, chunks.first, chunks.end, 0, shape::SLICES);
+        tiles stream =
+            stream_of<Cache, dim>(a, tile, ring, chunks.first, chunks.end, 0, shape::SLICES);
+        stream.start();
         for (int n = 0; n < shape::SLICES * COLUMNS * 4; n++)
             sums[n * ATTENTION_THREADS + (int)threadIdx.x] = 0.0f;
         struct running state[2] = {running_none(), running_none()};
         const int64_t step = (int64_t)chunks.unit_rows * (2 + a.cache.head_dim);
         for (int chunk = chunks.first; chunk < chunks.end; chunk++)
-            add_chunk(chunk, state,
+            add_chunk(stream, chunk, state,
                       chunks.partial ? chunks.partial + (chunk - chunks.first) * step : NULL);
         if (chunks.partial == NULL)
             store(state);
@@ -260,10 +274,9 @@ template <class Cache, int dim> struct few_rows {
 
 /* `memory` has BYTES of few_shape and then the ring. The chunks are some that the tile sees. */
 template <class Cache, int dim>
-static __device__ inline void attend_few(const struct attention_launch &a,
-                                         const struct row_tile &tile,
-                                         const struct few_chunks &chunks, unsigned char *memory,
-                                         int *flag)
+static __device__ inline void
+attend_few(const struct attention_launch &a, const struct row_tile &tile,
+           const struct few_chunks &chunks, unsigned char *memory, int *flag)
 {
     typedef few_shape<Cache, dim> shape;
     const int g = (int)threadIdx.x % WARP / 4;
@@ -271,16 +284,15 @@ static __device__ inline void attend_few(const struct attention_launch &a,
     float *edges = reinterpret_cast<float *>(sums + shape::SUM_BYTES);
     few_rows<Cache, dim> rows = {a,
                                  tile,
-                                 {row_at(a.args, tile, g), row_at(a.args, tile, g + 8)},
-                                 row_at(a.args, tile, 0),
-                                 row_at(a.args, tile, tile.n_rows - 1),
+                                 {row_at(a.args, tile, g).sees, row_at(a.args, tile, g + 8).sees},
+                                 row_at(a.args, tile, 0).sees,
+                                 row_at(a.args, tile, tile.n_rows - 1).sees,
                                  memory,
                                  weights,
                                  reinterpret_cast<float *>(sums),
                                  edges,
                                  edges + ATTENTION_WARPS * FEW_ROWS,
-                                 flag,
-                                 {}};
+                                 flag};
     __syncthreads(); /* the memory of the tile before is used no more */
     load_queries<dim, FEW_ROWS>(a, tile, memory);
     rows.run(memory + shape::BYTES, chunks);

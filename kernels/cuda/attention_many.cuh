@@ -31,7 +31,7 @@ static __device__ inline void add_products(float (*s)[4], unsigned char *queries
     for (int step = 0; step < shape::WIDTH / 16; step++) {
         uint32_t q[4];
         gpu_load_matrix(q, fragment_a<dim / SEGMENT_NUMBERS>(queries, first_row,
-                                                            slice * (shape::WIDTH / 16) + step));
+                                                             slice * (shape::WIDTH / 16) + step));
 #pragma unroll
         for (int n = 0; n < QUARTER_COLUMNS; n += 2) {
             uint32_t k[4];
@@ -46,15 +46,17 @@ static __device__ inline void add_products(float (*s)[4], unsigned char *queries
  * are -inf. k_scale: of these positions, or NULL. */
 static __device__ inline void finish_scores(float (*s)[4], const struct attention_launch &a,
                                             int first, const float *k_scale,
-                                            const struct attention_row row[2], bool all_seen)
+                                            const struct sight row[2], bool all_seen)
 {
     const int i = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int n = 0; n < QUARTER_COLUMNS; n++) {
         if (k_scale != NULL)
+#pragma unroll
             for (int e = 0; e < 4; e++)
                 s[n][e] *= k_scale[n * 8 + i + e % 2];
         if (a.to_cap > 0.0f)
+#pragma unroll
             for (int e = 0; e < 4; e++)
                 s[n][e] = tanh_of(s[n][e] * a.to_cap);
         if (!all_seen)
@@ -73,6 +75,7 @@ static __device__ inline void weights_of_chunk(uint32_t (*w)[2], float (*s)[4], 
     max[0] = max[1] = -INFINITY;
 #pragma unroll
     for (int n = 0; n < MANY_COLUMNS; n++)
+#pragma unroll
         for (int e = 0; e < 4; e++)
             max[e / 2] = fmaxf(max[e / 2], s[n][e]);
     max[0] = quad_max(max[0]);
@@ -92,6 +95,7 @@ static __device__ inline void weights_of_chunk(uint32_t (*w)[2], float (*s)[4], 
             }
             w[n][r] = Cache::format::pack(x, y);
         }
+#pragma unroll
     for (int r = 0; r < 2; r++) {
         sum[r] = quad_sum((lane[r][0] + lane[r][1]) + (lane[r][2] + lane[r][3]));
         max[r] *= to_log2;
@@ -119,25 +123,31 @@ static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
     }
 }
 
+/* The row of a tile that gpu_mma() gives this thread; another is 8 behind it. */
+static __device__ inline int thread_row()
+{
+    return (int)threadIdx.x / WARP * 16 + (int)threadIdx.x % WARP / 4;
+}
+
 template <class Cache, int dim> struct many_rows {
     typedef many_shape<Cache, dim> shape;
     enum { COLUMNS = shape::WIDTH / 8, PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
 
     const struct attention_launch &a;
     struct row_tile tile;
-    struct attention_row row[2];       /* of this thread */
-    struct attention_row first, last;  /* of the tile */
+    struct sight row[2];      /* of this thread */
+    struct sight first, last; /* of the tile */
     unsigned char *queries;
     float *sums; /* [PASS_SLICES * COLUMNS * 4][ATTENTION_THREADS] */
     int *flag;
-    tile_stream<Cache, dim> stream;
+    typedef tile_stream<Cache, dim> tiles;
 
     __device__ inline float &sum_at(int slice, int n, int e)
     {
         return sums[((slice * COLUMNS + n) * 4 + e) * ATTENTION_THREADS + (int)threadIdx.x];
     }
 
-    __device__ inline void score_quarter(float (*s)[4], int chunk, int quarter)
+    __device__ inline void score_quarter(tiles &stream, float (*s)[4], int chunk, int quarter)
     {
         const int begin = chunk * CHUNK + quarter * QUARTER;
         for (int slice = 0; slice < shape::SLICES; slice++) {
@@ -149,7 +159,7 @@ template <class Cache, int dim> struct many_rows {
         finish_scores(s, a, begin, scale, row, all_seen);
     }
 
-    __device__ inline void score_chunk(float (*s)[4], int chunk)
+    __device__ inline void score_chunk(tiles &stream, float (*s)[4], int chunk)
     {
         const int begin = first_quarter(tile.begin, chunk), end = last_quarter(tile.end, chunk);
 #pragma unroll
@@ -157,14 +167,15 @@ template <class Cache, int dim> struct many_rows {
             const bool there = q >= begin && q < end;
 #pragma unroll
             for (int n = 0; n < QUARTER_COLUMNS; n++)
+#pragma unroll
                 for (int e = 0; e < 4; e++)
                     s[q * QUARTER_COLUMNS + n][e] = there ? 0.0f : -INFINITY;
             if (there)
-                score_quarter(s + q * QUARTER_COLUMNS, chunk, q);
+                score_quarter(stream, s + q * QUARTER_COLUMNS, chunk, q);
         }
     }
 
-    __device__ inline void sum_slice(const uint32_t (*w)[2], int chunk, int slice,
+    __device__ inline void sum_slice(tiles &stream, const uint32_t (*w)[2], int chunk, int slice,
                                      const struct shares share[2])
     {
         const int begin = first_quarter(tile.begin, chunk), end = last_quarter(tile.end, chunk);
@@ -181,6 +192,7 @@ template <class Cache, int dim> struct many_rows {
         }
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
+#pragma unroll
             for (int e = 0; e < 4; e++)
                 sum_at(slice, n, e) = joined(sum_at(slice, n, e), o[n][e], share[e / 2]);
     }
@@ -188,10 +200,12 @@ template <class Cache, int dim> struct many_rows {
     __device__ inline void store(int first_slice, const struct running state[2])
     {
         const int i = (int)threadIdx.x % 4 * 2, head_dim = a.cache.head_dim;
+#pragma unroll
         for (int half = 0; half < 2; half++) {
-            if (row[half].end == 0)
+            const struct attention_row of = row_at(a.args, tile, thread_row() + 8 * half);
+            if (of.sees.end == 0)
                 continue;
-            const int64_t to = output_of(a, row[half]);
+            const int64_t to = output_of(a, of);
             const float by = 1.0f / state[half].sum;
             for (int slice = 0; slice < shape::PASS_SLICES; slice++)
                 for (int n = 0; n < COLUMNS; n++)
@@ -208,21 +222,22 @@ template <class Cache, int dim> struct many_rows {
     __device__ inline void pass(unsigned char *ring, int first_slice)
     {
         const int first_chunk = first_chunk_of(tile), end_chunk = end_chunk_of(tile);
-        stream.begin(source_of(a, tile), ring, first_chunk, end_chunk, first_slice,
-                     shape::PASS_SLICES);
+        tiles stream = stream_of<Cache, dim>(a, tile, ring, first_chunk, end_chunk, first_slice,
+                                             shape::PASS_SLICES);
+        stream.start();
         for (int i = 0; i < shape::PASS_SLICES * COLUMNS * 4; i++)
             sums[i * ATTENTION_THREADS + (int)threadIdx.x] = 0.0f;
         struct running state[2] = {running_none(), running_none()};
         for (int chunk = first_chunk; chunk < end_chunk; chunk++) {
             float s[MANY_COLUMNS][4], max[2], sum[2];
             uint32_t w[MANY_COLUMNS][2];
-            score_chunk(s, chunk);
+            score_chunk(stream, s, chunk);
             weights_of_chunk<Cache>(w, s, max, sum, a.to_log2,
                                     Cache::IS_I8 ? stream.scales() + CHUNK : NULL);
             const struct shares share[2] = {join(&state[0], max[0], sum[0]),
                                             join(&state[1], max[1], sum[1])};
             for (int slice = 0; slice < shape::PASS_SLICES; slice++)
-                sum_slice(w, chunk, slice, share);
+                sum_slice(stream, w, chunk, slice, share);
         }
         store(first_slice, state);
     }
@@ -235,16 +250,15 @@ static __device__ inline void attend_many(const struct attention_launch &a,
                                           int *flag)
 {
     typedef many_shape<Cache, dim> shape;
-    const int g = (int)threadIdx.x / WARP * 16 + (int)threadIdx.x % WARP / 4;
+    const int g = thread_row();
     many_rows<Cache, dim> rows = {a,
                                   tile,
-                                  {row_at(a.args, tile, g), row_at(a.args, tile, g + 8)},
-                                  row_at(a.args, tile, 0),
-                                  row_at(a.args, tile, tile.n_rows - 1),
+                                  {row_at(a.args, tile, g).sees, row_at(a.args, tile, g + 8).sees},
+                                  row_at(a.args, tile, 0).sees,
+                                  row_at(a.args, tile, tile.n_rows - 1).sees,
                                   memory,
                                   reinterpret_cast<float *>(memory + shape::QUERY_BYTES),
-                                  flag,
-                                  {}};
+                                  flag};
     __syncthreads(); /* the queries of the tile before are used no more */
     load_queries<dim, MANY_ROWS>(a, tile, memory);
     for (int slice = 0; slice < shape::SLICES; slice += shape::PASS_SLICES)

@@ -4,21 +4,6 @@
 #pragma once
 #include "kernels/cuda/attention_tile.cuh"
 
-/* The arguments of all kernels of attention. */
-struct attention_launch {
-    struct attention_args args; /* what it points to on the host is in here: */
-    struct kv_cache cache;
-    struct leaves leaves;
-    const struct attention_work *work;
-    float to_cap;   /* a product becomes tanh(product * to_cap); 0: it stays */
-    float to_log2;  /* times this it is a score in powers of two */
-    int block_shift;
-    bool aligned;   /* rows of K, V and q are whole segments of 16 bytes */
-    float *partial; /* [n_partial_rows, 2 + head_dim]: m, l and o of a row in one chunk */
-    int64_t n_partial_rows;
-    int n_blocks; /* of the kernel that works on units */
-};
-
 static __device__ inline const int32_t *first_tiles(const struct attention_launch &a)
 {
     return first_units(a.work) + a.args.n_sequences + 1;
@@ -79,35 +64,49 @@ static __device__ inline int end_chunk_of(const struct row_tile &tile)
     return (tile.end + CHUNK - 1) / CHUNK;
 }
 
-static __device__ inline struct tile_source source_of(const struct attention_launch &a,
-                                                      const struct row_tile &tile)
+/* Chunks [first, end) of a tile, of the values slices [first_slice, + n_slices). */
+template <class Cache, int dim>
+static __device__ inline tile_stream<Cache, dim>
+stream_of(const struct attention_launch &a, const struct row_tile &tile, unsigned char *ring,
+          int first, int end, int first_slice, int n_slices)
 {
-    return {a.cache,
+    return {a,
+            ring,
             a.args.block + a.args.first_block[tile.sequence],
             tile.kv_head,
             tile.begin,
             tile.end,
-            a.block_shift,
-            a.aligned};
+            end,
+            first_slice,
+            first_slice + n_slices,
+            first,
+            0,
+            0,
+            false,
+            0};
 }
 
 /* A row of a tile: its token and head, and the positions [begin, end) that it sees: none, if there
  * is no such row. */
+struct sight {
+    int begin, end;
+};
 struct attention_row {
     int64_t token; /* row of the step */
     int head;
-    int begin, end;
+    struct sight sees;
 };
 
 static __device__ inline struct attention_row row_at(const struct attention_args &a,
                                                      const struct row_tile &tile, int r)
 {
     if (r >= tile.n_rows)
-        return {0, 0, 0, 0};
+        return {0, 0, {0, 0}};
     const int row = tile.first_row + r, token = row / tile.group;
     const int position = tile.n_computed + token;
-    return {tile.first_token + token, tile.first_head + row - token * tile.group,
-            first_seen(position, a.window), position + 1};
+    return {tile.first_token + token,
+            tile.first_head + row - token * tile.group,
+            {first_seen(position, a.window), position + 1}};
 }
 
 /* Queries of a tile into shared memory, [tile_rows][dim] in segments; what is missing is zero. */
@@ -146,10 +145,11 @@ static __device__ inline float tanh_of(float x)
 
 /* What a thread has of 16 rows by 8 positions after gpu_mma(): of rows g and g + 8 of the warp the
  * positions first + 2 i and the next. Out of sight is -inf. */
-static __device__ inline void hide(float s[4], int position, const struct attention_row row[2])
+static __device__ inline void hide(float s[4], int position, const struct sight row[2])
 {
+#pragma unroll
     for (int e = 0; e < 4; e++) {
-        const struct attention_row &of = row[e / 2];
+        const struct sight &of = row[e / 2];
         const int p = position + e % 2;
         s[e] = p >= of.begin && p < of.end ? s[e] : -INFINITY;
     }
@@ -259,8 +259,8 @@ static __device__ inline void store_padding(const struct attention_launch &a, in
  * rows of a tile see different parts of a quarter, its values are looked at: those that are not
  * finite make NaN of the sums of the rows that see them, and are zero for the others. */
 
-static __device__ inline bool is_seen_alike(const struct attention_row &first,
-                                            const struct attention_row &last, int begin)
+static __device__ inline bool is_seen_alike(const struct sight &first, const struct sight &last,
+                                            int begin)
 {
     const int end = begin + QUARTER;
     return max(first.begin, begin) == max(last.begin, begin) &&
@@ -290,18 +290,18 @@ static __device__ inline bool clean_segment(unsigned char *segment, bool clean)
  * first_segment: o[n][e] is of row[e / 2] and column 8 (first_segment + n) + 2 i + e % 2. */
 template <class Format, int per_row, int n_columns>
 static __device__ inline void spoil(float (*o)[4], unsigned char *tile, int first_segment,
-                                    const struct attention_row row[2], int begin)
+                                    const struct sight row[2], int begin)
 {
     const int i = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int n = 0; n < n_columns; n++)
         for (int r = 0; r < QUARTER; r++) {
-            const uint16_t *v = reinterpret_cast<const uint16_t *>(
-                segment_at<per_row>(tile, r, first_segment + n));
+            const uint16_t *v =
+                reinterpret_cast<const uint16_t *>(segment_at<per_row>(tile, r, first_segment + n));
+#pragma unroll
             for (int e = 0; e < 4; e++) {
-                const struct attention_row &of = row[e / 2];
-                if (begin + r >= of.begin && begin + r < of.end &&
-                    !is_finite<Format>(v[i + e % 2]))
+                const struct sight &of = row[e / 2];
+                if (begin + r >= of.begin && begin + r < of.end && !is_finite<Format>(v[i + e % 2]))
                     o[n][e] = gpu_bits_f32(0x7fc00000u);
             }
         }
@@ -310,7 +310,7 @@ static __device__ inline void spoil(float (*o)[4], unsigned char *tile, int firs
 /* `flag` in shared memory is 0, and is again behind it. Every thread of the block calls it. */
 template <class Format, int per_row, int n_columns>
 static __device__ inline void clean_values(float (*o)[4], unsigned char *tile, int first_segment,
-                                           const struct attention_row row[2], int begin, int *flag)
+                                           const struct sight row[2], int begin, int *flag)
 {
     for (int i = (int)threadIdx.x; i < QUARTER * per_row; i += ATTENTION_THREADS)
         if (!clean_segment<Format>(tile + i * SEGMENT, false))

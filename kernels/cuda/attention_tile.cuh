@@ -8,6 +8,21 @@
 #pragma once
 #include "kernels/cuda/attention_work.cuh"
 
+/* The arguments of all kernels of attention. */
+struct attention_launch {
+    struct attention_args args; /* what it points to on the host is in here: */
+    struct kv_cache cache;
+    struct leaves leaves;
+    const struct attention_work *work;
+    float to_cap;  /* a product becomes tanh(product * to_cap); 0: it stays */
+    float to_log2; /* times this it is a score in powers of two */
+    int block_shift;
+    bool aligned;   /* rows of K, V and q are whole segments of 16 bytes */
+    float *partial; /* [n_partial_rows, 2 + head_dim]: m, l and o of a row in one chunk */
+    int64_t n_partial_rows;
+    int n_blocks; /* of the kernel that works on units */
+};
+
 enum { QUARTER = 64, QUARTERS = CHUNK / QUARTER, SEGMENT = 16, SEGMENT_NUMBERS = 8 };
 
 /* What the cache holds, and what the matrix unit gets of it. */
@@ -33,7 +48,9 @@ template <class Cache, int dim> struct head_shape {
         TILE_BYTES = QUARTER * WIDTH * 2,
         SCALE_BYTES = Cache::IS_I8 ? 2 * QUARTER * (int)sizeof(float) : 0,
         STAGE_BYTES = QUARTER * WIDTH * Cache::BYTES + SCALE_BYTES,
-        STAGES = dim > 256 ? 2 : dim < 128 ? 8 : 4, /* tiles in shared memory */
+        STAGES = dim > 256   ? 2
+                 : dim < 128 ? 8
+                             : 4, /* tiles in shared memory */
         WIDE_BYTES = Cache::IS_I8 ? TILE_BYTES + 2 * CHUNK * (int)sizeof(float) : 0,
         RING_BYTES = STAGES * STAGE_BYTES + WIDE_BYTES,
     };
@@ -68,15 +85,6 @@ static __device__ inline unsigned char *fragment_b(unsigned char *matrix, int fi
 
 /* ---- the stream of tiles ---- */
 
-/* Of one KV head of one sequence; positions outside [begin, end) are zero and not read. */
-struct tile_source {
-    struct kv_cache cache;
-    const int32_t *block; /* of the sequence */
-    int kv_head, begin, end;
-    int block_shift; /* 2^block_shift = block_tokens */
-    bool aligned;    /* rows of the cache are whole segments */
-};
-
 /* [first, last) of the quarters of a chunk that hold a position of [begin, end). */
 static __device__ inline int first_quarter(int begin, int chunk)
 {
@@ -90,41 +98,44 @@ static __device__ inline int last_quarter(int end, int chunk)
 /* Every thread of the block has the same one and calls everything. */
 template <class Cache, int dim> struct tile_stream {
     typedef head_shape<Cache, dim> shape;
-    struct tile_source from;
-    unsigned char *ring;
-    int chunk, end_chunk;         /* of the next tile to be asked for */
-    int quarter, slice;           /* of it */
-    int first_slice, end_slice;   /* of the values; of the keys all are read */
-    bool is_value;
-    int n_asked, n_taken;
+    const struct attention_launch &a;
+    unsigned char *const ring;
+    const int32_t *const block; /* of the sequence */
+    const int kv_head;          /* of the cache */
+    const int begin, end;       /* other positions are zero, and not read */
+    const int end_chunk;
+    const int first_slice, end_slice; /* of the values; of the keys all are read */
+    int chunk, quarter, slice;        /* of the next tile to be asked for */
+    bool is_value;                    /* it is one of values */
+    int stage;                        /* of the next tile to be taken */
 
     /* The place of a position in K, V and, without head_dim, the scales. */
     __device__ inline int64_t place_of(int position) const
     {
-        const int64_t block = from.block[position >> from.block_shift];
-        const int in_block = position & ((1 << from.block_shift) - 1);
-        return ((block * from.cache.n_kv_heads + from.kv_head) << from.block_shift) + in_block;
+        const int64_t at = block[position >> a.block_shift];
+        const int in_block = position & (a.cache.block_tokens - 1);
+        return ((at * a.cache.n_kv_heads + kv_head) << a.block_shift) + in_block;
     }
 
     __device__ inline bool is_there(int position) const
     {
-        return position >= from.begin && position < from.end;
+        return position >= begin && position < end;
     }
 
     __device__ inline void load_segments(unsigned char *stage) const
     {
         enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT };
         const unsigned char *all =
-            static_cast<const unsigned char *>(is_value ? from.cache.v : from.cache.k);
+            static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
         const int first = chunk * CHUNK + quarter * QUARTER;
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
             const int row = i / PER_ROW, segment = i % PER_ROW;
             const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
-            const int row_bytes = from.cache.head_dim * Cache::BYTES;
+            const int row_bytes = a.cache.head_dim * Cache::BYTES;
             const bool valid = is_there(first + row) && byte < row_bytes;
             const int64_t at = valid ? place_of(first + row) * row_bytes + byte : 0;
-            unsigned char *to = Cache::IS_I8 ? stage + i * SEGMENT
-                                             : segment_at<PER_ROW>(stage, row, segment);
+            unsigned char *to =
+                Cache::IS_I8 ? stage + i * SEGMENT : segment_at<PER_ROW>(stage, row, segment);
             gpu_copy_async(to, all + at, valid);
         }
     }
@@ -133,14 +144,13 @@ template <class Cache, int dim> struct tile_stream {
     __device__ inline void load_numbers(unsigned char *stage) const
     {
         const unsigned char *all =
-            static_cast<const unsigned char *>(is_value ? from.cache.v : from.cache.k);
+            static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
         const int first = chunk * CHUNK + quarter * QUARTER;
         for (int i = (int)threadIdx.x; i < QUARTER * shape::WIDTH; i += ATTENTION_THREADS) {
             const int row = i / shape::WIDTH, column = i % shape::WIDTH;
             const int element = slice * shape::WIDTH + column;
-            const bool valid = is_there(first + row) && element < from.cache.head_dim;
-            const int64_t at =
-                valid ? place_of(first + row) * from.cache.head_dim + element : 0;
+            const bool valid = is_there(first + row) && element < a.cache.head_dim;
+            const int64_t at = valid ? place_of(first + row) * a.cache.head_dim + element : 0;
             if (Cache::IS_I8) {
                 stage[i] = valid ? all[at] : (unsigned char)0;
             } else {
@@ -160,71 +170,59 @@ template <class Cache, int dim> struct tile_stream {
         const int i = (int)threadIdx.x;
         if (i >= 2 * N)
             return;
-        const float *all = i < N ? from.cache.k_scale : from.cache.v_scale;
+        const float *all = i < N ? a.cache.k_scale : a.cache.v_scale;
         const int first = chunk * CHUNK + quarter * QUARTER + i % N * PER_SEGMENT;
-        const bool valid = first + PER_SEGMENT > from.begin && first < from.end;
+        const bool valid = first + PER_SEGMENT > begin && first < end;
         gpu_copy_async(scales + i * SEGMENT, all + (valid ? place_of(first) : 0), valid);
     }
 
     __device__ inline void step()
     {
-        const int begin = first_quarter(from.begin, chunk), end = last_quarter(from.end, chunk);
         if (is_value) {
-            if (++quarter < end)
+            if (++quarter < last_quarter(end, chunk))
                 return;
-            quarter = begin;
+            quarter = first_quarter(begin, chunk);
             if (++slice < end_slice)
                 return;
             is_value = false;
             slice = 0;
             chunk++;
-            quarter = first_quarter(from.begin, chunk);
+            quarter = first_quarter(begin, chunk);
         } else {
             if (++slice < shape::SLICES)
                 return;
             slice = 0;
-            if (++quarter < end)
+            if (++quarter < last_quarter(end, chunk))
                 return;
             is_value = true;
             slice = first_slice;
-            quarter = begin;
+            quarter = first_quarter(begin, chunk);
         }
     }
 
-    __device__ inline void ask()
+    /* The next tile sets out for a stage that is free. */
+    __device__ inline void ask(int to_stage)
     {
         if (chunk < end_chunk) {
-            unsigned char *stage = ring + n_asked % shape::STAGES * shape::STAGE_BYTES;
-            if (from.aligned)
-                load_segments(stage);
+            unsigned char *to = ring + to_stage * shape::STAGE_BYTES;
+            if (a.aligned)
+                load_segments(to);
             else
-                load_numbers(stage);
+                load_numbers(to);
             if (Cache::IS_I8 && !is_value && slice == 0)
-                load_scales(stage + QUARTER * shape::WIDTH);
+                load_scales(to + QUARTER * shape::WIDTH);
             step();
         }
-        n_asked++;
         gpu_copy_commit();
     }
 
-    /* Chunks [first, end) of the source, values of slices [first_value_slice, + n). What was in the
-     * ring before is used no more. */
-    __device__ inline void begin(const struct tile_source &source, unsigned char *memory, int first,
-                                 int end, int first_value_slice, int n)
+    /* What was in the ring before is used no more. */
+    __device__ inline void start()
     {
-        from = source;
-        ring = memory;
-        chunk = first;
-        end_chunk = end;
-        quarter = first_quarter(from.begin, chunk);
-        slice = 0;
-        first_slice = first_value_slice;
-        end_slice = first_value_slice + n;
-        is_value = false;
-        n_asked = n_taken = 0;
+        quarter = first_quarter(begin, chunk);
         __syncthreads();
         for (int i = 0; i < shape::STAGES - 1; i++)
-            ask();
+            ask(i);
     }
 
     __device__ inline unsigned char *wide() { return ring + shape::STAGES * shape::STAGE_BYTES; }
@@ -242,8 +240,8 @@ template <class Cache, int dim> struct tile_stream {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
             const int8_t *x = reinterpret_cast<const int8_t *>(stage) + i * SEGMENT_NUMBERS;
-            uint32_t *to = reinterpret_cast<uint32_t *>(
-                segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW));
+            uint32_t *to =
+                reinterpret_cast<uint32_t *>(segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW));
             for (int e = 0; e < SEGMENT_NUMBERS / 2; e++)
                 to[e] = Cache::format::pack((float)x[2 * e], (float)x[2 * e + 1]);
         }
@@ -259,12 +257,12 @@ template <class Cache, int dim> struct tile_stream {
     {
         gpu_copy_wait<shape::STAGES - 2>();
         __syncthreads();
-        unsigned char *stage = ring + n_taken % shape::STAGES * shape::STAGE_BYTES;
-        n_taken++;
-        ask(); /* into the stage of the tile before */
+        unsigned char *tile = ring + stage * shape::STAGE_BYTES;
+        ask(stage == 0 ? shape::STAGES - 1 : stage - 1); /* of the tile before */
+        stage = stage + 1 == shape::STAGES ? 0 : stage + 1;
         if (!Cache::IS_I8)
-            return stage;
-        widen(stage, at_quarter, has_scales);
+            return tile;
+        widen(tile, at_quarter, has_scales);
         __syncthreads();
         return wide();
     }

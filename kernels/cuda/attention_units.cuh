@@ -4,8 +4,8 @@
 #pragma once
 #include "kernels/cuda/attention_rows.cuh"
 
-/* The tile that a unit belongs to. Its units are [first, end), one for each chunk that a token of the
- * sequence sees, be it in the tile or not: unit u is chunk u - chunk_0. */
+/* The tile that a unit belongs to. Its units are [first, end), one for each chunk that a token of
+ * the sequence sees, be it in the tile or not: unit u is chunk u - chunk_0. */
 struct unit_tile {
     struct row_tile rows;
     int first, end, chunk_0;
@@ -77,8 +77,8 @@ static __device__ inline float combine_column(const struct attention_launch &a, 
 
 /* Block (b, y): rows y, y + COMBINE_ROWS ... of the tile that begins in the run of units of block
  * b - 1 of the first kernel and goes on in that of b. */
-static __global__ __launch_bounds__(COMBINE_THREADS) void
-attention_combine(struct attention_launch a)
+static __global__
+__launch_bounds__(COMBINE_THREADS) void attention_combine(struct attention_launch a)
 {
     gpu_begin();
     const int n_units = a.work->n_units, run = units_of_block(n_units, a.n_blocks);

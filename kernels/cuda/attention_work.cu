@@ -37,8 +37,7 @@ static __device__ inline struct work_counts counts_before(struct work_counts min
     sums[t] = mine;
     for (int distance = 1; distance < WORK_THREADS; distance *= 2) {
         __syncthreads();
-        const struct work_counts other =
-            t >= distance ? sums[t - distance] : work_counts{0, 0};
+        const struct work_counts other = t >= distance ? sums[t - distance] : work_counts{0, 0};
         __syncthreads();
         sums[t].units += other.units;
         sums[t].tiles += other.tiles;
@@ -51,8 +50,7 @@ static __device__ inline struct work_counts counts_before(struct work_counts min
 static __device__ inline struct work_counts counts_of(const struct attention_work_args &a,
                                                       int sequence, int group, int *unit_rows)
 {
-    const struct sequence_span span =
-        span_of(a.first_row, a.n_computed, sequence, a.window);
+    const struct sequence_span span = span_of(a.first_row, a.n_computed, sequence, a.window);
     const int n_rows = span.n_new * group;
     if (!rows_are_few(n_rows))
         return {0, a.n_kv_heads * tiles_of(n_rows, MANY_ROWS)};
@@ -60,8 +58,8 @@ static __device__ inline struct work_counts counts_of(const struct attention_wor
     return {a.n_kv_heads * tiles_of(n_rows, FEW_ROWS) * span.n_chunks, 0};
 }
 
-static __global__ __launch_bounds__(WORK_THREADS) void
-attention_count_work(struct attention_work_args a)
+static __global__
+__launch_bounds__(WORK_THREADS) void attention_count_work(struct attention_work_args a)
 {
     gpu_begin();
     struct attention_work *work = static_cast<struct attention_work *>(a.work);

@@ -53,9 +53,8 @@ static __device__ inline int first_seen(int position, int window)
     return window > 0 && position >= window ? position + 1 - window : 0;
 }
 
-static __device__ inline struct sequence_span span_of(const int32_t *first_row,
-                                                      const int32_t *n_computed, int sequence,
-                                                      int window)
+static __device__ inline struct sequence_span
+span_of(const int32_t *first_row, const int32_t *n_computed, int sequence, int window)
 {
     struct sequence_span span = {first_row[sequence + 1] - first_row[sequence],
                                  n_computed[sequence], 0, 0};

@@ -27,7 +27,8 @@ static void to_f16(void *numbers, size_t n)
 }
 
 /* A copy on the GPU of n numbers of the dtype of the case. */
-static void *numbers_on_gpu(struct both *gpu, const void *host, enum dtype dtype, size_t n, bool f16)
+static void *numbers_on_gpu(struct both *gpu, const void *host, enum dtype dtype, size_t n,
+                            bool f16)
 {
     const size_t n_bytes = n * dtype_bytes(dtype);
     void *copy = malloc(n_bytes);
@@ -86,8 +87,8 @@ static struct attention_args args_on_gpu(struct both *gpu, const struct attentio
     const enum dtype q_dtype = kv_query_dtype(c->cache.dtype);
     a.n_sequences = n + more;
     a.n_tokens = c->n_rows + how->more_rows;
-    a.q = numbers_on_gpu(gpu, c->q, q_dtype,
-                         (size_t)(c->n_rows * a.n_heads * c->cache.head_dim), how->f16);
+    a.q = numbers_on_gpu(gpu, c->q, q_dtype, (size_t)(c->n_rows * a.n_heads * c->cache.head_dim),
+                         how->f16);
     if (how->more_rows > 0) { /* theirs may be anything */
         const size_t row = (size_t)(a.n_heads * c->cache.head_dim) * dtype_bytes(q_dtype);
         void *q = gpu_array(gpu, NULL, row * (size_t)a.n_tokens);

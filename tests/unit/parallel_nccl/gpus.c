@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kernels/cuda/cuda_device.h"
 #include "parallel/comm_nccl.h"
+#include "parallel/watchdog.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
 
@@ -137,18 +138,32 @@ void gpu_group_release(struct gpu_group *group)
     munmap(group->memory, comm_shm_bytes(group->size));
 }
 
+static bool open_watchdog(struct gpu_rank *r, struct error *err)
+{
+    if (r->group->watched == NULL)
+        return true;
+    watchdog_open(&r->watchdog, &(struct watchdog_settings){.memory = r->group->watched,
+                                                            .rank = r->rank,
+                                                            .n_ranks = r->group->size,
+                                                            .world_rank = r->rank,
+                                                            .leave = r->group->leave});
+    return watchdog_start(r->watchdog, err);
+}
+
 static bool open_rank(struct gpu_rank *r, struct error *err)
 {
+    struct comm_settings settings = r->group->settings;
     const struct cuda_settings gpu = {.index = r->rank, .exact = r->group->exact, .graphs = true};
-    if (!device_open_cuda(&r->device, &gpu, err) ||
-        !comm_open_shm(&r->host, r->group->memory, r->rank, r->group->size, &r->group->settings,
-                       err))
+    if (!open_watchdog(r, err) || !device_open_cuda(&r->device, &gpu, err))
         return false;
-    const struct comm_gpu_settings settings = {.host = r->host,
-                                               .device = r->device,
-                                               .most_floats = r->group->most_floats,
-                                               .exact = r->group->exact};
-    return comm_open_nccl(&r->comm, &settings, &r->group->settings, err);
+    settings.watchdog = r->watchdog;
+    if (!comm_open_shm(&r->host, r->group->memory, r->rank, r->group->size, &settings, err))
+        return false;
+    const struct comm_gpu_settings on_gpu = {.host = r->host,
+                                             .device = r->device,
+                                             .most_floats = r->group->most_floats,
+                                             .exact = r->group->exact};
+    return comm_open_nccl(&r->comm, &on_gpu, &settings, err);
 }
 
 bool gpu_group_rank(void *context, int rank, struct error *err)
@@ -164,6 +179,7 @@ bool gpu_group_rank(void *context, int rank, struct error *err)
     comm_close(r.comm);
     device_close(r.device);
     comm_close(r.host);
+    watchdog_close(r.watchdog);
     return good;
 }
 

@@ -14,6 +14,7 @@ struct gpu_rank {
     struct gpu_group *group;
     int rank;
     struct device *device;
+    struct watchdog *watchdog;
     struct comm *host;   /* over shared memory */
     struct comm *comm;   /* over NCCL */
     struct comm *staged; /* over NCCL for memory of the host: copies there and back, and waits; so
@@ -25,7 +26,9 @@ struct gpu_group {
     int size;
     bool exact;
     size_t most_floats;
-    struct comm_settings settings;
+    struct comm_settings settings; /* but the watchdog: */
+    void *watched;                 /* memory of the watchdogs of all ranks; NULL: there are none */
+    void (*leave)(const char *text);
     bool (*run)(struct gpu_rank *rank, struct error *err);
     void *context; /* of the test */
 };

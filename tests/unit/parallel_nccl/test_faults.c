@@ -11,11 +11,11 @@
 #include "tests/unit/parallel/threads.h"
 #include "tests/unit/parallel_nccl/gpus.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -251,6 +251,67 @@ TEST(a_rank_may_be_late_by_less_than_the_deadline)
     expect(&end, "0: tree_reduce #1: rank 1 did not come within 0.4 s");
     end = late_with(5000 * ms);
     CHECK_STR(end.text, "0: good\n1: good\n");
+}
+
+/* ----------------------------------------------------------------------------------- watchdog --
+ */
+
+static void leave(const char *text)
+{
+    fprintf(stderr, "left: %s\n", text);
+    _exit(70);
+}
+
+/* Runs a group of two that is watched, in a child. */
+static struct end watched(bool (*run)(struct gpu_rank *r, struct error *err), int64_t deadline_ns)
+{
+    struct gpu_group group = gpu_group_make(2, run);
+    group.settings.deadline_ns = deadline_ns;
+    group.watched = shared_memory_map(watchdog_bytes(2));
+    group.leave = leave;
+    const struct end end = run_in_child(&group, "");
+    munmap(group.watched, watchdog_bytes(2));
+    gpu_group_release(&group);
+    return end;
+}
+
+/* Rank 0 does not wait for its GPU: it hangs in something else. */
+static bool queue_and_hang(struct gpu_rank *r, struct error *err)
+{
+    float *x = gpu_floats(r, 100);
+    if (r->rank == 0 && !comm_tree_reduce(r->comm, r->device, x, x, 2, 100, err))
+        return false;
+    system_sleep_ns(20000 * ms);
+    return true;
+}
+
+TEST(the_thread_of_the_watchdog_notices_for_a_rank_that_hangs_itself)
+{
+    const struct end end = watched(queue_and_hang, 500 * ms);
+    CHECK(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 70);
+    expect(&end, "left: tree_reduce #1: rank 1 did not come within 0.5 s\n");
+    CHECK(end.ns < 6000 * ms);
+}
+
+/* Rank 1 is stopped, as its watchdog says: it does not beat any more. */
+static bool wait_for_a_stopped_rank(struct gpu_rank *r, struct error *err)
+{
+    if (r->rank == 0)
+        return sums(r, err);
+    watchdog_close(r->watchdog);
+    watchdog_open(&r->watchdog,
+                  &(struct watchdog_settings){
+                      .memory = r->group->watched, .rank = 1, .n_ranks = 2, .world_rank = 1});
+    watchdog_look(r->watchdog, clock_now_ns());
+    system_sleep_ns(4000 * ms);
+    return true;
+}
+
+TEST(a_rank_that_the_watchdog_lost_ends_the_wait_for_its_gpu)
+{
+    const struct end end = watched(wait_for_a_stopped_rank, 60000 * ms);
+    expect(&end, "0: tree_reduce #1: rank 1 has not answered for 2.");
+    CHECK(end.ns < 8000 * ms);
 }
 
 /* -------------------------------------------------------------------------------- out of step --
