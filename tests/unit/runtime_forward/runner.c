@@ -2,10 +2,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/team.h"
 #include "kernels/device.h"
 #include "runtime/forward/kv_groups.h"
-#include "runtime/model/device_weights.h"
 #include "runtime/model/model.h"
 
 #include <string.h>
@@ -44,22 +42,9 @@ static bool open_cpu(struct runner *out, const struct setup *setup, struct error
 static bool open_gpu(struct runner *out, const struct gpu_setup *gpu, int max_tokens,
                      struct error *err)
 {
-    const size_t hidden = (size_t)out->model->config.hidden;
-    struct team *readers;
-    if (!gpu->open(&out->device, gpu, out->ranks.world_rank, err) ||
-        !team_create(&readers, 1, 0, NULL, err))
-        return false;
-    const bool good =
-        model_to_device(out->model,
-                        &(struct device_loading){.device = out->device, .readers = readers}, err) &&
-        ranks_use_gpu(&out->ranks,
-                      &(struct ranks_gpu){.device = out->device,
-                                          .open = gpu->open_comm,
-                                          .most_floats = (size_t)max_tokens * hidden,
-                                          .exact = !gpu->fast},
-                      err);
-    team_destroy(readers);
-    return good;
+    const size_t most_floats = (size_t)max_tokens * (size_t)out->model->config.hidden;
+    return gpu_setup_open(&out->device, gpu, &out->ranks, most_floats, err) &&
+           gpu_setup_load(out->model, out->device, err);
 }
 
 static bool open_parts(struct runner *out, const struct setup *setup, void *memory, int rank,

@@ -3,6 +3,7 @@
 #pragma once
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
+#include "tests/unit/runtime_forward/gpu_setup.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,13 +15,6 @@ struct model;
 struct ops;
 
 enum { MAX_COPIES = 16 };
-
-/* Ranks with a GPU each. Who links GPUs brings them: tests/unit/runtime_forward_cuda/gpus.h. */
-struct gpu_setup {
-    bool (*open)(struct device **out, const struct gpu_setup *gpu, int index, struct error *err);
-    comm_open_gpu_fn *open_comm;
-    bool fast, eager; /* --numerics fast, --enforce-eager */
-};
 
 struct setup {
     const struct gpu_setup *gpu; /* NULL: CPUs */
