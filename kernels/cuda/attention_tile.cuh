@@ -122,21 +122,28 @@ template <class Cache, int dim> struct tile_stream {
         return position >= begin && position < end;
     }
 
+    /* Rows of one block of the cache are neighbours, so its number is asked for once. */
     __device__ inline void load_segments(unsigned char *tile) const
     {
         enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT };
-        const unsigned char *all =
-            static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
-        const int first = chunk * CHUNK + quarter * QUARTER;
-        for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
-            const int row = i / PER_ROW, segment = i % PER_ROW;
-            const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
-            const int row_bytes = a.cache.head_dim * Cache::BYTES;
-            const bool valid = is_there(first + row) && byte < row_bytes;
-            const int64_t at = valid ? place_of(first + row) * row_bytes + byte : 0;
-            unsigned char *to =
-                Cache::IS_I8 ? tile + i * SEGMENT : segment_at<PER_ROW>(tile, row, segment);
-            gpu_copy_async(to, all + at, valid);
+        const int run = min(a.cache.block_tokens, (int)QUARTER);
+        const int row_bytes = a.cache.head_dim * Cache::BYTES;
+        const int slice_byte = slice * shape::WIDTH * Cache::BYTES;
+        for (int first_row = 0; first_row < QUARTER; first_row += run) {
+            const int first = chunk * CHUNK + quarter * QUARTER + first_row;
+            const bool is_any = first + run > begin && first < end;
+            const unsigned char *from =
+                static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k) +
+                (is_any ? place_of(first) * row_bytes : 0) + slice_byte;
+            for (int i = (int)threadIdx.x; i < run * PER_ROW; i += ATTENTION_THREADS) {
+                const int row = i / PER_ROW, segment = i % PER_ROW;
+                const bool valid =
+                    is_there(first + row) && slice_byte + segment * SEGMENT < row_bytes;
+                unsigned char *to = Cache::IS_I8
+                                        ? tile + (first_row * PER_ROW + i) * SEGMENT
+                                        : segment_at<PER_ROW>(tile, first_row + row, segment);
+                gpu_copy_async(to, from + row * row_bytes + segment * SEGMENT, valid);
+            }
         }
     }
 
