@@ -35,11 +35,20 @@ if(NOT CUDA_MISSING)
   enable_language(CUDA)
 endif()
 
-# cuda_module(TARGET): it is a phalanx-cuda.so, with one symbol to be seen. What it does not have itself
-# it takes from phalanx-rank, which exports its own.
-function(cuda_module target)
-  set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME phalanx-cuda SUFFIX ".so"
+# cuda_part(TARGET): a static library that may end in a phalanx-cuda.so.
+function(cuda_part target)
+  set_target_properties(${target} PROPERTIES
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  if(NOT CUDA_MISSING)
+    target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  endif()
+endfunction()
+
+# cuda_module(TARGET): it is a phalanx-cuda.so, with one symbol to be seen. What it does not have itself
+# it takes from phalanx-rank, which exports its own.
+function(cuda_module target)
+  cuda_part(${target})
+  set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME phalanx-cuda SUFFIX ".so")
 endfunction()

@@ -43,7 +43,7 @@ template <class Cache, int dim> struct few_rows {
     struct sight row[2];              /* of this thread, in gpu_mma() */
     struct sight first, last;         /* of the tile */
     unsigned char *queries, *weights; /* [16][dim], [16][CHUNK] in segments */
-    float *sums;                      /* [SLICES * COLUMNS * 4][ATTENTION_THREADS] */
+    float4 *sums;                     /* [SLICES * COLUMNS][ATTENTION_THREADS] */
     float *maxima;                    /* [ATTENTION_WARPS][16] */
     float *lanes;                     /* [16][ATTENTION_WARPS][4] */
     int *flag;
@@ -52,11 +52,6 @@ template <class Cache, int dim> struct few_rows {
     __device__ inline int warp() const { return (int)threadIdx.x / WARP; }
     __device__ inline int g() const { return (int)threadIdx.x % WARP / 4; }
     __device__ inline int i() const { return (int)threadIdx.x % 4; }
-
-    __device__ inline float &sum_at(int slice, int n, int e)
-    {
-        return sums[((slice * COLUMNS + n) * 4 + e) * ATTENTION_THREADS + (int)threadIdx.x];
-    }
 
     __device__ inline void score_quarter(tiles &stream, float (*s)[4], int chunk, int quarter)
     {
@@ -223,12 +218,11 @@ template <class Cache, int dim> struct few_rows {
             const int64_t to = output_of(a, of);
             const float by = 1.0f / state[r].sum;
             for (int slice = 0; slice < shape::SLICES; slice++)
-                for (int n = 0; n < COLUMNS; n++)
-                    for (int e = 0; e < 2; e++)
-                        if (column_at(slice, n) + e < a.cache.head_dim)
-                            store_as(a.args.out.data, a.args.out.dtype,
-                                     to + column_at(slice, n) + e,
-                                     sum_at(slice, n, 2 * r + e) * by);
+                for (int n = 0; n < COLUMNS; n++) {
+                    const float4 sum = *sums_at(sums, slice * COLUMNS + n);
+                    store_two(a, to, column_at(slice, n), (r ? sum.z : sum.x) * by,
+                              (r ? sum.w : sum.y) * by);
+                }
         }
     }
 
@@ -247,11 +241,9 @@ template <class Cache, int dim> struct few_rows {
             sum_slice(stream, o, chunk);
             if (partial != NULL)
                 keep_partial(partial, o, slice, m, l);
-            else
-                for (int n = 0; n < COLUMNS; n++)
 #pragma unroll
-                    for (int e = 0; e < 4; e++)
-                        sum_at(slice, n, e) = joined(sum_at(slice, n, e), o[n][e], share[e / 2]);
+            for (int n = 0; n < COLUMNS && partial == NULL; n++)
+                join_sums(sums_at(sums, slice * COLUMNS + n), o[n], share);
         }
     }
 
@@ -260,8 +252,8 @@ template <class Cache, int dim> struct few_rows {
         tiles stream =
             stream_of<Cache, dim>(a, tile, ring, chunks.first, chunks.end, 0, shape::SLICES);
         stream.start();
-        for (int n = 0; n < shape::SLICES * COLUMNS * 4; n++)
-            sums[n * ATTENTION_THREADS + (int)threadIdx.x] = 0.0f;
+        for (int n = 0; n < shape::SLICES * COLUMNS; n++)
+            *sums_at(sums, n) = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         struct running state[2] = {running_none(), running_none()};
         const int64_t step = (int64_t)chunks.unit_rows * (2 + a.cache.head_dim);
         for (int chunk = chunks.first; chunk < chunks.end; chunk++)
@@ -289,7 +281,7 @@ attend_few(const struct attention_launch &a, const struct row_tile &tile,
                                  row_at(a.args, tile, tile.n_rows - 1).sees,
                                  memory,
                                  weights,
-                                 reinterpret_cast<float *>(sums),
+                                 reinterpret_cast<float4 *>(sums),
                                  edges,
                                  edges + ATTENTION_WARPS * FEW_ROWS,
                                  flag};

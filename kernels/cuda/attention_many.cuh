@@ -138,14 +138,9 @@ template <class Cache, int dim> struct many_rows {
     struct sight row[2];      /* of this thread */
     struct sight first, last; /* of the tile */
     unsigned char *queries;
-    float *sums; /* [PASS_SLICES * COLUMNS * 4][ATTENTION_THREADS] */
+    float4 *sums; /* [PASS_SLICES * COLUMNS][ATTENTION_THREADS] */
     int *flag;
     typedef tile_stream<Cache, dim> tiles;
-
-    __device__ inline float &sum_at(int slice, int n, int e)
-    {
-        return sums[((slice * COLUMNS + n) * 4 + e) * ATTENTION_THREADS + (int)threadIdx.x];
-    }
 
     __device__ inline void score_quarter(tiles &stream, float (*s)[4], int chunk, int quarter)
     {
@@ -192,14 +187,12 @@ template <class Cache, int dim> struct many_rows {
         }
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                sum_at(slice, n, e) = joined(sum_at(slice, n, e), o[n][e], share[e / 2]);
+            join_sums(sums_at(sums, slice * COLUMNS + n), o[n], share);
     }
 
     __device__ inline void store(int first_slice, const struct running state[2])
     {
-        const int i = (int)threadIdx.x % 4 * 2, head_dim = a.cache.head_dim;
+        const int i = (int)threadIdx.x % 4 * 2;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             const struct attention_row of = row_at(a.args, tile, thread_row() + 8 * half);
@@ -207,14 +200,11 @@ template <class Cache, int dim> struct many_rows {
                 continue;
             const int64_t to = output_of(a, of);
             const float by = 1.0f / state[half].sum;
-            for (int slice = 0; slice < shape::PASS_SLICES; slice++)
-                for (int n = 0; n < COLUMNS; n++)
-                    for (int e = 0; e < 2; e++) {
-                        const int d = (first_slice + slice) * shape::WIDTH + n * 8 + i + e;
-                        if (d < head_dim)
-                            store_as(a.args.out.data, a.args.out.dtype, to + d,
-                                     sum_at(slice, n, half * 2 + e) * by);
-                    }
+            for (int n = 0; n < shape::PASS_SLICES * COLUMNS; n++) {
+                const float4 sum = *sums_at(sums, n);
+                const int d = first_slice * shape::WIDTH + n * 8 + i;
+                store_two(a, to, d, (half ? sum.z : sum.x) * by, (half ? sum.w : sum.y) * by);
+            }
         }
     }
 
@@ -225,8 +215,8 @@ template <class Cache, int dim> struct many_rows {
         tiles stream = stream_of<Cache, dim>(a, tile, ring, first_chunk, end_chunk, first_slice,
                                              shape::PASS_SLICES);
         stream.start();
-        for (int i = 0; i < shape::PASS_SLICES * COLUMNS * 4; i++)
-            sums[i * ATTENTION_THREADS + (int)threadIdx.x] = 0.0f;
+        for (int n = 0; n < shape::PASS_SLICES * COLUMNS; n++)
+            *sums_at(sums, n) = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         struct running state[2] = {running_none(), running_none()};
         for (int chunk = first_chunk; chunk < end_chunk; chunk++) {
             float s[MANY_COLUMNS][4], max[2], sum[2];
@@ -257,7 +247,7 @@ static __device__ inline void attend_many(const struct attention_launch &a,
                                   row_at(a.args, tile, 0).sees,
                                   row_at(a.args, tile, tile.n_rows - 1).sees,
                                   memory,
-                                  reinterpret_cast<float *>(memory + shape::QUERY_BYTES),
+                                  reinterpret_cast<float4 *>(memory + shape::QUERY_BYTES),
                                   flag};
     __syncthreads(); /* the queries of the tile before are used no more */
     load_queries<dim, MANY_ROWS>(a, tile, memory);

@@ -139,8 +139,17 @@ static __device__ inline void load_queries(const struct attention_launch &a,
 /* Within 2^-22 of the true value, which is what a score needs: it is a difference that counts. */
 static __device__ inline float tanh_of(float x)
 {
-    const float two_log2e = 0x1.715476p1f;
-    return 1.0f - 2.0f / (gpu_exp2(x * two_log2e) + 1.0f);
+    const float two_log2e = 0x1.715476p1f, far = 10.0f; /* where it is 1 */
+    float near = x > far ? far : x;
+    near = near < -far ? -far : near;
+    const float d = gpu_exp2(near * two_log2e) + 1.0f;
+    /* 1 / d: a first guess within an eighth, and three steps of Newton. A division of its own would
+     * be a call, for which the registers of many scores had to be put away. */
+    float inverse = gpu_bits_f32(0x7ef311c7u - gpu_f32_bits(d));
+#pragma unroll
+    for (int i = 0; i < 3; i++)
+        inverse = fmaf(inverse, fmaf(0.0f - d, inverse, 1.0f), inverse);
+    return fmaf(-2.0f, inverse, 1.0f);
 }
 
 /* What a thread has of 16 rows by 8 positions after gpu_mma(): of rows g and g + 8 of the warp the
@@ -201,6 +210,20 @@ static __device__ inline float joined(float before, float chunk, struct shares s
     return (before * share.before + chunk * share.chunk) + 0.0f; /* a zero is +0 */
 }
 
+/* What four sums of gpu_mma() are over all chunks so far: a thread keeps them in shared memory
+ * [n][ATTENTION_THREADS], where nobody else looks. */
+static __device__ inline float4 *sums_at(float4 *sums, int n)
+{
+    return sums + n * ATTENTION_THREADS + (int)threadIdx.x;
+}
+static __device__ inline void join_sums(float4 *sums, const float o[4],
+                                        const struct shares share[2])
+{
+    const float4 s = *sums;
+    *sums = make_float4(joined(s.x, o[0], share[0]), joined(s.y, o[1], share[0]),
+                        joined(s.z, o[2], share[1]), joined(s.w, o[3], share[1]));
+}
+
 /* ---- results ---- */
 
 /* Where the columns of a head begin in a row of the output: leaves are runs of whole heads. */
@@ -225,7 +248,17 @@ static __device__ inline void store_as(void *to, enum dtype dtype, int64_t at, f
         static_cast<uint16_t *>(to)[at] = dtype == DTYPE_BF16 ? gpu_f32_bf16(x) : gpu_f32_f16(x);
 }
 
-/* Element i of the first element of a row's head in the output. */
+/* Columns d and d + 1 of the head that begins at `head` of the output, as far as there are such. */
+static __device__ inline void store_two(const struct attention_launch &a, int64_t head, int d,
+                                        float x, float y)
+{
+    if (d < a.cache.head_dim)
+        store_as(a.args.out.data, a.args.out.dtype, head + d, x);
+    if (d + 1 < a.cache.head_dim)
+        store_as(a.args.out.data, a.args.out.dtype, head + d + 1, y);
+}
+
+/* Where a row's head begins in the output. */
 static __device__ inline int64_t output_of(const struct attention_launch &a,
                                            const struct attention_row &row)
 {

@@ -122,26 +122,33 @@ template <class Cache, int dim> struct tile_stream {
         return position >= begin && position < end;
     }
 
-    __device__ inline void load_segments(unsigned char *stage) const
+    /* Rows of one block of the cache are neighbours, so its number is asked for once. */
+    __device__ inline void load_segments(unsigned char *tile) const
     {
         enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT };
-        const unsigned char *all =
-            static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
-        const int first = chunk * CHUNK + quarter * QUARTER;
-        for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
-            const int row = i / PER_ROW, segment = i % PER_ROW;
-            const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
-            const int row_bytes = a.cache.head_dim * Cache::BYTES;
-            const bool valid = is_there(first + row) && byte < row_bytes;
-            const int64_t at = valid ? place_of(first + row) * row_bytes + byte : 0;
-            unsigned char *to =
-                Cache::IS_I8 ? stage + i * SEGMENT : segment_at<PER_ROW>(stage, row, segment);
-            gpu_copy_async(to, all + at, valid);
+        const int run = min(a.cache.block_tokens, (int)QUARTER);
+        const int row_bytes = a.cache.head_dim * Cache::BYTES;
+        const int slice_byte = slice * shape::WIDTH * Cache::BYTES;
+        for (int first_row = 0; first_row < QUARTER; first_row += run) {
+            const int first = chunk * CHUNK + quarter * QUARTER + first_row;
+            const bool is_any = first + run > begin && first < end;
+            const unsigned char *from =
+                static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k) +
+                (is_any ? place_of(first) * row_bytes : 0) + slice_byte;
+            for (int i = (int)threadIdx.x; i < run * PER_ROW; i += ATTENTION_THREADS) {
+                const int row = i / PER_ROW, segment = i % PER_ROW;
+                const bool valid =
+                    is_there(first + row) && slice_byte + segment * SEGMENT < row_bytes;
+                unsigned char *to = Cache::IS_I8
+                                        ? tile + (first_row * PER_ROW + i) * SEGMENT
+                                        : segment_at<PER_ROW>(tile, first_row + row, segment);
+                gpu_copy_async(to, from + row * row_bytes + segment * SEGMENT, valid);
+            }
         }
     }
 
     /* Heads whose rows begin anywhere. */
-    __device__ inline void load_numbers(unsigned char *stage) const
+    __device__ inline void load_numbers(unsigned char *tile) const
     {
         const unsigned char *all =
             static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
@@ -152,10 +159,10 @@ template <class Cache, int dim> struct tile_stream {
             const bool valid = is_there(first + row) && element < a.cache.head_dim;
             const int64_t at = valid ? place_of(first + row) * a.cache.head_dim + element : 0;
             if (Cache::IS_I8) {
-                stage[i] = valid ? all[at] : (unsigned char)0;
+                tile[i] = valid ? all[at] : (unsigned char)0;
             } else {
-                unsigned char *to = segment_at<shape::WIDTH / SEGMENT_NUMBERS>(
-                    stage, row, column / SEGMENT_NUMBERS);
+                unsigned char *to =
+                    segment_at<shape::WIDTH / SEGMENT_NUMBERS>(tile, row, column / SEGMENT_NUMBERS);
                 reinterpret_cast<uint16_t *>(to)[column % SEGMENT_NUMBERS] =
                     valid ? reinterpret_cast<const uint16_t *>(all)[at] : (uint16_t)0;
             }
@@ -235,17 +242,17 @@ template <class Cache, int dim> struct tile_stream {
     }
 
     /* From whole numbers of a byte to those of the matrix unit. */
-    __device__ inline void widen(const unsigned char *stage, int at_quarter, bool has_scales)
+    __device__ inline void widen(const unsigned char *tile, int at_quarter, bool has_scales)
     {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
-            const int8_t *x = reinterpret_cast<const int8_t *>(stage) + i * SEGMENT_NUMBERS;
+            const int8_t *x = reinterpret_cast<const int8_t *>(tile) + i * SEGMENT_NUMBERS;
             uint32_t *to =
                 reinterpret_cast<uint32_t *>(segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW));
             for (int e = 0; e < SEGMENT_NUMBERS / 2; e++)
                 to[e] = Cache::format::pack((float)x[2 * e], (float)x[2 * e + 1]);
         }
-        const float *given = reinterpret_cast<const float *>(stage + QUARTER * shape::WIDTH);
+        const float *given = reinterpret_cast<const float *>(tile + QUARTER * shape::WIDTH);
         const int i = (int)threadIdx.x;
         if (has_scales && i < 2 * QUARTER)
             scales()[i / QUARTER * CHUNK + at_quarter * QUARTER + i % QUARTER] = given[i];

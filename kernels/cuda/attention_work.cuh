@@ -75,19 +75,24 @@ static __device__ inline bool rows_are_few(int n_rows)
     return n_rows <= MAX_FEW_TILES * FEW_ROWS;
 }
 
-/* The last i with first[i] <= x, of ascending numbers with first[0] <= x < first[n]. */
+/* The last i with first[i] <= x, of ascending numbers with first[0] <= x < first[n]. All threads of
+ * a warp call it: they look at 32 places at once. */
 static __device__ inline int run_of(const int32_t *first, int n, int x)
 {
     int low = 0, high = n; /* first[low] <= x < first[high] */
     while (high - low > 1) {
-        const int middle = (low + high) / 2;
-        if (first[middle] <= x)
-            low = middle;
-        else
-            high = middle;
+        const int step = (high - low + WARP - 1) / WARP;
+        const int place = low + (int)threadIdx.x % WARP * step;
+        const bool is_before = place < high && first[place] <= x;
+        low += (__popc(__ballot_sync(0xffffffffu, is_before)) - 1) * step;
+        high = min(low + step, high);
     }
     return low;
 }
+
+/* kernels/cuda_bytes.c does without this header. */
+static_assert(sizeof(struct attention_work) == 4 * sizeof(int32_t), "WORK_HEAD");
+static_assert(MAX_FEW_TILES * FEW_ROWS == 64, "MAX_FEW_ROWS");
 
 /* How units are dealt to the blocks of a launch. */
 static __device__ inline int units_of_block(int n_units, int n_blocks)

@@ -182,6 +182,21 @@ static bool open_models(struct rank_models *m, const struct options *options,
            error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
 }
 
+/* Before it is asked for: what to do is known here. */
+static bool weights_fit(const struct model *model, struct device *device, struct error *err)
+{
+    char wanted[BYTES_TEXT], there[BYTES_TEXT], all[BYTES_TEXT];
+    size_t n_free, n_all;
+    device_memory(device, &n_free, &n_all);
+    if (model->device_bytes <= n_free)
+        return true;
+    return error_set(err, ERROR_INPUT,
+                     "the weights of this rank take %s, and its GPU has %s free of %s: use more "
+                     "ranks (-tp, -pp), or another GPU; phalanx plan --device cuda says what fits",
+                     bytes_text(wanted, (int64_t)model->device_bytes),
+                     bytes_text(there, (int64_t)n_free), bytes_text(all, (int64_t)n_all));
+}
+
 static bool load_model(struct model *model, const struct options *options,
                        const struct rank_compute *compute, struct error *err)
 {
@@ -189,7 +204,7 @@ static bool load_model(struct model *model, const struct options *options,
                                            .readers = compute->host->team,
                                            .check_weights = options->check_weights};
     if (model->share.on_gpu)
-        return model_to_device(model, &loading, err);
+        return weights_fit(model, compute->device, err) && model_to_device(model, &loading, err);
     return !options->check_weights || model_check_weights(model, err);
 }
 

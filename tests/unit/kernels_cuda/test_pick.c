@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MAX_ROWS = 48 };
+enum { MAX_ROWS = 27 };
 
 struct rows {
     int n, vocab, stride;
