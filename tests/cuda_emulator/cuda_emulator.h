@@ -23,15 +23,9 @@
  *
  * All state but device memory belongs to the host thread that uses it: ranks may be threads.
  *
- * Environment, read by each host thread when it first calls the runtime:
- *   EMULATOR_SEED=1           the order of threads
- *   EMULATOR_LAZY=0           1: a stream does nothing until somebody waits for it or asks about it,
- *                             so a host that reads too early reads old numbers
- *   EMULATOR_DEVICES=1        how many there are
- *   EMULATOR_MEMORY=268435456 bytes of each
- *   EMULATOR_CAPABILITY=90    compute capability, times ten
- *   EMULATOR_DRIVER=13000     version; 0: there is none
- *   EMULATOR_FAIL=NAME:N      the Nth call of NAME, from 1, fails
+ * Environment: EMULATOR_SEED (1), EMULATOR_DEVICES (1), EMULATOR_MEMORY (bytes of each, 256 MiB),
+ * EMULATOR_DRIVER (version, 13000; 0: there is none), EMULATOR_FAIL=NAME:N (the Nth call of NAME,
+ * from 1, fails).
  */
 #pragma once
 #include <cuda_runtime_api.h>
@@ -58,6 +52,10 @@ cudaError_t emulated_stream_enqueue(cudaStream_t stream, const char *name, emula
 
 /* Whether a host that touches device memory is stopped: the processor has protection keys. */
 bool emulated_guards_memory(void);
+
+/* From now on the streams of this host thread go on by themselves while work in them is pending,
+ * as those of a GPU do: a thread looks after them. For libraries whose work waits for other ranks. */
+void emulated_work_behind(void);
 
 /* Stops the process unless [p, p + n_bytes) lies in one live allocation of device memory. */
 void emulated_check_device(const char *name, const void *p, size_t n_bytes);

@@ -1,13 +1,10 @@
 /* Streams: work in order, and the calls that queue it. Contract in cuda_emulator.h. */
 #include "tests/cuda_emulator/runtime.h"
 
-#include "base/system.h"
-
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const int64_t STAY_NS = 30000000000;
 
 struct work *work_new(const char *name, emulated_work_fn *run, const void *context, size_t n_bytes)
 {
@@ -40,7 +37,7 @@ static void drop_all(cudaStream_t stream)
     stream->last = &stream->first;
 }
 
-cudaError_t stream_progress(cudaStream_t stream)
+static cudaError_t progress_locked(cudaStream_t stream)
 {
     if (stream->depth > 0)
         return cudaErrorNotReady; /* work of this stream asks whether it is done */
@@ -67,6 +64,14 @@ cudaError_t stream_progress(cudaStream_t stream)
     return stream->first ? cudaErrorNotReady : cudaSuccess;
 }
 
+cudaError_t stream_progress(cudaStream_t stream)
+{
+    pthread_mutex_lock(&stream->owner->lock);
+    const cudaError_t status = progress_locked(stream);
+    pthread_mutex_unlock(&stream->owner->lock);
+    return status;
+}
+
 cudaError_t stream_finish(cudaStream_t stream)
 {
     cudaError_t status;
@@ -88,20 +93,6 @@ cudaError_t streams_finish(void)
 
 uint64_t work_done(void) { return runtime_here()->n_done; }
 
-/* Nobody does the work of a host that waits for something else, in memory that ranks share: so
- * where ranks talk each stays until the others have come. Not where a fault is planted
- * (nccl_emulator.h): whoever waits then is to notice. */
-static void stay_with_peers(cudaStream_t stream)
-{
-    if (getenv("NCCL_EMULATOR") != NULL)
-        return;
-    const int64_t until_ns = clock_now_ns() + STAY_NS;
-    while (stream->first && strcmp(stream->first->name, "NCCL") == 0 && clock_now_ns() < until_ns) {
-        sched_yield();
-        stream_progress(stream);
-    }
-}
-
 cudaError_t stream_submit(cudaStream_t stream, struct work *work)
 {
     stream = stream_or_default(stream);
@@ -113,12 +104,12 @@ cudaError_t stream_submit(cudaStream_t stream, struct work *work)
         free(work);
         return told(cudaErrorLaunchFailure);
     }
+    pthread_mutex_lock(&stream->owner->lock);
     *stream->last = work;
     stream->last = &work->next;
-    if (!runtime_here()->lazy) {
+    pthread_mutex_unlock(&stream->owner->lock);
+    if (!runtime_here()->lazy)
         stream_progress(stream);
-        stay_with_peers(stream);
-    }
     return cudaSuccess;
 }
 
@@ -126,6 +117,31 @@ cudaError_t emulated_stream_enqueue(cudaStream_t stream, const char *name, emula
                                     const void *context, size_t n_bytes)
 {
     return stream_submit(stream, work_new(name, work, context, n_bytes));
+}
+
+/* ---- the thread behind ---- */
+
+static void *work_behind(void *argument)
+{
+    struct runtime *runtime = argument;
+    runtime_adopt(runtime);
+    while (!atomic_load(&runtime->leaving)) {
+        pthread_mutex_lock(&runtime->lock);
+        for (cudaStream_t s = runtime->streams; s; s = s->next)
+            if (s->first)
+                stream_progress(s);
+        pthread_mutex_unlock(&runtime->lock);
+        poll(NULL, 0, 1); /* ms */
+    }
+    runtime_adopt(NULL);
+    return NULL;
+}
+
+void emulated_work_behind(void)
+{
+    struct runtime *runtime = runtime_here();
+    if (!runtime->has_behind && !runtime->lazy)
+        runtime->has_behind = pthread_create(&runtime->behind, NULL, work_behind, runtime) == 0;
 }
 
 /* ---- calls ---- */
@@ -138,9 +154,11 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
     struct runtime *runtime = runtime_here();
     cudaStream_t stream = calloc(1, sizeof *stream);
     stream->last = &stream->first;
-    stream->next = runtime->streams;
     stream->owner = runtime;
+    pthread_mutex_lock(&runtime->lock);
+    stream->next = runtime->streams;
     runtime->streams = stream;
+    pthread_mutex_unlock(&runtime->lock);
     *out = stream;
     return cudaSuccess;
 }
@@ -162,7 +180,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
     if (*link == NULL)
         return told(cudaErrorInvalidResourceHandle);
     const cudaError_t status = stream_finish(stream);
+    pthread_mutex_lock(&stream->owner->lock);
     *link = stream->next;
+    pthread_mutex_unlock(&stream->owner->lock);
     free(stream);
     return told(status);
 }
