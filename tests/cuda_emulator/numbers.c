@@ -54,17 +54,23 @@ uint16_t emulated_f32_f16(float f)
     return (uint16_t)(sign | rounded);
 }
 
-/* By the series of e^x around the nearest whole number, in double: no library whose last bit
+/* By the series of e^t around the nearest whole number, in double: no library whose last bit
  * depends on the machine. */
 float emulated_exp2(float x)
 {
+    static const double factor[] = {1.0,         1.0,          1.0 / 2,      1.0 / 6,
+                                    1.0 / 24,    1.0 / 120,    1.0 / 720,    1.0 / 5040,
+                                    1.0 / 40320, 1.0 / 362880, 1.0 / 3628800};
     if (!(x < 128.0f))
         return x != x ? x : INFINITY;
     if (x < -126.0f)
         return 0.0f;
-    const double whole = nearbyint((double)x), t = ((double)x - whole) * 0.6931471805599453;
-    double sum = 1.0;
-    for (int n = 10; n > 0; n--)
-        sum = 1.0 + sum * t / n;
-    return (float)ldexp(sum, (int)whole);
+    const double whole = (double)x + 0x1.8p52 - 0x1.8p52; /* no fraction fits: it is rounded */
+    const double t = ((double)x - whole) * 0.6931471805599453;
+    double sum = 0.0, power;
+    for (int n = 10; n >= 0; n--)
+        sum = sum * t + factor[n];
+    const uint64_t bits = (uint64_t)(1023 + (int)whole) << 52;
+    memcpy(&power, &bits, sizeof power);
+    return (float)(sum * power);
 }
