@@ -18,7 +18,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t SETTLE_NS = 50000; /* between two looks whether NCCL has taken a call */
+/* NCCL takes a call in a thread of its own, mostly within: */
+static const int64_t SETTLE_SPIN_NS = 200000;
+static const int64_t SETTLE_SLEEP_NS = 50000; /* between two looks after that */
 
 /* ------------------------------------------------------------------------------------ errors -- */
 
@@ -172,17 +174,22 @@ void nccl_queued(struct nccl *nccl, enum call_kind kind, int peer, uint64_t n, u
 
 bool nccl_settle(struct nccl *nccl, ncclResult_t result, struct error *err)
 {
+    const int64_t begin = clock_now_ns();
     while (result == ncclInProgress) {
         result = state_of(nccl->group);
         if (result != ncclInProgress)
             break;
         if (!call_check_watchdog(&nccl->call, &nccl->settings, err))
             return false;
-        if (call_is_over(&nccl->call, clock_now_ns()))
+        const int64_t now = clock_now_ns();
+        if (call_is_over(&nccl->call, now))
             return error_set(err, ERROR_PEER, "%s #%llu: NCCL did not take it within %.1f s",
                              call_name(nccl->call.kind), (unsigned long long)nccl->call.number,
                              (double)nccl->call.deadline_ns * 1e-9);
-        system_sleep_ns(SETTLE_NS);
+        if (now - begin < SETTLE_SPIN_NS)
+            system_pause();
+        else
+            system_sleep_ns(SETTLE_SLEEP_NS);
     }
     return !is_error(result) || nccl_error(nccl->group, &nccl->call, result, err);
 }

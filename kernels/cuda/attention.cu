@@ -11,9 +11,20 @@ extern "C" {
 #include "kernels/cuda/cuda_ops.h"
 }
 
+/* What was in shared memory is used no more. */
+static __device__ inline void begin_tile(struct block_state *block, const struct row_tile &tile)
+{
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        block->tile = tile;
+        block->flag = 0;
+    }
+    __syncthreads();
+}
+
 template <class Cache, int dim>
-static __device__ inline void attend_units(const struct attention_launch &a, unsigned char *memory,
-                                           int *flag)
+static __device__ inline void attend_units(const struct attention_launch &a,
+                                           struct block_state *block, unsigned char *memory)
 {
     const int n_units = a.work->n_units, run = units_of_block(n_units, (int)gridDim.x);
     const int64_t first = (int64_t)blockIdx.x * run;
@@ -32,8 +43,10 @@ static __device__ inline void attend_units(const struct attention_launch &a, uns
             chunks.end = min(chunks.end, min(end, tile.end) - tile.chunk_0);
             chunks.partial = partial_of(a, tile.chunk_0 + chunks.first, 0);
         }
-        if (chunks.first < chunks.end)
-            attend_few<Cache, dim>(a, tile.rows, chunks, memory, flag);
+        if (chunks.first >= chunks.end)
+            continue;
+        begin_tile(block, tile.rows);
+        attend_few<Cache, dim>(a, block, chunks, memory);
     }
 }
 
@@ -42,17 +55,17 @@ static __global__ __launch_bounds__(ATTENTION_THREADS) void attention(struct att
 {
     gpu_begin();
     DYNAMIC_SHARED(unsigned char, memory);
-    SHARED(int, flag, 1); /* of clean_values() */
-    if (threadIdx.x == 0)
-        flag[0] = 0;
+    SHARED(struct block_state, block, 1);
     for (int row = (int)blockIdx.x; row < a.args.n_tokens; row += (int)gridDim.x)
         store_padding(a, row);
     for (int t = (int)blockIdx.x; t < a.work->n_tiles; t += (int)gridDim.x) {
         const struct row_tile tile = tile_of_many(a, t);
-        if (tile.n_rows > 0)
-            attend_many<Cache, dim>(a, tile, memory, flag);
+        if (tile.n_rows <= 0)
+            continue;
+        begin_tile(block, tile);
+        attend_many<Cache, dim>(a, block, memory);
     }
-    attend_units<Cache, dim>(a, memory, flag);
+    attend_units<Cache, dim>(a, block, memory);
 }
 
 template <class Cache, int dim>

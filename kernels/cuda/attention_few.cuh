@@ -39,9 +39,8 @@ template <class Cache, int dim> struct few_rows {
     };
 
     const struct attention_launch &a;
-    struct row_tile tile;
+    const struct row_tile &tile;
     struct sight row[2];              /* of this thread, in gpu_mma() */
-    struct sight first, last;         /* of the tile */
     unsigned char *queries, *weights; /* [16][dim], [16][CHUNK] in segments */
     float4 *sums;                     /* [SLICES * COLUMNS][ATTENTION_THREADS] */
     float *maxima;                    /* [ATTENTION_WARPS][16] */
@@ -166,8 +165,9 @@ template <class Cache, int dim> struct few_rows {
         for (int q = begin; q < end; q++) {
             unsigned char *values = stream.take(q, false);
             const int at = chunk * CHUNK + q * QUARTER;
-            if (!Cache::IS_I8 && !is_seen_alike(first, last, at))
-                clean_values<format, PER_ROW, COLUMNS>(o, values, mine, row, at, flag);
+            if (!Cache::IS_I8 && !is_seen_alike(a.args, tile, at))
+                clean_values<format, PER_ROW, COLUMNS>(a.args, tile, g(), o, values, mine, at,
+                                                       flag);
 #pragma unroll
             for (int step = 0; step < QUARTER / 16; step++) {
                 uint32_t p[4];
@@ -266,26 +266,24 @@ template <class Cache, int dim> struct few_rows {
 
 /* `memory` has BYTES of few_shape and then the ring. The chunks are some that the tile sees. */
 template <class Cache, int dim>
-static __device__ inline void
-attend_few(const struct attention_launch &a, const struct row_tile &tile,
-           const struct few_chunks &chunks, unsigned char *memory, int *flag)
+static __device__ inline void attend_few(const struct attention_launch &a,
+                                         struct block_state *block, const struct few_chunks &chunks,
+                                         unsigned char *memory)
 {
     typedef few_shape<Cache, dim> shape;
     const int g = (int)threadIdx.x % WARP / 4;
+    const struct row_tile &tile = block->tile;
     unsigned char *weights = memory + shape::QUERY_BYTES, *sums = weights + shape::WEIGHT_BYTES;
     float *edges = reinterpret_cast<float *>(sums + shape::SUM_BYTES);
     few_rows<Cache, dim> rows = {a,
                                  tile,
                                  {row_at(a.args, tile, g).sees, row_at(a.args, tile, g + 8).sees},
-                                 row_at(a.args, tile, 0).sees,
-                                 row_at(a.args, tile, tile.n_rows - 1).sees,
                                  memory,
                                  weights,
                                  reinterpret_cast<float4 *>(sums),
                                  edges,
                                  edges + ATTENTION_WARPS * FEW_ROWS,
-                                 flag};
-    __syncthreads(); /* the memory of the tile before is used no more */
+                                 &block->flag};
     load_queries<dim, FEW_ROWS>(a, tile, memory);
     rows.run(memory + shape::BYTES, chunks);
 }

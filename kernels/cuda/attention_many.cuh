@@ -27,7 +27,7 @@ static __device__ inline void add_products(float (*s)[4], unsigned char *queries
 {
     typedef head_shape<Cache, dim> shape;
     const int first_row = (int)threadIdx.x / WARP * 16;
-#pragma unroll
+#pragma unroll 2 /* addresses of all steps at once would take the registers of scores */
     for (int step = 0; step < shape::WIDTH / 16; step++) {
         uint32_t q[4];
         gpu_load_matrix(q, fragment_a<dim / SEGMENT_NUMBERS>(queries, first_row,
@@ -42,11 +42,9 @@ static __device__ inline void add_products(float (*s)[4], unsigned char *queries
     }
 }
 
-/* From products to scores before to_log2, of the 64 positions from `first` on; those out of sight
- * are -inf. k_scale: of these positions, or NULL. */
+/* From products to scores before to_log2, of 64 positions. k_scale: of these, or NULL. */
 static __device__ inline void finish_scores(float (*s)[4], const struct attention_launch &a,
-                                            int first, const float *k_scale,
-                                            const struct sight row[2], bool all_seen)
+                                            const float *k_scale)
 {
     const int i = (int)threadIdx.x % 4 * 2;
 #pragma unroll
@@ -59,8 +57,6 @@ static __device__ inline void finish_scores(float (*s)[4], const struct attentio
 #pragma unroll
             for (int e = 0; e < 4; e++)
                 s[n][e] = tanh_of(s[n][e] * a.to_cap);
-        if (!all_seen)
-            hide(s[n], first + n * 8 + i, row);
     }
 }
 
@@ -134,9 +130,7 @@ template <class Cache, int dim> struct many_rows {
     enum { COLUMNS = shape::WIDTH / 8, PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
 
     const struct attention_launch &a;
-    struct row_tile tile;
-    struct sight row[2];      /* of this thread */
-    struct sight first, last; /* of the tile */
+    const struct row_tile &tile;
     unsigned char *queries;
     float4 *sums; /* [PASS_SLICES * COLUMNS][ATTENTION_THREADS] */
     int *flag;
@@ -149,9 +143,15 @@ template <class Cache, int dim> struct many_rows {
             unsigned char *keys = stream.take(quarter, slice == 0);
             add_products<Cache, dim>(s, queries, slice, keys);
         }
-        const bool all_seen = last.begin <= begin && first.end >= begin + QUARTER;
         const float *scale = Cache::IS_I8 ? stream.scales() + quarter * QUARTER : NULL;
-        finish_scores(s, a, begin, scale, row, all_seen);
+        finish_scores(s, a, scale);
+        if (is_seen_by_all(a.args, tile, begin))
+            return;
+        const struct sight row[2] = {row_at(a.args, tile, thread_row()).sees,
+                                     row_at(a.args, tile, thread_row() + 8).sees};
+#pragma unroll
+        for (int n = 0; n < QUARTER_COLUMNS; n++)
+            hide(s[n], begin + n * 8 + (int)threadIdx.x % 4 * 2, row);
     }
 
     __device__ inline void score_chunk(tiles &stream, float (*s)[4], int chunk)
@@ -181,8 +181,9 @@ template <class Cache, int dim> struct many_rows {
                 continue;
             unsigned char *values = stream.take(q, false);
             const int at = chunk * CHUNK + q * QUARTER;
-            if (!Cache::IS_I8 && !is_seen_alike(first, last, at))
-                clean_values<typename Cache::format, PER_ROW, COLUMNS>(o, values, 0, row, at, flag);
+            if (!Cache::IS_I8 && !is_seen_alike(a.args, tile, at))
+                clean_values<typename Cache::format, PER_ROW, COLUMNS>(a.args, tile, thread_row(),
+                                                                       o, values, 0, at, flag);
             add_values<Cache, dim>(o, w + q * QUARTER_COLUMNS, values);
         }
 #pragma unroll
@@ -236,21 +237,13 @@ template <class Cache, int dim> struct many_rows {
 /* `memory` has BYTES of many_shape and then the ring. */
 template <class Cache, int dim>
 static __device__ inline void attend_many(const struct attention_launch &a,
-                                          const struct row_tile &tile, unsigned char *memory,
-                                          int *flag)
+                                          struct block_state *block, unsigned char *memory)
 {
     typedef many_shape<Cache, dim> shape;
-    const int g = thread_row();
-    many_rows<Cache, dim> rows = {a,
-                                  tile,
-                                  {row_at(a.args, tile, g).sees, row_at(a.args, tile, g + 8).sees},
-                                  row_at(a.args, tile, 0).sees,
-                                  row_at(a.args, tile, tile.n_rows - 1).sees,
-                                  memory,
+    many_rows<Cache, dim> rows = {a, block->tile, memory,
                                   reinterpret_cast<float4 *>(memory + shape::QUERY_BYTES),
-                                  flag};
-    __syncthreads(); /* the queries of the tile before are used no more */
-    load_queries<dim, MANY_ROWS>(a, tile, memory);
+                                  &block->flag};
+    load_queries<dim, MANY_ROWS>(a, block->tile, memory);
     for (int slice = 0; slice < shape::SLICES; slice += shape::PASS_SLICES)
         rows.pass(memory + shape::BYTES, slice);
 }

@@ -11,16 +11,6 @@ static __device__ inline const int32_t *first_tiles(const struct attention_launc
 
 /* ---- a tile of rows ---- */
 
-struct row_tile {
-    int sequence, kv_head;
-    int first_head, group; /* query heads of the KV head */
-    int first_row;         /* of the sequence, in rows of attention */
-    int n_rows;            /* 0 or less: none */
-    int first_token;       /* row of the step that is the first token of the sequence */
-    int n_computed;
-    int begin, end; /* positions that one of its rows sees */
-};
-
 /* Query heads of a KV head, which are neighbours. All threads of a warp call it. */
 static __device__ inline void heads_of(const struct attention_args &a, int kv_head, int *first,
                                        int *n)
@@ -71,11 +61,9 @@ stream_of(const struct attention_launch &a, const struct row_tile &tile, unsigne
           int first, int end, int first_slice, int n_slices)
 {
     return {a,
+            tile,
             ring,
             a.args.block + a.args.first_block[tile.sequence],
-            tile.kv_head,
-            tile.begin,
-            tile.end,
             end,
             first_slice,
             first_slice + n_slices,
@@ -107,6 +95,14 @@ static __device__ inline struct attention_row row_at(const struct attention_args
     return {tile.first_token + token,
             tile.first_head + row - token * tile.group,
             {first_seen(position, a.window), position + 1}};
+}
+
+/* The 64 positions from `begin` on are seen by every row of the tile. */
+static __device__ inline bool is_seen_by_all(const struct attention_args &a,
+                                             const struct row_tile &tile, int begin)
+{
+    return row_at(a, tile, tile.n_rows - 1).sees.begin <= begin &&
+           row_at(a, tile, 0).sees.end >= begin + QUARTER;
 }
 
 /* Queries of a tile into shared memory, [tile_rows][dim] in segments; what is missing is zero. */
@@ -292,9 +288,11 @@ static __device__ inline void store_padding(const struct attention_launch &a, in
  * rows of a tile see different parts of a quarter, its values are looked at: those that are not
  * finite make NaN of the sums of the rows that see them, and are zero for the others. */
 
-static __device__ inline bool is_seen_alike(const struct sight &first, const struct sight &last,
-                                            int begin)
+static __device__ inline bool is_seen_alike(const struct attention_args &a,
+                                            const struct row_tile &tile, int begin)
 {
+    const struct sight first = row_at(a, tile, 0).sees;
+    const struct sight last = row_at(a, tile, tile.n_rows - 1).sees;
     const int end = begin + QUARTER;
     return max(first.begin, begin) == max(last.begin, begin) &&
            min(first.end, end) == min(last.end, end);
@@ -340,10 +338,12 @@ static __device__ inline void spoil(float (*o)[4], unsigned char *tile, int firs
         }
 }
 
-/* `flag` in shared memory is 0, and is again behind it. Every thread of the block calls it. */
+/* `flag` in shared memory is 0, and is again behind it. Every thread of the block calls it;
+ * first_row is its first row of the tile, the other is 8 behind. */
 template <class Format, int per_row, int n_columns>
-static __device__ inline void clean_values(float (*o)[4], unsigned char *tile, int first_segment,
-                                           const struct sight row[2], int begin, int *flag)
+static __device__ inline void
+clean_values(const struct attention_args &a, const struct row_tile &rows, int first_row,
+             float (*o)[4], unsigned char *tile, int first_segment, int begin, int *flag)
 {
     for (int i = (int)threadIdx.x; i < QUARTER * per_row; i += ATTENTION_THREADS)
         if (!clean_segment<Format>(tile + i * SEGMENT, false))
@@ -351,6 +351,8 @@ static __device__ inline void clean_values(float (*o)[4], unsigned char *tile, i
     __syncthreads();
     if (*flag == 0)
         return;
+    const struct sight row[2] = {row_at(a, rows, first_row).sees,
+                                 row_at(a, rows, first_row + 8).sees};
     spoil<Format, per_row, n_columns>(o, tile, first_segment, row, begin);
     __syncthreads();
     for (int i = (int)threadIdx.x; i < QUARTER * per_row; i += ATTENTION_THREADS)

@@ -23,6 +23,23 @@ struct attention_launch {
     int n_blocks; /* of the kernel that works on units */
 };
 
+/* Rows that a block works on together. In shared memory: registers are for sums. */
+struct row_tile {
+    int sequence, kv_head;
+    int first_head, group; /* query heads of the KV head */
+    int first_row;         /* of the sequence, in rows of attention */
+    int n_rows;            /* 0 or less: none */
+    int first_token;       /* row of the step that is the first token of the sequence */
+    int n_computed;
+    int begin, end; /* positions that one of its rows sees */
+};
+
+/* Of a block, in shared memory. */
+struct block_state {
+    struct row_tile tile;
+    int flag; /* of clean_values() */
+};
+
 enum { QUARTER = 64, QUARTERS = CHUNK / QUARTER, SEGMENT = 16, SEGMENT_NUMBERS = 8 };
 
 /* What the cache holds, and what the matrix unit gets of it. */
@@ -99,10 +116,9 @@ static __device__ inline int last_quarter(int end, int chunk)
 template <class Cache, int dim> struct tile_stream {
     typedef head_shape<Cache, dim> shape;
     const struct attention_launch &a;
+    const struct row_tile &tile; /* what none of its rows sees is zero, and not read */
     unsigned char *const ring;
     const int32_t *const block; /* of the sequence */
-    const int kv_head;          /* of the cache */
-    const int begin, end;       /* other positions are zero, and not read */
     const int end_chunk;
     const int first_slice, end_slice; /* of the values; of the keys all are read */
     int chunk, quarter, slice;        /* of the next tile to be asked for */
@@ -114,34 +130,41 @@ template <class Cache, int dim> struct tile_stream {
     {
         const int64_t at = block[position >> a.block_shift];
         const int in_block = position & (a.cache.block_tokens - 1);
-        return ((at * a.cache.n_kv_heads + kv_head) << a.block_shift) + in_block;
+        return ((at * a.cache.n_kv_heads + tile.kv_head) << a.block_shift) + in_block;
     }
 
     __device__ inline bool is_there(int position) const
     {
-        return position >= begin && position < end;
+        return position >= tile.begin && position < tile.end;
     }
 
-    __device__ inline void load_segments(unsigned char *tile) const
+    /* Rows of one block of the cache are neighbours, so its number is asked for once. */
+    __device__ inline void load_segments(unsigned char *to_tile) const
     {
         enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT };
-        const unsigned char *all =
-            static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
-        const int first = chunk * CHUNK + quarter * QUARTER;
-        for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
-            const int row = i / PER_ROW, segment = i % PER_ROW;
-            const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
-            const int row_bytes = a.cache.head_dim * Cache::BYTES;
-            const bool valid = is_there(first + row) && byte < row_bytes;
-            const int64_t at = valid ? place_of(first + row) * row_bytes + byte : 0;
-            unsigned char *to =
-                Cache::IS_I8 ? tile + i * SEGMENT : segment_at<PER_ROW>(tile, row, segment);
-            gpu_copy_async(to, all + at, valid);
+        const int run = min(a.cache.block_tokens, (int)QUARTER);
+        const int row_bytes = a.cache.head_dim * Cache::BYTES;
+        const int slice_byte = slice * shape::WIDTH * Cache::BYTES;
+        for (int first_row = 0; first_row < QUARTER; first_row += run) {
+            const int first = chunk * CHUNK + quarter * QUARTER + first_row;
+            const bool is_any = first + run > tile.begin && first < tile.end;
+            const unsigned char *from =
+                static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k) +
+                (is_any ? place_of(first) * row_bytes : 0) + slice_byte;
+            for (int i = (int)threadIdx.x; i < run * PER_ROW; i += ATTENTION_THREADS) {
+                const int row = i / PER_ROW, segment = i % PER_ROW;
+                const bool valid =
+                    is_there(first + row) && slice_byte + segment * SEGMENT < row_bytes;
+                unsigned char *to = Cache::IS_I8
+                                        ? to_tile + (first_row * PER_ROW + i) * SEGMENT
+                                        : segment_at<PER_ROW>(to_tile, first_row + row, segment);
+                gpu_copy_async(to, from + row * row_bytes + segment * SEGMENT, valid);
+            }
         }
     }
 
     /* Heads whose rows begin anywhere. */
-    __device__ inline void load_numbers(unsigned char *tile) const
+    __device__ inline void load_numbers(unsigned char *to_tile) const
     {
         const unsigned char *all =
             static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
@@ -152,10 +175,10 @@ template <class Cache, int dim> struct tile_stream {
             const bool valid = is_there(first + row) && element < a.cache.head_dim;
             const int64_t at = valid ? place_of(first + row) * a.cache.head_dim + element : 0;
             if (Cache::IS_I8) {
-                tile[i] = valid ? all[at] : (unsigned char)0;
+                to_tile[i] = valid ? all[at] : (unsigned char)0;
             } else {
-                unsigned char *to =
-                    segment_at<shape::WIDTH / SEGMENT_NUMBERS>(tile, row, column / SEGMENT_NUMBERS);
+                unsigned char *to = segment_at<shape::WIDTH / SEGMENT_NUMBERS>(
+                    to_tile, row, column / SEGMENT_NUMBERS);
                 reinterpret_cast<uint16_t *>(to)[column % SEGMENT_NUMBERS] =
                     valid ? reinterpret_cast<const uint16_t *>(all)[at] : (uint16_t)0;
             }
@@ -172,31 +195,31 @@ template <class Cache, int dim> struct tile_stream {
             return;
         const float *all = i < N ? a.cache.k_scale : a.cache.v_scale;
         const int first = chunk * CHUNK + quarter * QUARTER + i % N * PER_SEGMENT;
-        const bool valid = first + PER_SEGMENT > begin && first < end;
+        const bool valid = first + PER_SEGMENT > tile.begin && first < tile.end;
         gpu_copy_async(scales + i * SEGMENT, all + (valid ? place_of(first) : 0), valid);
     }
 
     __device__ inline void step()
     {
         if (is_value) {
-            if (++quarter < last_quarter(end, chunk))
+            if (++quarter < last_quarter(tile.end, chunk))
                 return;
-            quarter = first_quarter(begin, chunk);
+            quarter = first_quarter(tile.begin, chunk);
             if (++slice < end_slice)
                 return;
             is_value = false;
             slice = 0;
             chunk++;
-            quarter = first_quarter(begin, chunk);
+            quarter = first_quarter(tile.begin, chunk);
         } else {
             if (++slice < shape::SLICES)
                 return;
             slice = 0;
-            if (++quarter < last_quarter(end, chunk))
+            if (++quarter < last_quarter(tile.end, chunk))
                 return;
             is_value = true;
             slice = first_slice;
-            quarter = first_quarter(begin, chunk);
+            quarter = first_quarter(tile.begin, chunk);
         }
     }
 
@@ -219,7 +242,7 @@ template <class Cache, int dim> struct tile_stream {
     /* What was in the ring before is used no more. */
     __device__ inline void start()
     {
-        quarter = first_quarter(begin, chunk);
+        quarter = first_quarter(tile.begin, chunk);
         __syncthreads();
         for (int i = 0; i < shape::STAGES - 1; i++)
             ask(i);
@@ -235,17 +258,17 @@ template <class Cache, int dim> struct tile_stream {
     }
 
     /* From whole numbers of a byte to those of the matrix unit. */
-    __device__ inline void widen(const unsigned char *tile, int at_quarter, bool has_scales)
+    __device__ inline void widen(const unsigned char *narrow, int at_quarter, bool has_scales)
     {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
-            const int8_t *x = reinterpret_cast<const int8_t *>(tile) + i * SEGMENT_NUMBERS;
+            const int8_t *x = reinterpret_cast<const int8_t *>(narrow) + i * SEGMENT_NUMBERS;
             uint32_t *to =
                 reinterpret_cast<uint32_t *>(segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW));
             for (int e = 0; e < SEGMENT_NUMBERS / 2; e++)
                 to[e] = Cache::format::pack((float)x[2 * e], (float)x[2 * e + 1]);
         }
-        const float *given = reinterpret_cast<const float *>(tile + QUARTER * shape::WIDTH);
+        const float *given = reinterpret_cast<const float *>(narrow + QUARTER * shape::WIDTH);
         const int i = (int)threadIdx.x;
         if (has_scales && i < 2 * QUARTER)
             scales()[i / QUARTER * CHUNK + at_quarter * QUARTER + i % QUARTER] = given[i];
@@ -257,12 +280,12 @@ template <class Cache, int dim> struct tile_stream {
     {
         gpu_copy_wait<shape::STAGES - 2>();
         __syncthreads();
-        unsigned char *tile = ring + stage * shape::STAGE_BYTES;
+        unsigned char *there = ring + stage * shape::STAGE_BYTES;
         ask(stage == 0 ? shape::STAGES - 1 : stage - 1); /* of the tile before */
         stage = stage + 1 == shape::STAGES ? 0 : stage + 1;
         if (!Cache::IS_I8)
-            return tile;
-        widen(tile, at_quarter, has_scales);
+            return there;
+        widen(there, at_quarter, has_scales);
         __syncthreads();
         return wide();
     }

@@ -66,8 +66,8 @@ static void count_models(struct planned_rank *out, const struct rank_models *mod
             out->bytes.activations +=
                 (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m]);
     }
-    out->bytes.gpu = rank_models_gpu_bytes(models, &out->place);
-    out->bytes.pinned = rank_models_pinned_bytes(models);
+    out->bytes.gpu = gpu_bytes_of(models, &out->place);
+    out->bytes.pinned = gpu_pinned_bytes(models);
     out->block_bytes =
         rank_kv_block_bytes(&limits[PLAN_TARGET], models->memory.kv_dtype,
                             models->model[PLAN_TARGET], drafts ? models->model[PLAN_DRAFT] : NULL);
@@ -131,8 +131,7 @@ static int64_t held_bytes(const struct memory_plan *plan, const struct options *
 {
     if (!plan->models.on_gpu)
         return rank_bytes_total(bytes);
-    return gpu_bytes_total(&bytes->gpu) + GPU_CONTEXT_BYTES +
-           rank_gpu_reserve_bytes(options->memory);
+    return gpu_bytes_total(&bytes->gpu) + GPU_CONTEXT_BYTES + gpu_reserve_bytes(options->memory);
 }
 
 static int64_t held_without_cache(const struct memory_plan *plan, const struct options *options,

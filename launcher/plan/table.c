@@ -106,7 +106,7 @@ static void print_gpu_memory(const struct memory_plan *plan, const struct option
     if (options->memory > 0)
         fprintf(out, "about %s more for the driver and its libraries, %s are kept for graphs\n",
                 bytes_text(context, GPU_CONTEXT_BYTES),
-                bytes_text(reserve, rank_gpu_reserve_bytes(options->memory)));
+                bytes_text(reserve, gpu_reserve_bytes(options->memory)));
     else
         fprintf(out,
                 "about %s more for the driver and its libraries; a job fills the GPU with KV "

@@ -1,9 +1,13 @@
 /* tests/cuda_emulator/runtime.h: what the files of the emulated CUDA runtime share.
  *
- * Everything but memory.c belongs to one host thread: its streams, its device, its last error.
+ * Everything but memory.c belongs to one host thread: its streams, its device, its last error; and
+ * to the thread behind it, where there is one.
  */
 #pragma once
 #include "tests/cuda_emulator/cuda_emulator.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 /* ---- work (stream.c) ---- */
 
@@ -55,12 +59,17 @@ struct runtime {
     struct CUstream_st *streams;
     uint64_t n_done;
     struct CUstream_st *default_stream;
-    bool lazy; /* streams wait for somebody who waits for them */
+    bool lazy;            /* streams wait for somebody who waits for them */
+    pthread_mutex_t lock; /* of the streams; recursive */
+    pthread_t behind;     /* emulated_work_behind() */
+    bool has_behind;
+    atomic_bool leaving; /* the thread behind shall end */
     char fail_name[64];
     long fail_in; /* calls; 0: never */
 };
 struct runtime *runtime_here(void);
-cudaError_t told(cudaError_t status); /* kept for cudaGetLastError() */
+void runtime_adopt(struct runtime *runtime); /* that of this thread, which works for another one */
+cudaError_t told(cudaError_t status);        /* kept for cudaGetLastError() */
 int64_t setting(const char *name, int64_t otherwise);
 
 /* ---- memory (memory.c): of the process ---- */

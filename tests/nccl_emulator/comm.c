@@ -75,6 +75,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int n_ranks, ncclUniqueId i
                               .state = ncclInProgress};
     pthread_mutex_init(&comm->lock, NULL);
     remember(comm);
+    emulated_work_behind();
     if (comm->fault.kind != FAULT_ABSENT || comm->fault.call > 0)
         atomic_fetch_add(&memory->n_here, 1);
     *out = comm;

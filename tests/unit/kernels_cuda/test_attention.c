@@ -18,6 +18,13 @@ static const struct attention_shape shapes[] = {
      .sequence = {0, 1, 2, 3, 4},
      .n_computed = {0, 31, 300, 255, 530},
      .n_new = {1, 1, 1, 1, 1}},
+    /* more chunks than are combined at once */
+    {.dtype = DTYPE_BF16,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 8,
+     .n_computed = {8500},
+     .n_new = {1}},
     /* a prompt of several tiles */
     {.dtype = DTYPE_BF16, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64, .n_new = {70}},
     /* prompts beside decoding, over chunks, a sequence without new tokens */

@@ -48,6 +48,8 @@ static void run(const char *folder, const struct dozen_layout *layout, struct an
                                           .prefix_caching = layout->prefix_caching,
                                           .ngram_max = layout->ngram_max,
                                           .draft = layout->draft,
+                                          .gpu = layout->gpu,
+                                          .runs_ahead = layout->runs_ahead,
                                           .max_drafts = 3};
     job_open(&job, &settings);
     for (int i = 0; i < DOZEN; i++)

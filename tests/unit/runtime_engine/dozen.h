@@ -4,6 +4,8 @@
 #pragma once
 #include <stdbool.h>
 
+struct gpu_setup;
+
 enum { DOZEN_MODEL_LEN = 128 }; /* of a sequence */
 
 struct dozen_layout {
@@ -14,6 +16,8 @@ struct dozen_layout {
     int ngram_max;     /* 0: no guesses, */
     const char *draft; /* NULL: nor a model that makes them */
     int pp_stages;
+    const struct gpu_setup *gpu; /* NULL: CPUs */
+    bool runs_ahead;
 };
 
 /* Fails the test where an answer is another one than in the first layout. */

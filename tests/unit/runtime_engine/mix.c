@@ -116,11 +116,10 @@ static const char *describe(const struct mix_layout *l)
     static const char *const drafters[] = {"no drafts", "n-grams", "draft model"};
     static char text[200];
     snprintf(text, sizeof text,
-             "chunk %d, %s cache, %d at once, %s, n %d, tp %d, pp %d, %d threads, %d flights%s%s%s",
+             "chunk %d, %s cache, %d at once, %s, n %d, tp %d, pp %d, %d threads, %d flights%s%s",
              l->chunk, caches[l->cache], l->concurrency, drafters[l->drafter], l->n, l->tp_size,
              l->pp_stages, l->n_threads, l->n_flights == MIX_AHEAD ? 2 : l->n_flights,
-             l->n_flights == MIX_AHEAD ? ", ahead" : "", l->kv_int8 ? ", int8" : "",
-             l->gpu == NULL ? "" : ", GPUs");
+             l->n_flights == MIX_AHEAD ? ", ahead" : "", l->kv_int8 ? ", int8" : "");
     return text;
 }
 
@@ -149,7 +148,6 @@ struct job_settings mix_settings(const struct mix_layout *layout)
     return (struct job_settings){
         .folder = SOURCE_DIR "/demo/model",
         .dtype = "auto",
-        .gpu = layout->gpu,
         .draft = layout->drafter == DRAFTER_MODEL ? SOURCE_DIR "/demo/draft" : NULL,
         .ngram_max = layout->drafter == DRAFTER_NGRAM ? 3 : 0,
         .max_drafts = 4,

@@ -33,8 +33,7 @@ struct mix_layout {
     int tp_size, n_threads;
     int n_flights; /* 0: as many as stages; MIX_AHEAD: two, the second ahead of the first */
     bool kv_int8;
-    int pp_stages;               /* 0: one */
-    const struct gpu_setup *gpu; /* NULL: CPUs */
+    int pp_stages; /* 0: one */
 };
 struct mix_layout mix_plain(void); /* one rank, one thread, all at once, nothing else */
 

@@ -1,39 +1,58 @@
-/* Tokens and the bits of all log-probabilities of many requests over emulated GPUs. Without running
- * ahead every row comes home and the host picks; else the GPU picks, and its tokens go into the
- * next step before the host has seen them. Both must say the same, on any number of ranks and
- * stages. */
-#include "base/system.h"
+/* Tokens and the bits of all log-probabilities of twelve requests over emulated GPUs. In the first
+ * layout every row comes home and the host picks from it; where plans run ahead the GPU picks, and
+ * its tokens go into the next step before the host has seen them. All must say the same. */
 #include "tests/test.h"
-#include "tests/unit/runtime_engine/mix.h"
+#include "tests/unit/runtime_engine/dozen.h"
 #include "tests/unit/runtime_forward_cuda/gpus.h"
 
-static struct answer want[MIX_REQUESTS];
+static const char llama[] = SOURCE_DIR "/tests/golden/llama-bf16";
 
-static void record_plain(void)
-{
-    struct mix_layout plain = mix_plain();
-    if (!file_exists(SOURCE_DIR "/demo/model/model.safetensors"))
-        SKIP("demo/model has no weights");
-    plain.gpu = &exact_gpus;
-    plain.chunk = 256;
-    mix_run(&plain, want, true);
-    mix_check_answers(want);
-}
-
-static void check(const struct mix_layout *layouts, size_t n)
-{
-    record_plain();
-    for (size_t i = 0; i < n; i++)
-        mix_run(&layouts[i], want, false);
-}
-#define CHECK_LAYOUTS(layouts) check(layouts, sizeof layouts / sizeof *layouts)
+#define COMPARE(folder, layouts) dozen_compare(folder, layouts, sizeof layouts / sizeof *layouts)
 
 TEST(a_gpu_picks_what_the_host_picks_and_runs_ahead_of_it)
 {
-    static const struct mix_layout layouts[] = {
-        {64, MIX_NO_CACHE, 32, DRAFTER_NONE, 1, 1, 1, MIX_AHEAD, false, 1, &exact_gpus},
-        {7, MIX_WARM, 8, DRAFTER_NONE, 4, 1, 1, MIX_AHEAD, false, 1, &eager_gpus},
-        {64, MIX_TINY, 8, DRAFTER_NONE, 1, 2, 1, MIX_AHEAD, false, 1, &exact_gpus},
+    static const struct dozen_layout layouts[] = {
+        {1, 1, NULL, 1024, 12, 96, false, 0, NULL, 1, &eager_gpus, false}, /* the host picks */
+        {1, 1, NULL, 1024, 12, 96, false, 0, NULL, 1, &exact_gpus, false},
+        {1, 1, NULL, 1024, 12, 96, false, 0, NULL, 1, &exact_gpus, true},
+        {1, 1, NULL, 7, 12, 96, true, 0, NULL, 1, &exact_gpus, true}, /* chunks */
+        {1, 1, NULL, 64, 3, 96, false, 0, NULL, 1, &exact_gpus, true},
+        {1, 1, NULL, 64, 12, 7, false, 0, NULL, 1, &eager_gpus, true}, /* they preempt each other */
+        {1, 1, NULL, 64, 12, 96, false, 2, NULL, 1, &exact_gpus, true}, /* drafts of n-grams */
+        {1, 1, NULL, 64, 12, 96, true, 0, llama, 1, &exact_gpus, true}, /* and of a model */
     };
-    CHECK_LAYOUTS(layouts);
+    COMPARE(llama, layouts);
+}
+
+TEST(so_do_several_gpus)
+{
+    static const struct dozen_layout layouts[] = {
+        {1, 1, NULL, 1024, 12, 96, false, 0, NULL, 1, &exact_gpus, false},
+        {2, 1, NULL, 64, 12, 96, false, 0, NULL, 1, &exact_gpus, true},
+        {2, 1, NULL, 64, 12, 96, false, 0, llama, 1, &exact_gpus, true},
+        {4, 1, NULL, 1024, 12, 96, true, 0, NULL, 1, &exact_gpus, true},
+        {2, 1, NULL, 7, 5, 20, true, 2, NULL, 1, &eager_gpus, true},
+    };
+    COMPARE(llama, layouts);
+}
+
+TEST(so_do_stages_of_gpus)
+{
+    static const struct dozen_layout layouts[] = {
+        {1, 1, NULL, 1024, 12, 96, false, 0, NULL, 1, &exact_gpus, false},
+        {1, 1, NULL, 64, 12, 96, false, 0, NULL, 2, &exact_gpus, false},
+        {2, 1, NULL, 64, 12, 96, true, 0, NULL, 2, &exact_gpus, false},
+        {1, 1, NULL, 20, 12, 96, false, 0, llama, 2, &exact_gpus, false},
+    };
+    COMPARE(llama, layouts);
+}
+
+TEST(a_gpu_runs_ahead_over_layers_that_see_a_window)
+{
+    static const struct dozen_layout layouts[] = {
+        {1, 1, NULL, 1024, 12, 400, false, 0, NULL, 1, &eager_gpus, false},
+        {1, 1, NULL, 64, 12, 400, true, 0, NULL, 1, &exact_gpus, true},
+        {2, 1, NULL, 64, 5, 48, false, 0, NULL, 1, &exact_gpus, true},
+    };
+    COMPARE(SOURCE_DIR "/tests/golden/gemma3-pattern", layouts);
 }
