@@ -53,8 +53,8 @@ cudaError_t emulated_stream_enqueue(cudaStream_t stream, const char *name, emula
 /* Whether a host that touches device memory is stopped: the processor has protection keys. */
 bool emulated_guards_memory(void);
 
-/* From now on the streams of this host thread go on by themselves while work in them is pending,
- * as those of a GPU do: a thread looks after them. For libraries whose work waits for other ranks. */
+/* From now on the streams of this host thread go on by themselves while work in them is pending, as
+ * those of a GPU do: a thread looks after them. For libraries whose work waits for other ranks. */
 void emulated_work_behind(void);
 
 /* Stops the process unless [p, p + n_bytes) lies in one live allocation of device memory. */

@@ -16,9 +16,15 @@ struct dozen_layout {
     int ngram_max;     /* 0: no guesses, */
     const char *draft; /* NULL: nor a model that makes them */
     int pp_stages;
-    const struct gpu_setup *gpu; /* NULL: CPUs */
-    bool runs_ahead;
 };
 
 /* Fails the test where an answer is another one than in the first layout. */
 void dozen_compare(const char *folder, const struct dozen_layout *layouts, int n_layouts);
+
+/* The same on GPUs. */
+struct dozen_gpu_layout {
+    const struct gpu_setup *gpu; /* NULL: CPUs */
+    bool runs_ahead;
+    struct dozen_layout layout;
+};
+void dozen_compare_gpus(const char *folder, const struct dozen_gpu_layout *layouts, int n_layouts);
