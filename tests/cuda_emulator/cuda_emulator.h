@@ -23,10 +23,10 @@
  *
  * All state but device memory belongs to the host thread that uses it: ranks may be threads.
  *
- * Environment, read by each host thread when it first calls the runtime:
+ * Environment, with what holds where it says nothing:
  *   EMULATOR_SEED=1           the order of threads
- *   EMULATOR_LAZY=0           1: a stream does nothing until somebody waits for it or asks about it,
- *                             so a host that reads too early reads old numbers
+ *   EMULATOR_LAZY=0           1: a stream does nothing until somebody waits for it or asks about
+ *                             it, so a host that reads too early reads old numbers
  *   EMULATOR_DEVICES=1        how many there are
  *   EMULATOR_MEMORY=268435456 bytes of each
  *   EMULATOR_CAPABILITY=90    compute capability, times ten
