@@ -23,6 +23,11 @@ struct attention_launch {
     int n_blocks; /* of the kernel that works on units */
 };
 
+/* Queue the kernels for one format of the cache. */
+void attention_bf16(struct device *device, const struct attention_launch &a);
+void attention_f16(struct device *device, const struct attention_launch &a);
+void attention_i8(struct device *device, const struct attention_launch &a);
+
 /* Rows that a block works on together. In shared memory: registers are for sums. */
 struct row_tile {
     int sequence, kv_head;
@@ -266,6 +271,7 @@ template <class Cache, int dim> struct tile_stream {
     __device__ inline void widen(const unsigned char *narrow, int at_quarter, bool has_scales)
     {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
+#pragma unroll 2
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
             const int8_t *x = reinterpret_cast<const int8_t *>(narrow) + i * SEGMENT_NUMBERS;
             uint32_t *to =
