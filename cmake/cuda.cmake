@@ -5,14 +5,6 @@
 set(CUDA_TARGETS 80 90a 100 CACHE STRING "Architectures of GPUs that the kernels are compiled for")
 set(NCCL_ROOT "" CACHE PATH "Folder of NCCL, where it is not beside the CUDA toolkit")
 
-# cuda_sources(OUT): what a module is made of, but for the parts that only a real one has.
-function(cuda_sources out)
-  file(GLOB sources CONFIGURE_DEPENDS
-       ${CMAKE_SOURCE_DIR}/kernels/cuda/*.c ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu
-       ${CMAKE_SOURCE_DIR}/parallel/comm_nccl*.c)
-  set(${out} ${sources} PARENT_SCOPE)
-endfunction()
-
 set(CUDA_MISSING "")
 if(WITH_CUDA STREQUAL "OFF")
   set(CUDA_MISSING "WITH_CUDA is OFF")
@@ -43,11 +35,20 @@ if(NOT CUDA_MISSING)
   enable_language(CUDA)
 endif()
 
-# Makes phalanx-cuda.so of TARGET's sources; called where the programs are made. What it does not
-# have itself it takes from phalanx-rank, which exports its symbols.
-function(cuda_module target)
-  set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME phalanx-cuda SUFFIX ".so"
+# cuda_part(TARGET): a static library that may end in a phalanx-cuda.so.
+function(cuda_part target)
+  set_target_properties(${target} PROPERTIES
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  if(NOT CUDA_MISSING)
+    target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  endif()
+endfunction()
+
+# cuda_module(TARGET): it is a phalanx-cuda.so, with one symbol to be seen. What it does not have itself
+# it takes from phalanx-rank, which exports its own.
+function(cuda_module target)
+  cuda_part(${target})
+  set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME phalanx-cuda SUFFIX ".so")
 endfunction()

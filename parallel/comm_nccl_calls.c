@@ -1,11 +1,12 @@
 /* The operations, queued on the stream of the device.
  *
- *   tree_reduce   fast: an all-reduce of NCCL's, in whatever order it likes
- *                 exact: the parts of all ranks are gathered and every rank adds them up in the
- * order of the tree, a piece of the columns at a time all_gather    NCCL's where the shares are
- * equal, else a broadcast of each share in one group send, receive NCCL's
+ *   tree_reduce     fast: an all-reduce of NCCL's, in whatever order it likes
+ *                   exact: all parts are gathered, a piece of the columns at a time, and every rank
+ *                   adds them up in the order of the tree
+ *   all_gather      NCCL's where the shares are equal, else a broadcast of each, in one group
+ *   send, receive   NCCL's
  *
- * While the device records, calls have no number and nothing waits for them; they get both when the
+ * While the device records, calls are not counted and nothing waits for them; that comes when the
  * record is replayed. */
 #include "parallel/comm_nccl_state.h"
 
@@ -23,16 +24,15 @@ static bool enter(struct nccl *nccl, enum call_kind kind, uint64_t size, struct 
         *err = nccl->error;
         return false;
     }
-    if (nccl->comm.record == NULL)
-        return call_begin(&nccl->call, kind, size, &nccl->comm, &nccl->settings, err);
-    nccl->call.kind = kind;
-    return true;
+    return call_begin(&nccl->call, kind, size, &nccl->comm, &nccl->settings, err);
 }
 
 static bool leave(struct nccl *nccl, int peer, bool good, struct error *err)
 {
     if (good && nccl->comm.record == NULL)
         nccl_queued(nccl, nccl->call.kind, peer, 1, peer == ALL_RANKS);
+    else if (good)
+        nccl->call.number--; /* it has one when it is replayed */
     pthread_mutex_unlock(&nccl->lock);
     return good || nccl_fail(nccl, err);
 }

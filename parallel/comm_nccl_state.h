@@ -21,10 +21,10 @@ enum {
 
 /* A call that the device has yet to do, or the calls of a record. */
 struct queued {
-    enum call_kind kind; /* of the first call */
-    int peer;            /* that it is with, or ALL_RANKS */
-    uint64_t first, n;   /* number of the first call, and how many */
-    uint64_t n_common;   /* calls of all ranks until then: nccl->n_common */
+    enum call_kind kind;                  /* of the first call */
+    int peer;                             /* that it is with, or ALL_RANKS */
+    uint64_t first, n;                    /* number of the first call, and how many */
+    uint32_t common_before, common_after; /* calls of all ranks that were queued until then */
     cudaEvent_t done;
 };
 
@@ -46,11 +46,13 @@ struct nccl {
     ncclComm_t group; /* NULL: given up */
     struct queued queue[QUEUED_AT_MOST];
     uint64_t n_queued, n_done; /* of the queue, ever; entry i is at i % QUEUED_AT_MOST */
-    uint64_t n_common;         /* calls of all ranks that were queued: what the board says */
-    uint64_t waiting_for;      /* entry + 1; 0: for none */
-    struct call wait;          /* for that entry: since when, and until when */
-    struct error error;        /* the first; final */
-    atomic_bool failed;        /* there is one: known without the lock */
+    /* Calls of all ranks, from the beginning and round again: what was queued, and what the device
+     * has done. The board says both. */
+    uint32_t common_queued, common_done;
+    uint64_t waiting_for; /* entry + 1; 0: for none */
+    struct call wait;     /* for that entry: since when, and until when */
+    struct error error;   /* the first; final */
+    atomic_bool failed;   /* there is one: known without the lock */
 };
 
 static inline struct nccl *nccl_of(struct comm *comm) { return (struct nccl *)comm; }

@@ -2,9 +2,12 @@
  *
  * Behind each call an event says when the device has done it, so the oldest one that is not done is
  * what everybody waits for. Its deadline runs from the first look at it: a rank that queues and
- * does not look may be as late as it likes. Who did not come is told by the boards of the group of
- * the host, where each rank writes how many calls it has queued; a board is written before the
- * device comes to the call, so a rank that is not missing there has a GPU that hangs. */
+ * does not look may be as late as it likes.
+ *
+ * Who did not come is told by the boards of the host's group, where each rank writes how many calls
+ * it has queued, and how many its GPU has done. A rank that has not queued the call is missing. If
+ * all have, a GPU that has not done the calls before it hangs there. Within a record nothing is
+ * known of single calls. */
 #include "parallel/comm_nccl_state.h"
 
 #include "base/check.h"
@@ -15,7 +18,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t SETTLE_NS = 50000; /* between two looks whether NCCL has taken a call */
+/* NCCL takes a call in a thread of its own, mostly within: */
+static const int64_t SETTLE_SPIN_NS = 200000;
+static const int64_t SETTLE_SLEEP_NS = 50000; /* between two looks after that */
 
 /* ------------------------------------------------------------------------------------ errors -- */
 
@@ -42,39 +47,79 @@ static ncclResult_t state_of(ncclComm_t group)
     return asked != ncclSuccess ? asked : state;
 }
 
-static bool unfinished(const struct call *wait, struct error *err)
+/* The numbers of a board go round. */
+static bool is_behind(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }
+
+static void write_board(struct nccl *nccl)
 {
-    return error_set(
-        err, ERROR_PEER, "%s #%llu: all ranks came, and their GPUs did not finish it within %.1f s",
-        call_name(wait->kind), (unsigned long long)wait->number, (double)wait->deadline_ns * 1e-9);
+    _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, nccl->comm.rank);
+    if (board != NULL)
+        atomic_store(board, (uint64_t)nccl->common_queued << 32 | nccl->common_done);
 }
 
-/* The ranks whose boards say that they did not come to `q`; true when each has a board. */
-static bool find_missing(struct nccl *nccl, const struct queued *q, bool *is_missing,
-                         int *n_missing)
+/* What the boards say of the others and of one call. */
+struct sight {
+    bool all_known;   /* every rank has a board */
+    int n_absent;     /* ranks that have not queued it, */
+    int n_hanging;    /* whose GPUs have not done what comes before it, */
+    int n_through;    /* or have done it */
+    bool *is_absent;  /* [size] */
+    bool *is_hanging; /* [size] */
+};
+
+static void see(struct sight *sight, struct nccl *nccl, const struct queued *q)
 {
-    bool all_known = true;
-    *n_missing = 0;
     for (int rank = 0; rank < nccl->comm.size; rank++) {
         const _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, rank);
-        all_known = all_known && board != NULL;
-        is_missing[rank] = rank == q->peer || (q->peer == ALL_RANKS && board != NULL &&
-                                               atomic_load(board) < q->n_common);
-        *n_missing += is_missing[rank];
+        const uint64_t says = board != NULL ? atomic_load(board) : 0;
+        if (rank == nccl->comm.rank)
+            continue;
+        sight->all_known = sight->all_known && board != NULL;
+        if (board == NULL)
+            continue;
+        sight->is_absent[rank] = is_behind((uint32_t)(says >> 32), q->common_after);
+        sight->is_hanging[rank] = is_behind((uint32_t)says, q->common_before);
+        sight->n_absent += sight->is_absent[rank];
+        sight->n_hanging += sight->is_hanging[rank];
+        sight->n_through += !is_behind((uint32_t)says, q->common_after);
     }
-    return all_known;
+}
+
+static bool tell(const struct nccl *nccl, const struct sight *sight, struct error *err)
+{
+    const struct call *wait = &nccl->wait;
+    const double seconds = (double)wait->deadline_ns * 1e-9;
+    int hanging = 0;
+    if (!sight->all_known || sight->n_absent > 0)
+        return call_missing(wait, sight->is_absent, nccl->comm.size, err);
+    while (sight->n_hanging > 0 && !sight->is_hanging[hanging])
+        hanging++;
+    if (sight->n_hanging > 0)
+        error_set(err, ERROR_PEER, "the GPU of rank %d did not come within %.1f s", hanging,
+                  seconds);
+    else if (sight->n_through == nccl->comm.size - 1)
+        error_set(err, ERROR_PEER,
+                  "all others have done it, and the GPU of rank %d not within %.1f s",
+                  nccl->comm.rank, seconds);
+    else
+        error_set(err, ERROR_PEER, "all ranks came, and their GPUs have not done it within %.1f s",
+                  seconds);
+    return error_in(err, "%s #%llu", call_name(wait->kind), (unsigned long long)wait->number);
 }
 
 static bool missing(struct nccl *nccl, const struct queued *q, struct error *err)
 {
-    int n_missing;
-    bool *is_missing = memory_alloc((size_t)nccl->comm.size, sizeof *is_missing);
-    const bool all_known = find_missing(nccl, q, is_missing, &n_missing);
-    if (all_known && n_missing == 0)
-        unfinished(&nccl->wait, err);
+    const size_t size = (size_t)nccl->comm.size;
+    struct sight sight = {.all_known = true,
+                          .is_absent = memory_alloc(size, sizeof(bool)),
+                          .is_hanging = memory_alloc(size, sizeof(bool))};
+    if (q->peer == ALL_RANKS)
+        see(&sight, nccl, q);
     else
-        call_missing(&nccl->wait, is_missing, nccl->comm.size, err);
-    memory_free(is_missing);
+        sight.n_absent = sight.is_absent[q->peer] = true;
+    tell(nccl, &sight, err);
+    memory_free(sight.is_absent);
+    memory_free(sight.is_hanging);
     if (q->n > 1) {
         const size_t used = strlen(err->text);
         snprintf(err->text + used, sizeof err->text - used,
@@ -94,49 +139,57 @@ static struct queued *entry(struct nccl *nccl, uint64_t i)
  * itself. */
 static void forget_done(struct nccl *nccl)
 {
+    const uint64_t before = nccl->n_done;
     while (nccl->n_done < nccl->n_queued &&
            cudaEventQuery(entry(nccl, nccl->n_done)->done) != cudaErrorNotReady)
-        nccl->n_done++;
+        nccl->common_done = entry(nccl, nccl->n_done++)->common_after;
+    if (nccl->n_done > before)
+        write_board(nccl);
 }
 
 void nccl_queued(struct nccl *nccl, enum call_kind kind, int peer, uint64_t n, uint64_t n_common)
 {
     if (nccl->n_queued - nccl->n_done == QUEUED_AT_MOST)
         forget_done(nccl);
-    nccl->n_common += n_common;
+    const uint32_t common_before = nccl->common_queued;
+    nccl->common_queued += (uint32_t)n_common;
     struct queued *q = entry(nccl, nccl->n_queued);
     if (nccl->n_queued - nccl->n_done == QUEUED_AT_MOST) { /* one with the last: coarser names */
         q = entry(nccl, nccl->n_queued - 1);
         q->n += n;
-        q->n_common = nccl->n_common;
+        q->common_after = nccl->common_queued;
     } else {
         *q = (struct queued){.kind = kind,
                              .peer = peer,
                              .first = nccl->call.number - (n - 1),
                              .n = n,
-                             .n_common = nccl->n_common,
+                             .common_before = common_before,
+                             .common_after = nccl->common_queued,
                              .done = q->done};
         nccl->n_queued++;
     }
     cuda_keep(nccl->device, "cudaEventRecord", cudaEventRecord(q->done, cuda_stream(nccl->device)));
-    _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, nccl->comm.rank);
-    if (board != NULL)
-        atomic_store(board, nccl->n_common);
+    write_board(nccl);
 }
 
 bool nccl_settle(struct nccl *nccl, ncclResult_t result, struct error *err)
 {
+    const int64_t begin = clock_now_ns();
     while (result == ncclInProgress) {
         result = state_of(nccl->group);
         if (result != ncclInProgress)
             break;
         if (!call_check_watchdog(&nccl->call, &nccl->settings, err))
             return false;
-        if (call_is_over(&nccl->call, clock_now_ns()))
+        const int64_t now = clock_now_ns();
+        if (call_is_over(&nccl->call, now))
             return error_set(err, ERROR_PEER, "%s #%llu: NCCL did not take it within %.1f s",
                              call_name(nccl->call.kind), (unsigned long long)nccl->call.number,
                              (double)nccl->call.deadline_ns * 1e-9);
-        system_sleep_ns(SETTLE_NS);
+        if (now - begin < SETTLE_SPIN_NS)
+            system_pause();
+        else
+            system_sleep_ns(SETTLE_SLEEP_NS);
     }
     return !is_error(result) || nccl_error(nccl->group, &nccl->call, result, err);
 }

@@ -70,12 +70,12 @@ static void create_pipeline(struct engine *e)
     const struct row_picker_settings picks = {.device = e->is.device,
                                               .limits = &e->is.scheduler.limits,
                                               .processed_logprobs = e->is.processed_logprobs};
-    pipeline_create(&e->pipeline,
-                    &(struct pipeline_settings){.models = e->is.models,
-                                                .model = PLAN_TARGET,
-                                                .n_flights = e->is.n_flights,
-                                                .recorder = e->is.recorder,
-                                                .picks = e->is.scheduler.picks_afar ? &picks : NULL});
+    pipeline_create(&e->pipeline, &(struct pipeline_settings){
+                                      .models = e->is.models,
+                                      .model = PLAN_TARGET,
+                                      .n_flights = e->is.n_flights,
+                                      .recorder = e->is.recorder,
+                                      .picks = e->is.scheduler.picks_afar ? &picks : NULL});
 }
 
 void engine_create(struct engine **out, const struct engine_settings *settings)

@@ -45,7 +45,7 @@ struct engine_settings {
     bool runs_ahead; /* with one stage and no drafter: two of them, the second one ahead of the
                         tokens of the first. Worth it where forward_run() returns before the work is
                         done (forward_is_queued); changes no answer */
-    struct device *device; /* of the host: samples and pools */
+    struct device *device;          /* of the host: samples and pools */
     struct plan_recorder *recorder; /* NULL: none */
     struct link *link;
 };

@@ -153,9 +153,8 @@ bool pipeline_submit(struct pipeline *p, struct step_plan *plan, struct error *e
 {
     check(p->n_in_flight < p->is.n_flights && plan->model == (int32_t)p->is.model);
     struct flight *flight = flight_at(p, p->n_in_flight);
-    const bool good = run(p, flight, plan, err) &&
-                      (flight->view.stop || p->receiver != NULL || p->is_queued ||
-                       take_rows(p, flight, err));
+    const bool good = run(p, flight, plan, err) && (flight->view.stop || p->receiver != NULL ||
+                                                    p->is_queued || take_rows(p, flight, err));
     if (!good)
         return error_in(err, "step %llu", (unsigned long long)plan->step);
     if (flight->view.stop) {

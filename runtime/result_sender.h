@@ -14,8 +14,8 @@ void result_sender_create(struct result_sender **out, const struct ranks *ranks,
                           const struct row_picker_settings *settings);
 void result_sender_destroy(struct result_sender *sender); /* NULL is fine */
 
-/* After forward_collect(). May wait for rank 0 to take it. Allocates nothing. ERROR_PEER when that is
- * gone. */
+/* After forward_collect(). May wait for rank 0 to take it. Allocates nothing. ERROR_PEER when that
+ * is gone. */
 bool result_sender_run(struct result_sender *sender, const struct step_plan *plan,
                        const struct step_view *view, const struct step_result *result,
                        struct error *err);

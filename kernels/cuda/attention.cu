@@ -26,6 +26,8 @@ static struct attention_launch launch_of(struct device *device, const struct att
     a.args = *args;
     a.cache = *args->cache;
     a.leaves = *args->leaves;
+    a.args.cache = NULL; /* these two are of the host: kernels have the copies */
+    a.args.leaves = NULL;
     a.work = static_cast<const struct attention_work *>(args->work);
     a.to_cap = args->softcap > 0.0f ? args->scale / args->softcap : 0.0f;
     a.to_log2 = (args->softcap > 0.0f ? args->softcap : args->scale) * log2e;

@@ -5,9 +5,10 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_ops.h"
 
-/* Up to so many rows few_rows.cu is used; measured on an H100 (docs/gpus.md). In its own mode
- * cuBLASLt is what it competes with, else exact_matmul.cu, which gives the same bits. */
-enum { FEW_ROWS_FAST = 32, FEW_ROWS_EXACT = 64 };
+/* Up to so many rows few_rows.cu is used: as long as it reads weights at the rate of the memory.
+ * Its rivals are cuBLASLt and, with the same bits, exact_matmul.cu; tests/gpu/bench_matmul.c shows
+ * where they overtake it. */
+enum { FEW_ROWS = 32 };
 
 static struct matmul_job job_of(const struct matmul_args *args)
 {
@@ -47,7 +48,7 @@ void cuda_matmul(struct device *device, const struct matmul_args *args)
     const bool is_exact = cuda_is_exact(device);
     if (!is_exact && args->leaves->n_parts == 1)
         join_leaves(&job, args);
-    if (job.n_tokens <= (is_exact ? FEW_ROWS_EXACT : FEW_ROWS_FAST)) {
+    if (job.n_tokens <= FEW_ROWS) {
         few_rows_matmul(device, &job);
     } else if (is_exact || job.order.n_leaves > 1) {
         exact_matmul(device, &job);

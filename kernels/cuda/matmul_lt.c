@@ -35,14 +35,10 @@ struct problem {
 
 static bool keep(struct device *device, const char *what, cublasStatus_t status)
 {
-    const cudaError_t error =
-        status == CUBLAS_STATUS_SUCCESS ? cudaSuccess
-        : status == CUBLAS_STATUS_ALLOC_FAILED || status == CUBLAS_STATUS_NOT_INITIALIZED
-            ? cudaErrorMemoryAllocation
-        : status == CUBLAS_STATUS_NOT_SUPPORTED ? cudaErrorNotSupported
-        : status == CUBLAS_STATUS_ARCH_MISMATCH ? cudaErrorNoKernelImageForDevice
-        : status == CUBLAS_STATUS_INVALID_VALUE ? cudaErrorInvalidValue
-                                                : cudaErrorLaunchFailure;
+    const cudaError_t error = status == CUBLAS_STATUS_SUCCESS         ? cudaSuccess
+                              : status == CUBLAS_STATUS_ALLOC_FAILED  ? cudaErrorMemoryAllocation
+                              : status == CUBLAS_STATUS_NOT_SUPPORTED ? cudaErrorNotSupported
+                                                                      : cudaErrorUnknown;
     return cuda_keep(device, what, error);
 }
 

@@ -76,53 +76,36 @@ static __device__ inline struct quad branch_at(const struct rms_norm_args &a, co
     return scaled(d, scale, a.offset, quad_load_weight(a.delta_norm, 0, at, a.hidden));
 }
 
-/* A row in registers: thread i has the quads i, i + 1024, ... Behind its end are zeros. */
-template <int quads, bool aligned> struct held_row {
-    struct quad r[quads];
+/* First element of this thread's quad q: those of a thread are 4096 elements apart. */
+static __device__ inline int place_of(int q)
+{
+    return q * LANES_ELEMENTS + (int)threadIdx.x * QUAD;
+}
 
-    static __device__ inline int at(int q) { return q * LANES_ELEMENTS + (int)threadIdx.x * QUAD; }
+/* The scale of a branch by itself; 1 where it is not normed. */
+static __device__ inline float branch_scale(const struct rms_norm_args &a, const float *delta,
+                                            bool aligned)
+{
+    if (delta == NULL || a.delta_norm.data == NULL)
+        return 1.0f;
+    float squares = 0.0f;
+    for (int q = 0; place_of(q) < a.hidden; q++)
+        squares = add_squares(load_delta(a, delta, place_of(q), aligned), squares);
+    return rms_scale(sum_of_lanes(squares), a.hidden, a.eps);
+}
 
-    /* The scale of a branch by itself. */
-    static __device__ inline float branch_scale(const struct rms_norm_args &a, const float *delta)
-    {
-        float squares = 0.0f;
-#pragma unroll
-        for (int q = 0; q < quads; q++)
-            squares = add_squares(load_delta(a, delta, at(q), aligned), squares);
-        return rms_scale(sum_of_lanes(squares), a.hidden, a.eps);
-    }
-
-    /* All loads come before the first store, so that they wait for memory together. */
-    __device__ inline void load(const struct rms_norm_args &a, float *residual, const float *delta)
-    {
-        const bool normed = delta != NULL && a.delta_norm.data != NULL;
-        const float scale = normed ? branch_scale(a, delta) : 1.0f;
-#pragma unroll
-        for (int q = 0; q < quads; q++) {
-            r[q] = quad_load(residual, at(q), a.hidden, aligned);
-            const struct quad d =
-                delta != NULL ? branch_at(a, delta, scale, at(q), aligned) : quad_of(0.0f);
-            for (int e = 0; e < QUAD; e++)
-                r[q].v[e] = delta != NULL ? r[q].v[e] + d.v[e] : r[q].v[e];
-        }
-    }
-
-    __device__ inline void write(const struct rms_norm_args &a, float *residual) const
-    {
-#pragma unroll
-        for (int q = 0; q < quads; q++)
-            quad_store(residual, at(q), a.hidden, aligned, r[q]);
-    }
-
-    __device__ inline float scale(const struct rms_norm_args &a) const
-    {
-        float squares = 0.0f;
-#pragma unroll
-        for (int q = 0; q < quads; q++)
-            squares = add_squares(r[q], squares);
-        return rms_scale(sum_of_lanes(squares), a.hidden, a.eps);
-    }
-};
+/* Four elements of the residual with what is added to them. */
+static __device__ inline struct quad sum_at(const struct rms_norm_args &a, const float *residual,
+                                            const float *delta, float scale, int at, bool aligned)
+{
+    struct quad r = quad_load(residual, at, a.hidden, aligned);
+    if (delta == NULL)
+        return r;
+    const struct quad d = branch_at(a, delta, scale, at, aligned);
+    for (int e = 0; e < QUAD; e++)
+        r.v[e] += d.v[e];
+    return r;
+}
 
 /* Four elements of the result, zeros behind the end of the row. */
 static __device__ inline void write_normed(const struct rms_norm_args &a, int at, struct quad r,
@@ -135,58 +118,81 @@ static __device__ inline void write_normed(const struct rms_norm_args &a, int at
                   a.out.k_padded % QUAD == 0, y);
 }
 
-template <int quads, bool aligned>
+static __device__ inline float *residual_row(const struct rms_norm_args &a)
+{
+    const int64_t t = blockIdx.x, row = a.row != NULL ? a.row[t] : t;
+    return a.residual + row * a.hidden;
+}
+
+static __device__ inline const float *delta_row(const struct rms_norm_args &a)
+{
+    return a.delta != NULL ? a.delta + (int64_t)blockIdx.x * a.hidden : NULL;
+}
+
+/* A row that a block can hold. All loads come before the first store, so that they wait for memory
+ * together. */
+template <int quads>
 static __global__ __launch_bounds__(NORM_LANES) void rms_norm(struct rms_norm_args a)
 {
     gpu_begin();
-    const bool early = quads <= 4; /* registers for more there are not */
-    const int64_t t = blockIdx.x, place = a.row != NULL ? a.row[t] : t;
-    float *residual = a.residual + place * a.hidden;
-    const float *delta = a.delta != NULL ? a.delta + t * a.hidden : NULL;
-
-    struct held_row<quads, aligned> row;
-    struct quad weight[quads];
-    row.load(a, residual, delta);
+    float *residual = residual_row(a);
+    const float *delta = delta_row(a);
+    const float by = branch_scale(a, delta, true);
+    struct quad r[quads], weight[quads];
 #pragma unroll
-    for (int q = 0; q < quads && early; q++)
-        weight[q] = quad_load_weight(a.weight, 0, row.at(q), a.hidden);
-    if (delta != NULL)
-        row.write(a, residual);
-    const float scale = row.scale(a);
+    for (int q = 0; q < quads; q++)
+        r[q] = sum_at(a, residual, delta, by, place_of(q), true);
+#pragma unroll
+    for (int q = 0; q < quads; q++)
+        weight[q] = quad_load_weight(a.weight, 0, place_of(q), a.hidden);
+    float squares = 0.0f;
 #pragma unroll
     for (int q = 0; q < quads; q++) {
-        const int at = row.at(q);
-        if (!early)
-            weight[q] = quad_load_weight(a.weight, 0, at, a.hidden);
-        if (at < a.out.k_padded)
-            write_normed(a, at, row.r[q], scale, weight[q]);
+        squares = add_squares(r[q], squares);
+        if (delta != NULL)
+            quad_store(residual, place_of(q), a.hidden, true, r[q]);
     }
+    const float scale = rms_scale(sum_of_lanes(squares), a.hidden, a.eps);
+#pragma unroll
+    for (int q = 0; q < quads; q++)
+        if (place_of(q) < a.out.k_padded)
+            write_normed(a, place_of(q), r[q], scale, weight[q]);
 }
 
-template <int quads, bool aligned>
-static void start_rms_norm(struct device *device, const struct rms_norm_args *args)
+/* Any other: too long, or not aligned. Each thread reads again what it wrote itself. */
+static __global__ __launch_bounds__(NORM_LANES) void rms_norm_any(struct rms_norm_args a)
 {
-    const int n = args->out.k_padded;
-    const unsigned n_runs = n < LANES_ELEMENTS ? divide_up(n, RUN_ELEMENTS) : NORM_LANES / WARP;
-    gpu_launch(device, "rms_norm", rms_norm<quads, aligned>, dim3(args->n_tokens),
-               dim3(n_runs * WARP), 0, *args);
+    gpu_begin();
+    float *residual = residual_row(a), squares = 0.0f;
+    const float *delta = delta_row(a);
+    const float by = branch_scale(a, delta, false);
+    for (int q = 0; place_of(q) < a.hidden; q++) {
+        const struct quad r = sum_at(a, residual, delta, by, place_of(q), false);
+        squares = add_squares(r, squares);
+        if (delta != NULL)
+            quad_store(residual, place_of(q), a.hidden, false, r);
+    }
+    const float scale = rms_scale(sum_of_lanes(squares), a.hidden, a.eps);
+    for (int q = 0; place_of(q) < a.out.k_padded; q++)
+        write_normed(a, place_of(q), quad_load(residual, place_of(q), a.hidden, false), scale,
+                     quad_load_weight(a.weight, 0, place_of(q), a.hidden));
 }
 
 void cuda_rms_norm(struct device *device, const struct rms_norm_args *args)
 {
     const int n = args->out.k_padded;
-    check(n <= 8 * LANES_ELEMENTS);
-    if (!quad_rows_aligned(args->residual, args->hidden) ||
-        !quad_rows_aligned(args->delta, args->hidden))
-        start_rms_norm<8, false>(device, args);
-    else if (n <= LANES_ELEMENTS)
-        start_rms_norm<1, true>(device, args);
-    else if (n <= 2 * LANES_ELEMENTS)
-        start_rms_norm<2, true>(device, args);
-    else if (n <= 4 * LANES_ELEMENTS)
-        start_rms_norm<4, true>(device, args);
+    const bool aligned = quad_rows_aligned(args->residual, args->hidden) &&
+                         quad_rows_aligned(args->delta, args->hidden);
+    const unsigned n_runs = n < LANES_ELEMENTS ? divide_up(n, RUN_ELEMENTS) : NORM_LANES / WARP;
+    const dim3 grid((unsigned)args->n_tokens), block(n_runs * WARP);
+    if (!aligned || n > 4 * LANES_ELEMENTS)
+        GPU_LAUNCH(device, rms_norm_any, grid, block, 0, *args);
+    else if (n > 2 * LANES_ELEMENTS)
+        GPU_LAUNCH(device, rms_norm<4>, grid, block, 0, *args);
+    else if (n > LANES_ELEMENTS)
+        GPU_LAUNCH(device, rms_norm<2>, grid, block, 0, *args);
     else
-        start_rms_norm<8, true>(device, args);
+        GPU_LAUNCH(device, rms_norm<1>, grid, block, 0, *args);
 }
 
 /* ---- heads ---- */

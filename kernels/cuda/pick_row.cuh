@@ -14,7 +14,13 @@ extern "C" {
 #include "kernels/pick_memory.h"
 }
 
-enum { PICK_THREADS = 512, PICK_WARPS = PICK_THREADS / WARP, NO_TOKEN = INT32_MAX };
+enum {
+    PICK_THREADS = 512,
+    PICK_WARPS = PICK_THREADS / WARP,
+    NO_TOKEN = INT32_MAX, /* behind all */
+    NOWHERE = -1,         /* no token, no bin */
+};
+#define PICK_KERNEL static __global__ __launch_bounds__(PICK_THREADS) void
 
 struct pick_launch {
     struct pick_args args; /* of the rows of this group */
@@ -172,7 +178,21 @@ static __device__ inline struct candidate best_of_chunks(const struct candidate 
                                             : no_candidate());
 }
 
-/* ---- blocks of a row ---- */
+/* ---- all threads ---- */
+
+/* The sum, to all threads; whole numbers have no order. */
+static __device__ inline unsigned long long sum_of_block(unsigned long long x)
+{
+    SHARED(unsigned long long, sum, 1);
+    __syncthreads();
+    if (threadIdx.x == 0)
+        sum[0] = 0;
+    __syncthreads();
+    if (x != 0)
+        atomicAdd(&sum[0], x);
+    __syncthreads();
+    return sum[0];
+}
 
 /* True, for all threads, in the block that comes last of all chunks of a row: it sees what the
  * others wrote, and ends what they have begun. */

@@ -10,7 +10,7 @@
 #pragma once
 #include "kernels/cuda/pick_row.cuh"
 
-enum { BINS_PER_UNIT = 64, LAST_BIN = PICK_BINS - 1, NOWHERE = -1 };
+enum { BINS_PER_UNIT = 64, LAST_BIN = PICK_BINS - 1 };
 
 /* ---- bins and weights: runtime/sample/filter.c ---- */
 
@@ -41,21 +41,7 @@ static __device__ inline unsigned long long weight_of(enum pick_search search, f
     return search == SEARCH_TOP_K ? 1 : mass_of(value, max);
 }
 
-/* ---- sums of a block ---- */
-
-/* To all threads; whole numbers have no order. */
-static __device__ inline unsigned long long sum_of_block(unsigned long long x)
-{
-    SHARED(unsigned long long, sum, 1);
-    __syncthreads();
-    if (threadIdx.x == 0)
-        sum[0] = 0;
-    __syncthreads();
-    if (x != 0)
-        atomicAdd(&sum[0], x);
-    __syncthreads();
-    return sum[0];
-}
+/* ---- which bin ---- */
 
 /* The bin in which the sum of weight(bin) over ascending bins reaches wanted(sum of all), and what
  * is wanted of it; NOWHERE where it never does. By all threads, to all of them. */

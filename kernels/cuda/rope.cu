@@ -166,7 +166,8 @@ void cuda_rope_store(struct device *device, const struct rope_store_args *args)
     const bool aligned = args->half % QUAD == 0 && cache->head_dim % QUAD == 0 &&
                          quad_rows_aligned(args->q, stride) && quad_rows_aligned(args->k, stride) &&
                          quad_rows_aligned(args->v, stride) && quad_rows_aligned(args->cos_sin, 0);
-    const struct rope_store_launch launch = {*args, *cache, aligned};
+    struct rope_store_launch launch = {*args, *cache, aligned};
+    launch.args.cache = NULL; /* of the host */
     const int n_items = args->n_heads + 2 * cache->n_kv_heads;
     GPU_LAUNCH(device, rope_store, dim3(args->n_tokens, divide_up(n_items, HEAD_WARPS)),
                dim3(HEAD_WARPS * WARP), 0, launch);

@@ -107,7 +107,8 @@ void cuda_gated(struct device *device, const struct gated_args *args)
     const bool aligned = args->out.k_padded == args->out.k &&
                          quad_rows_aligned(args->gate, args->row_stride) &&
                          quad_rows_aligned(args->up, args->row_stride);
-    const struct gated_launch launch = {*args, *args->leaves, aligned};
+    struct gated_launch launch = {*args, *args->leaves, aligned};
+    launch.args.leaves = NULL; /* of the host */
     GPU_LAUNCH(device, gated, dim3(args->n_tokens, divide_up(args->out.k_padded, BLOCK_ELEMENTS)),
                dim3(THREADS), 0, launch);
 }

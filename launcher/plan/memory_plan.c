@@ -64,10 +64,10 @@ static void count_models(struct planned_rank *out, const struct rank_models *mod
         out->bytes.copied += (int64_t)model->copied_bytes;
         if (!models->on_gpu)
             out->bytes.activations +=
-                (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m], false);
+                (int64_t)forward_activation_bytes(model, models->plan.ranks[m], &limits[m]);
     }
-    out->bytes.gpu = rank_models_gpu_bytes(models, &out->place);
-    out->bytes.pinned = rank_models_pinned_bytes(models);
+    out->bytes.gpu = gpu_bytes_of(models, &out->place);
+    out->bytes.pinned = gpu_pinned_bytes(models);
     out->block_bytes =
         rank_kv_block_bytes(&limits[PLAN_TARGET], models->memory.kv_dtype,
                             models->model[PLAN_TARGET], drafts ? models->model[PLAN_DRAFT] : NULL);
@@ -126,16 +126,18 @@ static bool count_tables(struct memory_plan *plan, const struct options *options
 /* ---- what --memory is about ---- */
 
 /* All that is in it: the memory of the host, or that of the GPU. */
-static int64_t held_bytes(const struct memory_plan *plan, const struct rank_bytes *bytes)
+static int64_t held_bytes(const struct memory_plan *plan, const struct options *options,
+                          const struct rank_bytes *bytes)
 {
     if (!plan->models.on_gpu)
         return rank_bytes_total(bytes);
-    return gpu_bytes_total(&bytes->gpu) + GPU_CONTEXT_BYTES + GPU_RESERVE_BYTES;
+    return gpu_bytes_total(&bytes->gpu) + GPU_CONTEXT_BYTES + gpu_reserve_bytes(options->memory);
 }
 
-static int64_t held_without_cache(const struct memory_plan *plan, const struct rank_bytes *bytes)
+static int64_t held_without_cache(const struct memory_plan *plan, const struct options *options,
+                                  const struct rank_bytes *bytes)
 {
-    return held_bytes(plan, bytes) - bytes->kv - bytes->gpu.kv;
+    return held_bytes(plan, options, bytes) - bytes->kv - bytes->gpu.kv;
 }
 
 static int64_t allowed_bytes(const struct memory_plan *plan, const struct options *options)
@@ -156,7 +158,8 @@ static bool layout_fits(struct memory_plan *plan, const struct options *options,
         struct planned_rank rank = {.place = place_of(i, tp_size, pp_stages),
                                     .bytes = {.tables = plan->rank[0].bytes.tables}};
         count_rank(&rank, &plan->models, options);
-        if (held_bytes(plan, &rank.bytes) + rank.block_bytes > allowed_bytes(plan, options))
+        if (held_bytes(plan, options, &rank.bytes) + rank.block_bytes >
+            allowed_bytes(plan, options))
             return false;
     }
     return true;
@@ -217,7 +220,7 @@ static bool refuse_memory(struct memory_plan *plan, const struct options *option
     int64_t most = 0;
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct planned_rank *rank = &plan->rank[i];
-        const int64_t held = held_without_cache(plan, &rank->bytes) + rank->block_bytes;
+        const int64_t held = held_without_cache(plan, options, &rank->bytes) + rank->block_bytes;
         most = max_of(most, held);
     }
     char given[BYTES_TEXT], held[BYTES_TEXT], fits[80] = "no layout of it is small enough";
@@ -266,13 +269,14 @@ static bool choose_blocks(struct memory_plan *plan, const struct options *option
     return true;
 }
 
-/* Blocks that leave no rank with more than `memory` bytes; below 1: not even one does. */
-static int64_t blocks_within(const struct memory_plan *plan, int64_t memory)
+/* Blocks that leave no rank with more than it may hold; below 1: not even one does. */
+static int64_t blocks_within(const struct memory_plan *plan, const struct options *options)
 {
+    const int64_t memory = allowed_bytes(plan, options);
     int64_t n_blocks = rank_kv_blocks_most(&plan->models.plan.limits[PLAN_TARGET]);
     for (int i = 0; i < plan->n_ranks; i++) {
         const struct planned_rank *rank = &plan->rank[i];
-        const int64_t left = memory - held_without_cache(plan, &rank->bytes);
+        const int64_t left = memory - held_without_cache(plan, options, &rank->bytes);
         n_blocks = min_of(n_blocks, left / rank->block_bytes);
     }
     return n_blocks;
@@ -286,7 +290,7 @@ static bool fit_blocks(struct memory_plan *plan, const struct options *options, 
     for (int pass = 0; pass < 2; pass++) {
         if (!count_tables(plan, options, err))
             return false;
-        const int64_t n_blocks = blocks_within(plan, allowed_bytes(plan, options));
+        const int64_t n_blocks = blocks_within(plan, options);
         if (n_blocks < 1)
             return refuse_memory(plan, options, err);
         set_blocks(plan, n_blocks);

@@ -8,6 +8,7 @@
 #pragma once
 #include "launcher/plan/wire_bytes.h"
 #include "launcher/rank/bytes.h"
+#include "launcher/rank/gpu_memory.h"
 #include "launcher/rank/models.h"
 #include "parallel/ranks.h"
 #include "runtime/model/model.h"

@@ -103,10 +103,15 @@ static void print_gpu_memory(const struct memory_plan *plan, const struct option
                                   bytes->communication, gpu_bytes_total(bytes)};
         print_row(i, column, sizeof column / sizeof *column, out);
     }
-    fprintf(out, "about %s more for the driver and its libraries, %s are kept for graphs\n",
-            bytes_text(context, GPU_CONTEXT_BYTES), bytes_text(reserve, GPU_RESERVE_BYTES));
-    if (options->memory == 0)
-        fprintf(out, "a job fills the GPU with KV cache: --memory 80GB says with how much\n");
+    if (options->memory > 0)
+        fprintf(out, "about %s more for the driver and its libraries, %s are kept for graphs\n",
+                bytes_text(context, GPU_CONTEXT_BYTES),
+                bytes_text(reserve, gpu_reserve_bytes(options->memory)));
+    else
+        fprintf(out,
+                "about %s more for the driver and its libraries; a job fills the GPU with KV "
+                "cache: --memory 80g says with how much\n",
+                bytes_text(context, GPU_CONTEXT_BYTES));
 }
 
 /* Attention and MLP: of one layer. Logits: of each row that is wanted. */

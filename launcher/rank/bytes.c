@@ -4,6 +4,7 @@
 #include "base/team.h"
 #include "kernels/device.h"
 #include "launcher/rank/compute.h"
+#include "launcher/rank/gpu_memory.h"
 #include "launcher/rank/models.h"
 #include "runtime/forward/forward.h"
 #include "runtime/model/model.h"
@@ -38,8 +39,8 @@ struct rank_bytes rank_bytes_now(const struct rank_models *models,
         if (models->plan.forward[i] != NULL && !models->on_gpu)
             count_forward(&out, models->plan.forward[i]);
     }
-    out.gpu = rank_models_gpu_bytes(models, models->plan.ranks[PLAN_TARGET]);
-    out.pinned = rank_models_pinned_bytes(models);
+    out.gpu = gpu_bytes_of(models, models->plan.ranks[PLAN_TARGET]);
+    out.pinned = gpu_pinned_bytes(models);
     out.threads = team_size(host->team) * (int64_t)host->scratch_bytes;
     out.tables = account.allocated + account.mapped + shared + out.mapped + out.pinned -
                  rank_bytes_total(&out);

@@ -136,13 +136,6 @@ bool rank_compute_connect(const struct rank_compute *compute, struct ranks *rank
     return compute->gpu == NULL || ranks_use_gpu(ranks, &gpu, err);
 }
 
-void rank_compute_describe(const struct rank_compute *compute, char *text, int n_bytes)
-{
-    const char *numerics = compute->exact ? "exact" : "fast";
-    snprintf(text, (size_t)n_bytes, "%s %s %s", compute->gpu ? "cuda" : "cpu", numerics,
-             compute->exact ? compute->name : ""); /* another GPU may round otherwise */
-}
-
 void rank_compute_close(struct rank_compute *compute)
 {
     if (compute->device != compute->host)

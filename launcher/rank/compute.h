@@ -43,6 +43,4 @@ bool rank_compute_open(struct rank_compute *compute, const struct options *optio
  * most_floats: of the largest sum. Collective; may fail on some ranks only. */
 bool rank_compute_connect(const struct rank_compute *compute, struct ranks *ranks,
                           int64_t most_floats, struct error *err);
-/* "cuda exact": what ranks must have alike. */
-void rank_compute_describe(const struct rank_compute *compute, char *text, int n_bytes);
 void rank_compute_close(struct rank_compute *compute);

@@ -90,18 +90,23 @@ static uint64_t hash_options(const struct options *options)
     return hash;
 }
 
+/* Exact numerics are those of one kind of GPU: another may round otherwise. */
+static uint64_t hash_device(const struct rank_compute *compute)
+{
+    const uint64_t kind = hash_text(compute->gpu != NULL ? "cuda" : "cpu", compute->exact);
+    return compute->exact ? hash_text(compute->name, kind) : kind;
+}
+
 bool handshake_make(struct handshake *out, const struct rank_models *models,
                     const struct options *options, const struct rank_compute *compute,
                     struct error *err)
 {
-    char about[2 * COMPUTE_NAME_BYTES];
     const char *draft = models->folder[PLAN_DRAFT];
     uint64_t draft_config = 0, draft_weights = 0;
     *out = (struct handshake){0};
     out->mark[MARK_BUILD] = hash_text(build_id, 0);
     out->mark[MARK_OPTIONS] = hash_options(options);
-    rank_compute_describe(compute, about, sizeof about);
-    out->mark[MARK_DEVICE] = hash_text(about, 0);
+    out->mark[MARK_DEVICE] = hash_device(compute);
     snprintf(out->kernels, sizeof out->kernels, "%s", compute->device->ops->name);
     snprintf(out->gpu, sizeof out->gpu, "%s", compute->name);
     if (!hash_config(&out->mark[MARK_CONFIG], models->folder[PLAN_TARGET], err) ||

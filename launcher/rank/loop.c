@@ -6,7 +6,6 @@
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/eos_ids.h"
-#include "runtime/forward/forward.h"
 #include "runtime/options/options.h"
 #include "runtime/worker.h"
 
@@ -27,7 +26,6 @@ static bool processes_logprobs(const struct options *options)
 static struct engine_settings settings_of(const struct options *options,
                                           const struct rank_models *models, struct device *device)
 {
-    const struct forward *forward = models->plan.forward[PLAN_TARGET]; /* NULL: only measured */
     return (struct engine_settings){
         .scheduler = {.limits = models->plan.limits[PLAN_TARGET],
                       .hidden_size = models->config[PLAN_TARGET].hidden,
@@ -41,7 +39,7 @@ static struct engine_settings settings_of(const struct options *options,
         .model = models->model[PLAN_TARGET],
         .processed_logprobs = processes_logprobs(options),
         .n_flights = models->plan.ranks[PLAN_TARGET]->pp_stages,
-        .runs_ahead = forward != NULL && forward_is_queued(forward),
+        .runs_ahead = models->on_gpu,
         .device = device};
 }
 

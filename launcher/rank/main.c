@@ -21,6 +21,7 @@
 #include "launcher/rank/compute.h"
 #include "launcher/rank/cuda_module.h"
 #include "launcher/rank/far_daemon.h"
+#include "launcher/rank/gpu_memory.h"
 #include "launcher/rank/handshake.h"
 #include "launcher/rank/loop.h"
 #include "launcher/rank/models.h"
@@ -171,7 +172,7 @@ static bool open_device(struct rank *r, struct error *err)
 
 static bool connect_devices(struct rank *r, struct error *err)
 {
-    return rank_compute_connect(&r->compute, &r->ranks, rank_models_most_floats(&r->models), err);
+    return rank_compute_connect(&r->compute, &r->ranks, gpu_most_floats(&r->models), err);
 }
 
 static bool load_models(struct rank *r, struct error *err)

@@ -151,7 +151,7 @@ bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct
         *out = min_of(given / block_bytes, most);
         return *out > 0 || refuse_given(options, limits, block_bytes, err);
     }
-    *out = min_of(room->n_bytes / block_bytes, most);
+    *out = max_of(min_of(room->n_bytes / block_bytes, most), 0);
     if (room->on_gpu)
         return *out > 0 || refuse_gpu(options, room, block_bytes, err);
     *out = max_of(min_of(*out, blocks_of_sequence(limits) * DEFAULT_SEQUENCES), 1);

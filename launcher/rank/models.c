@@ -3,10 +3,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/system.h"
-#include "kernels/cuda_bytes.h"
 #include "kernels/device.h"
 #include "launcher/rank/compute.h"
-#include "parallel/comm_nccl.h"
+#include "launcher/rank/gpu_memory.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
@@ -183,13 +182,19 @@ static bool open_models(struct rank_models *m, const struct options *options,
            error_in(err, "--speculative-model %s", m->folder[PLAN_DRAFT]);
 }
 
-int64_t rank_models_most_floats(const struct rank_models *m)
+/* Before it is asked for: what to do is known here. */
+static bool weights_fit(const struct model *model, struct device *device, struct error *err)
 {
-    int64_t most = 0;
-    for (int i = 0; i < PLAN_MODELS; i++)
-        if (m->folder[i] != NULL && m->config[i].hidden > most)
-            most = m->config[i].hidden;
-    return most * m->plan.limits[PLAN_TARGET].max_tokens;
+    char wanted[BYTES_TEXT], there[BYTES_TEXT], all[BYTES_TEXT];
+    size_t n_free, n_all;
+    device_memory(device, &n_free, &n_all);
+    if (model->device_bytes <= n_free)
+        return true;
+    return error_set(err, ERROR_INPUT,
+                     "the weights of this rank take %s, and its GPU has %s free of %s: use more "
+                     "ranks (-tp, -pp), or another GPU; phalanx plan --device cuda says what fits",
+                     bytes_text(wanted, (int64_t)model->device_bytes),
+                     bytes_text(there, (int64_t)n_free), bytes_text(all, (int64_t)n_all));
 }
 
 static bool load_model(struct model *model, const struct options *options,
@@ -199,7 +204,7 @@ static bool load_model(struct model *model, const struct options *options,
                                            .readers = compute->host->team,
                                            .check_weights = options->check_weights};
     if (model->share.on_gpu)
-        return model_to_device(model, &loading, err);
+        return weights_fit(model, compute->device, err) && model_to_device(model, &loading, err);
     return !options->check_weights || model_check_weights(model, err);
 }
 
@@ -232,80 +237,11 @@ void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks)
 
 /* ---- memory ---- */
 
-static int n_models_here(const struct rank_models *m, const struct ranks *ranks)
-{
-    return runs_here(m, PLAN_DRAFT, ranks) && m->model[PLAN_DRAFT] != NULL ? PLAN_MODELS : 1;
-}
-
-static void limits_of(struct plan_limits out[PLAN_MODELS], const struct rank_models *m)
-{
-    out[PLAN_TARGET] = m->plan.limits[PLAN_TARGET];
-    out[PLAN_DRAFT] = scheduler_draft_limits(&out[PLAN_TARGET]);
-}
-
-/* Sums gather their parts where they are exact; the stages of a pipeline make a second group. */
-static int64_t communication_bytes(const struct rank_models *m, const struct ranks *ranks)
-{
-    const size_t most = (size_t)rank_models_most_floats(m);
-    size_t n_bytes = 0;
-    if (ranks->tp_size > 1)
-        n_bytes += comm_nccl_bytes(ranks->tp_size, !m->one_leaf, most);
-    if (ranks->pp_stages > 1)
-        n_bytes += comm_nccl_bytes(ranks->world_size, !m->one_leaf, most);
-    return (int64_t)n_bytes;
-}
-
-struct gpu_bytes rank_models_gpu_bytes(const struct rank_models *m, const struct ranks *ranks)
-{
-    struct plan_limits limits[PLAN_MODELS];
-    struct gpu_bytes out = {0};
-    if (!m->on_gpu)
-        return out;
-    limits_of(limits, m);
-    for (int i = 0; i < n_models_here(m, ranks); i++) {
-        const struct model *model = m->model[i];
-        const struct step_needs needs = forward_needs(model, &limits[i]);
-        const int64_t workspace = (int64_t)cuda_workspace_bytes(&needs);
-        out.weights += (int64_t)model->device_bytes;
-        out.activations +=
-            (int64_t)forward_activation_bytes(model, m->plan.ranks[i], &limits[i], true);
-        out.workspace = workspace > out.workspace ? workspace : out.workspace;
-        if (m->plan.forward[i] != NULL)
-            out.kv += (int64_t)forward_bytes(m->plan.forward[i]).kv;
-    }
-    out.communication = communication_bytes(m, ranks);
-    return out;
-}
-
-int64_t rank_models_pinned_bytes(const struct rank_models *m)
-{
-    struct plan_limits limits[PLAN_MODELS];
-    int64_t n_bytes = 0;
-    limits_of(limits, m);
-    for (int i = 0; m->on_gpu && i < n_models_here(m, m->plan.ranks[PLAN_TARGET]); i++)
-        n_bytes += (int64_t)forward_pinned_bytes(m->model[i], m->plan.ranks[i], &limits[i]);
-    return n_bytes;
-}
-
-/* What is there already counts as it is: the weights, NCCL, and what other processes have. */
-static struct kv_room room_of(const struct rank_models *m, const struct options *options,
-                              const struct rank_compute *compute, const struct ranks *ranks)
-{
-    size_t n_free, n_all;
-    if (!m->on_gpu)
-        return rank_kv_room_cpu(options, ranks->local_size);
-    const struct gpu_bytes held = rank_models_gpu_bytes(m, ranks);
-    device_memory(compute->device, &n_free, &n_all);
-    return rank_kv_room_gpu(options, (int64_t)n_all,
-                            (int64_t)(n_all - n_free) + held.activations + held.workspace +
-                                GPU_RESERVE_BYTES);
-}
-
 static bool make_limits(struct rank_models *m, const struct options *options,
                         const struct rank_compute *compute, const struct ranks *ranks,
                         struct error *err)
 {
-    const struct kv_room room = room_of(m, options, compute, ranks);
+    const struct kv_room room = rank_kv_room(m, options, compute, ranks);
     struct plan_limits *limits = m->plan.limits;
     if (m->replayed.n_plans > 0) {
         for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)

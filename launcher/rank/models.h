@@ -7,7 +7,6 @@
  * In the order of the start: read (small files), load (weights), reserve (KV caches, activations).
  */
 #pragma once
-#include "launcher/rank/bytes.h"
 #include "launcher/rank/memory.h"
 #include "parallel/ranks.h"
 #include "runtime/model/config.h"
@@ -32,16 +31,9 @@ struct rank_models {
     bool on_gpu, one_leaf; /* share.h, struct model_place; `phalanx plan` sets them itself */
 };
 
-enum {                                /* Nobody can count these; measured: docs/gpus.md. */
-       GPU_CONTEXT_BYTES = 600 << 20, /* of the driver, the libraries and NCCL, when all is open */
-       GPU_RESERVE_BYTES = 256 << 20  /* of graphs, and of kernels when they first run */
-};
-
 /* What can be told to be wrong from small files alone: config.json of each, whether they fit each
  * other, the options and the ranks, and the plans of --replay. ERROR_INPUT. */
 bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err);
-/* The most numbers that a step sums over the ranks at once. */
-int64_t rank_models_most_floats(const struct rank_models *m);
 /* Borrows ranks and devices until the end. */
 bool rank_models_load(struct rank_models *m, const struct options *options,
                       const struct ranks *ranks, const struct rank_compute *compute,
@@ -56,8 +48,4 @@ void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks);
 bool rank_models_reserve(struct rank_models *m, const struct options *options,
                          const struct rank_compute *compute, const struct ranks *ranks,
                          struct error *err);
-/* What the models of a rank take of its GPU, all 0 on a CPU; of the ranks only the numbers count.
- * The cache is in it where it is made. */
-struct gpu_bytes rank_models_gpu_bytes(const struct rank_models *m, const struct ranks *ranks);
-int64_t rank_models_pinned_bytes(const struct rank_models *m); /* of the host, for it */
-void rank_models_close(struct rank_models *m);                 /* all zero is fine */
+void rank_models_close(struct rank_models *m); /* all zero is fine */

@@ -114,7 +114,7 @@ static void take_for_gpu(struct activations *act, struct cut *cut, const struct 
 }
 
 size_t activations_cut(struct activations *act, void *memory, const struct model *model,
-                       const struct ranks *ranks, const struct plan_limits *limits, bool on_gpu)
+                       const struct ranks *ranks, const struct plan_limits *limits)
 {
     struct cut cut = {.base = memory};
     *act = (struct activations){0};
@@ -127,7 +127,7 @@ size_t activations_cut(struct activations *act, void *memory, const struct model
     const int max_rows =
         model->share.is_last ? max_of(limits->max_logits, limits->max_tokens) : limits->max_tokens;
 
-    if (on_gpu)
+    if (model->share.on_gpu)
         take_for_gpu(act, &cut, model, limits);
     else
         act->rows = take(&cut, step_rows_host_bytes(limits), 1);
@@ -145,8 +145,8 @@ size_t activations_cut(struct activations *act, void *memory, const struct model
 }
 
 size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
-                                const struct plan_limits *limits, bool on_gpu)
+                                const struct plan_limits *limits)
 {
     struct activations act;
-    return activations_cut(&act, NULL, model, ranks, limits, on_gpu);
+    return activations_cut(&act, NULL, model, ranks, limits);
 }

@@ -26,6 +26,7 @@ struct bucket {
     int n_rows;
     bool is_warm;                 /* has run once */
     struct device_record *record; /* NULL: not yet */
+    struct comm_record calls;     /* of the group of the stage, in the record */
 };
 
 struct buckets {

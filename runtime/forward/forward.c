@@ -62,11 +62,11 @@ static bool create(struct forward *f, int kv_dtype, struct error *err)
     const struct plan_limits *limits = &f->limits;
     const struct step_needs needs = forward_needs(f->model, limits);
     f->gather_bytes = memory_alloc((size_t)f->ranks->tp_size, sizeof *f->gather_bytes);
-    f->memory_bytes = forward_activation_bytes(f->model, f->ranks, limits, f->on_gpu);
+    f->memory_bytes = forward_activation_bytes(f->model, f->ranks, limits);
     if (!device_alloc(f->device, &f->memory, f->memory_bytes, err))
         return error_in(err, "activations of %zu MB (%d tokens a step, %d rows of logits)",
                         f->memory_bytes >> 20, limits->max_tokens, limits->max_logits);
-    activations_cut(&f->act, f->memory, f->model, f->ranks, limits, f->on_gpu);
+    activations_cut(&f->act, f->memory, f->model, f->ranks, limits);
     take_constants(f);
     buckets_init(&f->buckets, f->device, limits);
     return device_reserve(f->device, &needs, err) && turns_init(f, err) &&
@@ -90,7 +90,8 @@ bool forward_create(struct forward **out, const struct forward_settings *setting
     struct forward *f = memory_alloc(1, sizeof *f);
     f->model = model;
     f->device = settings->device;
-    f->on_gpu = !device_is_host(settings->device);
+    f->on_gpu = model->share.on_gpu;
+    check(f->on_gpu == !device_is_host(f->device));
     f->ranks = settings->ranks;
     f->limits = *limits;
     f->processed_logprobs = settings->processed_logprobs;
@@ -255,15 +256,18 @@ static bool run_bucket(struct forward *f, const struct step_rows *rows, struct b
         return run_stage(f, rows, err);
     }
     if (bucket->record == NULL) {
+        comm_record_begin(f->ranks->tp, &bucket->calls);
         device_record_begin(f->device);
         const bool good = run_stage(f, rows, err);
         bucket->record = device_record_end(f->device);
+        comm_record_end(f->ranks->tp);
         if (!good)
             return false;
         if (bucket->record == NULL)
             return device_sync(f->device, err); /* says why */
     }
     device_replay(f->device, bucket->record);
+    comm_replayed(f->ranks->tp, &bucket->calls);
     return true;
 }
 

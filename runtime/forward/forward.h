@@ -90,7 +90,7 @@ struct forward_bytes forward_bytes(const struct forward *forward);
 size_t forward_kv_block_bytes(const struct model *model, const struct plan_limits *limits,
                               int kv_dtype);
 size_t forward_activation_bytes(const struct model *model, const struct ranks *ranks,
-                                const struct plan_limits *limits, bool on_gpu);
+                                const struct plan_limits *limits);
 size_t forward_pinned_bytes(const struct model *model, const struct ranks *ranks,
                             const struct plan_limits *limits); /* beside a GPU */
 /* What it will ask the device to reserve for operations: once, for the largest of its models. */

@@ -85,7 +85,7 @@ struct row_counts forward_most_rows(const struct plan_limits *limits);
 int forward_windows(const struct model *model, int window[MODEL_MAX_LAYERS]);
 /* Points *act into memory, which is of the size that is returned; NULL: only counts. */
 size_t activations_cut(struct activations *act, void *memory, const struct model *model,
-                       const struct ranks *ranks, const struct plan_limits *limits, bool on_gpu);
+                       const struct ranks *ranks, const struct plan_limits *limits);
 
 /* ---- the parts of a step ---- */
 

@@ -11,7 +11,7 @@ import unittest.mock
 from common import DEMO, HAS_MPI, SANITIZED, SOURCE, ModelCase, phalanx
 
 GOLDEN = SOURCE / "tests" / "golden"
-KINDS = ("mapped", "copied", "kv", "activations", "communication", "threads", "tables")
+KINDS = ("mapped", "copied", "kv", "activations", "communication", "threads", "pinned", "tables")
 LINE = re.compile(r"memory of rank (\d+): .*bytes: (.*)\)")
 
 

@@ -13,9 +13,19 @@
 
 __thread struct emulated_thread *emulated_self;
 
-/* Stacks lie at odd distances, or the same variable of all threads would fall into one set of the
- * caches. */
-enum { STACK_BYTES = 64 * 1024, STACK_STRIDE = STACK_BYTES + 1088 };
+/* A page that nobody may touch lies below each stack. Tops lie at odd distances, or the same
+ * variable of all threads would fall into one set of the caches. */
+enum {
+    GUARD_BYTES = 4096,
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    STACK_BYTES = 256 * 1024,
+#else
+    STACK_BYTES = 64 * 1024,
+#endif
+    N_COLOURS = 16,
+    COLOUR_BYTES = 1088,
+    STACK_STRIDE = GUARD_BYTES + STACK_BYTES + 20 * 1024,
+};
 
 /* ---- the machine of a host thread ---- */
 
@@ -30,8 +40,8 @@ static void free_machine(void *p)
         fiber_release(&machine->threads[t].fiber);
         free(machine->threads[t].copies);
     }
-    if (machine->n_made > 0)
-        munmap(machine->threads[0].fiber.stack, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE);
+    if (machine->stacks)
+        munmap(machine->stacks, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE);
     free(machine->threads);
     free(machine->shared);
     free(machine);
@@ -69,6 +79,9 @@ static uint32_t draw(struct machine *machine)
 
 /* ---- messages ---- */
 
+static uint32_t mask_of(const struct thread *thread) { return (uint32_t)thread->where; }
+static int line_of(const struct thread *thread) { return (int)(thread->where >> 32); }
+
 void emulated_die(const char *fmt, ...)
 {
     char what[512];
@@ -105,7 +118,7 @@ static void die_of_waiting(const struct machine *machine)
                  "thread (%u, %u, %u) in the %s of line %d with the lanes 0x%x",
                  machine->n_at_barrier, machine->n_threads, machine->n_ended, n_in_warp,
                  in_warp->self.index.x, in_warp->self.index.y, in_warp->self.index.z,
-                 in_warp->kind->name, in_warp->line, in_warp->mask);
+                 in_warp->kind->name, line_of(in_warp), mask_of(in_warp));
 }
 
 /* ---- who runs ---- */
@@ -178,47 +191,48 @@ void emulated_barrier(int line)
     run_another(machine, &thread->fiber);
 }
 
-static bool same_wait(const struct thread *a, const struct thread *b)
-{
-    return a->kind == b->kind && a->mask == b->mask && a->line == b->line;
-}
-
 /* All lanes of the thread's mask wait. Were it for different things, none would ever go on. */
 static void require_same(const struct machine *machine, const struct thread *thread)
 {
-    for (uint32_t rest = thread->mask; rest != 0; rest &= rest - 1) {
+    for (uint32_t rest = mask_of(thread); rest != 0; rest &= rest - 1) {
         const struct thread *other = &machine->threads[thread->warp->first + __builtin_ctz(rest)];
-        if (!same_wait(thread, other))
+        if (other->kind != thread->kind || other->where != thread->where)
             emulated_die("lanes of one warp wait for different things: lane %d in the %s of line "
                          "%d with the lanes 0x%x, lane %d in the %s of line %d with the lanes 0x%x",
-                         thread->self.lane, thread->kind->name, thread->line, thread->mask,
-                         other->self.lane, other->kind->name, other->line, other->mask);
+                         thread->self.lane, thread->kind->name, line_of(thread), mask_of(thread),
+                         other->self.lane, other->kind->name, line_of(other), mask_of(other));
     }
+}
+
+static void wait_in_warp(struct thread *thread, const struct emulated_collective_kind *kind,
+                         uint64_t where, void *operand)
+{
+    struct warp *warp = thread->warp;
+    thread->kind = kind;
+    thread->where = where;
+    if (warp->waiting == 0) {
+        warp->kind = kind;
+        warp->where = where;
+        warp->mixed = false;
+    } else if (warp->kind != kind || warp->where != where) {
+        warp->mixed = true;
+    }
+    warp->operands[thread->self.lane] = operand;
+    warp->waiting |= 1u << thread->self.lane;
 }
 
 void emulated_collective(const struct emulated_collective_kind *kind, uint32_t mask, void *operand,
                          int line)
 {
     struct thread *thread = thread_now();
+    struct machine *machine = thread->machine;
     struct warp *warp = thread->warp;
-    const uint32_t self = 1u << thread->self.lane;
     require_begun(thread);
     mask &= warp->all; /* a last warp may be short; 0xffffffff means all that there are */
-    if (!(mask & self))
+    if (!(mask >> thread->self.lane & 1))
         emulated_die("lane %d is in the %s of line %d, but not among its lanes 0x%x",
                      thread->self.lane, kind->name, line, mask);
-    thread->kind = kind;
-    thread->mask = mask;
-    thread->line = line;
-    warp->operands[thread->self.lane] = operand;
-    if (warp->waiting == 0) {
-        warp->first_waiting = thread;
-        warp->mixed = false;
-    } else if (!same_wait(thread, warp->first_waiting)) {
-        warp->mixed = true;
-    }
-    warp->waiting |= self;
-    struct machine *machine = thread->machine;
+    wait_in_warp(thread, kind, (uint64_t)line << 32 | mask, operand);
     if ((warp->waiting & mask) == mask) {
         if (warp->mixed)
             require_same(machine, thread);
@@ -250,20 +264,19 @@ static void run_threads(void)
 
 static void make_threads(struct machine *machine, int n)
 {
-    if (n > 0 && machine->n_made == 0) {
-        void *stacks =
-            mmap(NULL, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stacks == MAP_FAILED)
+    if (machine->stacks == NULL) {
+        machine->stacks = mmap(NULL, (size_t)EMULATED_MAX_THREADS * STACK_STRIDE, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (machine->stacks == MAP_FAILED)
             emulated_die("no memory for stacks");
-        machine->threads[0].fiber.stack = stacks;
     }
-    unsigned char *stacks = machine->threads[0].fiber.stack;
-    for (int t = machine->n_made; t < n; t++)
-        fiber_prepare(&machine->threads[t].fiber, stacks + (size_t)t * STACK_STRIDE, STACK_BYTES,
-                      run_threads);
-    if (machine->n_made < n)
-        machine->n_made = n;
+    for (; machine->n_made < n; machine->n_made++) {
+        const int t = machine->n_made;
+        unsigned char *stack = machine->stacks + (size_t)t * STACK_STRIDE + GUARD_BYTES;
+        mprotect(stack, STACK_STRIDE - GUARD_BYTES, PROT_READ | PROT_WRITE);
+        fiber_prepare(&machine->threads[t].fiber, stack,
+                      STACK_BYTES + (size_t)(t % N_COLOURS) * COLOUR_BYTES, run_threads);
+    }
 }
 
 static void shape_block(struct machine *machine, const struct emulated_start *start)

@@ -17,8 +17,7 @@ struct thread {
     struct machine *machine;
     struct warp *warp;
     const struct emulated_collective_kind *kind; /* it waits for, or NULL */
-    uint32_t mask;
-    int line;
+    uint64_t where;                              /* it does: the lanes, and the line above them */
     struct fiber fiber;
     struct copy *copies; /* on their way */
     int n_copies, max_copies;
@@ -28,8 +27,9 @@ struct thread {
 struct warp {
     int first;                    /* thread */
     uint32_t all, ready, waiting; /* lanes; the one that runs is neither ready nor waiting */
-    const struct thread *first_waiting;
-    bool mixed;    /* not all wait for the same as the first */
+    const struct emulated_collective_kind *kind; /* and where: of the first that waits */
+    uint64_t where;
+    bool mixed;    /* not all wait for that */
     uint32_t turn; /* says which of the ready lanes is next */
     void *operands[EMULATED_WARP];
 };
@@ -54,6 +54,7 @@ struct machine {
     struct warp warps[EMULATED_MAX_THREADS / EMULATED_WARP];
     struct thread *threads; /* [EMULATED_MAX_THREADS], made when first needed */
     int n_made;
+    unsigned char *stacks;
     uint32_t random;
     unsigned char *shared; /* [SHARED_ROOM] */
     size_t shared_used;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct copy_2d {
     const char *name;
@@ -58,6 +59,14 @@ static enum emulated_progress run_copy(void *context)
             memset(to, copy->value, copy->width);
     }
     return EMULATED_DONE;
+}
+
+static cudaError_t run_now(struct copy_2d *copy)
+{
+    const bool was_open = device_memory_open();
+    run_copy(copy);
+    device_memory_close(was_open);
+    return cudaSuccess;
 }
 
 static bool is_pageable(const void *p)
@@ -130,8 +139,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t n_bytes, enum cudaMemc
     if (status != cudaSuccess || n_bytes == 0)
         return told(status);
     struct copy_2d copy = one_row("cudaMemcpy", to, from, n_bytes, kind);
-    run_copy(&copy);
-    return cudaSuccess;
+    return run_now(&copy);
 }
 
 cudaError_t cudaMemset(void *device, int value, size_t n_bytes)
@@ -145,11 +153,39 @@ cudaError_t cudaMemset(void *device, int value, size_t n_bytes)
         return told(status);
     struct copy_2d copy = one_row("cudaMemset", device, NULL, n_bytes, cudaMemcpyHostToDevice);
     copy.value = value;
-    run_copy(&copy);
-    return cudaSuccess;
+    return run_now(&copy);
 }
 
 /* ---- kernels ---- */
+
+/* A word that is an address of this process, of memory that is neither the device's nor pinned. */
+static bool is_host_pointer(uintptr_t word)
+{
+    static const char data = 0;
+    const char on_stack = 0;
+    struct allocation a;
+    unsigned char resident;
+    const uintptr_t areas[] = {(uintptr_t)&data, (uintptr_t)&on_stack, (uintptr_t)runtime_here()};
+    bool is_near = false;
+    for (int i = 0; i < 3; i++)
+        is_near = is_near || word >> 40 == areas[i] >> 40;
+    return is_near && !memory_find((const void *)word, &a) &&
+           mincore((void *)(word & ~(uintptr_t)4095), 1, &resident) == 0;
+}
+
+/* The first word of a closure is the kernel itself. */
+static void require_device_pointers(const struct emulated_start *start, const void *closure,
+                                    size_t n_bytes)
+{
+    for (size_t at = sizeof(void *); at + sizeof(void *) <= n_bytes; at += sizeof(void *)) {
+        uintptr_t word;
+        memcpy(&word, (const unsigned char *)closure + at, sizeof word);
+        if (is_host_pointer(word))
+            emulated_die("kernel %s: the arguments have a pointer to memory of the host, %p, at "
+                         "byte %zu",
+                         start->name, (void *)word, at - sizeof(void *));
+    }
+}
 
 static enum emulated_progress run_kernel(void *context)
 {
@@ -172,6 +208,7 @@ cudaError_t emulated_start_kernel(cudaStream_t stream, const struct emulated_sta
         return told(cudaErrorInvalidConfiguration);
     if (start->shared_bytes > EMULATED_MAX_SHARED_BYTES)
         return told(cudaErrorInvalidValue);
+    require_device_pointers(start, closure, n_bytes);
     struct work *work = work_new(start->name, run_kernel, NULL, 0);
     work = realloc(work, sizeof *work + sizeof *start + n_bytes);
     work->n_bytes = sizeof *start + n_bytes;

@@ -12,7 +12,9 @@
  * barriers, or for a thread that has ended; a shuffle from a thread that takes no part; a kernel
  * that does not start with gpu_begin(); misaligned or foreign addresses of shared memory; writes
  * beyond an array of shared memory; copies outside live allocations; a graph that was captured
- * over memory that is free by now.
+ * over memory that is free by now; a kernel whose arguments point to memory of the host that is not
+ * pinned; a host that touches device memory (where the processor has protection keys). Each word of
+ * the arguments that could be a pointer counts as one: fill a struct that was zero before.
  *
  * Limits. No two blocks run at once: races between blocks do not show, and a block that waits for
  * another one waits for ever, as does a thread that spins on memory. No time, no registers, no
@@ -47,6 +49,13 @@ enum emulated_progress { EMULATED_DONE, EMULATED_PENDING, EMULATED_FAILED };
 typedef enum emulated_progress emulated_work_fn(void *context);
 cudaError_t emulated_stream_enqueue(cudaStream_t stream, const char *name, emulated_work_fn *work,
                                     const void *context, size_t n_bytes);
+
+/* Whether a host that touches device memory is stopped: the processor has protection keys. */
+bool emulated_guards_memory(void);
+
+/* From now on the streams of this host thread go on by themselves while work in them is pending, as
+ * those of a GPU do: a thread looks after them. For libraries whose work waits for other ranks. */
+void emulated_work_behind(void);
 
 /* Stops the process unless [p, p + n_bytes) lies in one live allocation of device memory. */
 void emulated_check_device(const char *name, const void *p, size_t n_bytes);

@@ -6,9 +6,9 @@
 
 struct CUevent_st {
     int n_references;
-    cudaStream_t stream;         /* of the last record */
-    uint64_t n_recorded, n_done; /* records asked for, and those that the stream came to */
-    uint64_t done_at;            /* in operations of the host thread */
+    cudaStream_t stream;                 /* of the last record */
+    _Atomic uint64_t n_recorded, n_done; /* records asked for, and those that the stream came to */
+    uint64_t done_at;                    /* in operations of the host thread */
 };
 
 struct moment {
@@ -103,10 +103,13 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return emulated_stream_enqueue(stream, "cudaStreamWaitEvent", wait_for, &moment, sizeof moment);
 }
 
+/* Another host thread than that of the stream only looks. */
 static cudaError_t progress(cudaEvent_t event)
 {
     if (event->n_done == event->n_recorded)
         return cudaSuccess;
+    if (event->stream->owner != runtime_here())
+        return cudaErrorNotReady;
     const cudaError_t status = stream_progress(event->stream);
     if (status != cudaSuccess && status != cudaErrorNotReady)
         return told(status);

@@ -6,9 +6,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Around each allocation is a zone that nobody may write. CUDA aligns to 256 bytes. */
-enum { ALIGNMENT = 256, ZONE_BYTES = 256 };
+enum { ALIGNMENT = 256, ZONE_BYTES = 256, PAGE_BYTES = 4096 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct allocation *allocations; /* ascending */
@@ -92,18 +93,28 @@ static size_t device_bytes_used(int device)
 
 static size_t device_bytes(void) { return (size_t)setting("EMULATOR_MEMORY", 256 << 20); }
 
-static void *allocate(size_t n_bytes, enum memory_kind kind)
+/* Bytes around p, which is ZONE_BYTES behind their start. */
+static size_t outer_bytes(size_t n_bytes)
 {
     const size_t padded = (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    unsigned char *base = aligned_alloc(ALIGNMENT, padded + 2 * ZONE_BYTES);
+    return (padded + 2 * ZONE_BYTES + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+static void *allocate(size_t n_bytes, enum memory_kind kind)
+{
+    const size_t n_outer = outer_bytes(n_bytes);
+    unsigned char *base =
+        kind == MEMORY_DEVICE ? device_pages_new(n_outer) : aligned_alloc(PAGE_BYTES, n_outer);
     if (base == NULL)
         return NULL;
-    unsigned char *p = base + ZONE_BYTES;
+    unsigned char *p = base + ZONE_BYTES, *behind = p + n_bytes;
+    const bool was_open = device_memory_open();
     memset(base, ZONE, ZONE_BYTES);
     memset(p, POISON, n_bytes);
-    memset(p + n_bytes, ZONE, padded - n_bytes + ZONE_BYTES);
+    memset(behind, ZONE, n_outer - ZONE_BYTES - n_bytes);
+    device_memory_close(was_open);
     ASAN_POISON_MEMORY_REGION(base, ZONE_BYTES);
-    ASAN_POISON_MEMORY_REGION(p + n_bytes, padded - n_bytes + ZONE_BYTES);
+    ASAN_POISON_MEMORY_REGION(behind, n_outer - ZONE_BYTES - n_bytes);
     add(p, n_bytes, kind, runtime_here()->device);
     return p;
 }
@@ -123,10 +134,16 @@ static void inspect(const char *call, const unsigned char *p, size_t n_bytes)
 static void release(const char *call, void *p, enum memory_kind kind)
 {
     const struct allocation taken = take(call, p, kind);
-    const size_t padded = (taken.n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    const size_t n_outer = outer_bytes(taken.n_bytes);
     unsigned char *base = (unsigned char *)p - ZONE_BYTES;
-    ASAN_UNPOISON_MEMORY_REGION(base, padded + 2 * ZONE_BYTES);
+    const bool was_open = device_memory_open();
+    ASAN_UNPOISON_MEMORY_REGION(base, n_outer);
     inspect(call, p, taken.n_bytes);
+    device_memory_close(was_open);
+    if (kind == MEMORY_DEVICE) {
+        munmap(base, n_outer);
+        return;
+    }
     memset(p, POISON, taken.n_bytes); /* who reads it later reads NaN */
     free(base);
 }

@@ -16,6 +16,9 @@ static pthread_once_t runtime_once = PTHREAD_ONCE_INIT;
 static void free_runtime(void *p)
 {
     struct runtime *runtime = p;
+    atomic_store(&runtime->leaving, true);
+    if (runtime->has_behind)
+        pthread_join(runtime->behind, NULL);
     while (runtime->streams) { /* those that nobody destroyed, and the default one */
         struct CUstream_st *next = runtime->streams->next;
         while (runtime->streams->first) {
@@ -26,9 +29,12 @@ static void free_runtime(void *p)
         free(runtime->streams);
         runtime->streams = next;
     }
+    pthread_mutex_destroy(&runtime->lock);
     free(runtime);
     runtime_made = NULL;
 }
+
+void runtime_adopt(struct runtime *runtime) { runtime_made = runtime; }
 
 static void make_key(void)
 {
@@ -42,6 +48,11 @@ struct runtime *runtime_here(void)
         pthread_once(&runtime_once, make_key);
         runtime_made = calloc(1, sizeof *runtime_made);
         pthread_setspecific(runtime_key, runtime_made);
+        pthread_mutexattr_t recursive;
+        pthread_mutexattr_init(&recursive);
+        pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+        pthread_mutex_init(&runtime_made->lock, &recursive);
+        pthread_mutexattr_destroy(&recursive);
         runtime_made->lazy = setting("EMULATOR_LAZY", 0) != 0;
         const char *fail = getenv("EMULATOR_FAIL");
         const char *colon = fail ? strchr(fail, ':') : NULL;
@@ -102,6 +113,7 @@ cudaError_t cudaGetLastError(void)
     X(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version") \
     X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                     \
     X(cudaErrorInvalidDevice, "invalid device ordinal")                                            \
+    X(cudaErrorNoKernelImageForDevice, "no kernel image is available for execution on the device") \
     X(cudaErrorInvalidResourceHandle, "invalid resource handle")                                   \
     X(cudaErrorNotReady, "device not ready")                                                       \
     X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                         \

@@ -1,9 +1,13 @@
 /* tests/cuda_emulator/runtime.h: what the files of the emulated CUDA runtime share.
  *
- * Everything but memory.c belongs to one host thread: its streams, its device, its last error.
+ * Everything but memory.c belongs to one host thread: its streams, its device, its last error; and
+ * to the thread behind it, where there is one.
  */
 #pragma once
 #include "tests/cuda_emulator/cuda_emulator.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 /* ---- work (stream.c) ---- */
 
@@ -21,9 +25,10 @@ struct CUstream_st {
     struct work *first, **last;
     struct CUgraph_st *capturing; /* NULL: it is not */
     enum cudaStreamCaptureMode mode;
-    bool invalidated; /* the capture is lost */
-    bool failed;      /* for ever */
-    int depth;        /* of stream_progress() */
+    bool invalidated;      /* the capture is lost */
+    bool failed;           /* for ever */
+    int depth;             /* of stream_progress() */
+    struct runtime *owner; /* of the host thread that made it, and alone does its work */
 };
 
 /* Captures, queues or does it. */
@@ -54,12 +59,17 @@ struct runtime {
     struct CUstream_st *streams;
     uint64_t n_done;
     struct CUstream_st *default_stream;
-    bool lazy; /* streams wait for somebody who waits for them */
+    bool lazy;            /* streams wait for somebody who waits for them */
+    pthread_mutex_t lock; /* of the streams; recursive */
+    pthread_t behind;     /* emulated_work_behind() */
+    bool has_behind;
+    atomic_bool leaving; /* the thread behind shall end */
     char fail_name[64];
     long fail_in; /* calls; 0: never */
 };
 struct runtime *runtime_here(void);
-cudaError_t told(cudaError_t status); /* kept for cudaGetLastError() */
+void runtime_adopt(struct runtime *runtime); /* that of this thread, which works for another one */
+cudaError_t told(cudaError_t status);        /* kept for cudaGetLastError() */
 int64_t setting(const char *name, int64_t otherwise);
 
 /* ---- memory (memory.c): of the process ---- */
@@ -73,6 +83,13 @@ struct allocation {
     int device;
     uint64_t serial; /* no two have the same one, dead or alive */
 };
+/* Device memory is closed to the host, where the processor can do that (protection keys), but while
+ * a stream works for this host thread. Gives what it was before. */
+bool device_memory_open(void);
+void device_memory_close(bool was_open);
+/* Fresh pages of device memory, closed; NULL: there is no memory. */
+void *device_pages_new(size_t n_bytes);
+
 /* The live allocation that holds the byte. */
 bool memory_find(const void *p, struct allocation *out);
 bool memory_is_alive(const struct allocation *allocation);

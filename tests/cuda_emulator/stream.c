@@ -1,6 +1,7 @@
 /* Streams: work in order, and the calls that queue it. Contract in cuda_emulator.h. */
 #include "tests/cuda_emulator/runtime.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +37,11 @@ static void drop_all(cudaStream_t stream)
     stream->last = &stream->first;
 }
 
-cudaError_t stream_progress(cudaStream_t stream)
+static cudaError_t progress_locked(cudaStream_t stream)
 {
     if (stream->depth > 0)
         return cudaErrorNotReady; /* work of this stream asks whether it is done */
+    const bool was_open = device_memory_open();
     stream->depth++;
     while (stream->first && !stream->failed) {
         struct work *work = stream->first;
@@ -54,11 +56,20 @@ cudaError_t stream_progress(cudaStream_t stream)
         free(work);
     }
     stream->depth--;
+    device_memory_close(was_open);
     if (stream->failed) {
         drop_all(stream);
         return cudaErrorLaunchFailure;
     }
     return stream->first ? cudaErrorNotReady : cudaSuccess;
+}
+
+cudaError_t stream_progress(cudaStream_t stream)
+{
+    pthread_mutex_lock(&stream->owner->lock);
+    const cudaError_t status = progress_locked(stream);
+    pthread_mutex_unlock(&stream->owner->lock);
+    return status;
 }
 
 cudaError_t stream_finish(cudaStream_t stream)
@@ -93,8 +104,10 @@ cudaError_t stream_submit(cudaStream_t stream, struct work *work)
         free(work);
         return told(cudaErrorLaunchFailure);
     }
+    pthread_mutex_lock(&stream->owner->lock);
     *stream->last = work;
     stream->last = &work->next;
+    pthread_mutex_unlock(&stream->owner->lock);
     if (!runtime_here()->lazy)
         stream_progress(stream);
     return cudaSuccess;
@@ -104,6 +117,31 @@ cudaError_t emulated_stream_enqueue(cudaStream_t stream, const char *name, emula
                                     const void *context, size_t n_bytes)
 {
     return stream_submit(stream, work_new(name, work, context, n_bytes));
+}
+
+/* ---- the thread behind ---- */
+
+static void *work_behind(void *argument)
+{
+    struct runtime *runtime = argument;
+    runtime_adopt(runtime);
+    while (!atomic_load(&runtime->leaving)) {
+        pthread_mutex_lock(&runtime->lock);
+        for (cudaStream_t s = runtime->streams; s; s = s->next)
+            if (s->first)
+                stream_progress(s);
+        pthread_mutex_unlock(&runtime->lock);
+        poll(NULL, 0, 1); /* ms */
+    }
+    runtime_adopt(NULL);
+    return NULL;
+}
+
+void emulated_work_behind(void)
+{
+    struct runtime *runtime = runtime_here();
+    if (!runtime->has_behind && !runtime->lazy)
+        runtime->has_behind = pthread_create(&runtime->behind, NULL, work_behind, runtime) == 0;
 }
 
 /* ---- calls ---- */
@@ -116,8 +154,11 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
     struct runtime *runtime = runtime_here();
     cudaStream_t stream = calloc(1, sizeof *stream);
     stream->last = &stream->first;
+    stream->owner = runtime;
+    pthread_mutex_lock(&runtime->lock);
     stream->next = runtime->streams;
     runtime->streams = stream;
+    pthread_mutex_unlock(&runtime->lock);
     *out = stream;
     return cudaSuccess;
 }
@@ -139,7 +180,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
     if (*link == NULL)
         return told(cudaErrorInvalidResourceHandle);
     const cudaError_t status = stream_finish(stream);
+    pthread_mutex_lock(&stream->owner->lock);
     *link = stream->next;
+    pthread_mutex_unlock(&stream->owner->lock);
     free(stream);
     return told(status);
 }
@@ -198,7 +241,9 @@ struct host_call {
 static enum emulated_progress run_host_call(void *context)
 {
     const struct host_call *call = context;
+    device_memory_close(false); /* it is code of the host */
     call->function(call->context);
+    device_memory_open();
     return EMULATED_DONE;
 }
 

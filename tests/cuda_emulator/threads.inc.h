@@ -170,16 +170,11 @@ static inline cudaError_t emulated_launch(const char *name, void (*kernel)(Args)
                                           const Args &args)
 {
     static_assert(std::is_trivially_copyable<Args>::value, "arguments are copied as bytes");
-    emulated_kernel<Args> closure;
-    memset(static_cast<void *>(&closure), 0, sizeof closure); /* so that padding is no pointer */
-    closure.kernel = kernel;
-    closure.args = args;
-    struct emulated_start start;
-    memset(static_cast<void *>(&start), 0, sizeof start);
-    start.name = name;
-    start.run_thread = emulated_kernel<Args>::run_thread;
-    start.grid = grid;
-    start.block = block;
-    start.shared_bytes = shared_bytes;
+    emulated_kernel<Args> closure = {kernel, args};
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(&closure); /* what lies there by chance may look like a pointer */
+#endif
+    const struct emulated_start start = {name, emulated_kernel<Args>::run_thread, grid, block,
+                                         shared_bytes};
     return emulated_start_kernel(stream, &start, &closure, sizeof closure);
 }

@@ -77,7 +77,7 @@ static void make_weight(struct matmul_case *c)
         for (int k = 0; k < c->k; k++)
             c->w[(size_t)o * (size_t)c->k + (size_t)k] =
                 number_put(data, s->weight_dtype, (size_t)o * stride + (size_t)k,
-                    s->w_number(2, (uint64_t)o, (uint64_t)k));
+                           s->w_number(2, (uint64_t)o, (uint64_t)k));
     c->args.weight =
         (struct weight){.data = data, .dtype = s->weight_dtype, .row_stride = (int64_t)stride};
 }

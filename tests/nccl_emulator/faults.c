@@ -19,7 +19,7 @@ void nccl_stop(const char *format, ...)
 
 struct nccl_fault nccl_fault_of(int rank)
 {
-    static const char *const names[] = {"none", "hang", "fail", "delay", "stall"};
+    static const char *const names[] = {"none", "absent", "hang", "fail", "delay", "stall"};
     const char *wanted = getenv("NCCL_EMULATOR");
     char name[16];
     int of_rank;

@@ -14,7 +14,8 @@
  * stream a communicator. No bandwidth, no network, no real windows.
  *
  * Environment: NCCL_EMULATOR=FAULT:RANK:CALL[:MS], for each communicator's rank RANK:
- *   hang    does not come to its CALL (from 1; 0: to the opening), until it is told to give up
+ *   absent  does not come to its CALL (from 1; 0: to the opening), until it is told to give up
+ *   hang    does not come out of it, when the others have what they need of it
  *   fail    reports a system error in its CALL, and does not come
  *   delay   comes to its CALL after MS
  *   stall   never takes its CALL: ncclInProgress
@@ -85,7 +86,7 @@ void nccl_memory_forget(const ncclUniqueId *id); /* by the process that made it:
 
 /* ---- faults.c ---- */
 
-enum nccl_fault_kind { FAULT_NONE, FAULT_HANG, FAULT_FAIL, FAULT_DELAY, FAULT_STALL };
+enum nccl_fault_kind { FAULT_NONE, FAULT_ABSENT, FAULT_HANG, FAULT_FAIL, FAULT_DELAY, FAULT_STALL };
 struct nccl_fault {
     enum nccl_fault_kind kind;
     uint64_t call;

@@ -154,11 +154,17 @@ static bool receive_pieces(struct ncclComm *comm, const struct nccl_call *call, 
 /* --------------------------------------------------------------------------------------- work --
  */
 
+/* The fault is in one of the next n_calls. */
+static bool is_in(const struct ncclComm *comm, int n_calls)
+{
+    return comm->fault.call > comm->n_done && comm->fault.call <= comm->n_done + (uint64_t)n_calls;
+}
+
 /* True while a fault keeps this rank from coming to the calls. */
 static bool is_kept(struct ncclComm *comm, int n_calls)
 {
     struct nccl_fault *fault = &comm->fault;
-    if (fault->call <= comm->n_done || fault->call > comm->n_done + (uint64_t)n_calls)
+    if (!is_in(comm, n_calls))
         return false;
     if (fault->kind == FAULT_FAIL) {
         comm->state = ncclSystemError;
@@ -170,7 +176,13 @@ static bool is_kept(struct ncclComm *comm, int n_calls)
             comm->delayed_until_ns = now + fault->delay_ms * 1000000;
         return now < comm->delayed_until_ns;
     }
-    return fault->kind == FAULT_HANG || fault->kind == FAULT_FAIL;
+    return fault->kind == FAULT_ABSENT || fault->kind == FAULT_FAIL;
+}
+
+/* When all is done. */
+static bool is_hung(const struct ncclComm *comm, int n_calls)
+{
+    return comm->fault.kind == FAULT_HANG && is_in(comm, n_calls);
 }
 
 static void check_buffers(const struct ncclComm *comm, const struct nccl_call *call)
@@ -222,7 +234,7 @@ enum emulated_progress nccl_work_on(void *context)
     } else if (!is_kept(comm, work->n)) {
         if (!comm->works)
             begin(comm, work);
-        if (go_on(comm, work)) {
+        if (go_on(comm, work) && !is_hung(comm, work->n)) {
             comm->works = false;
             comm->n_done += (uint64_t)work->n;
             progress = EMULATED_DONE;

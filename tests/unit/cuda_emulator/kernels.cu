@@ -189,7 +189,7 @@ static __global__ void scale(struct scale_args args)
     gpu_begin();
     const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (i < args.n)
-        args.out[i] = args.x[i] * args.factor;
+        args.out[args.at + i] = args.x[i] * args.factor;
 }
 
 cudaError_t start_scale(cudaStream_t stream, const struct scale_args *args)

@@ -88,12 +88,12 @@ struct leftovers_args {
 };
 cudaError_t start_leftovers(const struct leftovers_args *args, int n_blocks, size_t shared_bytes);
 
-/* out = x * factor, float32. */
+/* out[at + i] = x[i] * factor, float32, for i from 0 to n. */
 struct scale_args {
     float *out;
     const float *x;
     float factor;
-    int n;
+    int n, at;
 };
 cudaError_t start_scale(cudaStream_t stream, const struct scale_args *args);
 

@@ -2,9 +2,10 @@
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/test.h"
 #include "tests/unit/cuda_emulator/death.h"
+#include "tests/unit/cuda_emulator/gpu_array.h"
 #include "tests/unit/cuda_emulator/kernels.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { N_SEEDS = 8, N_BLOCKS = 3, MAX_THREADS = 1024 };
@@ -14,8 +15,10 @@ static const dim3 three_blocks = {N_BLOCKS, 1, 1};
 static int wrong_rows(enum fault fault, unsigned n_threads)
 {
     static int out[N_BLOCKS * MAX_THREADS];
-    const struct reverse_args args = {out, fault};
+    const size_t n_bytes = N_BLOCKS * n_threads * sizeof *out;
+    const struct reverse_args args = {gpu_bytes(n_bytes), fault};
     CHECK_EQ(start_reverse(&args, three_blocks, (dim3){n_threads, 1, 1}), cudaSuccess);
+    gpu_take_home(out, args.out, n_bytes);
     int n_wrong = 0;
     for (int b = 0; b < N_BLOCKS; b++) {
         for (int t = 0; t < (int)n_threads; t++)
@@ -46,7 +49,10 @@ static bool rotates(enum fault fault)
     float from[32], out[32];
     for (int t = 0; t < 32; t++)
         from[t] = (float)t;
-    start_rotate(&(struct rotate_args){out, from, fault});
+    const struct rotate_args args = {gpu_bytes(sizeof out), gpu_copy_of(from, sizeof from), fault};
+    CHECK_EQ(start_rotate(&args), cudaSuccess);
+    gpu_take_home(out, args.out, sizeof out);
+    cudaFree((void *)(uintptr_t)args.from);
     for (int t = 0; t < 32; t++) {
         if (!(out[t] == (float)((t + 1) % 32)))
             return false;
@@ -67,12 +73,37 @@ TEST(a_missing_barrier_of_a_warp_shows_with_some_seed)
 
 TEST(the_same_seed_is_the_same_order)
 {
-    static int first[N_BLOCKS * 128], second[N_BLOCKS * 128];
-    emulated_seed(5);
-    start_reverse(&(struct reverse_args){first, NO_BARRIER}, three_blocks, (dim3){128, 1, 1});
-    emulated_seed(5);
-    start_reverse(&(struct reverse_args){second, NO_BARRIER}, three_blocks, (dim3){128, 1, 1});
-    CHECK(memcmp(first, second, sizeof first) == 0);
+    static int out[2][N_BLOCKS * 128];
+    for (int i = 0; i < 2; i++) {
+        const struct reverse_args args = {gpu_bytes(sizeof out[i]), NO_BARRIER};
+        emulated_seed(5);
+        start_reverse(&args, three_blocks, (dim3){128, 1, 1});
+        gpu_take_home(out[i], args.out, sizeof out[i]);
+    }
+    CHECK(memcmp(out[0], out[1], sizeof out[0]) == 0);
+}
+
+static void reverse_into_host_memory(void *context)
+{
+    start_reverse(&(struct reverse_args){context, NO_FAULT}, three_blocks, (dim3){1, 1, 1});
+}
+
+TEST(a_kernel_that_is_given_memory_of_the_host_aborts)
+{
+    int on_the_stack[3], *in_the_heap = calloc(3, sizeof *in_the_heap);
+    CHECK_DIES(reverse_into_host_memory, on_the_stack,
+               "kernel reverse: the arguments have a pointer to memory of the host");
+    CHECK_DIES(reverse_into_host_memory, in_the_heap, "a pointer to memory of the host");
+    free(in_the_heap);
+}
+
+TEST(a_kernel_may_use_pinned_memory)
+{
+    int *out;
+    CHECK_EQ(cudaMallocHost((void **)&out, 3 * sizeof *out), cudaSuccess);
+    start_reverse(&(struct reverse_args){out, NO_FAULT}, three_blocks, (dim3){1, 1, 1});
+    CHECK_EQ(out[2], 2);
+    cudaFreeHost(out);
 }
 
 static void reverse_with(void *context) { wrong_rows(*(const enum fault *)context, 128); }
@@ -122,23 +153,23 @@ TEST(a_write_behind_a_shared_array_aborts_and_names_it)
 TEST(shared_memory_is_nan_before_each_block)
 {
     static uint32_t out[3 * 1000];
-    CHECK_EQ(start_leftovers(&(struct leftovers_args){out, 1000}, 3, 4000), cudaSuccess);
+    const struct leftovers_args args = {gpu_bytes(sizeof out), 1000};
+    CHECK_EQ(start_leftovers(&args, 3, 4000), cudaSuccess);
+    gpu_take_home(out, args.out, sizeof out);
     for (int i = 0; i < 3 * 1000; i++)
         CHECK_EQ(out[i], 0xffffffffu);
 }
 
 TEST(more_shared_memory_than_a_gpu_has_is_refused)
 {
-    uint32_t out[1];
-    CHECK_EQ(start_leftovers(&(struct leftovers_args){out, 0}, 1, 227 * 1024), cudaSuccess);
-    CHECK_EQ(start_leftovers(&(struct leftovers_args){out, 0}, 1, 227 * 1024 + 1),
-             cudaErrorInvalidValue);
+    const struct leftovers_args args = {NULL, 0};
+    CHECK_EQ(start_leftovers(&args, 1, 227 * 1024), cudaSuccess);
+    CHECK_EQ(start_leftovers(&args, 1, 227 * 1024 + 1), cudaErrorInvalidValue);
 }
 
 TEST(more_threads_than_a_block_can_have_are_refused)
 {
-    int out[1];
-    const struct reverse_args args = {out, NO_FAULT};
+    const struct reverse_args args = {NULL, NO_FAULT};
     CHECK_EQ(start_reverse(&args, three_blocks, (dim3){1025, 1, 1}), cudaErrorInvalidConfiguration);
     CHECK_EQ(start_reverse(&args, three_blocks, (dim3){0, 1, 1}), cudaErrorInvalidConfiguration);
     CHECK_EQ(start_reverse(&args, (dim3){0, 1, 1}, (dim3){1, 1, 1}), cudaErrorInvalidConfiguration);
@@ -150,7 +181,11 @@ TEST(every_thread_of_a_grid_runs_once_and_knows_its_place)
     const dim3 grid = {3, 2, 2}, block = {5, 3, 4};
     unsigned seen[3 * 2 * 2 * 5 * 3 * 4][6];
     int counters[2] = {0, 0};
-    start_indices(&(struct indices_args){counters, seen[0]}, grid, block);
+    const struct indices_args args = {gpu_copy_of(counters, sizeof counters),
+                                      gpu_bytes(sizeof seen)};
+    CHECK_EQ(start_indices(&args, grid, block), cudaSuccess);
+    gpu_take_home(counters, args.counters, sizeof counters);
+    gpu_take_home(seen, args.indices, sizeof seen);
     CHECK_EQ(counters[0], 720);
     CHECK_EQ(counters[1], 719);
     for (unsigned i = 0; i < 720; i++) {

@@ -5,6 +5,7 @@
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/test.h"
 #include "tests/unit/cuda_emulator/death.h"
+#include "tests/unit/cuda_emulator/gpu_array.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +25,6 @@ struct bench {
 
 enum { WORKSPACE = 2 << 20 };
 
-static void *device_bytes(size_t n)
-{
-    void *p;
-    CHECK_EQ(cudaMalloc(&p, n), cudaSuccess);
-    return p;
-}
-
 /* Seen column by column, D^T [N, M] = (W^T)^T X^T. */
 static struct bench open_bench(cudaDataType type)
 {
@@ -47,10 +41,10 @@ static struct bench open_bench(cudaDataType type)
     cublasLtMatmulPreferenceCreate(&bench.preference);
     cublasLtMatmulPreferenceSetAttribute(bench.preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                          &workspace, sizeof workspace);
-    bench.w_at = device_bytes(N * LD * 4);
-    bench.x_at = device_bytes(M * LD * 4);
-    bench.d_at = device_bytes(M * N * 4);
-    bench.workspace = device_bytes(WORKSPACE);
+    bench.w_at = gpu_bytes(N * LD * 4);
+    bench.x_at = gpu_bytes(M * LD * 4);
+    bench.d_at = gpu_bytes(M * N * 4);
+    bench.workspace = gpu_bytes(WORKSPACE);
     return bench;
 }
 
@@ -84,12 +78,15 @@ static void store(unsigned char *at, cudaDataType type, int i, int value)
 
 static void fill(struct bench *bench, cudaDataType type)
 {
+    unsigned char w[N * LD * 4] = {0}, x[M * LD * 4] = {0};
     for (int k = 0; k < K; k++) {
         for (int n = 0; n < N; n++)
-            store(bench->w_at, type, n * LD + k, small(n, k, 5));
+            store(w, type, n * LD + k, small(n, k, 5));
         for (int m = 0; m < M; m++)
-            store(bench->x_at, type, m * LD + k, small(m, k, 7));
+            store(x, type, m * LD + k, small(m, k, 7));
     }
+    cudaMemcpy(bench->w_at, w, sizeof w, cudaMemcpyHostToDevice);
+    cudaMemcpy(bench->x_at, x, sizeof x, cudaMemcpyHostToDevice);
 }
 
 static cublasStatus_t multiply(struct bench *bench, const cublasLtMatmulAlgo_t *algo, float beta,
@@ -103,12 +100,14 @@ static cublasStatus_t multiply(struct bench *bench, const cublasLtMatmulAlgo_t *
 
 static void check_result(const struct bench *bench, int times)
 {
+    float d[M * N];
+    gpu_read(d, bench->d_at, sizeof d);
     for (int m = 0; m < M; m++) {
         for (int n = 0; n < N; n++) {
             int sum = 0;
             for (int k = 0; k < K; k++)
                 sum += small(n, k, 5) * small(m, k, 7);
-            CHECK_EQ((int)bench->d_at[m * N + n], sum * times);
+            CHECK_EQ((int)d[m * N + n], sum * times);
         }
     }
 }

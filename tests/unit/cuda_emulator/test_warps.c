@@ -3,6 +3,7 @@
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/test.h"
 #include "tests/unit/cuda_emulator/death.h"
+#include "tests/unit/cuda_emulator/gpu_array.h"
 #include "tests/unit/cuda_emulator/kernels.h"
 
 #include <math.h>
@@ -13,8 +14,20 @@ TEST(shuffles_and_votes_are_those_of_cuda)
     uint32_t odd[32];
     float sum[32];
     int any[32], all[32];
-    start_shuffles(
-        &(struct shuffles_args){xor_5, up_3, down_3, from_7, within_8, odd, sum, any, all});
+    const struct shuffles_args args = {
+        gpu_bytes(sizeof xor_5),  gpu_bytes(sizeof up_3),     gpu_bytes(sizeof down_3),
+        gpu_bytes(sizeof from_7), gpu_bytes(sizeof within_8), gpu_bytes(sizeof odd),
+        gpu_bytes(sizeof sum),    gpu_bytes(sizeof any),      gpu_bytes(sizeof all)};
+    CHECK_EQ(start_shuffles(&args), cudaSuccess);
+    gpu_take_home(xor_5, args.xor_5, sizeof xor_5);
+    gpu_take_home(up_3, args.up_3, sizeof up_3);
+    gpu_take_home(down_3, args.down_3, sizeof down_3);
+    gpu_take_home(from_7, args.from_7, sizeof from_7);
+    gpu_take_home(within_8, args.within_8, sizeof within_8);
+    gpu_take_home(odd, args.odd, sizeof odd);
+    gpu_take_home(sum, args.sum, sizeof sum);
+    gpu_take_home(any, args.any, sizeof any);
+    gpu_take_home(all, args.all, sizeof all);
     for (int lane = 0; lane < 32; lane++) {
         CHECK_EQ(xor_5[lane], 1000 + (lane ^ 5));
         CHECK_EQ(up_3[lane], 1000 + (lane < 3 ? lane : lane - 3));
@@ -46,7 +59,12 @@ static void check_mma(bool is_f16, bool through_shared)
         a[i] = to_bits((float)(i * 7 % 31 - 15), is_f16);
     for (int i = 0; i < 16 * 8; i++)
         b[i] = to_bits((float)(i * 5 % 23 - 11), is_f16);
-    start_mma(&(struct mma_args){out, a, b, is_f16, through_shared});
+    uint16_t *a_gpu = gpu_copy_of(a, sizeof a), *b_gpu = gpu_copy_of(b, sizeof b);
+    const struct mma_args args = {gpu_bytes(sizeof out), a_gpu, b_gpu, is_f16, through_shared};
+    CHECK_EQ(start_mma(&args), cudaSuccess);
+    gpu_take_home(out, args.out, sizeof out);
+    cudaFree(a_gpu);
+    cudaFree(b_gpu);
     for (int m = 0; m < 16; m++) {
         for (int n = 0; n < 8; n++) {
             int sum = 0;
@@ -73,11 +91,15 @@ enum { N_THREADS = 96, N_STEPS = 5 };
 
 static int wrong_sums(enum fault fault, int n_valid)
 {
-    static _Alignas(16) uint32_t from[N_STEPS * N_THREADS * 4];
+    static uint32_t from[N_STEPS * N_THREADS * 4];
     uint32_t out[N_THREADS];
     for (int i = 0; i < N_STEPS * N_THREADS; i++)
         from[4 * i] = (uint32_t)i;
-    start_stream(&(struct stream_args){out, from, N_STEPS, n_valid, fault}, N_THREADS);
+    uint32_t *from_gpu = gpu_copy_of(from, sizeof from);
+    const struct stream_args args = {gpu_bytes(sizeof out), from_gpu, N_STEPS, n_valid, fault};
+    CHECK_EQ(start_stream(&args, N_THREADS), cudaSuccess);
+    gpu_take_home(out, args.out, sizeof out);
+    cudaFree(from_gpu);
     int n_wrong = 0;
     for (int t = 0; t < N_THREADS; t++) {
         const int sum = t < n_valid ? N_STEPS * t + N_THREADS * (N_STEPS - 1) * N_STEPS / 2 : 0;

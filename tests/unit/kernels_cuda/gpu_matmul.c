@@ -27,15 +27,24 @@ static void *upload(struct device *device, const void *data, size_t n_bytes)
     return gpu;
 }
 
-struct device *gpu_open(bool exact)
+static struct device *open_as(const struct cuda_settings *settings)
 {
     struct error err = {0};
     struct device *device;
-    const struct cuda_settings settings = {.exact = exact, .graphs = true};
     const struct step_needs needs = {.n_tokens = 512, .n_out = 1024, .n_leaves = MAX_LEAVES};
-    if (!device_open_cuda(&device, &settings, &err) || !device_reserve(device, &needs, &err))
+    if (!device_open_cuda(&device, settings, &err) || !device_reserve(device, &needs, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
     return device;
+}
+
+struct device *gpu_open(bool exact)
+{
+    return open_as(&(struct cuda_settings){.exact = exact, .graphs = true});
+}
+
+struct device *gpu_open_with_file(const char *algorithms)
+{
+    return open_as(&(struct cuda_settings){.graphs = true, .algorithms = algorithms});
 }
 
 /* Where element k of a row lies: leaves begin at multiples of 32 in the 16-bit formats. */
@@ -112,8 +121,22 @@ static void fetch(const struct gpu_matmul *m, float *host, const float *gpu, siz
         test_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
+static void multiply_recorded(struct device *device, const struct matmul_args *args)
+{
+    device_record_begin(device);
+    op_matmul(device, args);
+    struct device_record *record = device_record_end(device);
+    CHECK(record != NULL);
+    device_replay(device, record);
+    device_replay(device, record);
+    struct error err = {0};
+    if (!device_sync(device, &err))
+        test_fail(__FILE__, __LINE__, "%s", err.text);
+    device_record_free(device, record);
+}
+
 /* args but for the output, which has n_rows rows in all its parts. */
-static void run(const struct gpu_matmul *m, struct matmul_args args, float *out)
+static void run(const struct gpu_matmul *m, struct matmul_args args, bool recorded, float *out)
 {
     const size_t n_out = (size_t)args.n_out, stride = n_out + BEHIND_OUT;
     const size_t n_rows = (size_t)args.leaves->n_parts * (size_t)args.n_tokens;
@@ -124,7 +147,10 @@ static void run(const struct gpu_matmul *m, struct matmul_args args, float *out)
     float *gpu = upload(m->device, all, n * sizeof *all);
     args.out = gpu + FRONT;
     args.out_stride = (int64_t)stride;
-    op_matmul(m->device, &args);
+    if (recorded)
+        multiply_recorded(m->device, &args);
+    else
+        op_matmul(m->device, &args);
     fetch(m, all, gpu, n);
     for (size_t i = 0; i < n; i++) {
         const bool is_out = i >= FRONT && i < n - FRONT && (i - FRONT) % stride < n_out;
@@ -151,7 +177,12 @@ static struct matmul_args args_of(const struct gpu_matmul *m, void *x, int n_tok
 
 void gpu_matmul_run(const struct gpu_matmul *m, float *out)
 {
-    run(m, args_of(m, m->x_gpu, m->shape.n_tokens), out);
+    run(m, args_of(m, m->x_gpu, m->shape.n_tokens), false, out);
+}
+
+void gpu_matmul_run_recorded(const struct gpu_matmul *m, float *out)
+{
+    run(m, args_of(m, m->x_gpu, m->shape.n_tokens), true, out);
 }
 
 /* Copies of columns of the operand, so that they are aligned as any operand is. */
@@ -170,7 +201,7 @@ static void *copy_columns(const struct gpu_matmul *m, int first, int n, size_t f
 void gpu_matmul_run_rows(const struct gpu_matmul *m, int first, int n, float *out)
 {
     void *x = copy_columns(m, first, n, 0, m->row_bytes);
-    run(m, args_of(m, x, n), out);
+    run(m, args_of(m, x, n), false, out);
     device_free(m->device, x, (size_t)n * m->row_bytes);
 }
 
@@ -186,6 +217,6 @@ void gpu_matmul_run_leaves(const struct gpu_matmul *m, int leaf, const struct le
     args.x = operand_make(x, m->shape.dtype, n, leaves);
     args.weight.data = (char *)m->weight_gpu + (size_t)first * dtype_bytes(m->shape.weight_dtype);
     args.leaves = leaves;
-    run(m, args, out);
+    run(m, args, false, out);
     device_free(m->device, x, (size_t)n * n_bytes);
 }

@@ -32,6 +32,8 @@ struct gpu_matmul {
 
 /* A GPU in the mode of --numerics, with memory for every shape of these tests. */
 struct device *gpu_open(bool exact);
+/* One of --numerics fast that keeps its choices of algorithms in a file. */
+struct device *gpu_open_with_file(const char *algorithms);
 
 struct gpu_matmul gpu_matmul_make(struct device *device, const struct gpu_matmul_shape *shape);
 void gpu_matmul_free(struct gpu_matmul *m);
@@ -39,7 +41,9 @@ void gpu_matmul_free(struct gpu_matmul *m);
 void gpu_matmul_run(const struct gpu_matmul *m, float *out);
 /* Of n tokens from `first` on alone. */
 void gpu_matmul_run_rows(const struct gpu_matmul *m, int first, int n, float *out);
-/* The first n_out outputs, over the leaves [leaf, leaf + leaves->n_leaves) of the shape: what a
- * rank computes that has this part of K. */
+/* The same, recorded once and replayed twice. */
+void gpu_matmul_run_recorded(const struct gpu_matmul *m, float *out);
+/* Over the leaves [leaf, leaf + leaves->n_leaves) of the shape: what a rank computes that has this
+ * part of K. */
 void gpu_matmul_run_leaves(const struct gpu_matmul *m, int leaf, const struct leaves *leaves,
                            float *out);

@@ -48,7 +48,7 @@ static void both_kinds(struct device *device, struct gpu_matmul_shape shape)
     against_f64(device, &shape);
 }
 
-/* 9, 17 and 65 rows are the first of other kernels, or of other forms of one. */
+/* 9, 17 and 33 rows are the first of other kernels, or of other forms of one. */
 TEST(a_gpu_multiplies_all_awkward_shapes)
 {
     static const int tokens[] = {1, 2, 8, 9, 17, 33, 65, 130};
@@ -174,6 +174,24 @@ TEST(in_the_exact_mode_a_row_does_not_depend_on_the_others)
 static struct leaves cut_of(const int *lengths, int first, int n_ranks)
 {
     return leaves_of(lengths + first, 4 / n_ranks, 1);
+}
+
+/* Of one leaf: strips of 64 outputs, where there are enough of them. */
+TEST(in_the_exact_mode_wide_strips_give_the_bits_of_narrow_ones)
+{
+    enum { TOKENS = 40, OUTPUTS = 300 };
+    static const int counts[] = {1, 9, 17, 25, 32, 33};
+    struct device *device = gpu_open(true);
+    struct gpu_matmul_shape shape = shape_of(DTYPE_BF16, TOKENS, OUTPUTS);
+    shape.leaves = leaves_one(1100);
+    struct gpu_matmul m = gpu_matmul_make(device, &shape);
+    float *whole = malloc(TOKENS * OUTPUTS * sizeof *whole);
+    gpu_matmul_run(&m, whole);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        rows_equal(&m, whole, TOKENS - counts[i], counts[i]);
+    free(whole);
+    gpu_matmul_free(&m);
+    device_close(device);
 }
 
 TEST(in_the_exact_mode_ranks_that_share_k_add_up_to_the_same_bits)

@@ -175,6 +175,18 @@ TEST(norms_of_rows_add_branches_as_written)
                                                .has_branch_norm = bits & 2});
 }
 
+TEST(norms_of_branches_and_rows_do_not_depend_on_the_order_of_threads)
+{
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        emulated_seed(seed);
+        check_norm(&(struct norm_case){.hidden = 2000,
+                                       .dtype = DTYPE_F32,
+                                       .weight_dtype = DTYPE_BF16,
+                                       .adds = true,
+                                       .has_branch_norm = true});
+    }
+}
+
 TEST(norms_of_chosen_rows_leave_the_residual_as_it_is)
 {
     check_norm(&(struct norm_case){

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MAX_ROWS = 48 };
+enum { MAX_ROWS = 27 };
 
 struct rows {
     int n, vocab, stride;
@@ -42,9 +42,9 @@ static float logit_of(enum shape shape, uint64_t seed, int i, int vocab)
         return x * y * y * 40;
     case FLAT:
         return x * 0.25f;
-    case EQUAL:
-        return 1.5f;
-    case TIES: /* zeros of both signs among them */
+    case EQUAL: /* zeros of both signs are one value */
+        return seed % 2 ? 1.5f : copysignf(0, x);
+    case TIES:
         return rintf(x * 3) * 0.5f;
     case FEW:
         return i % 7 == 3 ? x * 4 : -INFINITY;
@@ -220,10 +220,10 @@ static void check_rows(int n, int vocab, int gap, uint64_t seed, bool processed,
 
 TEST(picks_of_many_rows_are_those_of_the_sampler)
 {
-    static const int vocabs[] = {1, 2, 63, 257, 1000, 3001};
+    static const int vocabs[] = {1, 2, 257, 1000, 3001};
     for (size_t v = 0; v < sizeof vocabs / sizeof *vocabs; v++)
         for (int processed = 0; processed < 2; processed++)
-            for (uint64_t seed = 1; seed <= 3; seed++)
+            for (uint64_t seed = 1; seed <= (SANITIZED ? 1 : 2); seed++)
                 check_rows(MAX_ROWS, vocabs[v], (int)(seed % 3), 1000 * seed + v, processed,
                            MAX_ROWS);
 }

@@ -18,7 +18,8 @@
 
 static struct options options_of(int64_t kv_bytes)
 {
-    return (struct options){.max_num_seqs = 4,
+    return (struct options){.data_parallel_size = 1,
+                            .max_num_seqs = 4,
                             .max_num_batched_tokens = 32,
                             .block_size = 16,
                             .kv_cache_memory_bytes = kv_bytes,
@@ -59,10 +60,11 @@ static void open_parts(struct parts *out, const char *name)
 
 static bool plan(struct parts *parts, const struct options *options, struct error *err)
 {
+    const struct kv_room room = rank_kv_room_cpu(options, parts->ranks.local_size);
     *err = (struct error){0};
     return rank_limits_make(&parts->limits, options, &parts->model->config, 0, err) &&
            rank_memory_plan(&parts->memory, &parts->limits, options, parts->model, parts->draft,
-                            parts->device, &parts->ranks, err);
+                            &room, &parts->ranks, err);
 }
 
 static void close_parts(struct parts *parts)
@@ -205,6 +207,49 @@ TEST(plans_have_room_for_drafts_and_for_prompts)
     options.max_num_seqs = 20;
     CHECK(rank_limits_make(&parts.limits, &options, config, 5, &err));
     CHECK_EQ(parts.limits.max_logits, 20 + 5 * 20);
+    close_parts(&parts);
+}
+
+/* ---- GPUs ---- */
+
+static int64_t blocks_on_gpu(struct parts *parts, const struct options *options, int64_t gpu_bytes,
+                             int64_t taken_bytes, struct error *err)
+{
+    const struct kv_room room = rank_kv_room_gpu(options, gpu_bytes, taken_bytes);
+    int64_t n_blocks = 0;
+    *err = (struct error){0};
+    CHECK(rank_limits_make(&parts->limits, options, &parts->model->config, 0, err));
+    return rank_kv_blocks(&n_blocks, &parts->limits, options, 1000, &room, err) ? n_blocks : 0;
+}
+
+TEST(the_cache_of_a_gpu_is_what_is_left_of_its_share)
+{
+    struct parts parts;
+    struct error err;
+    struct options options = options_of(0);
+    open_parts(&parts, "llama-16");
+    options.gpu_memory_utilization = 0.5;
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 100000, 20000, &err), 30);
+    options.gpu_memory_utilization = 0.25;
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 100000, 20000, &err), 5);
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 100000, 24001, &err), 0);
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "of its 100 KB, --gpu-memory-utilization 0.25 allows 25 %, all but the "
+                           "cache takes 24.0 KB, and a block 1.00 KB"));
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 100000, 99999, &err), 0); /* more than its share */
+    close_parts(&parts);
+}
+
+TEST(the_cache_of_a_gpu_is_no_larger_than_sequences_can_hold)
+{
+    struct parts parts;
+    struct error err;
+    struct options options = options_of(0);
+    open_parts(&parts, "llama-16");
+    options.gpu_memory_utilization = 0.9;
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 1000000000, 0, &err), 4 * 512 / 16);
+    options.kv_cache_memory_bytes = 7500; /* given: the share does not count */
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 1000000000, 0, &err), 7);
     close_parts(&parts);
 }
 

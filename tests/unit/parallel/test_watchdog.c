@@ -140,6 +140,40 @@ TEST(a_rank_that_does_not_unwind_within_two_seconds_leaves_once)
     host_release(&host);
 }
 
+static bool in_vain(void *context, struct error *err)
+{
+    return *(const bool *)context || error_set(err, ERROR_PEER, "tree_reduce #7: in vain");
+}
+
+TEST(a_rank_that_waits_in_vain_and_does_not_unwind_within_two_seconds_leaves_once)
+{
+    bool good = true;
+    struct host host = host_make();
+    watchdog_set_aside(host.dog[1], in_vain, &good);
+    pass(&host, 5000, -1);
+    CHECK_EQ(n_left, 0);
+    good = false;
+    pass(&host, 1500, -1);
+    CHECK_EQ(n_left, 0);
+    pass(&host, 3000, -1);
+    CHECK_EQ(n_left, 1);
+    CHECK_STR(left_with, "tree_reduce #7: in vain");
+    CHECK_EQ(watchdog_lost(host.dog[0]), -1); /* it beats: for the others it is there */
+    host_release(&host);
+}
+
+TEST(a_rank_that_nobody_watches_is_not_asked)
+{
+    bool good = false;
+    struct host host = host_make();
+    watchdog_set_aside(NULL, in_vain, &good);
+    watchdog_set_aside(host.dog[1], in_vain, &good);
+    watchdog_set_aside(host.dog[1], NULL, NULL);
+    pass(&host, 5000, -1);
+    CHECK_EQ(n_left, 0);
+    host_release(&host);
+}
+
 TEST(the_thread_beats_by_itself)
 {
     struct error err = {0};

@@ -72,7 +72,26 @@ TEST(an_unknown_transport_is_refused)
     clear_environment();
     CHECK(!ranks_open(&ranks, &settings, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
-    CHECK_STR(err.text, "--comm tcp: want auto, shm or mpi");
+    CHECK_STR(err.text, "--comm tcp: want auto, shm, mpi or nccl");
+}
+
+TEST(nccl_is_for_gpus)
+{
+    struct ranks_settings settings = alone;
+    settings.comm = "nccl";
+    struct ranks ranks;
+    struct error err = {0};
+    clear_environment();
+    CHECK(!ranks_open(&ranks, &settings, &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK_STR(err.text,
+              "--comm nccl is for GPUs, and the ranks compute on CPUs: use --comm auto, or "
+              "--device cuda");
+    settings.gpus = true;
+    err = (struct error){0};
+    CHECK(ranks_open(&ranks, &settings, &err));
+    CHECK_STR(ranks.world->ops->name, "self");
+    ranks_close(&ranks, false);
 }
 
 static void check_srun(const char *step_tasks, const char *tasks, const char *batch, bool allowed)

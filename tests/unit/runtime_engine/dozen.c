@@ -32,8 +32,9 @@ static void make_requests(void)
     }
 }
 
-static void run(const char *folder, const struct dozen_layout *layout, struct answer *answers)
+static void run(const char *folder, const struct dozen_gpu_layout *on, struct answer *answers)
 {
+    const struct dozen_layout *layout = &on->layout;
     static struct job job;
     const struct job_settings settings = {.folder = folder,
                                           .dtype = "auto",
@@ -48,6 +49,8 @@ static void run(const char *folder, const struct dozen_layout *layout, struct an
                                           .prefix_caching = layout->prefix_caching,
                                           .ngram_max = layout->ngram_max,
                                           .draft = layout->draft,
+                                          .gpu = on->gpu,
+                                          .runs_ahead = on->runs_ahead,
                                           .max_drafts = 3};
     job_open(&job, &settings);
     for (int i = 0; i < DOZEN; i++)
@@ -57,7 +60,7 @@ static void run(const char *folder, const struct dozen_layout *layout, struct an
     job_close(&job, false);
 }
 
-void dozen_compare(const char *folder, const struct dozen_layout *layouts, int n_layouts)
+void dozen_compare_gpus(const char *folder, const struct dozen_gpu_layout *layouts, int n_layouts)
 {
     static struct answer want[DOZEN], got[DOZEN];
     make_requests();
@@ -72,6 +75,15 @@ void dozen_compare(const char *folder, const struct dozen_layout *layouts, int n
             if (memcmp(&got[i], &want[i], sizeof *got) != 0)
                 test_fail(__FILE__, __LINE__,
                           "%s, layout %d (tp %d, pp %d): request %d has another answer", folder, k,
-                          layouts[k].tp_size, layouts[k].pp_stages, i);
+                          layouts[k].layout.tp_size, layouts[k].layout.pp_stages, i);
     }
+}
+
+void dozen_compare(const char *folder, const struct dozen_layout *layouts, int n_layouts)
+{
+    struct dozen_gpu_layout all[16] = {{0}};
+    CHECK(n_layouts <= 16);
+    for (int k = 0; k < n_layouts; k++)
+        all[k].layout = layouts[k];
+    dozen_compare_gpus(folder, all, n_layouts);
 }

@@ -4,6 +4,8 @@
 #pragma once
 #include <stdbool.h>
 
+struct gpu_setup;
+
 enum { DOZEN_MODEL_LEN = 128 }; /* of a sequence */
 
 struct dozen_layout {
@@ -18,3 +20,11 @@ struct dozen_layout {
 
 /* Fails the test where an answer is another one than in the first layout. */
 void dozen_compare(const char *folder, const struct dozen_layout *layouts, int n_layouts);
+
+/* The same on GPUs. */
+struct dozen_gpu_layout {
+    const struct gpu_setup *gpu; /* NULL: CPUs */
+    bool runs_ahead;
+    struct dozen_layout layout;
+};
+void dozen_compare_gpus(const char *folder, const struct dozen_gpu_layout *layouts, int n_layouts);

@@ -14,6 +14,7 @@
 #include "runtime/worker.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
+#include "tests/unit/runtime_forward/gpu_setup.h"
 
 #include <poll.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static const int64_t patience_ns = 120LL * 1000 * 1000 * 1000;
 
 struct rank_parts {
     struct ranks ranks, of_stage; /* the draft model runs on those of the first stage */
-    struct device *device;
+    struct device *host, *device; /* who samples, who runs the layers: the same but with GPUs */
     struct model *model[PLAN_MODELS];
     struct plan_models models;
     struct plan_recorder *recorder;
@@ -38,7 +39,10 @@ static void close_parts(struct rank_parts *p)
         forward_destroy(p->models.forward[m]);
         model_close(p->model[m]);
     }
-    device_close(p->device);
+    ranks_leave_gpu(&p->ranks);
+    if (p->device != p->host)
+        device_close(p->device);
+    device_close(p->host);
     ranks_close(&p->ranks, false);
 }
 
@@ -92,7 +96,7 @@ static struct engine_settings engine_settings_of(const struct job *job, const st
         .n_flights = s->n_flights ? s->n_flights : p->ranks.pp_stages,
         .runs_ahead = s->runs_ahead,
         .model = p->model[PLAN_TARGET],
-        .device = p->device,
+        .device = p->host,
         .recorder = p->recorder};
 }
 
@@ -132,7 +136,7 @@ static bool run_record(struct job *job, struct rank_parts *p, struct error *err)
     struct plan_record record;
     if (!plan_record_open(&record, job->replayed, err))
         return false;
-    const bool good = replay_run(&record, &p->models, p->device, &job->report, err);
+    const bool good = replay_run(&record, &p->models, p->host, &job->report, err);
     plan_record_close(&record);
     return good;
 }
@@ -142,24 +146,42 @@ static bool run_first_rank(struct job *job, struct rank_parts *p, struct error *
     return job->replayed != NULL ? run_record(job, p, err) : run_engine(job, p, err);
 }
 
-static bool open_device(struct device **out, const struct job_settings *s, struct error *err)
+static bool open_device(struct rank_parts *p, const struct job_settings *s, struct error *err)
 {
-    return s->ops != NULL ? device_open_cpu_ops(out, s->ops, s->n_threads, 0, err)
-                          : device_open_cpu(out, s->kernels, s->n_threads, 0, err);
+    const bool good = s->ops != NULL ? device_open_cpu_ops(&p->host, s->ops, s->n_threads, 0, err)
+                                     : device_open_cpu(&p->host, s->kernels, s->n_threads, 0, err);
+    p->device = s->gpu == NULL ? p->host : NULL;
+    return good;
 }
 
 static int kv_dtype_of(const struct job_settings *s, const struct model *model)
 {
-    if (s->kv_int8)
-        return DTYPE_I8;
-    return model->compute == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+    return s->kv_int8 ? DTYPE_I8 : (int)model->compute;
+}
+
+/* The first model says how much memory the groups need. */
+static bool use_gpu(struct rank_parts *p, const struct job_settings *s, struct model *model,
+                    struct error *err)
+{
+    const size_t most_floats = (size_t)s->max_tokens * (size_t)model->config.hidden;
+    return (p->device != NULL || gpu_setup_open(&p->device, s->gpu, &p->ranks, most_floats, err)) &&
+           gpu_setup_load(model, p->device, err);
+}
+
+static struct model_place place_of(const struct job_settings *s, const struct ranks *on)
+{
+    return (struct model_place){.tp_rank = on->tp_rank,
+                                .tp_size = on->tp_size,
+                                .pp_stage = on->pp_stage,
+                                .pp_stages = on->pp_stages,
+                                .on_gpu = s->gpu != NULL,
+                                .one_leaf = s->gpu != NULL && s->gpu->fast};
 }
 
 static bool open_models(struct rank_parts *p, const struct job_settings *s, int *kv_dtype,
                         struct error *err)
 {
     const char *const folder[PLAN_MODELS] = {[PLAN_TARGET] = s->folder, [PLAN_DRAFT] = s->draft};
-    p->of_stage = ranks_of_stage(&p->ranks);
     p->models.ranks[PLAN_TARGET] = &p->ranks;
     p->models.ranks[PLAN_DRAFT] = &p->of_stage;
     for (int m = 0; m < PLAN_MODELS && folder[m] != NULL; m++) {
@@ -167,22 +189,23 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
             break;
         struct plan_limits *limits = &p->models.limits[m];
         const struct ranks *on = p->models.ranks[m];
-        const struct model_place place = {.tp_rank = on->tp_rank,
-                                          .tp_size = on->tp_size,
-                                          .pp_stage = on->pp_stage,
-                                          .pp_stages = on->pp_stages};
-        if (!model_open(&p->model[m], folder[m], s->dtype, &place, err))
+        const struct model_place place = place_of(s, on);
+        if (!model_open(&p->model[m], folder[m], s->dtype, &place, err) ||
+            (s->gpu != NULL && !use_gpu(p, s, p->model[m], err)))
             return false;
+        p->of_stage = ranks_of_stage(&p->ranks);
         p->models.hidden_size[m] = p->model[m]->config.hidden;
         *limits = m == PLAN_TARGET ? limits_of(s, p->model[m])
                                    : scheduler_draft_limits(&p->models.limits[PLAN_TARGET]);
         if (m == PLAN_TARGET)
             *kv_dtype = kv_dtype_of(s, p->model[m]);
-        const struct forward_settings settings = {.model = p->model[m],
-                                                  .device = p->device,
-                                                  .ranks = on,
-                                                  .limits = limits,
-                                                  .kv_dtype = *kv_dtype};
+        const struct forward_settings settings = {
+            .model = p->model[m],
+            .device = p->device,
+            .ranks = on,
+            .limits = limits,
+            .kv_dtype = *kv_dtype,
+            .carries_tokens = s->gpu != NULL && m == PLAN_TARGET && on->pp_stages == 1};
         if (!forward_create(&p->models.forward[m], &settings, err))
             return false;
     }
@@ -192,7 +215,7 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
 static bool run_worker(const struct rank_parts *p, struct error *err)
 {
     struct worker *worker;
-    worker_create(&worker, &(struct worker_settings){.models = &p->models, .device = p->device});
+    worker_create(&worker, &(struct worker_settings){.models = &p->models, .device = p->host});
     const bool good = worker_run(worker, err);
     worker_destroy(worker);
     return good;
@@ -211,7 +234,7 @@ static bool run_rank(void *context, int rank, struct error *err)
     struct rank_parts p = {0};
     int kv_dtype = 0;
     const bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
-                      open_device(&p.device, s, err) && open_models(&p, s, &kv_dtype, err) &&
+                      open_device(&p, s, err) && open_models(&p, s, &kv_dtype, err) &&
                       (rank != 0 || open_recorder(&p, s->record, kv_dtype, err)) &&
                       (rank == 0 ? run_first_rank(job, &p, err) : run_worker(&p, err));
     close_parts(&p);

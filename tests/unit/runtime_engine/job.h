@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gpu_setup;
 struct ops;
 
 enum {
@@ -26,6 +27,7 @@ enum {
 struct job_settings {
     const char *folder, *dtype, *kernels; /* kernels NULL: the best */
     const struct ops *ops;                /* instead of `kernels`, where not NULL */
+    const struct gpu_setup *gpu;          /* the layers run on GPUs; NULL: on CPUs */
     const char *draft;                    /* folder of a draft model; NULL: none */
     int tp_size, n_threads;
     int pp_stages;                                             /* 0: one */

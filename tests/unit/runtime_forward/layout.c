@@ -1,11 +1,13 @@
 #include "tests/unit/runtime_forward/layout.h"
 
 #include "base/error.h"
+#include "kernels/device.h"
 #include "runtime/forward/layers.h"
 #include "runtime/model/model.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -68,6 +70,17 @@ static void take_result(const struct layout *layout, const struct step_result *r
     }
 }
 
+/* What no row of the test has written is NaN. */
+static bool poison_cache(struct runner *runner, struct error *err)
+{
+    const struct kv_store *kv = &runner->forward->kv;
+    void *nan = memset(malloc(kv->n_bytes), 0xff, kv->n_bytes);
+    device_upload(runner->device, kv->memory, nan, kv->n_bytes);
+    const bool ok = device_sync(runner->device, err);
+    free(nan);
+    return ok;
+}
+
 static bool run_rank(void *context, int rank, struct error *err)
 {
     const struct layout *layout = context;
@@ -81,8 +94,8 @@ static bool run_rank(void *context, int rank, struct error *err)
     if (!runner_open(&runner, layout->setup, layout->memory, rank, max_tokens, layout->n_sequences,
                      max_len, err))
         return false;
-    memset(runner.forward->kv.memory, 0xff, runner.forward->kv.n_bytes);
-    bool ok = runner.model->config.vocab == layout->vocab, more = true;
+    bool ok = poison_cache(&runner, err) && runner.model->config.vocab == layout->vocab;
+    bool more = true;
     for (int step = 0; ok && more; step++) {
         struct feed feeds[MAX_FEEDS];
         struct step_result result;

@@ -10,7 +10,7 @@
 
 int setup_stages(const struct setup *setup) { return setup->pp_stages ? setup->pp_stages : 1; }
 
-static bool open_parts(struct runner *out, const struct setup *setup, void *memory, int rank,
+static bool open_ranks(struct runner *out, const struct setup *setup, void *memory, int rank,
                        struct error *err)
 {
     char unused; /* one rank has no memory to share */
@@ -19,22 +19,47 @@ static bool open_parts(struct runner *out, const struct setup *setup, void *memo
         .tp_size = setup->tp_size,
         .pp_stages = setup_stages(setup),
         .settings = {.deadline_ns = setup->deadline_ns ? setup->deadline_ns : minute_ns}};
-    if (!ranks_open_threads(&out->ranks, memory ? memory : &unused, rank, &settings, err))
-        return false;
+    return ranks_open_threads(&out->ranks, memory ? memory : &unused, rank, &settings, err);
+}
+
+static bool open_model(struct runner *out, const struct setup *setup, struct error *err)
+{
     const struct model_place place = {.tp_rank = out->ranks.tp_rank,
                                       .tp_size = out->ranks.tp_size,
                                       .pp_stage = out->ranks.pp_stage,
-                                      .pp_stages = out->ranks.pp_stages};
-    return (setup->ops ? device_open_cpu_ops(&out->device, setup->ops, setup->n_threads, 0, err)
-                       : device_open_cpu(&out->device, NULL, setup->n_threads, 0, err)) &&
-           model_open(&out->model, setup->folder, setup->dtype, &place, err);
+                                      .pp_stages = out->ranks.pp_stages,
+                                      .on_gpu = setup->gpu != NULL,
+                                      .one_leaf = setup->gpu != NULL && setup->gpu->fast};
+    return model_open(&out->model, setup->folder, setup->dtype, &place, err);
+}
+
+static bool open_cpu(struct runner *out, const struct setup *setup, struct error *err)
+{
+    return setup->ops ? device_open_cpu_ops(&out->device, setup->ops, setup->n_threads, 0, err)
+                      : device_open_cpu(&out->device, NULL, setup->n_threads, 0, err);
+}
+
+static bool open_gpu(struct runner *out, const struct gpu_setup *gpu, int max_tokens,
+                     struct error *err)
+{
+    const size_t most_floats = (size_t)max_tokens * (size_t)out->model->config.hidden;
+    return gpu_setup_open(&out->device, gpu, &out->ranks, most_floats, err) &&
+           gpu_setup_load(out->model, out->device, err);
+}
+
+static bool open_parts(struct runner *out, const struct setup *setup, void *memory, int rank,
+                       int max_tokens, struct error *err)
+{
+    return open_ranks(out, setup, memory, rank, err) && open_model(out, setup, err) &&
+           (setup->gpu != NULL ? open_gpu(out, setup->gpu, max_tokens, err)
+                               : open_cpu(out, setup, err));
 }
 
 bool runner_open(struct runner *out, const struct setup *setup, void *memory, int rank,
                  int max_tokens, int max_sequences, int max_model_len, struct error *err)
 {
     *out = (struct runner){0};
-    if (!open_parts(out, setup, memory, rank, err)) {
+    if (!open_parts(out, setup, memory, rank, max_tokens, err)) {
         runner_close(out);
         return false;
     }
@@ -56,7 +81,8 @@ bool runner_open(struct runner *out, const struct setup *setup, void *memory, in
                                               .device = out->device,
                                               .ranks = &out->ranks,
                                               .limits = &out->limits,
-                                              .kv_dtype = setup->kv_dtype};
+                                              .kv_dtype = setup->kv_dtype,
+                                              .carries_tokens = setup->carries_tokens};
     if (forward_create(&out->forward, &settings, err))
         return true;
     runner_close(out);
@@ -67,6 +93,7 @@ void runner_close(struct runner *runner)
 {
     forward_destroy(runner->forward);
     model_close(runner->model);
+    ranks_leave_gpu(&runner->ranks);
     device_close(runner->device);
     ranks_close(&runner->ranks, false);
     memory_free(runner->plan);

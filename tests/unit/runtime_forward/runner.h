@@ -3,6 +3,7 @@
 #pragma once
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"
+#include "tests/unit/runtime_forward/gpu_setup.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,11 +17,13 @@ struct ops;
 enum { MAX_COPIES = 16 };
 
 struct setup {
+    const struct gpu_setup *gpu; /* NULL: CPUs */
     const char *folder, *dtype;
     int tp_size, n_threads;
     int pp_stages;         /* 0: one */
     const struct ops *ops; /* NULL: the best of the machine */
     int kv_dtype, block_tokens;
+    bool carries_tokens; /* of GPUs: plans may refer to the tokens of the one before */
     bool single_group;   /* all layers in one KV group, as a draft model has them */
     int64_t deadline_ns; /* of the ranks; 0: a minute */
 };

@@ -87,8 +87,7 @@ static void check_stage(struct device *device, const char *name, const struct mo
     CHECK_EQ(f->kv.n_bytes, N_BLOCKS * block);
     CHECK_EQ(block, (size_t)f->kv.n_places * 2 * 16 * (size_t)span_length(share->kv_heads) *
                         (size_t)stage.model->config.head_dim * sizeof(bf16));
-    CHECK_EQ(f->memory_bytes,
-             forward_activation_bytes(stage.model, &stage.ranks, &stage.limits, false));
+    CHECK_EQ(f->memory_bytes, forward_activation_bytes(stage.model, &stage.ranks, &stage.limits));
     CHECK_EQ(f->act.logits != NULL, share->is_last && place->tp_rank == 0);
     CHECK_EQ(f->act.logits_parts != NULL, share->is_last && place->tp_size > 1);
     stage_close(&stage);
