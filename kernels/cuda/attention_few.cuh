@@ -165,7 +165,7 @@ template <class Cache, int dim> struct few_rows {
         for (int q = begin; q < end; q++) {
             unsigned char *values = stream.take(q, false);
             const int at = chunk * CHUNK + q * QUARTER;
-            if (!Cache::IS_I8 && !is_seen_alike(a.args, tile, at))
+            if (!Cache::IS_I8 && !is_seen_alike(tile, at))
                 clean_values<format, PER_ROW, COLUMNS>(a.args, tile, g(), o, values, mine, at,
                                                        flag);
 #pragma unroll

@@ -145,7 +145,7 @@ template <class Cache, int dim> struct many_rows {
         }
         const float *scale = Cache::IS_I8 ? stream.scales() + quarter * QUARTER : NULL;
         finish_scores(s, a, scale);
-        if (is_seen_by_all(a.args, tile, begin))
+        if (is_seen_by_all(tile, begin))
             return;
         const struct sight row[2] = {row_at(a.args, tile, thread_row()).sees,
                                      row_at(a.args, tile, thread_row() + 8).sees};
@@ -181,7 +181,7 @@ template <class Cache, int dim> struct many_rows {
                 continue;
             unsigned char *values = stream.take(q, false);
             const int at = chunk * CHUNK + q * QUARTER;
-            if (!Cache::IS_I8 && !is_seen_alike(a.args, tile, at))
+            if (!Cache::IS_I8 && !is_seen_alike(tile, at))
                 clean_values<typename Cache::format, PER_ROW, COLUMNS>(a.args, tile, thread_row(),
                                                                        o, values, 0, at, flag);
             add_values<Cache, dim>(o, w + q * QUARTER_COLUMNS, values);

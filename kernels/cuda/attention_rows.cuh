@@ -38,8 +38,10 @@ static __device__ inline struct row_tile tile_at(const struct attention_args &a,
     tile.n_rows = min(n_new * tile.group - tile.first_row, tile_rows);
     if (tile.n_rows > 0) {
         const int last = tile.first_row + tile.n_rows - 1;
-        tile.begin = first_seen(tile.n_computed + tile.first_row / tile.group, a.window);
+        tile.all_end = tile.n_computed + tile.first_row / tile.group + 1;
         tile.end = tile.n_computed + last / tile.group + 1;
+        tile.begin = first_seen(tile.all_end - 1, a.window);
+        tile.all_begin = first_seen(tile.end - 1, a.window);
     }
     return tile;
 }
@@ -97,12 +99,10 @@ static __device__ inline struct attention_row row_at(const struct attention_args
             {first_seen(position, a.window), position + 1}};
 }
 
-/* The 64 positions from `begin` on are seen by every row of the tile. */
-static __device__ inline bool is_seen_by_all(const struct attention_args &a,
-                                             const struct row_tile &tile, int begin)
+/* The positions of a quarter are seen by every row of the tile. */
+static __device__ inline bool is_seen_by_all(const struct row_tile &tile, int begin)
 {
-    return row_at(a, tile, tile.n_rows - 1).sees.begin <= begin &&
-           row_at(a, tile, 0).sees.end >= begin + QUARTER;
+    return tile.all_begin <= begin && tile.all_end >= begin + QUARTER;
 }
 
 /* Queries of a tile into shared memory, [tile_rows][dim] in segments; what is missing is zero. */
@@ -122,8 +122,10 @@ static __device__ inline void load_queries(const struct attention_launch &a,
             v = *reinterpret_cast<const uint4 *>(q + element);
         } else if (r < tile.n_rows) {
             uint32_t word[4] = {0, 0, 0, 0};
-            for (int e = 0; e < SEGMENT_NUMBERS && element + e < head_dim; e++)
-                word[e / 2] |= (uint32_t)q[element + e] << e % 2 * 16;
+#pragma unroll
+            for (int e = 0; e < SEGMENT_NUMBERS; e++)
+                if (element + e < head_dim)
+                    word[e / 2] |= (uint32_t)q[element + e] << e % 2 * 16;
             v = make_uint4(word[0], word[1], word[2], word[3]);
         }
         *reinterpret_cast<uint4 *>(segment_at<PER_ROW>(queries, r, i % PER_ROW)) = v;
@@ -288,14 +290,11 @@ static __device__ inline void store_padding(const struct attention_launch &a, in
  * rows of a tile see different parts of a quarter, its values are looked at: those that are not
  * finite make NaN of the sums of the rows that see them, and are zero for the others. */
 
-static __device__ inline bool is_seen_alike(const struct attention_args &a,
-                                            const struct row_tile &tile, int begin)
+static __device__ inline bool is_seen_alike(const struct row_tile &tile, int begin)
 {
-    const struct sight first = row_at(a, tile, 0).sees;
-    const struct sight last = row_at(a, tile, tile.n_rows - 1).sees;
     const int end = begin + QUARTER;
-    return max(first.begin, begin) == max(last.begin, begin) &&
-           min(first.end, end) == min(last.end, end);
+    return max(tile.begin, begin) == max(tile.all_begin, begin) &&
+           min(tile.end, end) == min(tile.all_end, end);
 }
 
 template <class Format> static __device__ inline bool is_finite(uint16_t v)
@@ -326,6 +325,7 @@ static __device__ inline void spoil(float (*o)[4], unsigned char *tile, int firs
     const int i = (int)threadIdx.x % 4 * 2;
 #pragma unroll
     for (int n = 0; n < n_columns; n++)
+#pragma unroll 1
         for (int r = 0; r < QUARTER; r++) {
             const uint16_t *v =
                 reinterpret_cast<const uint16_t *>(segment_at<per_row>(tile, r, first_segment + n));
@@ -345,6 +345,7 @@ static __device__ inline void
 clean_values(const struct attention_args &a, const struct row_tile &rows, int first_row,
              float (*o)[4], unsigned char *tile, int first_segment, int begin, int *flag)
 {
+#pragma unroll 1
     for (int i = (int)threadIdx.x; i < QUARTER * per_row; i += ATTENTION_THREADS)
         if (!clean_segment<Format>(tile + i * SEGMENT, false))
             *flag = 1;
@@ -355,6 +356,7 @@ clean_values(const struct attention_args &a, const struct row_tile &rows, int fi
                                  row_at(a, rows, first_row + 8).sees};
     spoil<Format, per_row, n_columns>(o, tile, first_segment, row, begin);
     __syncthreads();
+#pragma unroll 1
     for (int i = (int)threadIdx.x; i < QUARTER * per_row; i += ATTENTION_THREADS)
         clean_segment<Format>(tile + i * SEGMENT, true);
     if (threadIdx.x == 0)

@@ -23,6 +23,11 @@ struct attention_launch {
     int n_blocks; /* of the kernel that works on units */
 };
 
+/* Queue the kernels for one format of the cache. */
+void attention_bf16(struct device *device, const struct attention_launch &a);
+void attention_f16(struct device *device, const struct attention_launch &a);
+void attention_i8(struct device *device, const struct attention_launch &a);
+
 /* Rows that a block works on together. In shared memory: registers are for sums. */
 struct row_tile {
     int sequence, kv_head;
@@ -31,7 +36,8 @@ struct row_tile {
     int n_rows;            /* 0 or less: none */
     int first_token;       /* row of the step that is the first token of the sequence */
     int n_computed;
-    int begin, end; /* positions that one of its rows sees */
+    int begin, end;         /* positions that one of its rows sees */
+    int all_begin, all_end; /* positions that all of them see */
 };
 
 /* Of a block, in shared memory. */
@@ -145,12 +151,14 @@ template <class Cache, int dim> struct tile_stream {
         const int run = min(a.cache.block_tokens, (int)QUARTER);
         const int row_bytes = a.cache.head_dim * Cache::BYTES;
         const int slice_byte = slice * shape::WIDTH * Cache::BYTES;
+#pragma unroll 1
         for (int first_row = 0; first_row < QUARTER; first_row += run) {
             const int first = chunk * CHUNK + quarter * QUARTER + first_row;
             const bool is_any = first + run > tile.begin && first < tile.end;
             const unsigned char *from =
                 static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k) +
                 (is_any ? place_of(first) * row_bytes : 0) + slice_byte;
+#pragma unroll 2
             for (int i = (int)threadIdx.x; i < run * PER_ROW; i += ATTENTION_THREADS) {
                 const int row = i / PER_ROW, segment = i % PER_ROW;
                 const bool valid =
@@ -169,6 +177,7 @@ template <class Cache, int dim> struct tile_stream {
         const unsigned char *all =
             static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
         const int first = chunk * CHUNK + quarter * QUARTER;
+#pragma unroll 1
         for (int i = (int)threadIdx.x; i < QUARTER * shape::WIDTH; i += ATTENTION_THREADS) {
             const int row = i / shape::WIDTH, column = i % shape::WIDTH;
             const int element = slice * shape::WIDTH + column;
@@ -244,6 +253,7 @@ template <class Cache, int dim> struct tile_stream {
     {
         quarter = first_quarter(tile.begin, chunk);
         __syncthreads();
+#pragma unroll 1
         for (int i = 0; i < shape::STAGES - 1; i++)
             ask(i);
     }
@@ -261,6 +271,7 @@ template <class Cache, int dim> struct tile_stream {
     __device__ inline void widen(const unsigned char *narrow, int at_quarter, bool has_scales)
     {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
+#pragma unroll 2
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
             const int8_t *x = reinterpret_cast<const int8_t *>(narrow) + i * SEGMENT_NUMBERS;
             uint32_t *to =
