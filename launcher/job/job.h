@@ -27,8 +27,8 @@ struct job {
     struct mpirun_files files;
 };
 
-/* Starts the ranks of `options` on `model_folder`, as this one of its replicas. ERROR_INPUT when mpirun is needed and not
- * installed. job_end() also after a failure. */
+/* Starts the ranks of `options` on `model_folder`, as this one of its replicas. ERROR_INPUT when
+ * mpirun is needed and not installed. job_end() also after a failure. */
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
                int replica, struct error *err);
 

@@ -10,8 +10,9 @@ enum { RANK_WORDS_MAX = 96 };
 
 /* Fills word[] with phalanx-rank (that beside this program), the model, its link and the options
  * that ranks know, and NULL; the number without NULL in *n. `link`: as link_connect() takes it;
- * NULL for a rank that is not 0. `replica`: its number on this host. The model's folder becomes an absolute path: a rank may begin in
- * another folder. Texts live in `arena`. ERROR_INPUT when the program is not there. */
+ * NULL for a rank that is not 0. `replica`: its number on this host. The model's folder becomes an
+ * absolute path: a rank may begin in another folder. Texts live in `arena`. ERROR_INPUT when the
+ * program is not there. */
 bool rank_words(char *word[RANK_WORDS_MAX], int *n, const struct options *options,
                 const char *model_folder, const char *link, int replica, struct arena *arena,
                 struct error *err);

@@ -15,7 +15,7 @@ static bool module_path(char path[PATH_MAX], struct error *err)
     if (n <= 0)
         return error_errno(err, "cannot find this program's own folder");
     path[n] = '\0';
-    strcpy(strrchr(path, '/') + 1, name);
+    memcpy(strrchr(path, '/') + 1, name, sizeof name);
     return true;
 }
 

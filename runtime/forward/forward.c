@@ -107,6 +107,21 @@ bool forward_create(struct forward **out, const struct forward_settings *setting
     return true;
 }
 
+void forward_sleep(struct forward *f)
+{
+    struct error ended = {0};
+    device_sync(f->device, &ended); /* a failure stays, and waking tells it */
+    buckets_release(&f->buckets);
+    kv_store_sleep(&f->kv);
+}
+
+bool forward_wake(struct forward *f, struct error *err)
+{
+    buckets_init(&f->buckets, f->device, &f->limits);
+    return kv_store_wake(&f->kv, f->model, f->limits.n_kv_blocks, err) &&
+           device_sync(f->device, err);
+}
+
 void forward_destroy(struct forward *f)
 {
     struct error ended = {0};

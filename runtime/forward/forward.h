@@ -75,6 +75,14 @@ bool forward_collect(struct forward *forward, struct step_result *result, struct
  * may wait for that stage to receive. On the last stage, and of a plan without tokens, there is
  * nothing to send. ERROR_PEER when the other rank is gone. */
 bool forward_pass_on(struct forward *forward, const struct step_plan *plan, struct error *err);
+/* Gives the KV cache back to the device, and forgets what was recorded over it and over the
+ * weights: the model may then give those back too (model_device_release()). No plan may be waiting
+ * to be collected. Until it is awake, which is when the weights are, only forward_destroy() may
+ * follow. */
+void forward_sleep(struct forward *forward);
+/* The cache is as large as it was, and empty: no block has what it had. ERROR_SYSTEM: the memory is
+ * no longer there; then it can only be destroyed. */
+bool forward_wake(struct forward *forward, struct error *err);
 void forward_destroy(struct forward *forward); /* NULL is fine */
 
 /* What it has allocated for tensors. */

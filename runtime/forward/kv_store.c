@@ -63,6 +63,22 @@ bool kv_store_init(struct kv_store *out, const struct model *model, struct devic
     return true;
 }
 
+void kv_store_sleep(struct kv_store *store)
+{
+    device_free(store->device, store->memory, store->n_bytes);
+    store->memory = NULL;
+}
+
+bool kv_store_wake(struct kv_store *store, const struct model *model, int n_blocks,
+                   struct error *err)
+{
+    const struct kv_store before = *store;
+    const struct kv_cache like = before.place[0];
+    memory_free(before.place);
+    return kv_store_init(store, model, before.device, before.n_places, n_blocks, like.block_tokens,
+                         like.dtype, err);
+}
+
 void kv_store_release(struct kv_store *store)
 {
     if (store->memory != NULL)

@@ -31,4 +31,9 @@ size_t kv_store_block_bytes(const struct model *model, int n_places, int block_t
 bool kv_store_init(struct kv_store *out, const struct model *model, struct device *device,
                    int n_places, int n_blocks, int block_tokens, enum dtype dtype,
                    struct error *err);
+/* Gives the memory back; then only waking and releasing are left to do. */
+void kv_store_sleep(struct kv_store *store);
+/* As large as it was, and empty. ERROR_SYSTEM as above. */
+bool kv_store_wake(struct kv_store *store, const struct model *model, int n_blocks,
+                   struct error *err);
 void kv_store_release(struct kv_store *store); /* all zero is fine */

@@ -78,7 +78,7 @@ const struct option option_table[] = {
      .default_text = "auto", .choices = "auto|cpu|cuda", .commands = SIZES, .basic = true,
      .section = "Machine",
      .help = "What ranks compute with: the threads of a CPU, or a GPU each. auto: GPUs where this "
-             "build and this machine have them."},
+             "build and this machine have them; plan counts for CPUs then."},
     {.name = "--numerics", .kind = OPTION_TEXT, .offset = FIELD(numerics), .value = "NAME",
      .default_text = "auto", .choices = "auto|exact|fast", .commands = SIZES, .section = "Machine",
      .help = "On GPUs: exact gives the same bits whatever the batch and the ranks, fast is faster; "
@@ -100,8 +100,8 @@ const struct option option_table[] = {
      .help = "Best instruction set to use; every one gives the same bits."},
     {.name = "--memory", .kind = OPTION_INT, .offset = FIELD(memory), .value = "BYTES",
      .default_text = "0", .max = NO_MAX, .commands = PLAN, .basic = true, .section = "Machine",
-     .help = "What each rank may hold in all, or all memory of its GPU: tells what fits; 0: what the "
-             "job would choose."},
+     .help = "What each rank may hold in all, or all memory of its GPU: tells what fits; 0: what "
+             "the job would choose."},
 
     {.name = "--max-num-seqs", .kind = OPTION_INT, .offset = FIELD(max_num_seqs), .value = "N",
      .default_text = "64", .min = 1, .max = 65536, .commands = SIZES, .section = "Scheduling",
@@ -406,7 +406,8 @@ const struct option option_table[] = {
     {.name = "--replica", .kind = OPTION_INT, .offset = FIELD(replica), .value = "N",
      .default_text = "0", .max = OPTIONS_MAX_REPLICAS - 1, .commands = RANK, .basic = true,
      .section = "Program",
-     .help = "Number of this replica on its host: it takes the GPUs behind those of the ones before."},
+     .help = "Number of this replica on its host: it takes the GPUs behind those of the ones "
+             "before."},
     {.name = "--link", .kind = OPTION_TEXT, .offset = FIELD(link), .value = "PATH",
      .commands = RANK, .basic = true, .section = "Program",
      .help = "Socket of the gateway."},

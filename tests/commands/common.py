@@ -21,6 +21,8 @@ HAS_MPI = shutil.which("mpirun") is not None
 # in the other builds.
 SANITIZED = os.environ.get("PHALANX_SANITIZED", "") != ""
 TIMEOUT_S = 300
+# These tests are of CPUs, also on a machine with GPUs; emulated ones (test_gpu.py) are not hidden.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 class Result:
