@@ -23,9 +23,15 @@
  *
  * All state but device memory belongs to the host thread that uses it: ranks may be threads.
  *
- * Environment: EMULATOR_SEED (1), EMULATOR_DEVICES (1), EMULATOR_MEMORY (bytes of each, 256 MiB),
- * EMULATOR_DRIVER (version, 13000; 0: there is none), EMULATOR_FAIL=NAME:N (the Nth call of NAME,
- * from 1, fails).
+ * Environment, with what holds where it says nothing:
+ *   EMULATOR_SEED=1           the order of threads
+ *   EMULATOR_LAZY=0           1: a stream does nothing until somebody waits for it or asks about
+ *                             it, so a host that reads too early reads old numbers
+ *   EMULATOR_DEVICES=1        how many there are
+ *   EMULATOR_MEMORY=268435456 bytes of each
+ *   EMULATOR_CAPABILITY=90    compute capability, times ten
+ *   EMULATOR_DRIVER=13000     version; 0: there is none
+ *   EMULATOR_FAIL=NAME:N      the Nth call of NAME, from 1, fails
  */
 #pragma once
 #include <cuda_runtime_api.h>
