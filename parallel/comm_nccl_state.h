@@ -46,12 +46,13 @@ struct nccl {
     ncclComm_t group; /* NULL: given up */
     struct queued queue[QUEUED_AT_MOST];
     uint64_t n_queued, n_done; /* of the queue, ever; entry i is at i % QUEUED_AT_MOST */
-    /* Calls of all ranks, from the beginning and round again: what was queued, and what the device
-     * has done. The board says both. */
+    /* Calls of all ranks, from the beginning: what was queued, and what the device has done. The
+     * board says both. */
     uint32_t common_queued, common_done;
     uint64_t waiting_for; /* entry + 1; 0: for none */
     struct call wait;     /* for that entry: since when, and until when */
     struct error error;   /* the first; final */
+    ncclResult_t result;  /* of NCCL, where that was it: the board says so */
     atomic_bool failed;   /* there is one: known without the lock */
 };
 
@@ -67,9 +68,6 @@ bool nccl_send(struct nccl *nccl, const void *bytes, size_t n_bytes, int to, str
 bool nccl_receive(struct nccl *nccl, void *bytes, size_t n_bytes, int from, struct error *err);
 
 /* ---- comm_nccl_watch.c ---- */
-
-/* "WHAT #4711: NCCL: text", and what NCCL says of it. False. */
-bool nccl_error(ncclComm_t group, const struct call *call, ncclResult_t result, struct error *err);
 
 /* Waits until NCCL has taken a call, whose result was `result`: with non-blocking communicators it
  * may say that it is in progress. By the deadline of nccl->call. */

@@ -22,11 +22,41 @@
 static const int64_t SETTLE_SPIN_NS = 200000;
 static const int64_t SETTLE_SLEEP_NS = 50000; /* between two looks after that */
 
+/* ------------------------------------------------------------------------------------ boards -- */
+
+/* 1 bit: NCCL has failed on this rank, as the low half says; else 31 bits: common_queued, 32 bits:
+ * common_done. Both go round. */
+static const uint64_t BOARD_FAILED = UINT64_C(1) << 63;
+
+static uint32_t board_queued(uint64_t board) { return (uint32_t)(board >> 32); }
+static uint32_t board_done(uint64_t board) { return (uint32_t)board; }
+
+/* Of numbers of 31 bits. */
+static bool is_behind(uint32_t a, uint32_t b) { return (int32_t)((a - b) << 1) < 0; }
+
+static uint64_t read_board(const struct nccl *nccl, int rank)
+{
+    const _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, rank);
+    return board != NULL ? atomic_load(board) : 0;
+}
+
+static void write_board(struct nccl *nccl)
+{
+    _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, nccl->comm.rank);
+    const uint64_t queued = (uint64_t)nccl->common_queued << 32 & ~BOARD_FAILED;
+    if (board != NULL)
+        atomic_store(board, nccl->result != ncclSuccess ? BOARD_FAILED | (uint64_t)nccl->result
+                                                        : queued | nccl->common_done);
+}
+
 /* ------------------------------------------------------------------------------------ errors -- */
 
-bool nccl_error(ncclComm_t group, const struct call *call, ncclResult_t result, struct error *err)
+static bool nccl_error(struct nccl *nccl, const struct call *call, ncclResult_t result,
+                       struct error *err)
 {
-    const char *more = ncclGetLastError(group);
+    const char *more = ncclGetLastError(nccl->group);
+    nccl->result = result;
+    write_board(nccl); /* this rank alone may know, and its end would be all that the others hear */
     if (more != NULL && more[0] != '\0')
         error_set(err, ERROR_PEER, "NCCL: %s: %.200s", ncclGetErrorString(result), more);
     else
@@ -47,16 +77,6 @@ static ncclResult_t state_of(ncclComm_t group)
     return asked != ncclSuccess ? asked : state;
 }
 
-/* The numbers of a board go round. */
-static bool is_behind(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }
-
-static void write_board(struct nccl *nccl)
-{
-    _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, nccl->comm.rank);
-    if (board != NULL)
-        atomic_store(board, (uint64_t)nccl->common_queued << 32 | nccl->common_done);
-}
-
 /* What the boards say of the others and of one call. */
 struct sight {
     bool all_known;   /* every rank has a board */
@@ -70,18 +90,18 @@ struct sight {
 static void see(struct sight *sight, struct nccl *nccl, const struct queued *q)
 {
     for (int rank = 0; rank < nccl->comm.size; rank++) {
-        const _Atomic uint64_t *board = nccl->host->ops->board(nccl->host, rank);
-        const uint64_t says = board != NULL ? atomic_load(board) : 0;
         if (rank == nccl->comm.rank)
             continue;
-        sight->all_known = sight->all_known && board != NULL;
-        if (board == NULL)
+        if (nccl->host->ops->board(nccl->host, rank) == NULL) {
+            sight->all_known = false;
             continue;
-        sight->is_absent[rank] = is_behind((uint32_t)(says >> 32), q->common_after);
-        sight->is_hanging[rank] = is_behind((uint32_t)says, q->common_before);
+        }
+        const uint64_t board = read_board(nccl, rank);
+        sight->is_absent[rank] = is_behind(board_queued(board), q->common_after);
+        sight->is_hanging[rank] = is_behind(board_done(board), q->common_before);
         sight->n_absent += sight->is_absent[rank];
         sight->n_hanging += sight->is_hanging[rank];
-        sight->n_through += !is_behind((uint32_t)says, q->common_after);
+        sight->n_through += !is_behind(board_done(board), q->common_after);
     }
 }
 
@@ -191,7 +211,7 @@ bool nccl_settle(struct nccl *nccl, ncclResult_t result, struct error *err)
         else
             system_sleep_ns(SETTLE_SLEEP_NS);
     }
-    return !is_error(result) || nccl_error(nccl->group, &nccl->call, result, err);
+    return !is_error(result) || nccl_error(nccl, &nccl->call, result, err);
 }
 
 /* ------------------------------------------------------------------------------------- watch -- */
@@ -206,6 +226,19 @@ static void wait_anew(struct nccl *nccl, const struct queued *q)
                                .deadline_ns = deadline_ns,
                                .looked_at = now,
                                .give_up_at = now + deadline_ns};
+}
+
+/* What NCCL told another rank and not this one. */
+static bool check_others(const struct nccl *nccl, const struct call *call, struct error *err)
+{
+    for (int rank = 0; rank < nccl->comm.size; rank++) {
+        const uint64_t board = read_board(nccl, rank);
+        if ((board & BOARD_FAILED) != 0)
+            return error_set(err, ERROR_PEER, "%s #%llu: NCCL failed on rank %d: %s",
+                             call_name(call->kind), (unsigned long long)call->number, rank,
+                             ncclGetErrorString((ncclResult_t)(uint32_t)board));
+    }
+    return true;
 }
 
 static bool look(struct nccl *nccl, struct error *err)
@@ -224,7 +257,9 @@ static bool look(struct nccl *nccl, struct error *err)
         return false;
     const ncclResult_t state = state_of(nccl->group);
     if (is_error(state))
-        return nccl_error(nccl->group, call, state, err);
+        return nccl_error(nccl, call, state, err);
+    if (!check_others(nccl, call, err))
+        return false;
     return nccl->waiting_for == 0 || !call_is_over(&nccl->wait, clock_now_ns()) ||
            missing(nccl, entry(nccl, nccl->n_done), err);
 }
