@@ -59,12 +59,13 @@ static __device__ inline float combine_column(const struct attention_launch &a, 
     float sum = 0.0f, m[COMBINE_BATCH], l[COMBINE_BATCH], o[COMBINE_BATCH];
     for (int begin = 0; begin < n; begin += COMBINE_BATCH) {
 #pragma unroll
-        for (int i = 0; i < COMBINE_BATCH; i++) {
-            const float *from = partial_of(a, unit + min(begin + i, n - 1), row);
-            m[i] = from[0];
-            l[i] = from[1];
-            o[i] = from[2 + column];
-        }
+        for (int i = 0; i < COMBINE_BATCH; i++)
+            if (begin + i < n) {
+                const float *from = partial_of(a, unit + begin + i, row);
+                m[i] = from[0];
+                l[i] = from[1];
+                o[i] = from[2 + column];
+            }
 #pragma unroll
         for (int i = 0; i < COMBINE_BATCH; i++)
             if (begin + i < n) {

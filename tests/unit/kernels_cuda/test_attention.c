@@ -1,5 +1,7 @@
 /* Attention of a GPU is near float64, for every format, size of head, window and cap, and for as
  * many rows as any of its kernels takes. */
+#include "kernels/cuda_bytes.h"
+#include "kernels/device.h"
 #include "tests/test.h"
 #include "tests/unit/kernels_cuda/gpu_attention.h"
 
@@ -195,4 +197,22 @@ TEST(query_heads_of_kv_heads_need_not_be_equally_many)
     gpu_attention_run(c, &(struct gpu_attention){0});
     check_near(c, -1);
     case_free(c);
+}
+
+TEST(attention_needs_workspace_for_all_results_of_a_small_job)
+{
+    const struct step_needs needs = {
+        .n_sequences = 2, .n_heads = 8, .n_kv_heads = 2, .head_dim = 64, .max_positions = 1000};
+    /* 64 rows of each KV head, 4 chunks, m and l beside each output */
+    CHECK_EQ(attention_workspace_bytes(&needs), 2 * 2 * 64 * 4 * (2 + 64) * 4);
+}
+
+TEST(attention_needs_no_more_workspace_than_the_limit_however_large_the_job)
+{
+    const struct step_needs needs = {.n_sequences = 4096,
+                                     .n_heads = 128,
+                                     .n_kv_heads = 128,
+                                     .head_dim = MAX_HEAD_DIM,
+                                     .max_positions = 1 << 30};
+    CHECK_EQ(attention_workspace_bytes(&needs), ATTENTION_WORKSPACE_LIMIT);
 }
