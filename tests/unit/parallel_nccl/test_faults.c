@@ -118,7 +118,6 @@ TEST(an_error_of_nccl_is_told_with_its_call)
     const struct end end = sums_with("fail:2:5");
     expect(&end, "2: tree_reduce #5: NCCL: unhandled system error: as NCCL_EMULATOR wants it\n");
     expect(&end, "0: tree_reduce #5: NCCL failed on rank 2: unhandled system error\n");
-    CHECK(end.ns < 900 * ms);
 }
 
 TEST(a_call_that_nccl_never_takes_is_an_error_there_and_a_missing_rank_for_the_others)
