@@ -29,6 +29,7 @@ struct gpu_group {
     struct comm_settings settings; /* but the watchdog: */
     void *watched;                 /* memory of the watchdogs of all ranks; NULL: there are none */
     void (*leave)(const char *text);
+    int silent; /* a rank whose watchdog beats once, as if it were stopped then; -1: none */
     bool (*run)(struct gpu_rank *rank, struct error *err);
     void *context; /* of the test */
 };

@@ -118,7 +118,6 @@ TEST(an_error_of_nccl_is_told_with_its_call)
     const struct end end = sums_with("fail:2:5");
     expect(&end, "2: tree_reduce #5: NCCL: unhandled system error: as NCCL_EMULATOR wants it\n");
     expect(&end, "0: tree_reduce #5: NCCL failed on rank 2: unhandled system error\n");
-    CHECK(end.ns < 900 * ms);
 }
 
 TEST(a_call_that_nccl_never_takes_is_an_error_there_and_a_missing_rank_for_the_others)
@@ -264,12 +263,14 @@ static void leave(const char *text)
 }
 
 /* Runs a group of two that is watched, in a child. */
-static struct end watched(bool (*run)(struct gpu_rank *r, struct error *err), int64_t deadline_ns)
+static struct end watched(bool (*run)(struct gpu_rank *r, struct error *err), int64_t deadline_ns,
+                          int silent)
 {
     struct gpu_group group = gpu_group_make(2, run);
     group.settings.deadline_ns = deadline_ns;
     group.watched = shared_memory_map(watchdog_bytes(2));
     group.leave = leave;
+    group.silent = silent;
     const struct end end = run_in_child(&group, "");
     munmap(group.watched, watchdog_bytes(2));
     gpu_group_release(&group);
@@ -288,29 +289,23 @@ static bool queue_and_hang(struct gpu_rank *r, struct error *err)
 
 TEST(the_thread_of_the_watchdog_notices_for_a_rank_that_hangs_itself)
 {
-    const struct end end = watched(queue_and_hang, 500 * ms);
+    const struct end end = watched(queue_and_hang, 500 * ms, -1);
     CHECK(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 70);
     expect(&end, "left: tree_reduce #1: rank 1 did not come within 0.5 s\n");
     CHECK(end.ns < 6000 * ms);
 }
 
-/* Rank 1 is stopped, as its watchdog says: it does not beat any more. */
 static bool wait_for_a_stopped_rank(struct gpu_rank *r, struct error *err)
 {
     if (r->rank == 0)
         return sums(r, err);
-    watchdog_close(r->watchdog);
-    watchdog_open(&r->watchdog,
-                  &(struct watchdog_settings){
-                      .memory = r->group->watched, .rank = 1, .n_ranks = 2, .world_rank = 1});
-    watchdog_look(r->watchdog, clock_now_ns());
     system_sleep_ns(4000 * ms);
     return true;
 }
 
 TEST(a_rank_that_the_watchdog_lost_ends_the_wait_for_its_gpu)
 {
-    const struct end end = watched(wait_for_a_stopped_rank, 60000 * ms);
+    const struct end end = watched(wait_for_a_stopped_rank, 60000 * ms, 1);
     expect(&end, "0: tree_reduce #1: rank 1 has not answered for 2.");
     CHECK(end.ns < 8000 * ms);
 }
