@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <vector>
 
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        const int status_ = (int)(call);                                                           \
-        if (status_ != 0) {                                                                        \
-            fprintf(stderr, "gpu_floors: %s: %d\n", #call, status_);                               \
-            exit(1);                                                                               \
-        }                                                                                          \
+#define MUST(call)                                                   \
+    do {                                                             \
+        const int status_ = (int)(call);                             \
+        if (status_ != 0) {                                          \
+            fprintf(stderr, "gpu_floors: %s: %d\n", #call, status_); \
+            exit(1);                                                 \
+        }                                                            \
     } while (0)
 
 enum { RUNS = 15, N = 8192 };
