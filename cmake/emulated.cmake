@@ -17,3 +17,18 @@ function(cuda_emulated target)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(${target} PUBLIC cuda_emulator)
 endfunction()
+
+# in_other_orders(NAME QUICK): the tests of NAME again, threads of blocks in other orders and streams
+# that do nothing before somebody waits for them: those whose names contain QUICK in every run, all
+# of them with eight seeds under the label long.
+function(in_other_orders name quick)
+  set(lazy EMULATOR_LAZY=1)
+  add_test(NAME ${name}_lazy COMMAND test_${name} ${quick})
+  set_tests_properties(${name}_lazy PROPERTIES ENVIRONMENT "${lazy};EMULATOR_SEED=2")
+  foreach(seed RANGE 1 8)
+    set(entry ${name}_lazy_seed_${seed})
+    add_test(NAME ${entry} COMMAND test_${name})
+    set_tests_properties(${entry} PROPERTIES ENVIRONMENT "${lazy};EMULATOR_SEED=${seed}"
+                                             LABELS long TIMEOUT 3600)
+  endforeach()
+endfunction()

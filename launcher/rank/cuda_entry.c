@@ -16,7 +16,7 @@ static void look_at(struct cuda_gpu *out, int index)
     struct cudaDeviceProp properties = {0};
     if (cudaGetDeviceProperties(&properties, index) != cudaSuccess)
         return;
-    snprintf(out->name, sizeof out->name, "%s", properties.name);
+    snprintf(out->name, sizeof out->name, "%.*s", (int)sizeof out->name - 1, properties.name);
     out->architecture = 10 * properties.major + properties.minor;
     out->memory_bytes = (int64_t)properties.totalGlobalMem;
 }

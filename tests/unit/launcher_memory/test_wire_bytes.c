@@ -13,7 +13,8 @@ static struct wire_bytes wire(int tp_rank, int tp_size, int pp_stage, int pp_sta
     struct error err = {0};
     struct model *model;
     char folder[512];
-    const struct model_place place = {tp_rank, tp_size, pp_stage, pp_stages};
+    const struct model_place place = {
+        .tp_rank = tp_rank, .tp_size = tp_size, .pp_stage = pp_stage, .pp_stages = pp_stages};
     const struct ranks ranks = {.world_rank = pp_stage * tp_size + tp_rank,
                                 .tp_rank = tp_rank,
                                 .tp_size = tp_size,

@@ -69,6 +69,15 @@ static void check_float32(const char *name, int most_ranks)
 
 TEST(golden_llama_on_gpus) { check_float32("llama-tiny", 2); }
 TEST(golden_llama_with_sixteen_leaves_on_gpus) { check_float32("llama-16", 4); }
+
+TEST(golden_llama_on_gpus_of_two_stages)
+{
+    struct setup setup = {
+        .gpu = &exact_gpus, .dtype = "float32", .kv_dtype = DTYPE_F32, .pp_stages = 2};
+    for (setup.tp_size = 1; setup.tp_size <= 4; setup.tp_size *= 2)
+        check_model("llama-16", &setup, 7, 1e-4);
+}
+
 TEST(golden_llama_with_biases_everywhere_on_gpus) { check_float32("llama-bias", 2); }
 TEST(golden_qwen2_with_fourteen_heads_over_two_on_gpus) { check_float32("qwen2-uneven", 2); }
 TEST(golden_mistral_with_a_window_on_gpus) { check_float32("mistral-window", 2); }
