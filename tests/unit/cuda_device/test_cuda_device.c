@@ -3,6 +3,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/device.h"
 #include "kernels/ops.h"
+#include "kernels/tensor.h"
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/test.h"
 
@@ -223,6 +224,46 @@ TEST(a_kernel_that_could_not_be_started_is_named)
     CHECK(!device_sync(device, &err));
     check_contains(err.text, "softcap");
     device_close(device);
+}
+
+/* ---- the end ---- */
+
+enum { ROWS = 16, K = 32 }; /* enough rows for cuBLASLt */
+
+static void multiply(struct device *device)
+{
+    const struct leaves all = leaves_one(K);
+    void *weight = alloc(device, K * K * 2), *x = alloc(device, ROWS * K * 2);
+    void *out = alloc(device, ROWS * K * sizeof(float));
+    op_matmul(device, &(struct matmul_args){.out = out,
+                                            .x = operand_make(x, DTYPE_BF16, ROWS, &all),
+                                            .weight = {weight, DTYPE_BF16, K},
+                                            .leaves = &all,
+                                            .n_tokens = ROWS,
+                                            .out_stride = K,
+                                            .n_out = K});
+}
+
+/* Does closing a device that has multiplied end cuBLASLt, which waits for the device? */
+static bool ends_cublaslt(bool has_failed)
+{
+    struct device *device;
+    struct error err = {0};
+    CHECK(device_open_cuda(&device, &(struct cuda_settings){.index = 0}, &err));
+    CHECK(device_reserve(device, &(struct step_needs){.n_tokens = ROWS, .vocab = K}, &err));
+    multiply(device);
+    CHECK(device_sync(device, &err));
+    if (has_failed)
+        cuda_keep(device, "a test", cudaErrorUnknown);
+    emulated_fail("cublasLtDestroy", 1);
+    device_close(device);
+    return !emulated_fails("cublasLtDestroy"); /* the first one was there */
+}
+
+TEST(a_device_that_has_failed_is_closed_without_a_wait_for_it)
+{
+    CHECK(ends_cublaslt(false));
+    CHECK(!ends_cublaslt(true));
 }
 
 /* ---- records ---- */
