@@ -98,6 +98,45 @@ TEST(memory_that_is_not_there_is_told_with_what_is_and_harms_nothing)
     device_close(device);
 }
 
+static size_t free_bytes(struct device *device)
+{
+    size_t n_free, n_all;
+    device_memory(device, &n_free, &n_all);
+    return n_free;
+}
+
+TEST(memory_that_could_not_be_cleared_is_given_back)
+{
+    struct device *device = open_gpu();
+    const size_t before = free_bytes(device);
+    struct error err = {0};
+    void *p;
+    emulated_fail("cudaMemsetAsync", 1);
+    CHECK(!device_alloc(device, &p, 1 << 20, &err));
+    check_contains(err.text, "clearing memory of the GPU");
+    CHECK(p == NULL);
+    CHECK_EQ(free_bytes(device), before);
+    device_close(device);
+}
+
+TEST(a_device_that_has_failed_has_no_memory_to_give)
+{
+    struct device *device = open_gpu();
+    struct error err = {0};
+    void *p;
+    cuda_keep(device, "a test", cudaErrorUnknown);
+    emulated_fail("cudaMalloc", 1);
+    CHECK(!device_alloc(device, &p, 4, &err));
+    check_contains(err.text, "GPU 0: a test: ");
+    CHECK(p == NULL);
+    CHECK(
+        emulated_fails("cudaMalloc")); /* it was not asked: it could wait for a kernel that hangs */
+    emulated_fail("cudaMallocHost", 1);
+    CHECK(!device_alloc_host(device, &p, 4, &err));
+    CHECK(emulated_fails("cudaMallocHost"));
+    device_close(device);
+}
+
 TEST(the_workspace_is_that_of_the_largest_needs)
 {
     struct device *device = open_gpu();
