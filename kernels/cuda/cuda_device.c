@@ -163,12 +163,22 @@ static void cuda_memory(struct device *device, size_t *free_bytes, size_t *total
     cuda_keep(device, "amount of memory", cudaMemGetInfo(free_bytes, total_bytes));
 }
 
+/* To be asked before memory is taken, which may wait for all that the device has to do. */
+static bool is_good(const struct device *device, struct error *err)
+{
+    if (cuda_failed(device))
+        *err = cuda_of_const(device)->failure;
+    return !cuda_failed(device);
+}
+
 static bool cuda_alloc(struct device *device, void **out, size_t n_bytes, struct error *err)
 {
     struct cuda_device *cuda = cuda_of(device);
     *out = NULL;
     if (n_bytes == 0)
         return true;
+    if (!is_good(device, err))
+        return false;
     const cudaError_t status = cudaMalloc(out, n_bytes);
     if (status == cudaErrorMemoryAllocation) {
         size_t free_bytes, total_bytes;
@@ -178,10 +188,13 @@ static bool cuda_alloc(struct device *device, void **out, size_t n_bytes, struct
             err, ERROR_SYSTEM, "GPU %d has %zu MB of memory free, of %zu MB, and %zu MB are needed",
             cuda->is.index, free_bytes >> 20, total_bytes >> 20, (n_bytes + (1 << 20) - 1) >> 20);
     }
-    if (fails("memory of the GPU", status, err) ||
-        fails("clearing memory of the GPU", cudaMemsetAsync(*out, 0, n_bytes, cuda->stream), err))
+    if (fails("memory of the GPU", status, err))
         return error_in(err, "GPU %d", cuda->is.index);
-    return true;
+    if (!fails("clearing memory of the GPU", cudaMemsetAsync(*out, 0, n_bytes, cuda->stream), err))
+        return true;
+    cudaFree(*out);
+    *out = NULL;
+    return error_in(err, "GPU %d", cuda->is.index);
 }
 
 static void cuda_free(struct device *device, void *p, size_t n_bytes)
@@ -196,6 +209,8 @@ static bool cuda_alloc_host(struct device *device, void **out, size_t n_bytes, s
     *out = NULL;
     if (n_bytes == 0)
         return true;
+    if (!is_good(device, err))
+        return false;
     if (fails("memory of the host for copies", cudaMallocHost(out, n_bytes), err))
         return error_in(err, "GPU %d: %zu MB", cuda_of(device)->is.index, n_bytes >> 20);
     memset(*out, 0, n_bytes);

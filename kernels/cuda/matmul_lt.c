@@ -22,6 +22,7 @@ enum {
 _Static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof(struct lt_algorithm), "kept as it is");
 
 struct lt {
+    struct device *device;
     cublasLtHandle_t handle;
     struct lt_choices *choices;
 };
@@ -48,7 +49,7 @@ static void lt_close(void *data)
 {
     struct lt *lt = data;
     lt_choices_close(lt->choices);
-    if (lt->handle != NULL)
+    if (lt->handle != NULL && !cuda_failed(lt->device)) /* it would wait for the device */
         cublasLtDestroy(lt->handle);
     memory_free(lt);
 }
@@ -58,6 +59,7 @@ static struct lt *lt_of(struct device *device)
     struct cuda_state *state = cuda_matmul_state(device);
     if (state->data == NULL) {
         struct lt *lt = memory_alloc(1, sizeof *lt);
+        lt->device = device;
         *state = (struct cuda_state){lt, lt_close};
         keep(device, "opening cuBLASLt", cublasLtCreate(&lt->handle));
         lt->choices =

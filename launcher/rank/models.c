@@ -237,18 +237,27 @@ void rank_models_measure_as(struct rank_models *m, const struct ranks *ranks)
 
 /* ---- memory ---- */
 
+static bool limits_of_record(struct rank_models *m, struct error *err)
+{
+    const struct plan_record_setup *setup = &m->replayed.setup;
+    if (setup->kv_dtype == DTYPE_F16 && !m->on_gpu)
+        return error_set(err, ERROR_INPUT,
+                         "the record is of a KV cache of float16, which only GPUs have: replay it "
+                         "with --device cuda");
+    for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
+        m->plan.limits[i] = setup->limits[i];
+    m->memory.kv_dtype = setup->kv_dtype;
+    return true;
+}
+
 static bool make_limits(struct rank_models *m, const struct options *options,
                         const struct rank_compute *compute, const struct ranks *ranks,
                         struct error *err)
 {
     const struct kv_room room = rank_kv_room(m, options, compute, ranks);
     struct plan_limits *limits = m->plan.limits;
-    if (m->replayed.n_plans > 0) {
-        for (int i = 0; i < PLAN_MODELS && m->model[i] != NULL; i++)
-            limits[i] = m->replayed.setup.limits[i];
-        m->memory.kv_dtype = m->replayed.setup.kv_dtype;
-        return true;
-    }
+    if (m->replayed.n_plans > 0)
+        return limits_of_record(m, err);
     if (!rank_memory_plan(&m->memory, &limits[PLAN_TARGET], options, m->model[PLAN_TARGET],
                           m->model[PLAN_DRAFT], &room, ranks, err))
         return false;

@@ -175,14 +175,23 @@ class Answers(unittest.TestCase):
         layouts = [[*tp, *pp] for tp in ([], ["-tp", 2], ["-tp", 4]) for pp in ([], ["-pp", 2])][1:]
         self.check_same(*layouts, *([*words, "--numerics", "exact"] for words in layouts))
 
-    def test_a_record_of_a_gpu_is_replayed_on_it(self):
+    def replay(self, *words, device):
         with tempfile.TemporaryDirectory() as folder:
-            record = pathlib.Path(folder) / "steps"
-            tokens("--record", record)
-            done = subprocess.run([str(BUILD / "phalanx-rank"), str(DEMO), "--replay", str(record)],
-                                  text=True, capture_output=True, check=False)
+            record = str(pathlib.Path(folder) / "steps")
+            tokens("--record", record, *words)
+            words = [str(BUILD / "phalanx-rank"), str(DEMO), *words, "--device", device]
+            return subprocess.run([*words, "--replay", record], text=True, capture_output=True,
+                                  check=False)
+
+    def test_a_record_of_a_gpu_is_replayed_on_it(self):
+        done = self.replay(device="cuda")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"hash +[0-9a-f]{16}")
+
+    def test_a_record_of_a_cache_that_only_gpus_have_is_not_for_a_cpu(self):
+        done = self.replay("--dtype", "half", device="cpu")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("a KV cache of float16, which only GPUs have", done.stderr)
 
 
 class Memory(unittest.TestCase):

@@ -73,8 +73,11 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t *out)
     return CUBLAS_STATUS_SUCCESS;
 }
 
+/* A real one waits for all that the device has to do. */
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
 {
+    if (emulated_fails("cublasLtDestroy") || cudaDeviceSynchronize() != cudaSuccess)
+        return CUBLAS_STATUS_INTERNAL_ERROR;
     free(handle);
     return CUBLAS_STATUS_SUCCESS;
 }

@@ -3,6 +3,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/device.h"
 #include "kernels/ops.h"
+#include "kernels/tensor.h"
 #include "tests/cuda_emulator/cuda_emulator.h"
 #include "tests/test.h"
 
@@ -94,6 +95,45 @@ TEST(memory_that_is_not_there_is_told_with_what_is_and_harms_nothing)
     check_contains(err.text, "GPU 0 has ");
     check_contains(err.text, "and 1048576 MB are needed");
     CHECK(device_sync(device, &(struct error){0}));
+    device_close(device);
+}
+
+static size_t free_bytes(struct device *device)
+{
+    size_t n_free, n_all;
+    device_memory(device, &n_free, &n_all);
+    return n_free;
+}
+
+TEST(memory_that_could_not_be_cleared_is_given_back)
+{
+    struct device *device = open_gpu();
+    const size_t before = free_bytes(device);
+    struct error err = {0};
+    void *p;
+    emulated_fail("cudaMemsetAsync", 1);
+    CHECK(!device_alloc(device, &p, 1 << 20, &err));
+    check_contains(err.text, "clearing memory of the GPU");
+    CHECK(p == NULL);
+    CHECK_EQ(free_bytes(device), before);
+    device_close(device);
+}
+
+TEST(a_device_that_has_failed_has_no_memory_to_give)
+{
+    struct device *device = open_gpu();
+    struct error err = {0};
+    void *p;
+    cuda_keep(device, "a test", cudaErrorUnknown);
+    emulated_fail("cudaMalloc", 1);
+    CHECK(!device_alloc(device, &p, 4, &err));
+    check_contains(err.text, "GPU 0: a test: ");
+    CHECK(p == NULL);
+    CHECK(
+        emulated_fails("cudaMalloc")); /* it was not asked: it could wait for a kernel that hangs */
+    emulated_fail("cudaMallocHost", 1);
+    CHECK(!device_alloc_host(device, &p, 4, &err));
+    CHECK(emulated_fails("cudaMallocHost"));
     device_close(device);
 }
 
@@ -223,6 +263,46 @@ TEST(a_kernel_that_could_not_be_started_is_named)
     CHECK(!device_sync(device, &err));
     check_contains(err.text, "softcap");
     device_close(device);
+}
+
+/* ---- the end ---- */
+
+enum { ROWS = 16, K = 32 }; /* enough rows for cuBLASLt */
+
+static void multiply(struct device *device)
+{
+    const struct leaves all = leaves_one(K);
+    void *weight = alloc(device, K * K * 2), *x = alloc(device, ROWS * K * 2);
+    void *out = alloc(device, ROWS * K * sizeof(float));
+    op_matmul(device, &(struct matmul_args){.out = out,
+                                            .x = operand_make(x, DTYPE_BF16, ROWS, &all),
+                                            .weight = {weight, DTYPE_BF16, K},
+                                            .leaves = &all,
+                                            .n_tokens = ROWS,
+                                            .out_stride = K,
+                                            .n_out = K});
+}
+
+/* Does closing a device that has multiplied end cuBLASLt, which waits for the device? */
+static bool ends_cublaslt(bool has_failed)
+{
+    struct device *device;
+    struct error err = {0};
+    CHECK(device_open_cuda(&device, &(struct cuda_settings){.index = 0}, &err));
+    CHECK(device_reserve(device, &(struct step_needs){.n_tokens = ROWS, .vocab = K}, &err));
+    multiply(device);
+    CHECK(device_sync(device, &err));
+    if (has_failed)
+        cuda_keep(device, "a test", cudaErrorUnknown);
+    emulated_fail("cublasLtDestroy", 1);
+    device_close(device);
+    return !emulated_fails("cublasLtDestroy"); /* the first one was there */
+}
+
+TEST(a_device_that_has_failed_is_closed_without_a_wait_for_it)
+{
+    CHECK(ends_cublaslt(false));
+    CHECK(!ends_cublaslt(true));
 }
 
 /* ---- records ---- */
