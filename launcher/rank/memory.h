@@ -17,10 +17,15 @@ struct options;
 struct ranks;
 
 /* --max-model-len within the model's positions, --block-size, KV groups, room for `n_drafts`
- * guessed tokens of a sequence; everything but n_kv_blocks. ERROR_INPUT names the option. Needs no
- * memory and no other rank. */
+ * guessed tokens of a sequence; everything but n_kv_blocks. How large a step is where
+ * --max-num-seqs and --max-num-batched-tokens do not say: as for CPUs. ERROR_INPUT names the
+ * option. Needs no memory and no other rank. */
 bool rank_limits_make(struct plan_limits *out, const struct options *options,
                       const struct model_config *config, int n_drafts, struct error *err);
+/* The same limits on GPUs, of which the smallest has so much memory: what the options do not say
+ * is as in vLLM, 256 sequences and 2048 tokens, from 70 GB on 8192. */
+void rank_limits_for_gpus(struct plan_limits *limits, const struct options *options, int n_drafts,
+                          int64_t gpu_bytes);
 
 /* ---- what a rank can tell by itself, and phalanx plan for it ---- */
 
