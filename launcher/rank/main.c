@@ -280,13 +280,13 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .max_num_seqs = limits->max_sequences,
                   .memory_bytes = r->memory_bytes,
                   .model_mark = r->model_mark}};
-    log_write(
-        LOG_INFO, "rank",
-        "ready: %s, tp %d, pp %d, %d thread%s, %s kernels, %s, context %d, steps of %d tokens "
-        "and %d sequences",
-        config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
-        r->n_threads == 1 ? "" : "s", r->compute.device->ops->name, comm->ops->name,
-        limits->max_model_len, limits->max_tokens, limits->max_sequences);
+    log_write(LOG_INFO, "rank",
+              "ready: %s, tp %d, pp %d, %d thread%s, %s kernels%s%s, %s, context %d, steps of %d "
+              "tokens and %d sequences",
+              config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
+              r->n_threads == 1 ? "" : "s", r->compute.device->ops->name,
+              *r->compute.name != '\0' ? " on " : "", r->compute.name, comm->ops->name,
+              limits->max_model_len, limits->max_tokens, limits->max_sequences);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }

@@ -167,6 +167,19 @@ static bool refuse_given(const struct options *options, const struct plan_limits
         (long long)options->kv_cache_memory_bytes, limits->block_tokens, (long long)block_bytes);
 }
 
+/* Before it is asked for: the message of a GPU that has no more names no option. */
+static bool given_fits(const struct kv_room *room, int64_t n_bytes, struct error *err)
+{
+    char cache[BYTES_TEXT], all[BYTES_TEXT], taken[BYTES_TEXT];
+    if (!room->on_gpu || n_bytes <= room->gpu_bytes - room->taken_bytes)
+        return true;
+    return error_set(err, ERROR_INPUT,
+                     "--kv-cache-memory-bytes: %s do not fit on the GPU, of whose %s all but the "
+                     "cache takes %s",
+                     bytes_text(cache, n_bytes), bytes_text(all, room->gpu_bytes),
+                     bytes_text(taken, room->taken_bytes));
+}
+
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
                     int64_t block_bytes, const struct kv_room *room, struct error *err)
 {
@@ -174,7 +187,8 @@ bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct
     const int64_t given = options->kv_cache_memory_bytes;
     if (given > 0) {
         *out = min_of(given / block_bytes, most);
-        return *out > 0 || refuse_given(options, limits, block_bytes, err);
+        return (*out > 0 || refuse_given(options, limits, block_bytes, err)) &&
+               given_fits(room, *out * block_bytes, err);
     }
     *out = max_of(min_of(room->n_bytes / block_bytes, most), 0);
     if (room->on_gpu)
@@ -228,6 +242,8 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                              (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
     struct error local = {0}; /* told to the others first: they wait for this rank's share */
     const bool fits = rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, room, &local);
+    if (!fits)
+        mine.n_blocks = 0;
 
     struct share *all = memory_alloc((size_t)ranks->world_size, sizeof *all);
     const bool good = gather_shares(all, &mine, ranks, err);

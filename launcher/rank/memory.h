@@ -45,7 +45,8 @@ struct kv_room rank_kv_room_cpu(const struct options *options, int ranks_of_host
 /* On a GPU what is left of --gpu-memory-utilization. */
 struct kv_room rank_kv_room_gpu(const struct options *options, int64_t gpu_bytes,
                                 int64_t taken_bytes);
-/* Blocks that this rank can hold and a job can use. ERROR_INPUT: not even one. */
+/* Blocks that this rank can hold and a job can use. ERROR_INPUT: not even one, or more were asked
+ * for than the GPU has room for. */
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
                     int64_t block_bytes, const struct kv_room *room, struct error *err);
 int64_t rank_kv_blocks_most(const struct plan_limits *limits); /* that a job can use */

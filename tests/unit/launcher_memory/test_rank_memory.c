@@ -283,6 +283,11 @@ TEST(the_cache_of_a_gpu_is_no_larger_than_sequences_can_hold)
     CHECK_EQ(blocks_on_gpu(&parts, &options, 1000000000, 0, &err), 4 * 512 / 16);
     options.kv_cache_memory_bytes = 7500; /* given: the share does not count */
     CHECK_EQ(blocks_on_gpu(&parts, &options, 1000000000, 0, &err), 7);
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 10000, 3000, &err), 7);
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 10000, 3001, &err), 0);
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "--kv-cache-memory-bytes: 7.00 KB do not fit on the GPU, of whose 10.0 "
+                           "KB all but the cache takes 3.00 KB"));
     close_parts(&parts);
 }
 
