@@ -327,10 +327,22 @@ static bool replay(struct rank *r, struct error *err)
     return true;
 }
 
+/* A process cannot go on with a GPU that has failed once, and another one can: so such a rank is
+ * lost, and is started again, as one that was killed. */
+static void judge(const struct rank *r, struct error *err)
+{
+    struct error known = {0};
+    if (err->kind == ERROR_SYSTEM && !device_sync(r->compute.device, &known))
+        err->kind = ERROR_PEER;
+}
+
 static bool run(struct rank *r, struct error *err)
 {
     const bool replays = r->number == 0 && r->options.replay != NULL;
-    return replays ? replay(r, err) : rank_loop_run(&r->loop, err);
+    const bool good = replays ? replay(r, err) : rank_loop_run(&r->loop, err);
+    if (!good)
+        judge(r, err);
+    return good;
 }
 
 /* ---- end ---- */

@@ -190,6 +190,34 @@ class Answers(unittest.TestCase):
         self.assertRegex(done.stdout, r"hash +[0-9a-f]{16}")
 
 
+class Failures(unittest.TestCase):
+    """A GPU that fails once gives its process nothing more: the rank is lost."""
+
+    def run_failing(self, *words):
+        with machine(DEVICES=4, FAIL="cudaGraphLaunch:5"):
+            return phalanx("generate", DEMO, *ANSWER, "--device", "cuda", *words)
+
+    def check_goes_on(self, *words):
+        want = phalanx("generate", DEMO, *ANSWER, "--device", "cpu").out
+        result = self.run_failing("--max-tokens", 12, *words)
+        self.assertEqual(result.code, 0, result.err)
+        self.assertTrue(want.startswith(result.out.rstrip()), result.out)
+        self.assertIn("step 6: GPU 0: starting a recorded step: ", result.err)
+        self.assertIn("starting the ranks again; 1 answer goes on where it was", result.err)
+
+    def test_a_gpu_that_fails_costs_no_answer(self):
+        self.check_goes_on()
+
+    @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
+    def test_one_of_two_that_fails_costs_no_answer(self):
+        self.check_goes_on("-tp", 2)
+
+    def test_without_restarts_it_is_an_error_with_its_name(self):
+        result = self.run_failing("--max-restarts", 0)
+        self.assertEqual(result.code, 70)
+        self.assertIn("the ranks are lost: step 6: GPU 0: starting a recorded step", result.err)
+
+
 class Bench(unittest.TestCase):
     """What a GPU does is not held against the memory of the CPU."""
 
