@@ -1,5 +1,5 @@
 /* phalanx bench latency, phalanx bench throughput: the numbers of this field, with those of vLLM's
- * commands in the same words, and beside them what the memory of the machine allows. */
+ * commands in the same words, and beside them what the memory of the machine allows (ceiling.h). */
 #include "base/error.h"
 #include "launcher/bench/batch.h"
 #include "launcher/bench/ceiling.h"
@@ -68,12 +68,16 @@ static json_t *describe(struct bench *bench)
     json_object_set_new(result, "tpot", samples_json(&t->per_token));
     json_object_set_new(result, "itl", samples_json(&t->gaps));
     json_object_set_new(result, "e2el", samples_json(&t->end_to_end));
-    json_object_set_new(result, "ceiling", ceiling_json(&bench->ceiling, middle_context(bench)));
+    printf("engine      %s\n", bench->session.about);
     samples_print(&t->first, "TTFT");
     samples_print(&t->per_token, "TPOT");
     samples_print(&t->gaps, "ITL");
     samples_print(&t->end_to_end, "E2EL");
-    ceiling_print(&bench->ceiling, middle_context(bench));
+    if (ceiling_is_known(&bench->ceiling)) {
+        const double context = middle_context(bench);
+        json_object_set_new(result, "ceiling", ceiling_json(&bench->ceiling, context));
+        ceiling_print(&bench->ceiling, context);
+    }
     if (t->n_cached > 0)
         printf("cached      %.1f %% of the tokens of prompts\n",
                100.0 * (double)t->n_cached / (double)t->n_prompt_tokens);
@@ -81,6 +85,17 @@ static json_t *describe(struct bench *bench)
         printf("drafts      %llu, of which %.1f %% were right\n", (unsigned long long)t->n_drafted,
                100.0 * (double)t->n_accepted / (double)t->n_drafted);
     return result;
+}
+
+/* Of the ceiling of n sequences, in the JSON under this name. */
+static void report_share(const struct bench *bench, json_t *result, const char *name, double rate,
+                         double n)
+{
+    if (!ceiling_is_known(&bench->ceiling))
+        return;
+    const double bound = n * ceiling_tokens(&bench->ceiling, middle_context(bench));
+    printf(", %.1f %% of %.0f x the bound at batch 1", 100 * rate / bound, n);
+    json_object_set_new(result, name, json_real(rate / bound));
 }
 
 /* ---- latency ---- */
@@ -114,12 +129,11 @@ static bool report_latency(struct bench *bench, struct error *err)
 
     const double n = batch_sequences(bench);
     const double rate = samples_percentile(&bench->times.decode_rate, 50);
-    const double bound = n * ceiling_tokens(&bench->ceiling, middle_context(bench));
-    printf("decode      %.2f tokens/s of %.0f sequences, %.1f %% of %.0f x the bound at batch 1\n",
-           rate, n, 100 * rate / bound, n);
+    printf("decode      %.2f tokens/s of %.0f sequences", rate, n);
     json_object_set_new(result, "decode_tokens_per_second", json_real(rate));
     json_object_set_new(result, "decode_sequences", json_real(n));
-    json_object_set_new(result, "decode_share_of_bound", json_real(rate / bound));
+    report_share(bench, result, "decode_share_of_bound", rate, n);
+    printf("\n");
     return write_json(bench, result, err);
 }
 
@@ -168,11 +182,10 @@ static bool report_throughput(struct bench *bench, struct error *err)
     json_object_set_new(result, "tokens_per_second", json_real(total));
     json_object_set_new(result, "output_tokens_per_second", json_real(output));
 
-    const double n = (double)bench->session.max_num_seqs;
-    const double bound = n * ceiling_tokens(&bench->ceiling, middle_context(bench));
-    printf("output      %.1f %% of %.0f x the bound at batch 1, prompts included\n",
-           100 * output / bound, n);
-    json_object_set_new(result, "output_share_of_bound", json_real(output / bound));
+    printf("output      %.1f tokens/s", output);
+    report_share(bench, result, "output_share_of_bound", output,
+                 (double)bench->session.max_num_seqs);
+    printf(", prompts included\n");
     return write_json(bench, result, err);
 }
 

@@ -25,7 +25,7 @@ static void take_ready(struct session *session, const struct link_ready *ready)
 {
     const int n = session->n_replicas;
     const int max_num_seqs = ready->max_num_seqs > 0 ? ready->max_num_seqs : 1;
-    char copies[24] = "", memory[BYTES_TEXT];
+    char copies[24] = "", memory[BYTES_TEXT], computes[96];
     if (n > 1)
         snprintf(copies, sizeof copies, "dp %d x ", n);
     session->model_mark = ready->model_mark;
@@ -38,10 +38,15 @@ static void take_ready(struct session *session, const struct link_ready *ready)
     session->weight_bytes = ready->weight_bytes;
     session->kv_tokens = ready->kv_tokens;
     snprintf(session->dtype, sizeof session->dtype, "%s", ready->dtype);
+    snprintf(session->gpu, sizeof session->gpu, "%s", ready->gpu);
+    if (*ready->gpu != '\0')
+        snprintf(computes, sizeof computes, "%s", ready->gpu);
+    else
+        snprintf(computes, sizeof computes, "%d thread%s a rank, %s kernels", ready->threads,
+                 ready->threads == 1 ? "" : "s", ready->kernels);
     snprintf(session->about, sizeof session->about,
-             "%s, %stp %d x pp %d, %d thread%s a rank, %s kernels, %s, context %d, %s of memory",
-             ready->dtype, copies, ready->tp, ready->pp, ready->threads,
-             ready->threads == 1 ? "" : "s", ready->kernels, ready->comm, ready->max_model_len,
+             "%s, %stp %d x pp %d, %s, %s, context %d, %s of memory", ready->dtype, copies,
+             ready->tp, ready->pp, computes, ready->comm, ready->max_model_len,
              bytes_text(memory, n * ready->memory_bytes));
 }
 

@@ -31,8 +31,8 @@ struct session {
     int n_labels, hidden_size; /* of the head of a model that scores (0: none), of its vectors */
     int n_threads;             /* of all ranks of a replica */
     int64_t weight_bytes, kv_tokens; /* of all ranks of a replica */
-    char dtype[16];
-    char about[160]; /* "BF16, tp 2 x pp 1, avx512 kernels, shm": one line of demo */
+    char dtype[16], gpu[64];         /* gpu: its name; "": the ranks compute on CPUs */
+    char about[224]; /* "BF16, tp 2 x pp 1, avx512 kernels, shm": one line of demo */
 };
 
 /* What options and small files alone tell, before a process is started for it. */

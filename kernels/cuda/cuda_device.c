@@ -184,9 +184,10 @@ static bool cuda_alloc(struct device *device, void **out, size_t n_bytes, struct
         size_t free_bytes, total_bytes;
         (void)cudaGetLastError();
         cuda_memory(device, &free_bytes, &total_bytes);
-        return error_set(
-            err, ERROR_SYSTEM, "GPU %d has %zu MB of memory free, of %zu MB, and %zu MB are needed",
-            cuda->is.index, free_bytes >> 20, total_bytes >> 20, (n_bytes + (1 << 20) - 1) >> 20);
+        return error_set(err, ERROR_SYSTEM,
+                         "GPU %d has %zu MiB of memory free, of %zu MiB, and %zu MiB are needed",
+                         cuda->is.index, free_bytes >> 20, total_bytes >> 20,
+                         (n_bytes + (1 << 20) - 1) >> 20);
     }
     if (fails("memory of the GPU", status, err))
         return error_in(err, "GPU %d", cuda->is.index);
@@ -212,7 +213,7 @@ static bool cuda_alloc_host(struct device *device, void **out, size_t n_bytes, s
     if (!is_good(device, err))
         return false;
     if (fails("memory of the host for copies", cudaMallocHost(out, n_bytes), err))
-        return error_in(err, "GPU %d: %zu MB", cuda_of(device)->is.index, n_bytes >> 20);
+        return error_in(err, "GPU %d: %zu MiB", cuda_of(device)->is.index, n_bytes >> 20);
     memset(*out, 0, n_bytes);
     return true;
 }

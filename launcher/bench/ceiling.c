@@ -50,7 +50,10 @@ bool ceiling_open(struct ceiling *out, const struct options *options, const stru
 {
     struct model_config config;
     const char *kv = options->kv_cache_dtype;
-    *out = (struct ceiling){.n_threads = session->n_threads};
+    *out = (struct ceiling){0};
+    if (*session->gpu != '\0')
+        return true;
+    out->n_threads = session->n_threads;
     if (!model_config_read(&config, session->model_folder, err) ||
         !memory_map(&out->memory, READ_BYTES, err))
         return false;
@@ -63,9 +66,11 @@ bool ceiling_open(struct ceiling *out, const struct options *options, const stru
     return team_create(&out->team, out->n_threads, 0, NULL, err);
 }
 
+bool ceiling_is_known(const struct ceiling *ceiling) { return ceiling->team != NULL; }
+
 void ceiling_measure(struct ceiling *ceiling)
 {
-    for (int i = 0; i < PASSES; i++) {
+    for (int i = 0; ceiling_is_known(ceiling) && i < PASSES; i++) {
         const double rate = bandwidth_read(ceiling->team, ceiling->memory, READ_BYTES);
         ceiling->bandwidth = rate > ceiling->bandwidth ? rate : ceiling->bandwidth;
     }

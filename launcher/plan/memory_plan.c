@@ -346,6 +346,8 @@ bool memory_plan_make(struct memory_plan *out, const struct options *options, st
     if (!rank_models_read(models, options, err) ||
         !rank_models_measure(models, options, &first, err))
         return false;
+    if (models->on_gpu) /* of a GPU that nobody has named the memory is 0: a small one */
+        rank_models_for_gpus(models, options, options->memory);
     models->memory.kv_dtype = rank_kv_dtype(options, models->model[PLAN_TARGET]);
     count_ranks(out, options);
     const bool chosen =

@@ -123,9 +123,12 @@ static bool open_gpu(struct rank_compute *compute, const struct options *options
                                            .exact = compute->exact,
                                            .graphs = !options->enforce_eager,
                                            .algorithms = compute->algorithms};
+    size_t n_free, n_all;
     if (!compute->gpu->open_device(&compute->device, &settings, err))
         return false;
     snprintf(compute->name, sizeof compute->name, "%s", compute->gpu->device_name(compute->device));
+    device_memory(compute->device, &n_free, &n_all);
+    compute->gpu_bytes = (int64_t)n_all;
     return true;
 }
 

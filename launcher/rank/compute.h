@@ -24,6 +24,7 @@ struct rank_compute {              /* all zero: nothing is open */
     int n_gpus;                    /* that this process could use */
     bool exact;                    /* numerics; a CPU's always are */
     char name[COMPUTE_NAME_BYTES]; /* of the GPU; "": none */
+    int64_t gpu_bytes;             /* all its memory; 0: none */
     char *algorithms;              /* file of the choices of cuBLASLt; NULL: none */
     struct device *host;
     struct device *device; /* where the model is: `host`, or a GPU */

@@ -109,6 +109,7 @@ bool handshake_make(struct handshake *out, const struct rank_models *models,
     out->mark[MARK_DEVICE] = hash_device(compute);
     snprintf(out->kernels, sizeof out->kernels, "%s", compute->device->ops->name);
     snprintf(out->gpu, sizeof out->gpu, "%s", compute->name);
+    out->gpu_bytes = compute->gpu_bytes;
     if (!hash_config(&out->mark[MARK_CONFIG], models->folder[PLAN_TARGET], err) ||
         !hash_checkpoint(&out->mark[MARK_CHECKPOINT], models->folder[PLAN_TARGET], err) ||
         (draft != NULL &&
@@ -189,7 +190,16 @@ static void log_kernels(const struct handshake *all, int n_ranks)
     }
 }
 
-bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks, struct error *err)
+static int64_t smallest_gpu(const struct handshake *all, int n_ranks)
+{
+    int64_t least = all[0].gpu_bytes;
+    for (int rank = 1; rank < n_ranks; rank++)
+        least = all[rank].gpu_bytes < least ? all[rank].gpu_bytes : least;
+    return least;
+}
+
+bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks, int64_t *gpu_bytes,
+                        struct error *err)
 {
     const size_t n = (size_t)ranks->world_size;
     struct handshake *all = memory_alloc(n, sizeof *all);
@@ -202,6 +212,7 @@ bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks,
             all[rank].kernels[sizeof all[rank].kernels - 1] =
                 all[rank].gpu[sizeof all[rank].gpu - 1] = '\0';
         log_kernels(all, ranks->world_size);
+        *gpu_bytes = smallest_gpu(all, ranks->world_size);
         good = handshake_compare(all, ranks->world_size, err);
     }
     memory_free(n_bytes);

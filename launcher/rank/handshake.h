@@ -30,6 +30,7 @@ struct handshake {
     uint64_t mark[N_MARKS]; /* XXH3 */
     char kernels[16];       /* may differ: every instruction set gives the same bits */
     char gpu[64];           /* its name: may differ where numerics are fast */
+    int64_t gpu_bytes;      /* its memory, which may differ too */
 };
 
 /* Of this rank, whose small files are read and whose devices are open. ERROR_INPUT and
@@ -41,9 +42,11 @@ bool handshake_make(struct handshake *out, const struct rank_models *models,
 /* Of what the answers are a function of: the config and the weights. */
 uint64_t handshake_model_mark(const struct handshake *mine);
 
-/* Collective over the world. ERROR_INPUT, the same on all ranks, names the ranks that differ from
- * rank 0, in what, and what to do. ERROR_PEER: a rank did not come. */
-bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks, struct error *err);
+/* Collective over the world. *gpu_bytes: memory of the smallest GPU, 0 where all compute on CPUs.
+ * ERROR_INPUT, the same on all ranks, names the ranks that differ from rank 0, in what, and what to
+ * do. ERROR_PEER: a rank did not come. */
+bool handshake_exchange(const struct handshake *mine, const struct ranks *ranks, int64_t *gpu_bytes,
+                        struct error *err);
 
 /* The verdict alone, over the records of all ranks. */
 bool handshake_compare(const struct handshake *all, int n_ranks, struct error *err);

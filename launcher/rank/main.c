@@ -208,12 +208,15 @@ static bool agree(struct rank *r, bool good, struct error *err)
 static bool shake_hands(struct rank *r, bool prepared, struct error *err)
 {
     struct handshake mine;
+    int64_t gpu_bytes = 0;
     const bool made = prepared && handshake_make(&mine, &r->models, &r->options, &r->compute, err);
     if (!agree(r, made, err))
         return false;
     r->model_mark = handshake_model_mark(&mine);
-    const bool same = handshake_exchange(&mine, &r->ranks, err);
+    const bool same = handshake_exchange(&mine, &r->ranks, &gpu_bytes, err);
     r->agreed = same || err->kind == ERROR_INPUT;
+    if (gpu_bytes > 0)
+        rank_models_for_gpus(&r->models, &r->options, gpu_bytes);
     return same;
 }
 
@@ -260,6 +263,7 @@ static bool tell_ready(struct rank *r, struct error *err)
         .ready = {.build = PHALANX_VERSION,
                   .model = r->options.model,
                   .kernels = r->compute.device->ops->name,
+                  .gpu = r->compute.name,
                   .comm = comm->ops->name,
                   .dtype = dtype_name(r->models.model[PLAN_TARGET]->compute),
                   .vocab = config->vocab,
@@ -276,10 +280,13 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .max_num_seqs = limits->max_sequences,
                   .memory_bytes = r->memory_bytes,
                   .model_mark = r->model_mark}};
-    log_write(LOG_INFO, "rank", "ready: %s, tp %d, pp %d, %d thread%s, %s kernels, %s, context %d",
+    log_write(LOG_INFO, "rank",
+              "ready: %s, tp %d, pp %d, %d thread%s, %s kernels%s%s, %s, context %d, steps of %d "
+              "tokens and %d sequences",
               config->architecture, r->ranks.tp_size, r->ranks.pp_stages, r->n_threads,
-              r->n_threads == 1 ? "" : "s", r->compute.device->ops->name, comm->ops->name,
-              limits->max_model_len);
+              r->n_threads == 1 ? "" : "s", r->compute.device->ops->name,
+              *r->compute.name != '\0' ? " on " : "", r->compute.name, comm->ops->name,
+              limits->max_model_len, limits->max_tokens, limits->max_sequences);
     r->unheard = !link_send_event(r->link, &ready, err);
     return !r->unheard;
 }
@@ -320,10 +327,22 @@ static bool replay(struct rank *r, struct error *err)
     return true;
 }
 
+/* A process cannot go on with a GPU that has failed once, and another one can: so such a rank is
+ * lost, and is started again, as one that was killed. */
+static void judge(const struct rank *r, struct error *err)
+{
+    struct error known = {0};
+    if (err->kind == ERROR_SYSTEM && !device_sync(r->compute.device, &known))
+        err->kind = ERROR_PEER;
+}
+
 static bool run(struct rank *r, struct error *err)
 {
     const bool replays = r->number == 0 && r->options.replay != NULL;
-    return replays ? replay(r, err) : rank_loop_run(&r->loop, err);
+    const bool good = replays ? replay(r, err) : rank_loop_run(&r->loop, err);
+    if (!good)
+        judge(r, err);
+    return good;
 }
 
 /* ---- end ---- */

@@ -26,8 +26,39 @@ enum {
     DRAFTED_SEQUENCES = 32, /* beyond so many, guesses take more time than they save */
 };
 
+/* Of a step, where the options do not say. A GPU is only busy with many rows; prompts of a large
+ * one should not come in many pieces. */
+struct step_size {
+    int64_t n_sequences, n_tokens;
+};
+static const struct step_size of_cpus = {64, 1024}, of_gpus = {256, 2048},
+                              of_large_gpus = {256, 8192};
+static const int64_t large_gpu_bytes = 70LL * 1000 * 1000 * 1000;
+
 static int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static void set_step_size(struct plan_limits *out, const struct options *options, int n_drafts,
+                          struct step_size chosen)
+{
+    if (options->max_num_seqs > 0)
+        chosen.n_sequences = options->max_num_seqs;
+    if (options->max_num_batched_tokens > 0)
+        chosen.n_tokens = options->max_num_batched_tokens;
+    const int64_t n = chosen.n_sequences, n_drafted = n_drafts * min_of(n, DRAFTED_SEQUENCES);
+    out->max_tokens = (int)chosen.n_tokens;
+    out->max_sequences = (int)n;
+    out->max_logits = (int)max_of(n + n_drafted, MIN_LOGITS);
+    out->max_copies =
+        (int)max_of(min_of(n, PLAN_MAX_COPIES), out->n_kv_groups); /* a sequence: one in each */
+}
+
+void rank_limits_for_gpus(struct plan_limits *limits, const struct options *options, int n_drafts,
+                          int64_t gpu_bytes)
+{
+    set_step_size(limits, options, n_drafts,
+                  gpu_bytes >= large_gpu_bytes ? of_large_gpus : of_gpus);
+}
 
 bool rank_limits_make(struct plan_limits *out, const struct options *options,
                       const struct model_config *config, int n_drafts, struct error *err)
@@ -41,21 +72,15 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
                          (long long)options->max_model_len, config->max_positions);
     struct kv_groups groups;
     kv_groups_make(&groups, config, false);
-    const int64_t max_copies = min_of(options->max_num_seqs, PLAN_MAX_COPIES);
     *out = (struct plan_limits){
-        .max_tokens = (int)options->max_num_batched_tokens,
-        .max_sequences = (int)options->max_num_seqs,
-        .max_logits = (int)max_of(options->max_num_seqs +
-                                      n_drafts * min_of(options->max_num_seqs, DRAFTED_SEQUENCES),
-                                  MIN_LOGITS),
         .block_tokens = (int)block,
         .max_model_len =
             (int)(options->max_model_len ? options->max_model_len : config->max_positions),
         .vocab = config->vocab,
         .n_kv_groups = groups.n,
-        .max_copies = (int)max_of(max_copies, groups.n), /* a sequence: one in each */
     };
     memcpy(out->kv_window, groups.window, sizeof out->kv_window);
+    set_step_size(out, options, n_drafts, of_cpus);
     return true;
 }
 
@@ -142,6 +167,19 @@ static bool refuse_given(const struct options *options, const struct plan_limits
         (long long)options->kv_cache_memory_bytes, limits->block_tokens, (long long)block_bytes);
 }
 
+/* Before it is asked for: the message of a GPU that has no more names no option. */
+static bool given_fits(const struct kv_room *room, int64_t n_bytes, struct error *err)
+{
+    char cache[BYTES_TEXT], all[BYTES_TEXT], taken[BYTES_TEXT];
+    if (!room->on_gpu || n_bytes <= room->gpu_bytes - room->taken_bytes)
+        return true;
+    return error_set(err, ERROR_INPUT,
+                     "--kv-cache-memory-bytes: %s do not fit on the GPU, of whose %s all but the "
+                     "cache takes %s",
+                     bytes_text(cache, n_bytes), bytes_text(all, room->gpu_bytes),
+                     bytes_text(taken, room->taken_bytes));
+}
+
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
                     int64_t block_bytes, const struct kv_room *room, struct error *err)
 {
@@ -149,7 +187,8 @@ bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct
     const int64_t given = options->kv_cache_memory_bytes;
     if (given > 0) {
         *out = min_of(given / block_bytes, most);
-        return *out > 0 || refuse_given(options, limits, block_bytes, err);
+        return (*out > 0 || refuse_given(options, limits, block_bytes, err)) &&
+               given_fits(room, *out * block_bytes, err);
     }
     *out = max_of(min_of(room->n_bytes / block_bytes, most), 0);
     if (room->on_gpu)
@@ -203,6 +242,8 @@ bool rank_memory_plan(struct rank_memory *out, struct plan_limits *limits,
                              (int64_t)(model->weight_bytes + (draft ? draft->weight_bytes : 0))};
     struct error local = {0}; /* told to the others first: they wait for this rank's share */
     const bool fits = rank_kv_blocks(&mine.n_blocks, limits, options, block_bytes, room, &local);
+    if (!fits)
+        mine.n_blocks = 0;
 
     struct share *all = memory_alloc((size_t)ranks->world_size, sizeof *all);
     const bool good = gather_shares(all, &mine, ranks, err);

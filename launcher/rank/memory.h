@@ -17,10 +17,15 @@ struct options;
 struct ranks;
 
 /* --max-model-len within the model's positions, --block-size, KV groups, room for `n_drafts`
- * guessed tokens of a sequence; everything but n_kv_blocks. ERROR_INPUT names the option. Needs no
- * memory and no other rank. */
+ * guessed tokens of a sequence; everything but n_kv_blocks. How large a step is where
+ * --max-num-seqs and --max-num-batched-tokens do not say: as for CPUs. ERROR_INPUT names the
+ * option. Needs no memory and no other rank. */
 bool rank_limits_make(struct plan_limits *out, const struct options *options,
                       const struct model_config *config, int n_drafts, struct error *err);
+/* The same limits on GPUs, of which the smallest has so much memory: what the options do not say
+ * is as in vLLM, 256 sequences and 2048 tokens, from 70 GB on 8192. */
+void rank_limits_for_gpus(struct plan_limits *limits, const struct options *options, int n_drafts,
+                          int64_t gpu_bytes);
 
 /* ---- what a rank can tell by itself, and phalanx plan for it ---- */
 
@@ -40,7 +45,8 @@ struct kv_room rank_kv_room_cpu(const struct options *options, int ranks_of_host
 /* On a GPU what is left of --gpu-memory-utilization. */
 struct kv_room rank_kv_room_gpu(const struct options *options, int64_t gpu_bytes,
                                 int64_t taken_bytes);
-/* Blocks that this rank can hold and a job can use. ERROR_INPUT: not even one. */
+/* Blocks that this rank can hold and a job can use. ERROR_INPUT: not even one, or more were asked
+ * for than the GPU has room for. */
 bool rank_kv_blocks(int64_t *out, const struct plan_limits *limits, const struct options *options,
                     int64_t block_bytes, const struct kv_room *room, struct error *err);
 int64_t rank_kv_blocks_most(const struct plan_limits *limits); /* that a job can use */

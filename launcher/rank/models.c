@@ -120,16 +120,26 @@ static bool read_record(struct rank_models *m, const struct options *options, st
            error_in(err, "%s", path);
 }
 
-bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err)
+static int n_drafts_of(const struct options *options)
 {
     const bool guesses = strcmp(options->speculative_method, "none") != 0;
+    return guesses ? (int)options->num_speculative_tokens : 0;
+}
+
+bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err)
+{
     m->folder[PLAN_TARGET] = options->model;
     return model_config_read(&m->config[PLAN_TARGET], options->model, err) &&
            model_tp_check(&m->config[PLAN_TARGET], (int)options->tensor_parallel_size, err) &&
            model_pp_check(&m->config[PLAN_TARGET], (int)options->pipeline_parallel_size, err) &&
            rank_limits_make(&m->plan.limits[PLAN_TARGET], options, &m->config[PLAN_TARGET],
-                            guesses ? (int)options->num_speculative_tokens : 0, err) &&
+                            n_drafts_of(options), err) &&
            read_draft(m, options, err) && read_record(m, options, err);
+}
+
+void rank_models_for_gpus(struct rank_models *m, const struct options *options, int64_t gpu_bytes)
+{
+    rank_limits_for_gpus(&m->plan.limits[PLAN_TARGET], options, n_drafts_of(options), gpu_bytes);
 }
 
 /* ---- weights ---- */

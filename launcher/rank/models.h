@@ -34,6 +34,8 @@ struct rank_models {
 /* What can be told to be wrong from small files alone: config.json of each, whether they fit each
  * other, the options and the ranks, and the plans of --replay. ERROR_INPUT. */
 bool rank_models_read(struct rank_models *m, const struct options *options, struct error *err);
+/* Afterwards, where the ranks compute on GPUs: sizes of steps for the smallest of them. */
+void rank_models_for_gpus(struct rank_models *m, const struct options *options, int64_t gpu_bytes);
 /* Borrows ranks and devices until the end. */
 bool rank_models_load(struct rank_models *m, const struct options *options,
                       const struct ranks *ranks, const struct rank_compute *compute,

@@ -39,7 +39,7 @@ bool kv_store_init(struct kv_store *out, const struct model *model, struct devic
         return error_set(err, ERROR_INPUT, "KV cache of %d blocks: more than the address space",
                          n_blocks);
     if (!device_alloc(device, &out->memory, out->n_bytes, err))
-        return error_in(err, "KV cache of %zu MB (%d blocks of %d positions on this rank)",
+        return error_in(err, "KV cache of %zu MiB (%d blocks of %d positions on this rank)",
                         out->n_bytes >> 20, n_blocks, block_tokens);
 
     const struct plane plane = plane_of(model, block_tokens, dtype);

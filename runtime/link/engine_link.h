@@ -47,6 +47,7 @@ struct link_command {
 /* engine -> gateway */
 struct link_ready {
     const char *build, *model, *kernels, *comm, *dtype;
+    const char *gpu; /* name of that of rank 0; "": the ranks compute on CPUs */
     int vocab, max_model_len, tp, pp, threads;
     int64_t kv_tokens, weight_bytes, memory_bytes; /* of all ranks; memory: with the weights */
     const int32_t *eos_id;

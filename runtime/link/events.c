@@ -39,6 +39,7 @@ static bool send_ready(struct link *link, const struct link_ready *from, struct 
     ready.build = (char *)from->build;
     ready.model = (char *)from->model;
     ready.kernels = (char *)from->kernels;
+    ready.gpu = (char *)from->gpu;
     ready.comm = (char *)from->comm;
     ready.dtype = (char *)from->dtype;
     ready.vocab = from->vocab;
@@ -217,6 +218,7 @@ static bool read_ready(struct link_ready *out, const Phalanx__Engine__V1__Ready 
         .build = from->build,
         .model = from->model,
         .kernels = from->kernels,
+        .gpu = from->gpu,
         .comm = from->comm,
         .dtype = from->dtype,
         .vocab = from->vocab,

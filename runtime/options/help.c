@@ -50,8 +50,11 @@ void options_print_help(FILE *out, enum command command, bool all)
         fprintf(out, has_default(option) ? " [%s]\n" : "\n", option->default_text);
     }
     if (n_hidden > 0)
-        fprintf(out, "\n%d more with --help=all. Sizes take k, m, g (thousands) and K, M, G.\n",
-                n_hidden);
+        fprintf(
+            out,
+            "\n%d more with --help=all. Sizes take k, m, g or KB, MB, GB (thousands), and K, M, "
+            "G.\n",
+            n_hidden);
 }
 
 void options_print_markdown(FILE *out)
@@ -62,7 +65,8 @@ void options_print_markdown(FILE *out)
             "file (`--config FILE`, or the file as the first word)\nunder its name without the "
             "dashes, or under LLaMA-Factory's name, which stands below with a colon. The command "
             "line\n(options and `key=value`) wins over the file, the file over the default. Sizes "
-            "take k, m, g (thousands) and K, M, G (1024).\n");
+            "take k, m, g, t or KB, MB, GB, TB (thousands),\nand K, M, G, T or KiB, MiB, GiB, TiB "
+            "(1024).\n");
     const char *section = "";
     for (int i = 0; i < n_options; i++) {
         const struct option *option = &option_table[i];

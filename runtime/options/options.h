@@ -63,7 +63,7 @@ struct options {
     const char *dtype, *kernels;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */
     bool check_weights;
-    int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen from the model */
+    int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen */
     int64_t block_size, kv_cache_memory_bytes;
     const char *kv_cache_dtype;
     bool enable_prefix_caching;

@@ -104,12 +104,13 @@ const struct option option_table[] = {
              "the job would choose."},
 
     {.name = "--max-num-seqs", .kind = OPTION_INT, .offset = FIELD(max_num_seqs), .value = "N",
-     .default_text = "64", .min = 1, .max = 65536, .commands = SIZES, .section = "Scheduling",
-     .help = "Sequences that run at the same time."},
+     .default_text = "0", .max = 65536, .commands = SIZES, .section = "Scheduling",
+     .help = "Sequences that run at the same time; 0: 64, on GPUs 256."},
     {.name = "--max-num-batched-tokens", .kind = OPTION_INT,
-     .offset = FIELD(max_num_batched_tokens), .value = "N", .default_text = "1024", .min = 1,
-     .max = 1048576, .commands = SIZES, .section = "Scheduling",
-     .help = "Tokens of one step; longer prompts are computed in chunks."},
+     .offset = FIELD(max_num_batched_tokens), .value = "N", .default_text = "0", .max = 1048576,
+     .commands = SIZES, .section = "Scheduling",
+     .help = "Tokens of one step; longer prompts are computed in chunks. 0: 1024, on GPUs 2048, "
+             "where they have 70 GB or more 8192."},
     {.name = "--block-size", .kind = OPTION_INT, .offset = FIELD(block_size), .value = "N",
      .default_text = "32", .min = 16, .max = 256, .commands = SIZES, .section = "Scheduling",
      .help = "Positions of a KV block: 16, 32, 64, 128 or 256."},

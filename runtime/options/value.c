@@ -9,18 +9,23 @@
 #include <string.h>
 #include <strings.h>
 
+/* Of nothing, or of a letter and what may follow it: 80g, 80GB and 80e9 are the same, and so are
+ * 80G and 80GiB. 0: it is no suffix. */
 static int64_t multiplier(const char *suffix)
 {
-    static const struct {
-        const char *text;
-        int64_t times;
-    } known[] = {{"", 1},          {"k", 1000},     {"m", 1000000}, {"g", 1000000000},
-                 {"K", 1 << 10},   {"M", 1 << 20},  {"G", 1 << 30}, {"KiB", 1 << 10},
-                 {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(suffix, known[i].text) == 0)
-            return known[i].times;
-    return 0;
+    static const char letters[] = "kmgtKMGT";
+    if (*suffix == '\0')
+        return 1;
+    const char *letter = strchr(letters, *suffix), *rest = suffix + 1;
+    const bool binary = strcasecmp(rest, "i") == 0 || strcasecmp(rest, "ib") == 0;
+    if (letter == NULL || !(binary || *rest == '\0' || strcasecmp(rest, "b") == 0))
+        return 0;
+    const long index = letter - letters;
+    const int64_t base = binary || (*rest == '\0' && index >= 4) ? 1024 : 1000;
+    int64_t times = base;
+    for (long i = index % 4; i > 0; i--)
+        times *= base;
+    return times;
 }
 
 static bool parse_number(const struct option *option, const char *where, const char *text,
@@ -30,12 +35,15 @@ static bool parse_number(const struct option *option, const char *where, const c
     errno = 0;
     double value = strtod(text, &end);
     const bool whole = option->kind == OPTION_INT;
+    if (whole && end != text)
+        end += strspn(end, " ");
     const int64_t times = whole ? multiplier(end) : *end == '\0';
     if (end == text || times == 0 || errno == ERANGE || !isfinite(value) ||
         (whole && value * (double)times != floor(value * (double)times)))
-        return error_set(err, ERROR_INPUT, "%s: '%s' is no %s", where, text,
-                         whole ? "whole number (k, m, g are thousands; K, M, G are 1024s)"
-                               : "number");
+        return error_set(
+            err, ERROR_INPUT, "%s: '%s' is no %s", where, text,
+            whole ? "whole number (k, m, g and KB, MB, GB are thousands; K, M, G are 1024s)"
+                  : "number");
     value *= (double)times;
     if (value < option->min || value > option->max)
         return error_set(err, ERROR_INPUT, "%s: %s is outside %.15g .. %.15g", where, text,

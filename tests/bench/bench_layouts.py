@@ -44,8 +44,8 @@ def measure(args, layout, phase):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "out.json")
         done = subprocess.run(
-            [args.phalanx, "bench", "latency", args.model, *words_of(layout), "--batch-size", "1",
-             "--input-len", str(n_input), "--output-len", str(n_output), "--num-iters",
+            [args.phalanx, "bench", "latency", args.model, *words_of(layout), "--device", "cpu",
+             "--batch-size", "1", "--input-len", str(n_input), "--output-len", str(n_output), "--num-iters",
              str(args.iters), "--num-iters-warmup", "1", "--quiet", "--log-level", "info",
              "--output-json", str(path)],
             capture_output=True, text=True, check=False)

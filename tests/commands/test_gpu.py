@@ -72,6 +72,11 @@ class Starts(unittest.TestCase):
         with machine(DEVICES=1, MEMORY=1 << 20):
             self.check_refused("the weights of this rank")
 
+    def test_a_cache_that_does_not_fit(self):
+        with machine(DEVICES=1):
+            self.check_refused("--kv-cache-memory-bytes: 1.00 GB do not fit on the GPU, of whose "
+                               "268 MB", words=("--kv-cache-memory-bytes", "1GB"))
+
     def test_nccl_between_cpus(self):
         self.check_refused("--comm nccl is for GPUs", words=("--device", "cpu", "--comm", "nccl"))
 
@@ -194,6 +199,60 @@ class Answers(unittest.TestCase):
         self.assertIn("a KV cache of float16, which only GPUs have", done.stderr)
 
 
+class Failures(unittest.TestCase):
+    """A GPU that fails once gives its process nothing more: the rank is lost."""
+
+    def run_failing(self, *words):
+        with machine(DEVICES=4, FAIL="cudaGraphLaunch:5"):
+            return phalanx("generate", DEMO, *ANSWER, "--device", "cuda", *words)
+
+    def check_goes_on(self, *words):
+        want = phalanx("generate", DEMO, *ANSWER, "--device", "cpu").out
+        result = self.run_failing("--max-tokens", 12, *words)
+        self.assertEqual(result.code, 0, result.err)
+        self.assertTrue(want.startswith(result.out.rstrip()), result.out)
+        self.assertIn("step 6: GPU 0: starting a recorded step: ", result.err)
+        self.assertIn("starting the ranks again; 1 answer goes on where it was", result.err)
+
+    def test_a_gpu_that_fails_costs_no_answer(self):
+        self.check_goes_on()
+
+    @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
+    def test_one_of_two_that_fails_costs_no_answer(self):
+        self.check_goes_on("-tp", 2)
+
+    def test_without_restarts_it_is_an_error_with_its_name(self):
+        result = self.run_failing("--max-restarts", 0)
+        self.assertEqual(result.code, 70)
+        self.assertIn("the ranks are lost: step 6: GPU 0: starting a recorded step", result.err)
+
+
+class Bench(unittest.TestCase):
+    """What a GPU does is not held against the memory of the CPU."""
+
+    def run_bench(self, command, *words):
+        with tempfile.TemporaryDirectory() as folder, machine(DEVICES=1):
+            path = pathlib.Path(folder, "out.json")
+            result = phalanx("bench", command, DEMO, "--input-len", 8, "--output-len", 3, "--quiet",
+                             "--output-json", path, *words)
+            self.assertEqual(result.code, 0, result.err)
+            numbers = json.loads(path.read_text())
+        self.assertIn("tp 1 x pp 1, Emulated GPU, self", numbers["engine"])
+        self.assertIn("engine      " + numbers["engine"] + "\n", result.out)
+        self.assertNotIn("ceiling", numbers)
+        self.assertNotIn("bound", result.out + " ".join(numbers))
+        return result.out
+
+    def test_latency(self):
+        self.assertRegex(self.run_bench("latency", "--num-iters", 1, "--num-iters-warmup", 0,
+                                        "--batch-size", 2),
+                         r"decode +\S+ tokens/s of 2 sequences\n")
+
+    def test_throughput(self):
+        self.assertRegex(self.run_bench("throughput", "--num-prompts", 3),
+                         r"output +\S+ tokens/s, prompts included\n")
+
+
 class Memory(unittest.TestCase):
     """What is planned is what ranks have."""
 
@@ -231,6 +290,17 @@ class Memory(unittest.TestCase):
             gpu = 256 << 20
             self.assertLessEqual(total, share * gpu)
             self.assertGreater(total, share * gpu - gpu / 32)
+
+    def test_steps_are_larger_than_on_a_cpu(self):
+        words = ("generate", DEMO, *ANSWER, "--log-level", "info", "--device")
+        with machine(DEVICES=1):
+            self.assertIn("cuda kernels on Emulated GPU, self, context 2048, steps of 2048 tokens "
+                          "and 256 sequences", phalanx(*words, "cuda").err)
+            self.assertIn("steps of 1024 tokens and 64 sequences", phalanx(*words, "cpu").err)
+        for memory, n_tokens in ((0, 2048), ("24g", 2048), ("80GB", 8192)):
+            plan = json.loads(phalanx("plan", DEMO, "--json", "--device", "cuda", "--memory",
+                                      memory).out)
+            self.assertEqual((plan["max_tokens"], plan["max_sequences"]), (n_tokens, 256))
 
     def test_a_plan_of_a_large_gpu_fills_it(self):
         plan = json.loads(phalanx("plan", DEMO, "--json", "--device", "cuda", "--memory", "1g",

@@ -93,7 +93,7 @@ TEST(memory_that_is_not_there_is_told_with_what_is_and_harms_nothing)
     CHECK(!device_alloc(device, &p, (size_t)1 << 40, &err));
     CHECK_EQ(err.kind, ERROR_SYSTEM);
     check_contains(err.text, "GPU 0 has ");
-    check_contains(err.text, "and 1048576 MB are needed");
+    check_contains(err.text, "and 1048576 MiB are needed");
     CHECK(device_sync(device, &(struct error){0}));
     device_close(device);
 }

@@ -93,9 +93,12 @@ static bool exchange(void *memory, int rank, struct error *err)
     struct handshake mine;
     records_make(&mine, 1);
     mine.mark[MARK_CONFIG] = rank == 1 ? 8 : 3;
+    mine.gpu_bytes = 100 - rank;
+    int64_t gpu_bytes = 0;
     if (!ranks_open_threads(&ranks, memory, rank, &settings, err))
         return false;
-    const bool same = handshake_exchange(&mine, &ranks, err);
+    const bool same = handshake_exchange(&mine, &ranks, &gpu_bytes, err);
+    CHECK_EQ(gpu_bytes, 98); /* the smallest */
     ranks_close(&ranks, false);
     return same;
 }

@@ -210,6 +210,39 @@ TEST(plans_have_room_for_drafts_and_for_prompts)
     close_parts(&parts);
 }
 
+static void check_step(const struct plan_limits *limits, int n_sequences, int n_tokens)
+{
+    CHECK_EQ(limits->max_sequences, n_sequences);
+    CHECK_EQ(limits->max_tokens, n_tokens);
+}
+
+TEST(steps_are_as_large_as_it_suits_what_computes_unless_their_size_is_given)
+{
+    enum { DRAFTS = 4 };
+    static const int64_t small = 24000000000, large = 80000000000;
+    struct parts parts;
+    struct error err = {0};
+    struct options options = options_of(0);
+    struct plan_limits *limits = &parts.limits;
+    options.max_num_seqs = options.max_num_batched_tokens = 0;
+    open_parts(&parts, "llama-16");
+    CHECK(rank_limits_make(limits, &options, &parts.model->config, DRAFTS, &err));
+    check_step(limits, 64, 1024);
+    rank_limits_for_gpus(limits, &options, DRAFTS, small);
+    check_step(limits, 256, 2048);
+    CHECK_EQ(limits->max_logits, 256 + DRAFTS * 32);
+    CHECK_EQ(limits->max_copies, 256);
+    rank_limits_for_gpus(limits, &options, DRAFTS, large);
+    check_step(limits, 256, 8192);
+    options.max_num_seqs = 3;
+    rank_limits_for_gpus(limits, &options, DRAFTS, large);
+    check_step(limits, 3, 8192);
+    options.max_num_batched_tokens = 100;
+    rank_limits_for_gpus(limits, &options, DRAFTS, large);
+    check_step(limits, 3, 100);
+    close_parts(&parts);
+}
+
 /* ---- GPUs ---- */
 
 static int64_t blocks_on_gpu(struct parts *parts, const struct options *options, int64_t gpu_bytes,
@@ -250,6 +283,11 @@ TEST(the_cache_of_a_gpu_is_no_larger_than_sequences_can_hold)
     CHECK_EQ(blocks_on_gpu(&parts, &options, 1000000000, 0, &err), 4 * 512 / 16);
     options.kv_cache_memory_bytes = 7500; /* given: the share does not count */
     CHECK_EQ(blocks_on_gpu(&parts, &options, 1000000000, 0, &err), 7);
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 10000, 3000, &err), 7);
+    CHECK_EQ(blocks_on_gpu(&parts, &options, 10000, 3001, &err), 0);
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "--kv-cache-memory-bytes: 7.00 KB do not fit on the GPU, of whose 10.0 "
+                           "KB all but the cache takes 3.00 KB"));
     close_parts(&parts);
 }
 

@@ -54,6 +54,7 @@ TEST(ready_arrives)
                                                      .ready = {.build = "b",
                                                                .model = "m",
                                                                .kernels = "avx2",
+                                                               .gpu = "a GPU",
                                                                .comm = "shm",
                                                                .dtype = "bf16",
                                                                .vocab = 2048,
@@ -71,6 +72,7 @@ TEST(ready_arrives)
                                                                .max_num_seqs = 256,
                                                                .model_mark = UINT64_MAX}});
     CHECK_STR(got.ready.kernels, "avx2");
+    CHECK_STR(got.ready.gpu, "a GPU");
     CHECK_EQ(got.ready.vocab, 2048);
     CHECK_EQ(got.ready.n_eos_ids, 2);
     CHECK_EQ(got.ready.eos_id[1], 3);

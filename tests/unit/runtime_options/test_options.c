@@ -76,6 +76,44 @@ TEST(values_come_in_every_spelling)
     options_release(&options);
 }
 
+TEST(sizes_are_written_as_people_write_them)
+{
+    static const struct {
+        const char *text;
+        int64_t n_bytes;
+    } sizes[] = {{"7", 7},
+                 {"80e9", 80000000000},
+                 {"80g", 80000000000},
+                 {"80GB", 80000000000},
+                 {"80gb", 80000000000},
+                 {"80 GB", 80000000000},
+                 {"1.5t", 1500000000000},
+                 {"1kB", 1000},
+                 {"1K", 1024},
+                 {"3M", 3 << 20},
+                 {"80G", 80LL << 30},
+                 {"80Gi", 80LL << 30},
+                 {"80GiB", 80LL << 30},
+                 {"2TiB", 2LL << 40}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct options options;
+        struct error err = {0};
+        char *words[] = {"m", "--memory", (char *)sizes[i].text};
+        CHECK(options_parse(&options, COMMAND_PLAN, 3, words, &err));
+        CHECK_EQ(options.memory, sizes[i].n_bytes);
+        options_release(&options);
+    }
+    static const char *const wrong[] = {"80x", "80GBB", "80bi", "g", "1.5", "80e9 bytes", "8 0"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct options options;
+        struct error err = {0};
+        char *words[] = {"m", "--memory", (char *)wrong[i]};
+        CHECK(!options_parse(&options, COMMAND_PLAN, 3, words, &err));
+        CHECK(strstr(err.text, "is no whole number (k, m, g and KB, MB, GB are thousands"));
+        options_release(&options);
+    }
+}
+
 TEST(mistakes_are_named_with_a_remedy)
 {
     refuses(COMMAND_GENERATE, "m --tensor-paralel-size 2", "did you mean --tensor-parallel-size?");
