@@ -122,6 +122,8 @@ static void nccl_close(struct comm *comm)
     watch_from(nccl->beside, nccl->device, nccl->settings.watchdog);
     if (nccl->beside != NULL)
         nccl->beside->ahead = NULL;
+    if (nccl->group != NULL && nccl->error.kind == ERROR_NONE)
+        nccl_note_done(nccl); /* others may still wait, and not for this one */
     nccl_give_up(nccl);
     for (int i = 0; i < QUEUED_AT_MOST; i++) {
         close_event(nccl->queue[i].begun);

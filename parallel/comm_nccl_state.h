@@ -88,6 +88,9 @@ void nccl_begun(struct nccl *nccl);
  * last one is nccl->call. */
 void nccl_queued(struct nccl *nccl, const struct comm_record *calls, bool is_replay);
 
+/* What the device has done is forgotten, and the board says so. */
+void nccl_note_done(struct nccl *nccl);
+
 /* False with the error, final, when a queued call of this group or the one beside it failed or
  * waits in vain; both have then been given up. */
 bool nccl_watch(struct nccl *nccl, struct error *err);
@@ -103,6 +106,8 @@ void nccl_give_up(struct nccl *nccl);
 
 /* How far the device is in the calls of the oldest entry that it has not done, as nccl->reached. */
 uint32_t nccl_reached(const struct nccl *nccl, const struct queued *q);
+/* Kind and number of the call of that entry that the device is in, as far as is known. */
+void nccl_name(const struct nccl *nccl, const struct queued *q, struct call *call);
 /* This rank's board says what is queued and how far the device is. */
 void nccl_write_board(struct nccl *nccl);
 /* All false, with the error. */

@@ -156,6 +156,13 @@ static struct place place_of(const struct nccl *nccl, const struct queued *q)
     return place;
 }
 
+void nccl_name(const struct nccl *nccl, const struct queued *q, struct call *call)
+{
+    const struct place place = place_of(nccl, q);
+    call->kind = (enum call_kind)place.run->kind;
+    call->number = q->first + place.call;
+}
+
 static void append(struct error *err, const char *text)
 {
     const size_t used = strlen(err->text);
@@ -170,15 +177,16 @@ static bool tell(const struct nccl *nccl, const struct sight *sight, const struc
     const uint32_t here = half_calls(nccl);
     if (!sight->all_known || sight->n_absent > 0)
         return call_missing(call, sight->is_absent, nccl->comm.size, err);
-    if (sight->n_behind == 0)
+    if (sight->n_behind == 0) {
         error_set(err, ERROR_PEER, "all ranks came, and their GPUs have not done it within %.1f s",
                   seconds);
-    else {
-        const uint32_t calls_behind = here / 2 - (here + (uint32_t)sight->behind) / 2;
+    } else {
+        const uint32_t there = here + (uint32_t)sight->behind;
         call_list_ranks(list, sight->is_behind, nccl->comm.size);
         if (sight->behind < 0)
-            snprintf(seen, sizeof seen, ", and was last seen at #%llu",
-                     (unsigned long long)(call->number - calls_behind));
+            snprintf(seen, sizeof seen, ", and was last seen %s #%llu",
+                     there % 2 != 0 ? "at" : "before",
+                     (unsigned long long)(call->number - (here / 2 - there / 2)));
         error_set(err, ERROR_PEER, "the GPU of %s did not come within %.1f s%s", list, seconds,
                   seen);
     }
@@ -193,8 +201,7 @@ bool nccl_missing(struct nccl *nccl, const struct queued *q, struct error *err)
     struct sight sight = {.all_known = true,
                           .is_absent = memory_alloc(size, sizeof(bool)),
                           .is_behind = memory_alloc(size, sizeof(bool))};
-    nccl->wait.kind = (enum call_kind)place.run->kind;
-    nccl->wait.number = q->first + place.call;
+    nccl_name(nccl, q, &nccl->wait);
     if (place.run->peer == ALL_RANKS)
         see(&sight, nccl, q);
     else

@@ -42,6 +42,12 @@ static void forget_done(struct nccl *nccl)
         nccl->common_done = entry(nccl, nccl->n_done++)->common_after;
 }
 
+void nccl_note_done(struct nccl *nccl)
+{
+    forget_done(nccl);
+    nccl_write_board(nccl);
+}
+
 static bool is_full(const struct nccl *nccl)
 {
     return nccl->n_queued - nccl->n_done == QUEUED_AT_MOST;
@@ -118,11 +124,9 @@ static void wait_for(struct nccl *nccl, const struct queued *q)
     const int64_t deadline_ns = nccl->settings.deadline_ns + nccl->comm.patience_ns;
     nccl->waiting_for = nccl->n_done + 1;
     nccl->waiting_at = at;
-    nccl->wait = (struct call){.kind = (enum call_kind)q->calls.run[0].kind,
-                               .number = q->first,
-                               .deadline_ns = deadline_ns,
-                               .looked_at = now,
-                               .give_up_at = now + deadline_ns};
+    nccl->wait = (struct call){
+        .deadline_ns = deadline_ns, .looked_at = now, .give_up_at = now + deadline_ns};
+    nccl_name(nccl, q, &nccl->wait);
 }
 
 static bool look(struct nccl *nccl, struct error *err)
