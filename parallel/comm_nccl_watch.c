@@ -160,11 +160,16 @@ void nccl_give_up(struct nccl *nccl)
     nccl->group = NULL;
 }
 
-/* The groups of a device end together: its memory cannot be freed while one of them computes. */
+/* The groups of a device end together: its memory cannot be freed while one of them computes. All
+ * are told before NCCL waits for the end of one, which may stand behind a call of another: that is
+ * what the group of calls is for. */
 bool nccl_fail(struct nccl *nccl, const struct error *err)
 {
     while (nccl->ahead != NULL)
         nccl = nccl->ahead;
+    const bool several = nccl->beside != NULL;
+    if (several)
+        (void)ncclGroupStart();
     for (struct nccl *n = nccl; n != NULL; n = n->beside) {
         pthread_mutex_lock(&n->lock);
         if (n->error.kind == ERROR_NONE)
@@ -173,6 +178,8 @@ bool nccl_fail(struct nccl *nccl, const struct error *err)
         nccl_give_up(n);
         pthread_mutex_unlock(&n->lock);
     }
+    if (several)
+        (void)ncclGroupEnd();
     return false;
 }
 
@@ -187,20 +194,21 @@ bool nccl_watch(struct nccl *nccl, struct error *err)
     return good || nccl_fail(nccl, err);
 }
 
-/* Where the other thread has the lock it looks itself, unless NCCL does not even give up. */
+/* Where the other thread has a lock it looks itself, unless NCCL does not even give up. This one
+ * does not wait for it: a watchdog that is late is taken for a rank that is lost. */
 bool nccl_watch_aside(void *context, struct error *err)
 {
-    struct nccl *nccl = context;
-    bool good = cudaSetDevice(nccl->gpu) == cudaSuccess; /* else this thread would open the first */
-    if (!good)
-        return true; /* the device says so itself */
-    for (struct nccl *n = nccl; good && n != NULL; n = n->beside) {
-        if (pthread_mutex_trylock(&n->lock) == 0) {
-            good = look(n, err);
-            pthread_mutex_unlock(&n->lock);
-        } else if (atomic_load(&n->failed)) {
-            return error_set(err, ERROR_PEER, "NCCL has failed, and does not give up");
-        }
-    }
+    struct nccl *nccl = context, *busy = nccl;
+    bool good = true;
+    if (cudaSetDevice(nccl->gpu) != cudaSuccess) /* else this thread would open the first */
+        return true;                             /* the device says so itself */
+    while (busy != NULL && pthread_mutex_trylock(&busy->lock) == 0)
+        busy = busy->beside;
+    for (struct nccl *n = nccl; busy == NULL && good && n != NULL; n = n->beside)
+        good = look(n, err);
+    for (struct nccl *n = nccl; n != busy; n = n->beside)
+        pthread_mutex_unlock(&n->lock);
+    if (busy != NULL && atomic_load(&busy->failed))
+        return error_set(err, ERROR_PEER, "NCCL has failed, and does not give up");
     return good || nccl_fail(nccl, err);
 }
