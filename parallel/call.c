@@ -69,23 +69,32 @@ bool call_check_watchdog(const struct call *call, const struct comm_settings *se
            error_in(err, "%s #%llu", call_name(call->kind), (unsigned long long)call->number);
 }
 
+void call_list_ranks(char list[CALL_LIST_BYTES], const bool *is_in, int n_ranks)
+{
+    int n_listed = 0, len = 0;
+    for (int rank = 0; rank < n_ranks; rank++)
+        n_listed += is_in[rank];
+    len = snprintf(list, CALL_LIST_BYTES, "%s",
+                   n_listed == 0   ? "a rank"
+                   : n_listed == 1 ? "rank"
+                                   : "ranks");
+    const char *separator = " ";
+    for (int rank = 0; rank < n_ranks && list[len - 1] != '.'; rank++) {
+        const size_t left = CALL_LIST_BYTES - (size_t)len;
+        if (!is_in[rank])
+            continue;
+        len += left > 16 ? snprintf(list + len, left, "%s%d", separator, rank)
+                         : snprintf(list + len, left, ", ...");
+        separator = ", ";
+    }
+}
+
 bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, struct error *err)
 {
-    char list[256] = "";
-    int n_missing = 0, len = 0;
-    for (int rank = 0; rank < n_ranks; rank++) {
-        if (!is_missing[rank])
-            continue;
-        n_missing++;
-        if (len < (int)sizeof list - 16)
-            len +=
-                snprintf(list + len, sizeof list - (size_t)len, "%s%d", len > 0 ? ", " : "", rank);
-        else if (list[len - 1] != '.')
-            len += snprintf(list + len, sizeof list - (size_t)len, ", ...");
-    }
-    const char *who = n_missing == 0 ? "a rank" : n_missing == 1 ? "rank " : "ranks ";
-    return error_set(err, ERROR_PEER, "%s #%llu: %s%s did not come within %.1f s",
-                     call_name(call->kind), (unsigned long long)call->number, who, list,
+    char list[CALL_LIST_BYTES];
+    call_list_ranks(list, is_missing, n_ranks);
+    return error_set(err, ERROR_PEER, "%s #%llu: %s did not come within %.1f s",
+                     call_name(call->kind), (unsigned long long)call->number, list,
                      (double)call->deadline_ns * 1e-9);
 }
 

@@ -47,6 +47,10 @@ bool call_is_over(struct call *call, int64_t now);
 bool call_check_watchdog(const struct call *call, const struct comm_settings *settings,
                          struct error *err);
 
+/* "rank 3", "ranks 1, 3", "a rank" where none is in it; cut with dots where it is long. */
+enum { CALL_LIST_BYTES = 256 };
+void call_list_ranks(char list[CALL_LIST_BYTES], const bool *is_in, int n_ranks);
+
 /* Both ERROR_PEER and false: "tree_reduce #4711: ranks 1, 3 did not come within 10.0 s"; "a rank"
  * where the last one came while we looked, and too late. */
 bool call_missing(const struct call *call, const bool *is_missing, int n_ranks, struct error *err);

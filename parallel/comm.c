@@ -4,22 +4,25 @@
 #include "base/system.h"
 #include "parallel/call.h"
 
-/* What is recorded costs nothing yet; it counts when it is replayed. */
-static void note_record(struct comm_record *record, enum call_kind kind, int peer, size_t n_bytes)
+void comm_record_add(struct comm_record *record, const struct comm_run *run)
 {
-    if (record->n_calls++ == 0) {
-        record->first_kind = (int)kind;
-        record->first_peer = peer;
-    }
-    record->n_common += peer < 0;
-    record->n_bytes += n_bytes;
+    struct comm_run *last = record->n_runs > 0 ? &record->run[record->n_runs - 1] : NULL;
+    record->n_calls += run->n;
+    record->n_bytes += run->n * run->n_bytes;
+    record->n_common += run->peer < 0 ? run->n : 0;
+    if (last != NULL &&
+        (record->n_runs == COMM_RECORD_RUNS ||
+         (last->kind == run->kind && last->peer == run->peer && last->n_bytes == run->n_bytes)))
+        last->n += run->n;
+    else
+        record->run[record->n_runs++] = *run;
 }
 
 static bool note(struct comm *comm, enum call_kind kind, int peer, int64_t begin_ns, size_t n_bytes,
                  bool good)
 {
-    if (comm->record != NULL) {
-        note_record(comm->record, kind, peer, n_bytes);
+    if (comm->record != NULL) { /* costs nothing yet; it counts when it is replayed */
+        comm_record_add(comm->record, &(struct comm_run){(int)kind, peer, 1, n_bytes});
         return good;
     }
     comm->spent.n_calls++;

@@ -69,12 +69,20 @@ struct comm_ops {
     void (*close)(struct comm *); /* frees the comm; never waits for a peer */
 };
 
+/* Equal calls, one after the other. */
+struct comm_run {
+    int kind;            /* enum call_kind */
+    int peer;            /* of send and receive; -1: all ranks */
+    uint64_t n, n_bytes; /* calls, and bytes of each */
+};
+
 /* Calls that a GPU records instead of doing them (kernels/device.h, "records"). */
+enum { COMM_RECORD_RUNS = 6 }; /* a step is some hundred equal sums, and a gather or two */
 struct comm_record {
     uint64_t n_calls, n_bytes;
     uint64_t n_common; /* those of all ranks: not send, not receive */
-    int first_kind;    /* enum call_kind */
-    int first_peer;    /* of send and receive; -1: all ranks */
+    int n_runs;
+    struct comm_run run[COMM_RECORD_RUNS]; /* more count to the last one, whatever they are */
 };
 
 /* Of this rank, in the calls of a group below: what was handed over or came, and the time until the
@@ -129,6 +137,8 @@ bool comm_receive(struct comm *comm, struct device *device, void *bytes, size_t 
 void comm_record_begin(struct comm *comm, struct comm_record *record);
 void comm_record_end(struct comm *comm);
 void comm_replayed(struct comm *comm, const struct comm_record *record);
+/* Appends calls. */
+void comm_record_add(struct comm_record *record, const struct comm_run *run);
 
 /* Makes a communicator of ranks that have a GPU each, over one that they have for memory of the
  * host: comm_open_nccl() of parallel/comm_nccl.h. It is in the module of CUDA, so who opens GPUs

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "kernels/cuda/progress.h"
 #include "parallel/comm_nccl_state.h"
 #include "parallel/watchdog.h"
 
@@ -80,10 +81,11 @@ static void replayed(struct comm *comm, const struct comm_record *record)
     struct nccl *nccl = nccl_of(comm);
     struct error ignored = {0};
     pthread_mutex_lock(&nccl->lock);
-    if (call_begin(&nccl->call, (enum call_kind)record->first_kind, record->n_bytes, comm,
+    if (call_begin(&nccl->call, (enum call_kind)record->run[0].kind, record->n_bytes, comm,
                    &nccl->settings, &ignored)) {
         nccl->call.number += record->n_calls - 1;
-        nccl_queued(nccl, nccl->call.kind, record->first_peer, record->n_calls, record->n_common);
+        cuda_progress(nccl->device, nccl->reached, 0); /* for the next replay */
+        nccl_queued(nccl, record, true);
     }
     pthread_mutex_unlock(&nccl->lock);
 }
@@ -106,6 +108,12 @@ static void watch_from(struct nccl *nccl, struct device *device, struct watchdog
     watchdog_set_aside(watchdog, nccl != NULL ? nccl_watch_aside : NULL, nccl);
 }
 
+static void close_event(cudaEvent_t event)
+{
+    if (event != NULL)
+        (void)cudaEventDestroy(event);
+}
+
 /* An orderly end would wait for the others. */
 static void nccl_close(struct comm *comm)
 {
@@ -114,10 +122,14 @@ static void nccl_close(struct comm *comm)
     watch_from(nccl->beside, nccl->device, nccl->settings.watchdog);
     if (nccl->beside != NULL)
         nccl->beside->ahead = NULL;
+    if (nccl->group != NULL && nccl->error.kind == ERROR_NONE)
+        nccl_note_done(nccl); /* others may still wait, and not for this one */
     nccl_give_up(nccl);
-    for (int i = 0; i < QUEUED_AT_MOST; i++)
-        if (nccl->queue[i].done != NULL)
-            (void)cudaEventDestroy(nccl->queue[i].done);
+    for (int i = 0; i < QUEUED_AT_MOST; i++) {
+        close_event(nccl->queue[i].begun);
+        close_event(nccl->queue[i].done);
+    }
+    device_free_host(nccl->device, nccl->reached, sizeof *nccl->reached);
     if (nccl->gathered != NULL)
         device_free(nccl->device, nccl->gathered, nccl->gathered_bytes);
     pthread_mutex_destroy(&nccl->lock);
@@ -213,13 +225,18 @@ static bool open_group(struct nccl *nccl, struct error *err)
 static bool open_memory(struct nccl *nccl, const struct comm_gpu_settings *gpu, struct error *err)
 {
     cudaError_t status = cudaGetDevice(&nccl->gpu);
-    for (int i = 0; status == cudaSuccess && i < QUEUED_AT_MOST; i++)
-        status = cudaEventCreateWithFlags(&nccl->queue[i].done, cudaEventDisableTiming);
+    for (int i = 0; status == cudaSuccess && i < 2 * QUEUED_AT_MOST; i++)
+        status = cudaEventCreateWithFlags(i % 2 == 0 ? &nccl->queue[i / 2].begun
+                                                     : &nccl->queue[i / 2].done,
+                                          cudaEventDisableTiming);
     if (status != cudaSuccess)
         return error_set(err, ERROR_SYSTEM, "opening NCCL: %s", cudaGetErrorString(status));
     nccl->piece_floats = comm_nccl_piece_floats(gpu->most_floats);
     nccl->gathered_bytes = comm_nccl_bytes(nccl->comm.size, gpu->exact, gpu->most_floats);
-    void *gathered = NULL;
+    void *gathered = NULL, *reached = NULL;
+    if (!device_alloc_host(nccl->device, &reached, sizeof *nccl->reached, err))
+        return false;
+    nccl->reached = reached;
     if (nccl->gathered_bytes > 0 &&
         !device_alloc(nccl->device, &gathered, nccl->gathered_bytes, err))
         return error_in(err, "memory for sums over the ranks");

@@ -11,28 +11,37 @@
 #include "parallel/comm_nccl_state.h"
 
 #include "base/check.h"
+#include "kernels/cuda/progress.h"
 #include "kernels/cuda/tree_sum.h"
 #include "parallel/pieces.h"
 
 #include <string.h>
 
 /* Begins a call, which has the lock until leave(). */
-static bool enter(struct nccl *nccl, enum call_kind kind, uint64_t size, struct error *err)
+static bool enter(struct nccl *nccl, enum call_kind kind, uint64_t n_bytes, struct error *err)
 {
+    const struct comm_record *record = nccl->comm.record;
     pthread_mutex_lock(&nccl->lock);
     if (nccl->error.kind != ERROR_NONE) {
         *err = nccl->error;
         return false;
     }
-    return call_begin(&nccl->call, kind, size, &nccl->comm, &nccl->settings, err);
+    if (record == NULL)
+        nccl_begun(nccl);
+    else if (record->n_calls % PROGRESS_EVERY == 0)
+        cuda_progress(nccl->device, nccl->reached, (uint32_t)(2 * record->n_calls + 1));
+    return call_begin(&nccl->call, kind, n_bytes, &nccl->comm, &nccl->settings, err);
 }
 
 static bool leave(struct nccl *nccl, int peer, bool good, struct error *err)
 {
-    if (good && nccl->comm.record == NULL)
-        nccl_queued(nccl, nccl->call.kind, peer, 1, peer == ALL_RANKS);
-    else if (good)
+    if (good && nccl->comm.record == NULL) {
+        struct comm_record calls = {0};
+        comm_record_add(&calls, &(struct comm_run){(int)nccl->call.kind, peer, 1, nccl->call.size});
+        nccl_queued(nccl, &calls, false);
+    } else if (good) {
         nccl->call.number--; /* it has one when it is replayed */
+    }
     pthread_mutex_unlock(&nccl->lock);
     return good || nccl_fail(nccl, err);
 }
@@ -112,7 +121,8 @@ static ncclResult_t gather_parts(struct nccl *nccl, const struct columns *column
     return result;
 }
 
-static bool sum_piece(struct nccl *nccl, const struct columns *columns, struct error *err)
+static bool sum_piece(struct nccl *nccl, const struct columns *columns, bool is_last,
+                      struct error *err)
 {
     if (!nccl_settle(nccl, gather_parts(nccl, columns), err))
         return false;
@@ -121,6 +131,10 @@ static bool sum_piece(struct nccl *nccl, const struct columns *columns, struct e
                                  .n_parts = nccl->layout.n_parts,
                                  .count = columns->count};
     memcpy(args.n_merges, nccl->layout.n_merges, sizeof args.n_merges);
+    if (is_last && nccl->comm.record != NULL) { /* of a kernel that is there anyway */
+        args.reached = nccl->reached;
+        args.reached_value = (uint32_t)(2 * nccl->comm.record->n_calls + 2);
+    }
     cuda_tree_sum(nccl->device, &args);
     return true;
 }
@@ -136,7 +150,7 @@ static bool sum_exact(struct nccl *nccl, float *sum, float *parts, int n_leaves,
                                         .parts = parts + at,
                                         .stride = count,
                                         .count = min_size(nccl->piece_floats, count - at)};
-        good = sum_piece(nccl, &columns, err);
+        good = sum_piece(nccl, &columns, at + columns.count == count, err);
     }
     return good;
 }
@@ -146,7 +160,7 @@ bool nccl_tree_reduce(struct nccl *nccl, float *sum, float *parts, int n_leaves,
 {
     check(nccl->exact ||
           n_leaves == nccl->comm.size); /* one part each: nothing to be added before */
-    bool good = enter(nccl, CALL_TREE_REDUCE, count, err);
+    bool good = enter(nccl, CALL_TREE_REDUCE, count * sizeof *sum, err);
     if (good && is_work(nccl, count))
         good = nccl->exact ? sum_exact(nccl, sum, parts, n_leaves, count, err)
                            : nccl_settle(nccl,

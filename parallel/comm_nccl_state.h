@@ -4,6 +4,7 @@
  *   comm_nccl.c         open and close
  *   comm_nccl_calls.c   the operations
  *   comm_nccl_watch.c   what is queued, and who waits for it in vain
+ *   comm_nccl_tell.c    boards, and what is said of a wait in vain
  */
 #pragma once
 #include "base/error.h"
@@ -16,16 +17,20 @@
 
 enum {
     QUEUED_AT_MOST = 512, /* calls of two steps that are not recorded; more count as one */
+    PROGRESS_EVERY = 8,   /* calls of a record: a mark takes as long as a small kernel, and one for
+                             each call would be 2 to 3 % of a step */
     ALL_RANKS = -1,
 };
 
 /* A call that the device has yet to do, or the calls of a record. */
 struct queued {
-    enum call_kind kind;                  /* of the first call */
-    int peer;                             /* that it is with, or ALL_RANKS */
-    uint64_t first, n;                    /* number of the first call, and how many */
-    uint32_t common_before, common_after; /* calls of all ranks that were queued until then */
-    cudaEvent_t done;
+    struct comm_record calls;
+    bool is_replay;          /* nccl->reached is about it */
+    uint64_t first;          /* number of the first call */
+    uint32_t common_before;  /* calls of all ranks that were queued until then, */
+    uint32_t common_after;   /* and with these */
+    cudaEvent_t begun, done; /* the device has come to the first one (unless it is a replay); has
+                                done them */
 };
 
 struct nccl {
@@ -40,6 +45,9 @@ struct nccl {
     float *gathered; /* [parts of all ranks][columns] of the device; NULL unless exact */
     size_t gathered_bytes, piece_floats;
     struct tree_layout layout; /* of the last tree_reduce */
+    /* Memory of the host, written by the device: how far it is in the record that it replays. 0: it
+     * has not begun; 2 i + 1: has come to call i, from 0; 2 i + 2: has done it. */
+    uint32_t *reached;
 
     /* Of this thread and that of the watchdog. */
     pthread_mutex_t lock;
@@ -50,7 +58,8 @@ struct nccl {
      * board says both. */
     uint32_t common_queued, common_done;
     uint64_t waiting_for; /* entry + 1; 0: for none */
-    struct call wait;     /* for that entry: since when, and until when */
+    uint32_t waiting_at;  /* where in it */
+    struct call wait;     /* for that: since when, and until when */
     struct error error;   /* the first; final */
     ncclResult_t result;  /* of NCCL, where that was it: the board says so */
     atomic_bool failed;   /* there is one: known without the lock */
@@ -73,9 +82,14 @@ bool nccl_receive(struct nccl *nccl, void *bytes, size_t n_bytes, int from, stru
  * may say that it is in progress. By the deadline of nccl->call. */
 bool nccl_settle(struct nccl *nccl, ncclResult_t result, struct error *err);
 
-/* n calls, the first as given, are in the queue of the device now; n_common of them are of all
- * ranks. */
-void nccl_queued(struct nccl *nccl, enum call_kind kind, int peer, uint64_t n, uint64_t n_common);
+/* The next call is about to be queued. */
+void nccl_begun(struct nccl *nccl);
+/* These calls are in the queue of the device now, by themselves or as the replay of a record; the
+ * last one is nccl->call. */
+void nccl_queued(struct nccl *nccl, const struct comm_record *calls, bool is_replay);
+
+/* What the device has done is forgotten, and the board says so. */
+void nccl_note_done(struct nccl *nccl);
 
 /* False with the error, final, when a queued call of this group or the one beside it failed or
  * waits in vain; both have then been given up. */
@@ -87,3 +101,17 @@ bool nccl_watch_aside(void *nccl, struct error *err);
 bool nccl_fail(struct nccl *nccl, const struct error *err);
 /* NCCL shall end what it does, and free what it has. */
 void nccl_give_up(struct nccl *nccl);
+
+/* ---- comm_nccl_tell.c; all with the lock ---- */
+
+/* How far the device is in the calls of the oldest entry that it has not done, as nccl->reached. */
+uint32_t nccl_reached(const struct nccl *nccl, const struct queued *q);
+/* Kind and number of the call of that entry that the device is in, as far as is known. */
+void nccl_name(const struct nccl *nccl, const struct queued *q, struct call *call);
+/* This rank's board says what is queued and how far the device is. */
+void nccl_write_board(struct nccl *nccl);
+/* All false, with the error. */
+bool nccl_error(struct nccl *nccl, const struct call *call, ncclResult_t result, struct error *err);
+bool nccl_missing(struct nccl *nccl, const struct queued *q, struct error *err);
+/* False when NCCL has told another rank of an error, and perhaps not this one. */
+bool nccl_check_others(const struct nccl *nccl, const struct call *call, struct error *err);

@@ -242,6 +242,16 @@ static __device__ inline uint4 gpu_load_once(const void *from)
 #endif
 }
 
+/* To memory of the host that looks at it meanwhile, atomically. */
+static __device__ inline void gpu_store_host(uint32_t *to, uint32_t value)
+{
+#ifdef __CUDACC__
+    *(volatile uint32_t *)to = value;
+#else
+    __atomic_store_n(to, value, __ATOMIC_RELAXED);
+#endif
+}
+
 /* ---- arithmetic that is not the same on an emulator ---- */
 
 /* 2^x, within 2 units of the last place; 0 far below. PTX ISA, ex2.approx.ftz. */

@@ -25,8 +25,16 @@ template <class T> struct columns_args {
     const T *parts; /* [n_parts, n_columns] */
     unsigned n_columns;
     int n_parts;
+    uint32_t *reached;
+    uint32_t reached_value;
     signed char n_merges[MAX_LEAVES];
 };
+
+template <class T> __device__ inline void tell(const columns_args<T> &args)
+{
+    if (args.reached != nullptr && blockIdx.x == 0 && threadIdx.x == 0)
+        gpu_store_host(args.reached, args.reached_value);
+}
 
 /* The full binary tree over n parts. */
 template <int n> struct full_tree {
@@ -43,6 +51,7 @@ template <> struct full_tree<1> {
 template <class T, int n> __global__ void tree_sum_full(columns_args<T> args)
 {
     gpu_begin();
+    tell(args);
     const unsigned step = gridDim.x * THREADS;
     for (unsigned i = blockIdx.x * THREADS + threadIdx.x; i < args.n_columns; i += step) {
         T part[n];
@@ -56,6 +65,7 @@ template <class T, int n> __global__ void tree_sum_full(columns_args<T> args)
 template <class T> __global__ void tree_sum_program(columns_args<T> args)
 {
     gpu_begin();
+    tell(args);
     const unsigned step = gridDim.x * THREADS;
     for (unsigned i = blockIdx.x * THREADS + threadIdx.x; i < args.n_columns; i += step) {
         T stack[MAX_DEPTH];
@@ -108,6 +118,8 @@ void start(struct device *device, const struct tree_sum_args *args, unsigned n_c
     columns.parts = reinterpret_cast<const T *>(args->parts);
     columns.n_columns = n_columns;
     columns.n_parts = args->n_parts;
+    columns.reached = args->reached;
+    columns.reached_value = args->reached_value;
     for (int p = 0; p < args->n_parts; p++)
         columns.n_merges[p] = (signed char)args->n_merges[p];
     const unsigned n_blocks = (n_columns + THREADS - 1) / THREADS;

@@ -10,6 +10,7 @@
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
 #include "tests/unit/parallel_nccl/gpus.h"
+#include "tests/unit/parallel_nccl/in_child.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,50 +22,7 @@
 
 static const int64_t ms = 1000000;
 
-enum { TEXT_BYTES = 4096, CALLS = 6 };
-
-/* What a child wrote, and how it ended. */
-struct end {
-    char text[TEXT_BYTES];
-    int status;
-    int64_t ns;
-};
-
-/* Runs the group in a child, with NCCL_EMULATOR=fault; its errors come as "0: ...\n1: ...\n". */
-static struct end run_in_child(struct gpu_group *group, const char *fault)
-{
-    struct end end = {0};
-    int ends[2];
-    CHECK(pipe(ends) == 0);
-    const int64_t begin = clock_now_ns();
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        struct error err[MAX_TEST_RANKS];
-        dup2(ends[1], STDERR_FILENO);
-        log_set(LOG_ERROR, 0);
-        setenv("NCCL_EMULATOR", fault, 1);
-        run_ranks(group->size, gpu_group_rank, group, err);
-        for (int r = 0; r < group->size; r++)
-            dprintf(ends[1], "%d: %s\n", r, err[r].kind == ERROR_NONE ? "good" : err[r].text);
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t used = 0;
-    ssize_t n;
-    while ((n = read(ends[0], end.text + used, TEXT_BYTES - 1 - used)) > 0)
-        used += (size_t)n;
-    close(ends[0]);
-    CHECK_EQ(waitpid(child, &end.status, 0), child);
-    end.ns = clock_now_ns() - begin;
-    return end;
-}
-
-static void expect(const struct end *end, const char *text)
-{
-    if (strstr(end->text, text) == NULL)
-        test_fail(__FILE__, __LINE__, "no '%s' in:\n%s", text, end->text);
-}
+enum { CALLS = 6 };
 
 /* Some sums, as a step of eager calls, and the wait for them. */
 static bool sums(struct gpu_rank *r, struct error *err)
@@ -99,17 +57,17 @@ TEST(a_delay_is_waited_for)
 TEST(a_gpu_that_hangs_in_a_call_is_named_by_the_others)
 {
     const struct end end = sums_with("hang:1:3");
-    expect(&end, "0: tree_reduce #4: the GPU of rank 1 did not come within 1.0 s\n");
-    expect(&end, "2: tree_reduce #4: the GPU of rank 1 did not come within 1.0 s\n");
-    expect(&end,
-           "1: tree_reduce #3: all others have done it, and the GPU of rank 1 not within 1.0 s\n");
+    expect(&end, "0: tree_reduce #4: the GPU of rank 1 did not come within 1.0 s, "
+                 "and was last seen at #3 (400 bytes)\n");
+    expect(&end, "2: tree_reduce #4: the GPU of rank 1 did not come within 1.0 s, ");
+    expect(&end, "1: tree_reduce #3: the GPU of rank 1 did not come within 1.0 s (400 bytes)\n");
 }
 
 TEST(a_call_that_no_gpu_comes_out_of_is_named)
 {
     const struct end end = sums_with("absent:1:3");
-    expect(&end,
-           "0: tree_reduce #3: all ranks came, and their GPUs have not done it within 1.0 s\n");
+    expect(&end, "0: tree_reduce #3: all ranks came, and their GPUs have not done it within 1.0 s "
+                 "(400 bytes)\n");
     expect(&end, "1: tree_reduce #3: all ranks came");
 }
 
@@ -124,7 +82,7 @@ TEST(a_call_that_nccl_never_takes_is_an_error_there_and_a_missing_rank_for_the_o
 {
     const struct end end = sums_with("stall:1:2");
     expect(&end, "1: tree_reduce #2: NCCL did not take it within 1.0 s\n");
-    expect(&end, "0: tree_reduce #2: rank 1 did not come within 1.0 s\n");
+    expect(&end, "0: tree_reduce #2: rank 1 did not come within 1.0 s (400 bytes)\n");
 }
 
 TEST(a_rank_that_does_not_come_to_the_opening_is_an_error_of_all)
@@ -151,42 +109,9 @@ TEST(a_rank_that_does_not_come_is_named)
     group.settings.deadline_ns = 1000 * ms;
     const struct end end = run_in_child(&group, "");
     gpu_group_release(&group);
-    expect(&end, "0: tree_reduce #7: rank 1 did not come within 1.0 s\n");
-    expect(&end, "2: tree_reduce #7: rank 1 did not come within 1.0 s\n");
+    expect(&end, "0: tree_reduce #7: rank 1 did not come within 1.0 s (400 bytes)\n");
+    expect(&end, "2: tree_reduce #7: rank 1 did not come within 1.0 s (400 bytes)\n");
     expect(&end, "1: good\n");
-}
-
-/* Rank 1 replays a record once, the others twice. */
-static bool replays(struct gpu_rank *r, struct error *err)
-{
-    float *x = gpu_floats(r, 100);
-    struct comm_record record;
-    device_record_begin(r->device);
-    comm_record_begin(r->comm, &record);
-    bool good = true;
-    for (int call = 0; good && call < 5; call++)
-        good = comm_tree_reduce(r->comm, r->device, x, x, r->group->size, 100, err);
-    comm_record_end(r->comm);
-    struct device_record *graph = device_record_end(r->device);
-    for (int i = 0; good && i < (r->rank == 1 ? 1 : 2); i++) {
-        device_replay(r->device, graph);
-        comm_replayed(r->comm, &record);
-        good = device_sync(r->device, err);
-    }
-    device_record_free(r->device, graph);
-    gpu_floats_free(r, x, 100);
-    return good;
-}
-
-TEST(a_rank_that_does_not_replay_a_record_is_named_with_its_first_call)
-{
-    struct gpu_group group = gpu_group_make(2, replays);
-    group.settings.deadline_ns = 1000 * ms;
-    const struct end end = run_in_child(&group, "");
-    gpu_group_release(&group);
-    expect(
-        &end,
-        "0: tree_reduce #6: rank 1 did not come within 1.0 s (the first of 5 calls of a record)\n");
 }
 
 static bool receive_in_vain(struct gpu_rank *r, struct error *err)
@@ -206,7 +131,7 @@ TEST(a_message_that_does_not_come_names_its_sender)
     group.settings.deadline_ns = 1000 * ms;
     const struct end end = run_in_child(&group, "");
     gpu_group_release(&group);
-    expect(&end, "2: receive #1: rank 0 did not come within 1.0 s\n");
+    expect(&end, "2: receive #1: rank 0 did not come within 1.0 s (400 bytes)\n");
 }
 
 static bool wait_again_after_a_failure(struct gpu_rank *r, struct error *err)
@@ -291,7 +216,7 @@ TEST(the_thread_of_the_watchdog_notices_for_a_rank_that_hangs_itself)
 {
     const struct end end = watched(queue_and_hang, 500 * ms, -1);
     CHECK(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 70);
-    expect(&end, "left: tree_reduce #1: rank 1 did not come within 0.5 s\n");
+    expect(&end, "left: tree_reduce #1: rank 1 did not come within 0.5 s (400 bytes)\n");
     CHECK(end.ns < 6000 * ms);
 }
 
