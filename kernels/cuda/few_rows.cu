@@ -183,7 +183,8 @@ __device__ inline struct walk fill(const lane_copies<M, N> &copies, const struct
  * block ago. */
 template <class Format, int M, int N, int STAGES>
 __device__ inline void multiply_next(const lane_copies<M, N> &copies, places<STAGES> &place,
-                                     const struct walk &ahead, bool more, float d[M][N][4])
+                                     const struct walk &ahead, bool more, uint32_t zero,
+                                     float d[M][N][4])
 {
     uint4 w[2 * M], x[N];
     gpu_copy_wait<STAGES - 2>();
@@ -196,11 +197,17 @@ __device__ inline void multiply_next(const lane_copies<M, N> &copies, places<STA
     copies.copy_weight(place.free, ahead.at, more);
     copies.copy_x(place.free, ahead.at, more);
     gpu_copy_commit();
+    struct weight_block blocks[M];
 #pragma unroll
     for (int m = 0; m < M; m++)
+        blocks[m] = weight_block_of(w[2 * m], w[2 * m + 1], zero);
 #pragma unroll
-        for (int n = 0; n < N; n++)
-            multiply_block<Format>(d[m][n], w[2 * m], w[2 * m + 1], x[n]);
+    for (int s = 0; s < 2; s++)
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int n = 0; n < N; n++)
+                multiply_link<Format>(d[m][n], blocks[m], x[n], s);
     place.go_on();
 }
 
@@ -224,12 +231,14 @@ __global__ void __launch_bounds__(256) few_rows(struct matmul_job job)
     struct walk ahead = fill<M, N, STAGES>(copies, order, warp, n_warps);
     struct walk now = start(order, warp);
     places<STAGES> place;
+    const uint32_t zero = M * N > 1 ? gpu_zero() : 0; /* one link copies its fragments once */
     int leaf = 0, level = 0;
     for (int first = 0; first < order.n_segments; first += n_warps) {
         float d[M][N][4] = {};
         const bool has_segment = !is_done(order, now);
         for (; has_segment && now.at < now.end; now.at += K_BLOCK) {
-            multiply_next<Format, M, N, STAGES>(copies, place, ahead, !is_done(order, ahead), d);
+            multiply_next<Format, M, N, STAGES>(copies, place, ahead, !is_done(order, ahead), zero,
+                                                d);
             go_on(order, ahead, n_warps);
         }
         __syncthreads(); /* the round before has been added */
