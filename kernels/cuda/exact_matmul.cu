@@ -1,10 +1,16 @@
 /* Many rows in the order of matmul.h: the bits of few_rows.cu.
  *
- * A block computes tiles of BM outputs by BN tokens, one after the other; its eight warps have two
- * by four parts of a tile. Slices of 64 elements of K come to shared memory by asynchronous copies,
- * STAGES - 1 of them ahead. A row of a slice is 128 bytes, in chunks of 16; in odd rows the halves
- * are exchanged, so that the eight lanes that read together (four chunks of two rows) and the eight
+ * A block computes tiles of BM outputs by BN tokens, one after the other; its eight warps have four
+ * by two parts of a tile. Slices of 64 elements of K come to shared memory by asynchronous copies,
+ * STAGES of them. A row of a slice is 128 bytes, in chunks of 16; in odd rows the halves are
+ * exchanged, so that the eight lanes that read together (four chunks of two rows) and the eight
  * that write together (a row) meet every bank once.
+ *
+ * A warp goes through a slice in units: one block of 32 elements for two matrices of tokens. What a
+ * unit multiplies is read from shared memory while the unit before is multiplied, also across the
+ * barrier between slices: the matrix unit should never wait for shared memory. Parts are wide in
+ * tokens because fragments of the weight must be put together from two rows, and of those there
+ * are then few.
  *
  * A thread has its sums in registers: the segment that grows, and the leaf that grows. Leaves that
  * wait lie in `out` (as many as there are parts; what is left there at the end is the result) and
@@ -12,15 +18,20 @@
  */
 #include "kernels/cuda/matmul.cuh"
 
+#include <limits.h>
+
 namespace
 {
 
 enum {
     SLICE = 64,        /* elements of K */
     SLICE_BYTES = 128, /* of a row */
+    BLOCK_BYTES = 64,  /* of a block of 32 elements in it */
     THREADS = 256,
-    WARPS_M = 2,
-    WARPS_N = 4,
+    ROWS_AT_A_TIME = THREADS / 8, /* that the threads copy, 16 bytes each */
+    WARPS_M = 4,
+    WARPS_N = 2,
+    PAIR = 2,  /* matrices of tokens in a unit */
     GROUP = 8, /* tiles of outputs that go through the tokens together: they share the operand in
                   the second-level cache */
 };
@@ -66,25 +77,10 @@ __device__ inline struct walk start(const struct k_order &order)
     return {0, 0, min((int)K_SEGMENT, order.leaf_begin[1])};
 }
 
-__device__ inline unsigned char *chunk_of(unsigned char *rows, int row, int chunk)
+/* Bytes from the begin of the rows of a stage. */
+__device__ inline int chunk_at(int row, int chunk)
 {
-    return rows + row * SLICE_BYTES + (chunk ^ row % 2 * 4) * 16;
-}
-
-/* A slice of ROWS rows from `first` on; zeros behind the last row and the end of the segment. */
-template <int ROWS>
-__device__ inline void copy_rows(unsigned char *to, const void *from, int64_t stride, int first,
-                                 int n_rows, const struct walk &walk, bool valid)
-{
-    const int chunk = (int)threadIdx.x % 8, at = walk.at + chunk * 8;
-    valid = valid && at < walk.segment_end;
-#pragma unroll
-    for (int i = 0; i < ROWS / (THREADS / 8); i++) {
-        const int row = (int)threadIdx.x / 8 + i * (THREADS / 8);
-        gpu_copy_async(chunk_of(to, row, chunk),
-                       static_cast<const uint16_t *>(from) + (first + row) * stride + at,
-                       valid && first + row < n_rows);
-    }
+    return row * SLICE_BYTES + (chunk ^ row % 2 * 4) * 16;
 }
 
 /* The place of this thread's tile, and of the thread in it. */
@@ -93,47 +89,102 @@ struct place {
     int warp_m, warp_n, g, j; /* rows and columns of the warp; lane: row g, fourth j */
 };
 
-template <int BM, int BN>
-__device__ inline void copy_slice(unsigned char *stage, const struct matmul_job &job,
-                                  const struct place &place, const struct walk &walk)
-{
-    const bool valid = !is_done(job.order, walk);
-    copy_rows<BM>(stage, job.weight, job.weight_stride, place.output, job.n_out, walk, valid);
-    copy_rows<BN>(stage + BM * SLICE_BYTES, job.x, job.x_stride, place.token, job.n_tokens, walk,
-                  valid);
-    gpu_copy_commit();
-}
+/* What a thread copies of ROWS rows: its chunk of every 32nd. */
+template <int ROWS> struct row_copies {
+    const uint16_t *from;
+    int64_t step;       /* elements */
+    int n_rows, to, at; /* rows that exist, from its first; bytes in the stage; elements in a row */
 
-/* The 16 bytes of this lane in block `block` of a slice. */
-__device__ inline uint4 take(unsigned char *rows, int row, int block, int j)
-{
-    return *reinterpret_cast<const uint4 *>(chunk_of(rows, row, block * 4 + j));
-}
+    __device__ row_copies(const void *rows, int64_t stride, int first, int n_rows_of_job)
+    {
+        const int row = (int)threadIdx.x / 8, chunk = (int)threadIdx.x % 8;
+        at = chunk * 8;
+        from = static_cast<const uint16_t *>(rows) + (first + row) * stride + at;
+        step = ROWS_AT_A_TIME * stride;
+        n_rows = n_rows_of_job - first - row;
+        to = chunk_at(row, chunk);
+    }
+    /* Zeros behind the last row and the end of the segment, and where K is done. */
+    __device__ void copy(unsigned char *stage, const struct walk &walk, bool is_done) const
+    {
+        const bool valid = !is_done && walk.at + at < walk.segment_end;
+#pragma unroll
+        for (int i = 0; i < ROWS / ROWS_AT_A_TIME; i++)
+            gpu_copy_async(stage + to + i * ROWS_AT_A_TIME * SLICE_BYTES, from + walk.at + i * step,
+                           valid && i * ROWS_AT_A_TIME < n_rows);
+    }
+};
 
-template <class Format, int BM, int BN>
-__device__ inline void multiply_slice(unsigned char *stage, const struct place &place, int n_blocks,
-                                      float d[tile<BM, BN>::M][tile<BM, BN>::N][4])
-{
-    enum { M = tile<BM, BN>::M, N = tile<BM, BN>::N };
-#pragma unroll 1 /* registers are short */
-    for (int block = 0; block < SLICE / K_BLOCK; block++) {
-        if (block >= n_blocks)
-            return;
-        uint4 x[N];
+template <int BM, int BN> struct tile_copies {
+    row_copies<BM> weight;
+    row_copies<BN> x;
+
+    __device__ tile_copies(const struct matmul_job &job, const struct place &place)
+        : weight(job.weight, job.weight_stride, place.output, job.n_out),
+          x(job.x, job.x_stride, place.token, job.n_tokens)
+    {
+    }
+    __device__ void copy(unsigned char *stage, const struct k_order &order,
+                         struct walk &ahead) const
+    {
+        weight.copy(stage, ahead, is_done(order, ahead));
+        x.copy(stage + BM * SLICE_BYTES, ahead, is_done(order, ahead));
+        gpu_copy_commit();
+        go_on(order, ahead);
+    }
+};
+
+/* What a warp multiplies: the unit at hand and the next one. Units of a slice are numbered; those
+ * of its second block come last. */
+template <int M, int N> struct fragments {
+    enum { PER_BLOCK = N / PAIR, UNITS = SLICE / K_BLOCK * PER_BLOCK };
+    struct weight_block weight[M]; /* of the block at hand */
+    uint4 low[M], high[M];         /* of the block of the next unit, from its begin on */
+    uint4 x[2][PAIR];
+    uint32_t zero;
+    int weight_at, x_at; /* of this lane in a stage, in its first block */
+
+    __device__ fragments(const struct place &place, int bm)
+    {
+        zero = gpu_zero();
+        weight_at = chunk_at(place.g, place.j) + place.warp_m * SLICE_BYTES;
+        x_at = chunk_at(place.g, place.j) + (bm + place.warp_n) * SLICE_BYTES;
+    }
+    __device__ static uint4 take(const unsigned char *stage, int at, int row)
+    {
+        return *reinterpret_cast<const uint4 *>(stage + at + row * SLICE_BYTES);
+    }
+    __device__ void load(const unsigned char *stage, int unit)
+    {
+        const int block = unit / PER_BLOCK, n = unit % PER_BLOCK * PAIR;
 #pragma unroll
-        for (int n = 0; n < N; n++)
-            x[n] = take(stage + BM * SLICE_BYTES, place.warp_n + n * 8 + place.g, block, place.j);
+        for (int i = 0; i < PAIR; i++)
+            x[unit % 2][i] = take(stage, x_at ^ block * BLOCK_BYTES, (n + i) * 8);
 #pragma unroll
-        for (int m = 0; m < M; m++) {
-            const int row = place.warp_m + m * 16 + place.g;
-            const uint4 low = take(stage, row, block, place.j);
-            const uint4 high = take(stage, row + 8, block, place.j);
-#pragma unroll
-            for (int n = 0; n < N; n++)
-                multiply_block<Format>(d[m][n], low, high, x[n]);
+        for (int m = 0; n == 0 && m < M; m++) {
+            low[m] = take(stage, weight_at ^ block * BLOCK_BYTES, m * 16);
+            high[m] = take(stage, weight_at ^ block * BLOCK_BYTES, m * 16 + 8);
         }
     }
-}
+    /* Before the next unit is loaded. */
+    __device__ void begin(int unit)
+    {
+#pragma unroll
+        for (int m = 0; unit % PER_BLOCK == 0 && m < M; m++)
+            weight[m] = weight_block_of(low[m], high[m], zero);
+    }
+    template <class Format> __device__ void multiply(int unit, float d[M][N][4]) const
+    {
+        const int n = unit % PER_BLOCK * PAIR;
+#pragma unroll
+        for (int s = 0; s < 2; s++) /* far from each other: the second waits for the first */
+#pragma unroll
+            for (int i = 0; i < PAIR; i++)
+#pragma unroll
+                for (int m = 0; m < M; m++)
+                    multiply_link<Format>(d[m][n + i], weight[m], x[unit % 2][i], s);
+    }
+};
 
 /* f(number r of the thread's sums, its output, its token) for all of them that exist. */
 template <int BM, int BN, class F>
@@ -180,35 +231,59 @@ __device__ inline void end_leaf(const struct matmul_job &job, const struct place
     level++;
 }
 
+/* Multiplies the slice in `stage`, whose first unit is in registers, and brings the first one of
+ * the slice in `next`. When all warps have read their last unit, the next slice to come is copied
+ * to `stage`. */
+template <class Format, int BM, int BN, int STAGES>
+__device__ inline void
+multiply_slice(const struct k_order &order, unsigned char *stage, const unsigned char *next,
+               fragments<tile<BM, BN>::M, tile<BM, BN>::N> &part, const tile_copies<BM, BN> &copies,
+               struct walk &ahead, float d[tile<BM, BN>::M][tile<BM, BN>::N][4])
+{
+    enum { UNITS = fragments<tile<BM, BN>::M, tile<BM, BN>::N>::UNITS };
+#pragma unroll
+    for (int unit = 0; unit < UNITS - 1; unit++) {
+        part.begin(unit);
+        part.load(stage, unit + 1);
+        part.template multiply<Format>(unit, d);
+    }
+    part.begin(UNITS - 1);
+    gpu_copy_wait<STAGES - 2>();
+    __syncthreads();
+    part.load(next, 0);
+    copies.copy(stage, order, ahead);
+    part.template multiply<Format>(UNITS - 1, d);
+}
+
 template <class Format, int BM, int BN, int STAGES>
 __device__ inline void compute_tile(unsigned char *shared, const struct matmul_job &job,
                                     const struct place &place)
 {
-    enum { SUMS = tile<BM, BN>::SUMS, STAGE_BYTES = tile<BM, BN>::STAGE_BYTES };
+    typedef tile<BM, BN> tile;
     const struct k_order &order = job.order;
+    const tile_copies<BM, BN> copies(job, place);
     struct walk ahead = start(order), now = ahead;
-    for (int stage = 0; stage < STAGES - 1; stage++) {
-        copy_slice<BM, BN>(shared + stage * STAGE_BYTES, job, place, ahead);
-        go_on(order, ahead);
-    }
-    float d[tile<BM, BN>::M][tile<BM, BN>::N][4] = {}, sum[SUMS];
+    for (int stage = 0; stage < STAGES; stage++)
+        copies.copy(shared + stage * tile::STAGE_BYTES, order, ahead);
+    gpu_copy_wait<STAGES - 1>();
+    __syncthreads();
+    fragments<tile::M, tile::N> part(place, BM);
+    part.load(shared, 0);
+    float d[tile::M][tile::N][4] = {}, sum[tile::SUMS];
     bool is_first = true;
-    for (int stage = 0, free = STAGES - 1, level = 0; !is_done(order, now);) {
-        gpu_copy_wait<STAGES - 2>();
-        __syncthreads(); /* the slice is here, and the one before it was multiplied by all */
-        copy_slice<BM, BN>(shared + free * STAGE_BYTES, job, place, ahead);
-        go_on(order, ahead);
-        multiply_slice<Format, BM, BN>(shared + stage * STAGE_BYTES, place,
-                                       (now.segment_end - now.at) / K_BLOCK, d);
-        free = stage;
-        stage = stage + 1 == STAGES ? 0 : stage + 1;
+    for (int stage = 0, level = 0; !is_done(order, now);) {
+        const int next = stage + 1 == STAGES ? 0 : stage + 1;
+        multiply_slice<Format, BM, BN, STAGES>(order, shared + stage * tile::STAGE_BYTES,
+                                               shared + next * tile::STAGE_BYTES, part, copies,
+                                               ahead, d);
+        stage = next;
         const struct walk before = now;
         go_on(order, now);
         if (now.at < before.segment_end)
             continue;
 #pragma unroll
-        for (int r = 0; r < SUMS; r++) {
-            float &segment = d[r / 4 / tile<BM, BN>::N][r / 4 % tile<BM, BN>::N][r % 4];
+        for (int r = 0; r < tile::SUMS; r++) {
+            float &segment = d[r / 4 / tile::N][r / 4 % tile::N][r % 4];
             sum[r] = is_first ? segment : sum[r] + segment;
             segment = 0;
         }
@@ -216,7 +291,8 @@ __device__ inline void compute_tile(unsigned char *shared, const struct matmul_j
         if (is_first)
             end_leaf<BM, BN>(job, place, before.leaf, level, sum);
     }
-    __syncthreads(); /* the next tile copies to where others may still multiply */
+    gpu_copy_wait<0>(); /* of nothing, behind the end */
+    __syncthreads();    /* the next tile copies to where others may still multiply */
 }
 
 template <class Format, int BM, int BN, int STAGES>
@@ -240,30 +316,51 @@ __global__ void __launch_bounds__(THREADS, 1) exact_tiles(struct matmul_job job)
     }
 }
 
-int tiles_of(const struct matmul_job *job, int edge)
+template <class Format, int BM, int BN, int STAGES>
+void start_tiles(struct device *device, const struct matmul_job *job, int n_tiles)
 {
-    return ((job->n_out + edge - 1) / edge) * ((job->n_tokens + edge - 1) / edge);
-}
-
-template <class Format, int EDGE, int STAGES>
-void start_tiles(struct device *device, const struct matmul_job *job)
-{
-    const int n_tiles = tiles_of(job, EDGE), n_most = cuda_multiprocessors(device);
+    const int edge = BM > BN ? BM : BN, n_most = cuda_multiprocessors(device);
     const int n_blocks =
-        exact_matmul_blocks(&job->order, EDGE, cuda_workspace_bytes_reserved(device),
+        exact_matmul_blocks(&job->order, edge, cuda_workspace_bytes_reserved(device),
                             n_tiles < n_most ? n_tiles : n_most);
-    gpu_launch(device, "exact matmul", exact_tiles<Format, EDGE, EDGE, STAGES>,
-               dim3((unsigned)n_blocks), dim3(THREADS),
-               (size_t)STAGES * tile<EDGE, EDGE>::STAGE_BYTES, *job);
+    gpu_launch(device, "exact matmul", exact_tiles<Format, BM, BN, STAGES>,
+               dim3((unsigned)n_blocks), dim3(THREADS), (size_t)STAGES * tile<BM, BN>::STAGE_BYTES,
+               *job);
 }
 
-/* Small tiles where large ones would leave multiprocessors idle. */
+/* The kinds of tiles, and about how long a multiprocessor needs for one: smaller ones use it less
+ * well, but there are more of them. */
+const struct {
+    int bm, bn, cost;
+} kinds[] = {{128, 128, 16}, {128, 64, 9}, {64, 64, 5}, {64, 32, 4}};
+
+int tiles_of(const struct matmul_job *job, int kind)
+{
+    return ((job->n_out + kinds[kind].bm - 1) / kinds[kind].bm) *
+           ((job->n_tokens + kinds[kind].bn - 1) / kinds[kind].bn);
+}
+
+/* The kind that is done first. */
 template <class Format> void choose(struct device *device, const struct matmul_job *job)
 {
-    if (tiles_of(job, EXACT_TILE) < cuda_multiprocessors(device))
-        start_tiles<Format, EXACT_TILE / 2, 6>(device, job);
+    const int n_at_a_time = cuda_multiprocessors(device);
+    int best = 0, best_time = INT_MAX;
+    for (int kind = 0; kind < (int)(sizeof kinds / sizeof *kinds); kind++) {
+        const int time = (tiles_of(job, kind) + n_at_a_time - 1) / n_at_a_time * kinds[kind].cost;
+        if (time < best_time) {
+            best = kind;
+            best_time = time;
+        }
+    }
+    const int n_tiles = tiles_of(job, best);
+    if (best == 0)
+        start_tiles<Format, 128, 128, 5>(device, job, n_tiles);
+    else if (best == 1)
+        start_tiles<Format, 128, 64, 6>(device, job, n_tiles);
+    else if (best == 2)
+        start_tiles<Format, 64, 64, 8>(device, job, n_tiles);
     else
-        start_tiles<Format, EXACT_TILE, 4>(device, job);
+        start_tiles<Format, 64, 32, 12>(device, job, n_tiles);
 }
 
 } // namespace

@@ -159,6 +159,23 @@ static __device__ inline void gpu_mma(gpu_f16, float d[4], const uint32_t a[4], 
 #endif
 }
 
+/* Zero, which the compiler does not know. */
+static __device__ inline uint32_t gpu_zero()
+{
+#ifdef __CUDACC__
+    uint32_t below;
+    asm("mov.u32 %0, %%lanemask_lt;" : "=r"(below));
+    return below >> 31; /* no lane is above lane 31 */
+#else
+    return 0;
+#endif
+}
+
+/* v, by an instruction. gpu_mma() wants its fragments in neighbouring registers; what is only
+ * named anew is copied to such a place for each use, four copies a link, and what is computed is
+ * computed there once. */
+static __device__ inline uint32_t gpu_computed(uint32_t v, uint32_t zero) { return v | zero; }
+
 /* Four 8x8 matrices of 16-bit numbers from shared memory: thread t gives the address of row t % 8
  * of matrix t / 8 (16 bytes, aligned), and gets of each matrix the pair [t / 4][t % 4 * 2, + 1];
  * transposed: the pair [t % 4 * 2, + 1][t / 4]. PTX ISA, ldmatrix. */
@@ -223,6 +240,16 @@ template <int n> static __device__ inline void gpu_copy_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
 #else
     emulated_copy_wait(n);
+#endif
+}
+
+/* Asks the second-level cache for the 128 bytes around; nobody waits for them. */
+static __device__ inline void gpu_prefetch(const void *from)
+{
+#ifdef __CUDACC__
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
+#else
+    (void)from;
 #endif
 }
 

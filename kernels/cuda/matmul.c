@@ -8,7 +8,7 @@
 /* Up to so many rows few_rows.cu is used. Its rivals overtake it there: cuBLASLt in the fast mode,
  * and exact_matmul.cu, which has the same bits, in the other (tests/gpu/bench_matmul.c, on an H200:
  * docs/benchmarks/). */
-enum { FEW_ROWS_FAST = 8, FEW_ROWS_EXACT = 64 };
+enum { FEW_ROWS_FAST = 8, FEW_ROWS_EXACT = 16 };
 
 static struct matmul_job job_of(const struct matmul_args *args)
 {

@@ -23,15 +23,28 @@ static __device__ inline float *out_at(const struct matmul_job &job, int part, i
     return job.out + ((int64_t)part * job.n_tokens + t) * job.out_stride + o;
 }
 
-/* A 16-bit product over 32 elements of K: d += A[16 outputs] B[8 tokens], the two links of the
- * order in matmul.h. low and high are the 16 bytes of this lane of rows g and g + 8 of A, x those
- * of column g of B. */
-template <class Format>
-static __device__ inline void multiply_block(float d[4], const uint4 &low, const uint4 &high,
-                                             const uint4 &x)
+/* A product over a block of 32 elements of K, the two links of the order in matmul.h:
+ * d += A[16 outputs] B[8 tokens]. low and high are the 16 bytes of this lane of rows g and g + 8 of
+ * A, x those of column g of B. */
+struct weight_block {
+    uint32_t link[2][4];
+};
+
+static __device__ inline struct weight_block weight_block_of(const uint4 &low, const uint4 &high,
+                                                             uint32_t zero)
 {
-    const uint32_t a[2][4] = {{low.x, high.x, low.y, high.y}, {low.z, high.z, low.w, high.w}};
+    const uint32_t words[2][4] = {{low.x, high.x, low.y, high.y}, {low.z, high.z, low.w, high.w}};
+    struct weight_block block;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        block.link[i / 4][i % 4] = gpu_computed(words[i / 4][i % 4], zero);
+    return block;
+}
+
+template <class Format>
+static __device__ inline void multiply_link(float d[4], const struct weight_block &block,
+                                            const uint4 &x, int s)
+{
     const uint32_t b[2][2] = {{x.x, x.y}, {x.z, x.w}};
-    gpu_mma(Format(), d, a[0], b[0]);
-    gpu_mma(Format(), d, a[1], b[1]);
+    gpu_mma(Format(), d, block.link[s], b[s]);
 }
