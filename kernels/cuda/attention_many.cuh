@@ -27,13 +27,13 @@ enum { MANY_COLUMNS = CHUNK / 8, QUARTER_COLUMNS = QUARTER / 8 }; /* of gpu_mma(
 /* 16 elements of the head: products of 16 queries with the 64 keys of a tile, added to s. */
 template <class Cache, int dim>
 static __device__ inline void add_step(float (*s)[4], const uint32_t q[4], unsigned char *keys,
-                                       int step)
+                                       uint32_t lane, int step)
 {
+    enum { PER_ROW = many_shape<Cache, dim>::WIDTH / SEGMENT_NUMBERS };
 #pragma unroll
     for (int n = 0; n < QUARTER_COLUMNS; n += 2) {
         uint32_t k[4];
-        gpu_load_matrix(
-            k, fragment_b<many_shape<Cache, dim>::WIDTH / SEGMENT_NUMBERS>(keys, n * 8, step));
+        gpu_load_matrix(k, place_b<PER_ROW>(keys, lane, n * 8, step));
         gpu_mma(typename Cache::format(), s[n], q, k);
         gpu_mma(typename Cache::format(), s[n + 1], q, k + 2);
     }
@@ -101,6 +101,7 @@ static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
                                          unsigned char *values)
 {
     typedef head_shape<Cache, dim> shape;
+    const uint32_t lane = lane_anew();
 #pragma unroll
     for (int step = 0; step < QUARTER / 16; step++) {
         const uint32_t p[4] = {w[2 * step][0], w[2 * step][1], w[2 * step + 1][0],
@@ -109,7 +110,7 @@ static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
         for (int n = 0; n < shape::WIDTH / 8; n += 2) {
             uint32_t v[4];
             gpu_load_matrix_transposed(
-                v, fragment_a<shape::WIDTH / SEGMENT_NUMBERS>(values, step * 16, n / 2));
+                v, place_a<shape::WIDTH / SEGMENT_NUMBERS>(values, lane, step * 16, n / 2));
             gpu_mma(typename Cache::format(), o[n], p, v);
             gpu_mma(typename Cache::format(), o[n + 1], p, v + 2);
         }
@@ -153,17 +154,18 @@ template <class Cache, int dim> struct many_rows {
     /* Of a slice of the head, with 64 keys. */
     __device__ inline void add_products(float (*s)[4], unsigned char *keys, int slice)
     {
+        const uint32_t lane = lane_anew();
         if (shape::HOLDS_QUERIES) {
 #pragma unroll
             for (int step = 0; step < shape::STEPS; step++)
-                add_step<Cache, dim>(s, held[shape::HOLDS_QUERIES ? step : 0], keys, step);
+                add_step<Cache, dim>(s, held[shape::HOLDS_QUERIES ? step : 0], keys, lane, step);
             return;
         }
 #pragma unroll 2 /* addresses of all steps at once would take the registers of scores */
         for (int step = 0; step < shape::STEPS; step++) {
             uint32_t q[4];
             load_query(q, slice * shape::STEPS + step);
-            add_step<Cache, dim>(s, q, keys, step);
+            add_step<Cache, dim>(s, q, keys, lane, step);
         }
     }
 

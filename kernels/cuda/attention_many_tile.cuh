@@ -8,7 +8,38 @@
 #pragma once
 #include "kernels/cuda/attention_rows.cuh"
 
-enum { CHUNK_BLOCKS = CHUNK / 16, CHUNK_TABLES = 2 }; /* of at least 16 positions */
+enum { MIN_BLOCK = 16, CHUNK_BLOCKS = CHUNK / MIN_BLOCK, CHUNK_TABLES = 2 };
+
+/* ---- fragments of a tile, as in attention_tile.cuh ----
+ *
+ * Addresses are computed anew for each tile: kept over all tiles, which the compiler would do, they
+ * take the registers of scores. */
+
+static __device__ inline uint32_t lane_anew()
+{
+    uint32_t lane = threadIdx.x % WARP;
+#ifdef __CUDACC__
+    asm volatile("" : "+r"(lane)); /* it may be another one each time */
+#endif
+    return lane;
+}
+
+/* Of a matrix of n_segments a row: segment 2 step, + 1 of 16 rows. */
+template <int n_segments>
+static __device__ inline unsigned char *place_a(unsigned char *matrix, uint32_t lane, int first_row,
+                                                int step)
+{
+    const uint32_t segment = ((uint32_t)step * 2 + lane / 16) ^ lane % 8;
+    return matrix + ((lane % 16 + (uint32_t)first_row) * n_segments + segment) * SEGMENT;
+}
+template <int n_segments>
+static __device__ inline unsigned char *place_b(unsigned char *matrix, uint32_t lane, int first_row,
+                                                int step)
+{
+    const uint32_t segment = ((uint32_t)step * 2 + lane / 8 % 2) ^ lane % 8;
+    const uint32_t row = lane % 8 + lane / 16 * 8 + (uint32_t)first_row;
+    return matrix + (row * n_segments + segment) * SEGMENT;
+}
 
 /* Every thread of the block has the same one and calls everything, with a barrier between any two
  * tiles that are asked for. */
@@ -22,9 +53,9 @@ template <class Cache, int dim> struct many_stream {
     const struct attention_launch &a;
     const struct row_tile &tile; /* what none of its rows sees is zero, and not read */
     unsigned char *const ring;
-    int64_t *const table; /* [CHUNK_TABLES][CHUNK_BLOCKS]: of chunk c, at c mod 2, what place_of()
-                             the first position of each block has */
-    const int32_t *const block; /* of the sequence */
+    int64_t *const table;  /* [CHUNK_TABLES][CHUNK_BLOCKS]: of chunk c, at c mod 2, what place_of()
+                              the first position of each block has */
+    const int first_block; /* of the sequence, in args.block */
     const int end_chunk;
     const int first_slice, end_slice; /* of the values; of the keys all are read */
     int chunk, quarter, slice;        /* of the next tile to be asked for */
@@ -41,7 +72,7 @@ template <class Cache, int dim> struct many_stream {
         const int first = at << a.block_shift;
         const bool is_mine = (int)threadIdx.x < CHUNK_BLOCKS && first < (of_chunk + 1) * CHUNK;
         const bool is_seen = first < tile.end && first + a.cache.block_tokens > tile.begin;
-        return is_mine && is_seen ? block[at] : 0;
+        return is_mine && is_seen ? a.args.block[first_block + at] : 0;
     }
 
     __device__ inline void keep(int of_chunk, int64_t number)
@@ -66,24 +97,29 @@ template <class Cache, int dim> struct many_stream {
 
     /* ---- from there to shared memory ---- */
 
+    /* All places are asked for before the first copy, which the compiler takes for a barrier. */
     __device__ inline void load_segments(unsigned char *to_tile) const
     {
         const int row_bytes = a.cache.head_dim * Cache::BYTES;
         const int row = (int)threadIdx.x / SEGMENTS, segment = (int)threadIdx.x % SEGMENTS;
         const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
-        const unsigned char *from =
+        const unsigned char *all =
             static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k) + byte;
         const int first = chunk * CHUNK + quarter * QUARTER + row;
-        const int begin = byte < row_bytes ? tile.begin : tile.end;
+        const int end = tile.end, begin = byte < row_bytes ? tile.begin : end;
+        const unsigned char *from[QUARTER / MIN_BLOCK];
+#pragma unroll
+        for (int b = 0; b < QUARTER / MIN_BLOCK; b++)
+            from[b] = all + place_of(first + b * MIN_BLOCK) * row_bytes;
         /* rows of one thread are a multiple of 8 apart: the same banks */
         unsigned char *to = Cache::IS_I8 ? to_tile + (int)threadIdx.x * SEGMENT
                                          : segment_at<SEGMENTS>(to_tile, row, segment);
-        static_assert(ROWS_AT_ONCE % 8 == 0, "rows of a thread would be in different banks");
+        static_assert(ROWS_AT_ONCE % 8 == 0, "rows of a thread are in the same banks");
 #pragma unroll
         for (int r = 0; r < QUARTER; r += ROWS_AT_ONCE) {
-            const bool valid = first + r >= begin && first + r < tile.end;
-            gpu_copy_async(to + r * SEGMENTS * SEGMENT, from + place_of(first + r) * row_bytes,
-                           valid);
+            const bool valid = first + r >= begin && first + r < end;
+            gpu_copy_async(to + r * SEGMENTS * SEGMENT,
+                           from[r / MIN_BLOCK] + r % MIN_BLOCK * row_bytes, valid);
         }
     }
 
@@ -237,7 +273,7 @@ many_stream_of(const struct attention_launch &a, const struct row_tile &tile, un
             tile,
             ring,
             table,
-            a.args.block + a.args.first_block[tile.sequence],
+            a.args.first_block[tile.sequence],
             end_chunk_of(tile),
             first_slice,
             first_slice + n_slices,
