@@ -56,8 +56,12 @@ static __global__ __launch_bounds__(ATTENTION_THREADS) void attention(struct att
     SHARED(struct block_state, block, 1);
     for (int row = (int)blockIdx.x; row < a.args.n_tokens; row += (int)gridDim.x)
         store_padding(a, row);
-    for (int t = (int)blockIdx.x; t < a.work->n_tiles; t += (int)gridDim.x) {
-        const struct row_tile tile = tile_of_many(a, t);
+    const int n_tiles = a.work->n_tiles;
+    for (int turn = 0; turn * (int)gridDim.x < n_tiles; turn++) {
+        const int64_t t = tile_of_turn(turn);
+        if (t >= n_tiles)
+            continue;
+        const struct row_tile tile = tile_of_many(a, (int)t);
         if (tile.n_rows <= 0)
             continue;
         begin_tile(block, tile);

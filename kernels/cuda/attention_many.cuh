@@ -1,44 +1,41 @@
 /* kernels/cuda/attention_many.cuh: prompts: 64 rows against all that they see, 16 for each warp.
  *
  * A warp keeps the scores of its rows and a whole chunk in registers, and then the weights, which
- * are half as large, beside the sums of the chunk. Sums of all chunks are in shared memory, each
- * element where the thread that owns it finds it again without a bank conflict: they are touched
- * once in 256 positions. (Tiles and fragments as in FlashAttention-2, Dao 2023, arXiv:2307.08691;
- * the order of the sums is that of docs/numerics.md.)
+ * are half as large, beside the sums of the chunk; also its queries, where a head is one slice.
+ * Sums of all chunks are in shared memory, each element where the thread that owns it finds it
+ * again without a bank conflict: they are touched once in 256 positions. (Tiles and fragments as in
+ * FlashAttention-2, Dao 2023, arXiv:2307.08691; the order of the sums is that of docs/numerics.md.)
  */
 #pragma once
-#include "kernels/cuda/attention_rows.cuh"
+#include "kernels/cuda/attention_many_tile.cuh"
 
 template <class Cache, int dim> struct many_shape : head_shape<Cache, dim> {
     typedef head_shape<Cache, dim> base;
     enum {
-        QUERY_BYTES = MANY_ROWS * dim * 2,
+        HOLDS_QUERIES =
+            base::SLICES == 1,    /* in registers; until then they are where sums will be */
+        STEPS = base::WIDTH / 16, /* of gpu_mma(), along a slice */
+        QUERY_BYTES = HOLDS_QUERIES ? 0 : MANY_ROWS * dim * 2,
         SUM_BYTES = MANY_ROWS * base::WIDTH * base::PASS_SLICES * (int)sizeof(float),
-        BYTES = QUERY_BYTES + SUM_BYTES,
+        TABLE_BYTES = many_stream<Cache, dim>::TABLE_BYTES,
+        BYTES = QUERY_BYTES + SUM_BYTES + TABLE_BYTES,
     };
 };
 
 enum { MANY_COLUMNS = CHUNK / 8, QUARTER_COLUMNS = QUARTER / 8 }; /* of gpu_mma() in a chunk */
 
-/* Products of 16 queries with the 64 keys of a tile, added to s. */
+/* 16 elements of the head: products of 16 queries with the 64 keys of a tile, added to s. */
 template <class Cache, int dim>
-static __device__ inline void add_products(float (*s)[4], unsigned char *queries, int slice,
-                                           unsigned char *keys)
+static __device__ inline void add_step(float (*s)[4], const uint32_t q[4], unsigned char *keys,
+                                       uint32_t lane, int step)
 {
-    typedef head_shape<Cache, dim> shape;
-    const int first_row = (int)threadIdx.x / WARP * 16;
-#pragma unroll 2 /* addresses of all steps at once would take the registers of scores */
-    for (int step = 0; step < shape::WIDTH / 16; step++) {
-        uint32_t q[4];
-        gpu_load_matrix(q, fragment_a<dim / SEGMENT_NUMBERS>(queries, first_row,
-                                                             slice * (shape::WIDTH / 16) + step));
+    enum { PER_ROW = many_shape<Cache, dim>::WIDTH / SEGMENT_NUMBERS };
 #pragma unroll
-        for (int n = 0; n < QUARTER_COLUMNS; n += 2) {
-            uint32_t k[4];
-            gpu_load_matrix(k, fragment_b<shape::WIDTH / SEGMENT_NUMBERS>(keys, n * 8, step));
-            gpu_mma(typename Cache::format(), s[n], q, k);
-            gpu_mma(typename Cache::format(), s[n + 1], q, k + 2);
-        }
+    for (int n = 0; n < QUARTER_COLUMNS; n += 2) {
+        uint32_t k[4];
+        gpu_load_matrix(k, place_b<PER_ROW>(keys, lane, n * 8, step));
+        gpu_mma(typename Cache::format(), s[n], q, k);
+        gpu_mma(typename Cache::format(), s[n + 1], q, k + 2);
     }
 }
 
@@ -104,6 +101,7 @@ static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
                                          unsigned char *values)
 {
     typedef head_shape<Cache, dim> shape;
+    const uint32_t lane = lane_anew();
 #pragma unroll
     for (int step = 0; step < QUARTER / 16; step++) {
         const uint32_t p[4] = {w[2 * step][0], w[2 * step][1], w[2 * step + 1][0],
@@ -112,7 +110,7 @@ static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
         for (int n = 0; n < shape::WIDTH / 8; n += 2) {
             uint32_t v[4];
             gpu_load_matrix_transposed(
-                v, fragment_a<shape::WIDTH / SEGMENT_NUMBERS>(values, step * 16, n / 2));
+                v, place_a<shape::WIDTH / SEGMENT_NUMBERS>(values, lane, step * 16, n / 2));
             gpu_mma(typename Cache::format(), o[n], p, v);
             gpu_mma(typename Cache::format(), o[n + 1], p, v + 2);
         }
@@ -131,17 +129,52 @@ template <class Cache, int dim> struct many_rows {
 
     const struct attention_launch &a;
     const struct row_tile &tile;
-    unsigned char *queries;
-    float4 *sums; /* [PASS_SLICES * COLUMNS][ATTENTION_THREADS] */
+    unsigned char *queries; /* [MANY_ROWS][dim] in segments */
+    float4 *sums;           /* [PASS_SLICES * COLUMNS][ATTENTION_THREADS] */
+    int64_t *table;
     int *flag;
-    typedef tile_stream<Cache, dim> tiles;
+    uint32_t held[shape::HOLDS_QUERIES ? shape::STEPS : 1][4];
+    typedef many_stream<Cache, dim> tiles;
+
+    __device__ inline void load_query(uint32_t q[4], int step)
+    {
+        gpu_load_matrix(
+            q, fragment_a<dim / SEGMENT_NUMBERS>(queries, (int)threadIdx.x / WARP * 16, step));
+    }
+
+    /* Where queries were are sums from now on. */
+    __device__ inline void hold_queries()
+    {
+#pragma unroll
+        for (int step = 0; step < shape::STEPS; step++)
+            load_query(held[step], step);
+        __syncthreads();
+    }
+
+    /* Of a slice of the head, with 64 keys. */
+    __device__ inline void add_products(float (*s)[4], unsigned char *keys, int slice)
+    {
+        const uint32_t lane = lane_anew();
+        if (shape::HOLDS_QUERIES) {
+#pragma unroll
+            for (int step = 0; step < shape::STEPS; step++)
+                add_step<Cache, dim>(s, held[shape::HOLDS_QUERIES ? step : 0], keys, lane, step);
+            return;
+        }
+#pragma unroll 2 /* addresses of all steps at once would take the registers of scores */
+        for (int step = 0; step < shape::STEPS; step++) {
+            uint32_t q[4];
+            load_query(q, slice * shape::STEPS + step);
+            add_step<Cache, dim>(s, q, keys, lane, step);
+        }
+    }
 
     __device__ inline void score_quarter(tiles &stream, float (*s)[4], int chunk, int quarter)
     {
         const int begin = chunk * CHUNK + quarter * QUARTER;
         for (int slice = 0; slice < shape::SLICES; slice++) {
             unsigned char *keys = stream.take(quarter, slice == 0);
-            add_products<Cache, dim>(s, queries, slice, keys);
+            add_products(s, keys, slice);
         }
         const float *scale = Cache::IS_I8 ? stream.scales() + quarter * QUARTER : NULL;
         finish_scores(s, a, scale);
@@ -213,9 +246,11 @@ template <class Cache, int dim> struct many_rows {
     __device__ inline void pass(unsigned char *ring, int first_slice)
     {
         const int first_chunk = first_chunk_of(tile), end_chunk = end_chunk_of(tile);
-        tiles stream = stream_of<Cache, dim>(a, tile, ring, first_chunk, end_chunk, first_slice,
-                                             shape::PASS_SLICES);
+        tiles stream =
+            many_stream_of<Cache, dim>(a, tile, ring, table, first_slice, shape::PASS_SLICES);
         stream.start();
+        if (shape::HOLDS_QUERIES)
+            hold_queries();
         for (int n = 0; n < shape::PASS_SLICES * COLUMNS; n++)
             *sums_at(sums, n) = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         struct running state[2] = {running_none(), running_none()};
@@ -234,16 +269,30 @@ template <class Cache, int dim> struct many_rows {
     }
 };
 
+/* Which tile a block has next: there and back again, so that over several turns blocks have about
+ * as much to do, although the tiles become smaller. */
+static __device__ inline int64_t tile_of_turn(int turn)
+{
+    const int there = (int)blockIdx.x, back = (int)gridDim.x - 1 - there;
+    return (int64_t)turn * (int)gridDim.x + (turn % 2 == 0 ? there : back);
+}
+
 /* `memory` has BYTES of many_shape and then the ring. */
 template <class Cache, int dim>
 static __device__ inline void attend_many(const struct attention_launch &a,
                                           struct block_state *block, unsigned char *memory)
 {
     typedef many_shape<Cache, dim> shape;
-    many_rows<Cache, dim> rows = {a, block->tile, memory,
-                                  reinterpret_cast<float4 *>(memory + shape::QUERY_BYTES),
-                                  &block->flag};
-    load_queries<dim, MANY_ROWS>(a, block->tile, memory);
+    unsigned char *behind_sums = memory + shape::SUM_BYTES;
+    unsigned char *queries = shape::HOLDS_QUERIES ? memory : behind_sums;
+    many_rows<Cache, dim> rows = {a,
+                                  block->tile,
+                                  queries,
+                                  reinterpret_cast<float4 *>(memory),
+                                  reinterpret_cast<int64_t *>(behind_sums + shape::QUERY_BYTES),
+                                  &block->flag,
+                                  {}};
+    load_queries<dim, MANY_ROWS>(a, block->tile, queries);
     for (int slice = 0; slice < shape::SLICES; slice += shape::PASS_SLICES)
         rows.pass(memory + shape::BYTES, slice);
 }
