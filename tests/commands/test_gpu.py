@@ -10,7 +10,7 @@ import tempfile
 import unittest
 import unittest.mock
 
-from common import BUILD, DEMO, HAS_MPI, generate_json, phalanx
+from common import BUILD, DEMO, HAS_MPI, SANITIZED, generate_json, phalanx
 
 ANSWER = ("--prompt", "Once upon a time", "--max-tokens", 24, "--temperature", 0, "--ignore-eos")
 GPU_LINE = re.compile(r"GPU memory of rank (\d+): .*bytes: (.*)\)")
@@ -178,6 +178,7 @@ class Answers(unittest.TestCase):
     @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
     def test_every_layout_gives_the_tokens_of_the_cpu(self):
         layouts = [[*tp, *pp] for tp in ([], ["-tp", 2], ["-tp", 4]) for pp in ([], ["-pp", 2])][1:]
+        layouts = [["-tp", 2, "-pp", 2]] if SANITIZED else layouts
         self.check_same(*layouts, *([*words, "--numerics", "exact"] for words in layouts))
 
     def replay(self, *words, device):

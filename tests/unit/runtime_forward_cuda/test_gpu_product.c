@@ -60,9 +60,9 @@ static void check_product(const char *name, const char *dtype, int kv_dtype, int
     const uint64_t want = run(&s, &eager_gpus, 1, 1, N_IDS);
     for (size_t i = 0; i < s.n_bytes / sizeof(float); i++)
         CHECK(s.logits[i] - s.logits[i] == 0);
-    for (int tp = 1; tp <= most_ranks; tp *= 2)
+    for (int tp = SANITIZED ? most_ranks : 1; tp <= most_ranks; tp *= 2)
         for (int pp = 1; pp <= most_stages && tp * pp <= 4; pp++)
-            for (int c = 0; c < 3; c++)
+            for (int c = SANITIZED ? 1 : 0; c < (SANITIZED ? 2 : 3); c++)
                 for (int eager = 0; eager < 2; eager++)
                     if (run(&s, eager ? &eager_gpus : &exact_gpus, tp, pp, chunks[c]) != want)
                         test_fail(__FILE__, __LINE__,
