@@ -12,10 +12,12 @@ void comm_record_add(struct comm_record *record, const struct comm_run *run)
     record->n_common += run->peer < 0 ? run->n : 0;
     if (last != NULL &&
         (record->n_runs == COMM_RECORD_RUNS ||
-         (last->kind == run->kind && last->peer == run->peer && last->n_bytes == run->n_bytes)))
-        last->n += run->n, last->n_told += run->n_told;
-    else
+         (last->kind == run->kind && last->peer == run->peer && last->n_bytes == run->n_bytes))) {
+        last->n += run->n;
+        last->n_told += run->n_told;
+    } else {
         record->run[record->n_runs++] = *run;
+    }
 }
 
 static bool note(struct comm *comm, enum call_kind kind, int peer, int64_t begin_ns, size_t n_bytes,

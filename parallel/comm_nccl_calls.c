@@ -17,14 +17,15 @@
 
 #include <string.h>
 
-/* The device has come to call `n` of the record, from 0: to be told by a kernel that comes anyway,
- * else by one for several calls. */
+/* The device has come to a record, or to a call of it. Where no kernel has told the end of the call
+ * before, one comes for this alone, for several calls. */
 static void tell_begin(struct nccl *nccl, struct comm_record *record)
 {
     const uint64_t n = record->n_calls;
-    if (cuda_progress_take(nccl->device).reached == NULL && n > 0)
-        record->run[record->n_runs - 1].n_told++;
-    if (n % PROGRESS_EVERY == 0)
+    const bool told = cuda_progress_take(nccl->device).reached == NULL;
+    if (n > 0)
+        record->run[record->n_runs - 1].n_told += told;
+    if (n == 0 || (!told && n % PROGRESS_EVERY == 0))
         cuda_progress(nccl->device, (struct progress){nccl->reached, (uint32_t)(2 * n + 1)});
 }
 
