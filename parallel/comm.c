@@ -12,17 +12,21 @@ void comm_record_add(struct comm_record *record, const struct comm_run *run)
     record->n_common += run->peer < 0 ? run->n : 0;
     if (last != NULL &&
         (record->n_runs == COMM_RECORD_RUNS ||
-         (last->kind == run->kind && last->peer == run->peer && last->n_bytes == run->n_bytes)))
+         (last->kind == run->kind && last->peer == run->peer && last->n_bytes == run->n_bytes))) {
         last->n += run->n;
-    else
+        last->n_told += run->n_told;
+    } else {
         record->run[record->n_runs++] = *run;
+    }
 }
 
 static bool note(struct comm *comm, enum call_kind kind, int peer, int64_t begin_ns, size_t n_bytes,
                  bool good)
 {
     if (comm->record != NULL) { /* costs nothing yet; it counts when it is replayed */
-        comm_record_add(comm->record, &(struct comm_run){(int)kind, peer, 1, n_bytes});
+        comm_record_add(
+            comm->record,
+            &(struct comm_run){.kind = (int)kind, .peer = peer, .n = 1, .n_bytes = n_bytes});
         return good;
     }
     comm->spent.n_calls++;

@@ -74,6 +74,7 @@ struct comm_run {
     int kind;            /* enum call_kind */
     int peer;            /* of send and receive; -1: all ranks */
     uint64_t n, n_bytes; /* calls, and bytes of each */
+    uint64_t n_told;     /* of n: a GPU says when it has done them */
 };
 
 /* Calls that a GPU records instead of doing them (kernels/device.h, "records"). */

@@ -84,7 +84,8 @@ static void replayed(struct comm *comm, const struct comm_record *record)
     if (call_begin(&nccl->call, (enum call_kind)record->run[0].kind, record->n_bytes, comm,
                    &nccl->settings, &ignored)) {
         nccl->call.number += record->n_calls - 1;
-        cuda_progress(nccl->device, nccl->reached, 0); /* for the next replay */
+        (void)cuda_progress_take(nccl->device); /* of the last call, if it was just recorded */
+        cuda_progress(nccl->device, (struct progress){nccl->reached, 0}); /* for the next replay */
         nccl_queued(nccl, record, true);
     }
     pthread_mutex_unlock(&nccl->lock);

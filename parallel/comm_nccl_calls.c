@@ -17,19 +17,39 @@
 
 #include <string.h>
 
+/* The device has come to a record, or to a call of it. Where no kernel has told the end of the call
+ * before, one comes for this alone, for several calls. */
+static void tell_begin(struct nccl *nccl, struct comm_record *record)
+{
+    const uint64_t n = record->n_calls;
+    const bool told = cuda_progress_take(nccl->device).reached == NULL;
+    if (n > 0)
+        record->run[record->n_runs - 1].n_told += told;
+    if (n == 0 || (!told && n % PROGRESS_EVERY == 0))
+        cuda_progress(nccl->device, (struct progress){nccl->reached, (uint32_t)(2 * n + 1)});
+}
+
+/* And has done it. */
+static void tell_end(struct nccl *nccl)
+{
+    const struct comm_record *record = nccl->comm.record;
+    if (record != NULL)
+        cuda_progress_next(nccl->device,
+                           (struct progress){nccl->reached, (uint32_t)(2 * record->n_calls + 2)});
+}
+
 /* Begins a call, which has the lock until leave(). */
 static bool enter(struct nccl *nccl, enum call_kind kind, uint64_t n_bytes, struct error *err)
 {
-    const struct comm_record *record = nccl->comm.record;
     pthread_mutex_lock(&nccl->lock);
     if (nccl->error.kind != ERROR_NONE) {
         *err = nccl->error;
         return false;
     }
-    if (record == NULL)
+    if (nccl->comm.record == NULL)
         nccl_begun(nccl);
-    else if (record->n_calls % PROGRESS_EVERY == 0)
-        cuda_progress(nccl->device, nccl->reached, (uint32_t)(2 * record->n_calls + 1));
+    else
+        tell_begin(nccl, nccl->comm.record);
     return call_begin(&nccl->call, kind, n_bytes, &nccl->comm, &nccl->settings, err);
 }
 
@@ -37,7 +57,10 @@ static bool leave(struct nccl *nccl, int peer, bool good, struct error *err)
 {
     if (good && nccl->comm.record == NULL) {
         struct comm_record calls = {0};
-        comm_record_add(&calls, &(struct comm_run){(int)nccl->call.kind, peer, 1, nccl->call.size});
+        comm_record_add(&calls, &(struct comm_run){.kind = (int)nccl->call.kind,
+                                                   .peer = peer,
+                                                   .n = 1,
+                                                   .n_bytes = nccl->call.size});
         nccl_queued(nccl, &calls, false);
     } else if (good) {
         nccl->call.number--; /* it has one when it is replayed */
@@ -94,6 +117,8 @@ bool nccl_all_gather(struct nccl *nccl, void *all, const void *mine, const size_
                                          : gather_uneven(nccl, all, mine, n_bytes);
         good = nccl_settle(nccl, result, err);
     }
+    if (good)
+        tell_end(nccl);
     return leave(nccl, ALL_RANKS, good, err);
 }
 
@@ -131,10 +156,8 @@ static bool sum_piece(struct nccl *nccl, const struct columns *columns, bool is_
                                  .n_parts = nccl->layout.n_parts,
                                  .count = columns->count};
     memcpy(args.n_merges, nccl->layout.n_merges, sizeof args.n_merges);
-    if (is_last && nccl->comm.record != NULL) { /* of a kernel that is there anyway */
-        args.reached = nccl->reached;
-        args.reached_value = (uint32_t)(2 * nccl->comm.record->n_calls + 2);
-    }
+    if (is_last)
+        tell_end(nccl);
     cuda_tree_sum(nccl->device, &args);
     return true;
 }
@@ -167,6 +190,8 @@ bool nccl_tree_reduce(struct nccl *nccl, float *sum, float *parts, int n_leaves,
                                          ncclAllReduce(parts, sum, count, ncclFloat32, ncclSum,
                                                        nccl->group, cuda_stream(nccl->device)),
                                          err);
+    if (good && !nccl->exact)
+        tell_end(nccl);
     return leave(nccl, ALL_RANKS, good, err);
 }
 
@@ -181,6 +206,8 @@ bool nccl_send(struct nccl *nccl, const void *bytes, size_t n_bytes, int to, str
         good = nccl_settle(
             nccl, ncclSend(bytes, n_bytes, ncclUint8, to, nccl->group, cuda_stream(nccl->device)),
             err);
+    if (good)
+        tell_end(nccl);
     return leave(nccl, to, good, err);
 }
 
@@ -192,5 +219,7 @@ bool nccl_receive(struct nccl *nccl, void *bytes, size_t n_bytes, int from, stru
         good = nccl_settle(
             nccl, ncclRecv(bytes, n_bytes, ncclUint8, from, nccl->group, cuda_stream(nccl->device)),
             err);
+    if (good)
+        tell_end(nccl);
     return leave(nccl, from, good, err);
 }

@@ -17,8 +17,8 @@
 
 enum {
     QUEUED_AT_MOST = 512, /* calls of two steps that are not recorded; more count as one */
-    PROGRESS_EVERY = 8,   /* calls of a record: a mark takes as long as a small kernel, and one for
-                             each call would be 2 to 3 % of a step */
+    PROGRESS_EVERY = 8, /* calls of a record, where no kernel tells of each on its way: one for that
+                           alone at each call would be 2 to 3 % of a step */
     ALL_RANKS = -1,
 };
 

@@ -6,8 +6,8 @@
  * call that hangs.
  *
  * How far a device is counts in half calls of all ranks: 2 n + 1 has done n and come to the next,
- * 2 n is somewhere before that. In a record it is known to PROGRESS_EVERY calls, and behind an
- * exact sum, whose kernel says so. */
+ * 2 n is somewhere before that. In a record it is known to PROGRESS_EVERY calls, and behind calls
+ * that are followed by a kernel that tells it: exact sums, and sums before a norm. */
 #include "parallel/comm_nccl_state.h"
 
 #include "base/memory.h"
@@ -137,6 +137,13 @@ static void see(struct sight *sight, const struct nccl *nccl, const struct queue
     }
 }
 
+/* Each call of the run; of the last one of a record nobody needs to know. */
+static bool is_told(const struct comm_record *calls, const struct comm_run *run)
+{
+    const bool is_last = run == &calls->run[calls->n_runs - 1];
+    return run->n_told + is_last >= run->n;
+}
+
 /* Where this device is: in a call of `q`, or in one after it until `last`; counted from 0. */
 struct place {
     uint64_t call, last;
@@ -151,7 +158,7 @@ static struct place place_of(const struct nccl *nccl, const struct queued *q)
     place.last = place.call;
     place.run = place.last_run = run_of(&q->calls, place.call, &ignored);
     while (q->is_replay && place.last < n - 1 && (place.last + 1) % PROGRESS_EVERY != 0 &&
-           !(nccl->exact && place.last_run->kind == CALL_TREE_REDUCE))
+           !is_told(&q->calls, place.last_run))
         place.last_run = run_of(&q->calls, ++place.last, &ignored);
     return place;
 }

@@ -8,6 +8,7 @@
 #pragma once
 #include "base/error.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/progress.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +35,7 @@ struct cuda_device {
     void *workspace;
     size_t workspace_bytes;
     struct cuda_state matmul; /* of the files of matmul */
+    struct progress progress; /* that the next kernel tells */
     cuda_watch_fn *watch;
     void *watch_context;
     struct cuda_kernel kernel[CUDA_MAX_KERNELS];

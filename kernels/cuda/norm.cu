@@ -4,6 +4,7 @@
  *
  * A row is a block, which holds it in registers: one pass over memory. In decoding that is a few
  * rows and a chain of waits, so everything that is read is asked for before the sum. */
+#include "kernels/cuda/progress.cuh"
 #include "kernels/cuda/quad.cuh"
 
 extern "C" {
@@ -39,6 +40,12 @@ static __device__ inline float rms_scale(float squares, int n, float eps)
 }
 
 /* ---- rows ---- */
+
+/* It comes after each sum of a step, and says that the sum is done. */
+struct norm_launch {
+    struct rms_norm_args args;
+    struct progress progress;
+};
 
 /* Of all lanes, to all threads. */
 static __device__ inline float sum_of_lanes(float x)
@@ -132,9 +139,11 @@ static __device__ inline const float *delta_row(const struct rms_norm_args &a)
 /* A row that a block can hold. All loads come before the first store, so that they wait for memory
  * together. */
 template <int quads>
-static __global__ __launch_bounds__(NORM_LANES) void rms_norm(struct rms_norm_args a)
+static __global__ __launch_bounds__(NORM_LANES) void rms_norm(struct norm_launch l)
 {
     gpu_begin();
+    progress_tell(l.progress);
+    const struct rms_norm_args &a = l.args;
     float *residual = residual_row(a);
     const float *delta = delta_row(a);
     const float by = branch_scale(a, delta, true);
@@ -160,9 +169,11 @@ static __global__ __launch_bounds__(NORM_LANES) void rms_norm(struct rms_norm_ar
 }
 
 /* Any other: too long, or not aligned. Each thread reads again what it wrote itself. */
-static __global__ __launch_bounds__(NORM_LANES) void rms_norm_any(struct rms_norm_args a)
+static __global__ __launch_bounds__(NORM_LANES) void rms_norm_any(struct norm_launch l)
 {
     gpu_begin();
+    progress_tell(l.progress);
+    const struct rms_norm_args &a = l.args;
     float *residual = residual_row(a), squares = 0.0f;
     const float *delta = delta_row(a);
     const float by = branch_scale(a, delta, false);
@@ -185,14 +196,17 @@ void cuda_rms_norm(struct device *device, const struct rms_norm_args *args)
                          quad_rows_aligned(args->delta, args->hidden);
     const unsigned n_runs = n < LANES_ELEMENTS ? divide_up(n, RUN_ELEMENTS) : NORM_LANES / WARP;
     const dim3 grid((unsigned)args->n_tokens), block(n_runs * WARP);
+    struct norm_launch launch = {};
+    launch.args = *args;
+    launch.progress = cuda_progress_take(device);
     if (!aligned || n > 4 * LANES_ELEMENTS)
-        GPU_LAUNCH(device, rms_norm_any, grid, block, 0, *args);
+        GPU_LAUNCH(device, rms_norm_any, grid, block, 0, launch);
     else if (n > 2 * LANES_ELEMENTS)
-        GPU_LAUNCH(device, rms_norm<4>, grid, block, 0, *args);
+        GPU_LAUNCH(device, rms_norm<4>, grid, block, 0, launch);
     else if (n > LANES_ELEMENTS)
-        GPU_LAUNCH(device, rms_norm<2>, grid, block, 0, *args);
+        GPU_LAUNCH(device, rms_norm<2>, grid, block, 0, launch);
     else
-        GPU_LAUNCH(device, rms_norm<1>, grid, block, 0, *args);
+        GPU_LAUNCH(device, rms_norm<1>, grid, block, 0, launch);
 }
 
 /* ---- heads ---- */

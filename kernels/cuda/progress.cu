@@ -1,28 +1,34 @@
 /* One thread that writes one number. */
-#include "kernels/cuda/progress.h"
+#include "kernels/cuda/progress.cuh"
 
-#include "kernels/cuda/gpu.cuh"
+extern "C" {
+#include "kernels/cuda/cuda_state.h"
+}
 
 namespace
 {
 
-struct progress_args {
-    uint32_t *reached;
-    uint32_t value;
-};
-
-__global__ void progress(progress_args args)
+__global__ void progress_alone(struct progress progress)
 {
     gpu_begin();
-    gpu_store_host(args.reached, args.value);
+    progress_tell(progress);
 }
 
 } // namespace
 
-void cuda_progress(struct device *device, uint32_t *reached, uint32_t value)
+void cuda_progress(struct device *device, struct progress progress)
 {
-    progress_args args = {};
-    args.reached = reached;
-    args.value = value;
-    gpu_launch(device, "progress", progress, dim3(1), dim3(1), 0, args);
+    gpu_launch(device, "progress", progress_alone, dim3(1), dim3(1), 0, progress);
+}
+
+void cuda_progress_next(struct device *device, struct progress progress)
+{
+    cuda_of(device)->progress = progress;
+}
+
+struct progress cuda_progress_take(struct device *device)
+{
+    const struct progress progress = cuda_of(device)->progress;
+    cuda_of(device)->progress = {};
+    return progress;
 }

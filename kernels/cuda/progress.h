@@ -11,10 +11,19 @@ extern "C" {
 
 struct device;
 
-/* Queues *reached = value, and the host sees it when the device has done all that was queued
- * before. `reached` is memory of device_alloc_host(), to be read atomically. Takes about as long as
- * the shortest kernel. */
-void cuda_progress(struct device *device, uint32_t *reached, uint32_t value);
+/* *reached = value, which the host sees when the device has done all that was queued before. */
+struct progress {
+    uint32_t *reached; /* of device_alloc_host(), to be read atomically; NULL: nothing to be told */
+    uint32_t value;
+};
+
+/* Queued by itself: takes about as long as the shortest kernel. */
+void cuda_progress(struct device *device, struct progress progress);
+/* Told on its way by the next kernel that takes it, which costs nothing: those of rms_norm and
+ * tree_sum do. */
+void cuda_progress_next(struct device *device, struct progress progress);
+/* What is still to be told, and no longer is. */
+struct progress cuda_progress_take(struct device *device);
 
 #ifdef __cplusplus
 }

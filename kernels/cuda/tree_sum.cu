@@ -3,7 +3,7 @@
  * compiler knows, so all loads are under way at once; any other tree is a program with a stack. */
 #include "kernels/cuda/tree_sum.h"
 
-#include "kernels/cuda/gpu.cuh"
+#include "kernels/cuda/progress.cuh"
 
 namespace
 {
@@ -25,16 +25,9 @@ template <class T> struct columns_args {
     const T *parts; /* [n_parts, n_columns] */
     unsigned n_columns;
     int n_parts;
-    uint32_t *reached;
-    uint32_t reached_value;
+    struct progress progress;
     signed char n_merges[MAX_LEAVES];
 };
-
-template <class T> __device__ inline void tell(const columns_args<T> &args)
-{
-    if (args.reached != nullptr && blockIdx.x == 0 && threadIdx.x == 0)
-        gpu_store_host(args.reached, args.reached_value);
-}
 
 /* The full binary tree over n parts. */
 template <int n> struct full_tree {
@@ -51,7 +44,7 @@ template <> struct full_tree<1> {
 template <class T, int n> __global__ void tree_sum_full(columns_args<T> args)
 {
     gpu_begin();
-    tell(args);
+    progress_tell(args.progress);
     const unsigned step = gridDim.x * THREADS;
     for (unsigned i = blockIdx.x * THREADS + threadIdx.x; i < args.n_columns; i += step) {
         T part[n];
@@ -65,7 +58,7 @@ template <class T, int n> __global__ void tree_sum_full(columns_args<T> args)
 template <class T> __global__ void tree_sum_program(columns_args<T> args)
 {
     gpu_begin();
-    tell(args);
+    progress_tell(args.progress);
     const unsigned step = gridDim.x * THREADS;
     for (unsigned i = blockIdx.x * THREADS + threadIdx.x; i < args.n_columns; i += step) {
         T stack[MAX_DEPTH];
@@ -118,8 +111,7 @@ void start(struct device *device, const struct tree_sum_args *args, unsigned n_c
     columns.parts = reinterpret_cast<const T *>(args->parts);
     columns.n_columns = n_columns;
     columns.n_parts = args->n_parts;
-    columns.reached = args->reached;
-    columns.reached_value = args->reached_value;
+    columns.progress = cuda_progress_take(device);
     for (int p = 0; p < args->n_parts; p++)
         columns.n_merges[p] = (signed char)args->n_merges[p];
     const unsigned n_blocks = (n_columns + THREADS - 1) / THREADS;

@@ -5,7 +5,6 @@
 #include "kernels/tensor.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,11 +20,10 @@ struct tree_sum_args {
     int n_parts;              /* 1 or more */
     int n_merges[MAX_LEAVES]; /* [n_parts] n_parts - 1 together */
     size_t count;
-    uint32_t *reached; /* progress.h: set to reached_value when the parts are there; NULL: not */
-    uint32_t reached_value;
 };
 
-/* Queued on the device; a failure is told by device_wait(). 0 floats do nothing. */
+/* Queued on the device, and takes progress.h on its way; a failure is told by device_wait(). 0
+ * floats do nothing. */
 void cuda_tree_sum(struct device *device, const struct tree_sum_args *args);
 
 #ifdef __cplusplus

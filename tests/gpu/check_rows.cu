@@ -22,6 +22,7 @@
 extern "C" {
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/progress.h"
 #include "kernels/pick_memory.h"
 }
 
@@ -38,6 +39,9 @@ bool cuda_failed(const struct device *) { return false; }
 int cuda_multiprocessors(const struct device *) { return n_multiprocessors; }
 void *cuda_workspace(struct device *) { return workspace; }
 size_t cuda_workspace_bytes_reserved(const struct device *) { return workspace_bytes; }
+
+/* Nobody asks how far the device is. */
+struct progress cuda_progress_take(struct device *) { return {}; }
 
 bool cuda_keep(struct device *, const char *what, cudaError_t status)
 {
