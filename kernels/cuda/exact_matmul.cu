@@ -215,10 +215,12 @@ __device__ inline float *waiting_at(const struct matmul_job &job, int level, int
 
 /* The leaf is complete: adds those that waited for it and lets the sum wait. */
 template <int BM, int BN>
-__device__ inline void end_leaf(const struct matmul_job &job, const struct place &place, int leaf,
+__device__ inline void end_leaf(const struct matmul_job &job, struct place place, int leaf,
                                 int &level, float sum[tile<BM, BN>::SUMS])
 {
     enum { SUMS = tile<BM, BN>::SUMS };
+    place.output = gpu_from_here(place.output);
+    place.token = gpu_from_here(place.token);
     for (int merge = 0; merge < job.order.n_merges[leaf]; merge++) {
         level--;
         each_sum<BM, BN>(job, place, [&](int r, int o, int t) {
@@ -332,8 +334,7 @@ __global__ void __launch_bounds__(THREADS, 1) exact_tiles(struct matmul_job job)
 {
     DYNAMIC_SHARED(unsigned char, shared);
     const int tiles_m = (job.n_out + BM - 1) / BM, tiles_n = (job.n_tokens + BN - 1) / BN;
-    if (BM < EXACT_TILE) /* with large tiles it would not show, and registers are short */
-        prefetch_weights<BM>(job, place_of<BM, BN>(job, (int)blockIdx.x));
+    prefetch_weights<BM>(job, place_of<BM, BN>(job, (int)blockIdx.x));
     gpu_begin();
     for (int i = (int)blockIdx.x; i < tiles_m * tiles_n; i += (int)gridDim.x)
         compute_tile<Format, BM, BN, STAGES>(shared, job, place_of<BM, BN>(job, i));
