@@ -296,8 +296,8 @@ int warps_for(int n_segments, int most)
 }
 
 /* Of the operand as much comes through the second-level cache as there are strips, so more tokens
- * want wider ones, unless that leaves multiprocessors idle. Most blocks have 60 to 100 KB of it: two or three live on a
- * multiprocessor, and one begins while another ends. */
+ * want wider ones, unless that leaves multiprocessors idle. Most blocks have 60 to 100 KB of it:
+ * two or three live on a multiprocessor, and one begins while another ends. */
 template <class Format> void choose(struct device *device, const struct matmul_job *job)
 {
     const int n_segments = job->order.n_segments;
