@@ -31,9 +31,10 @@ enum {
     ROWS_AT_A_TIME = THREADS / 8, /* that the threads copy, 16 bytes each */
     WARPS_M = 4,
     WARPS_N = 2,
-    PAIR = 2,  /* matrices of tokens in a unit */
-    GROUP = 8, /* tiles of outputs that go through the tokens together: they share the operand in
-                  the second-level cache */
+    AHEAD = 16, /* slices that are asked for before gpu_begin() */
+    PAIR = 2,   /* matrices of tokens in a unit */
+    GROUP = 8,  /* tiles of outputs that go through the tokens together: they share the operand in
+                   the second-level cache */
 };
 
 template <int BM, int BN> struct tile {
@@ -214,10 +215,12 @@ __device__ inline float *waiting_at(const struct matmul_job &job, int level, int
 
 /* The leaf is complete: adds those that waited for it and lets the sum wait. */
 template <int BM, int BN>
-__device__ inline void end_leaf(const struct matmul_job &job, const struct place &place, int leaf,
+__device__ inline void end_leaf(const struct matmul_job &job, struct place place, int leaf,
                                 int &level, float sum[tile<BM, BN>::SUMS])
 {
     enum { SUMS = tile<BM, BN>::SUMS };
+    place.output = gpu_from_here(place.output);
+    place.token = gpu_from_here(place.token);
     for (int merge = 0; merge < job.order.n_merges[leaf]; merge++) {
         level--;
         each_sum<BM, BN>(job, place, [&](int r, int o, int t) {
@@ -295,25 +298,46 @@ __device__ inline void compute_tile(unsigned char *shared, const struct matmul_j
     __syncthreads();    /* the next tile copies to where others may still multiply */
 }
 
+template <int BM, int BN>
+__device__ inline struct place place_of(const struct matmul_job &job, int i)
+{
+    const int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
+    const int tiles_m = (job.n_out + BM - 1) / BM, tiles_n = (job.n_tokens + BN - 1) / BN;
+    const int group = i / (GROUP * tiles_n), in_group = i % (GROUP * tiles_n);
+    const int height = min((int)GROUP, tiles_m - group * GROUP);
+    struct place place;
+    place.output = (group * GROUP + in_group % height) * BM;
+    place.token = in_group / height * BN;
+    place.warp_m = warp / WARPS_N * (BM / WARPS_M);
+    place.warp_n = warp % WARPS_N * (BN / WARPS_N);
+    place.g = lane / 4;
+    place.j = lane % 4;
+    return place;
+}
+
+/* Asks the second-level cache for the first weights, one slice of a row a thread. Nobody writes
+ * them while a step runs, so the kernel before this one may still work. */
+template <int BM>
+__device__ inline void prefetch_weights(const struct matmul_job &job, const struct place &place)
+{
+    const int k = job.order.leaf_begin[job.order.n_leaves];
+    for (int i = (int)threadIdx.x; i < BM * AHEAD; i += THREADS) {
+        const int output = place.output + i / AHEAD, at = i % AHEAD * SLICE;
+        if (output < job.n_out && at < k)
+            gpu_prefetch(static_cast<const uint16_t *>(job.weight) + output * job.weight_stride +
+                         at);
+    }
+}
+
 template <class Format, int BM, int BN, int STAGES>
 __global__ void __launch_bounds__(THREADS, 1) exact_tiles(struct matmul_job job)
 {
     DYNAMIC_SHARED(unsigned char, shared);
-    const int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
     const int tiles_m = (job.n_out + BM - 1) / BM, tiles_n = (job.n_tokens + BN - 1) / BN;
+    prefetch_weights<BM>(job, place_of<BM, BN>(job, (int)blockIdx.x));
     gpu_begin();
-    for (int i = (int)blockIdx.x; i < tiles_m * tiles_n; i += (int)gridDim.x) {
-        const int group = i / (GROUP * tiles_n), in_group = i % (GROUP * tiles_n);
-        const int height = min((int)GROUP, tiles_m - group * GROUP);
-        struct place place;
-        place.output = (group * GROUP + in_group % height) * BM;
-        place.token = in_group / height * BN;
-        place.warp_m = warp / WARPS_N * (BM / WARPS_M);
-        place.warp_n = warp % WARPS_N * (BN / WARPS_N);
-        place.g = lane / 4;
-        place.j = lane % 4;
-        compute_tile<Format, BM, BN, STAGES>(shared, job, place);
-    }
+    for (int i = (int)blockIdx.x; i < tiles_m * tiles_n; i += (int)gridDim.x)
+        compute_tile<Format, BM, BN, STAGES>(shared, job, place_of<BM, BN>(job, i));
 }
 
 template <class Format, int BM, int BN, int STAGES>

@@ -296,18 +296,13 @@ int warps_for(int n_segments, int most)
 }
 
 /* Of the operand as much comes through the second-level cache as there are strips, so more tokens
- * want wider ones, unless that leaves multiprocessors idle (or, with many leaves that wait, is too
- * much for shared memory). Most blocks have 60 to 100 KB of it: two or three live on a
- * multiprocessor, and one begins while another ends. */
+ * want wider ones, unless that leaves multiprocessors idle. Most blocks have 60 to 100 KB of it:
+ * two or three live on a multiprocessor, and one begins while another ends. */
 template <class Format> void choose(struct device *device, const struct matmul_job *job)
 {
     const int n_segments = job->order.n_segments;
     const int widest = job->n_out * 4 / (cuda_multiprocessors(device) * 3); /* outputs of a strip */
-    if (job->n_tokens > 16 && widest >= 64 && job->order.depth == 1)
-        start_few_rows<Format, 4, 4, 4>(device, job, warps_for(n_segments, 4));
-    else if (job->n_tokens > 16)
-        start_few_rows<Format, 2, 4, 5>(device, job, warps_for(n_segments, 4));
-    else if (job->n_tokens > 8 && widest >= 32)
+    if (job->n_tokens > 8 && widest >= 32)
         start_few_rows<Format, 2, 2, 6>(device, job, warps_for(n_segments, 4));
     else if (job->n_tokens > 8)
         start_few_rows<Format, 1, 2, 6>(device, job, warps_for(n_segments, 4));

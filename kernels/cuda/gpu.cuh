@@ -176,6 +176,16 @@ static __device__ inline uint32_t gpu_zero()
  * computed there once. */
 static __device__ inline uint32_t gpu_computed(uint32_t v, uint32_t zero) { return v | zero; }
 
+/* v, where the compiler must not look further back: addresses that come from it are computed here,
+ * where they are used once in a while, and have no registers before. */
+static __device__ inline int gpu_from_here(int v)
+{
+#ifdef __CUDACC__
+    asm volatile("" : "+r"(v));
+#endif
+    return v;
+}
+
 /* Four 8x8 matrices of 16-bit numbers from shared memory: thread t gives the address of row t % 8
  * of matrix t / 8 (16 bytes, aligned), and gets of each matrix the pair [t / 4][t % 4 * 2, + 1];
  * transposed: the pair [t % 4 * 2, + 1][t / 4]. PTX ISA, ldmatrix. */

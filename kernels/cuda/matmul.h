@@ -2,7 +2,7 @@
  *
  *   matmul.c         op_matmul(): chooses one of those below by mode, rows and formats
  *   matmul_order.c   the order, from leaves; bytes of workspace
- *   few_rows.cu      16 bits, up to some dozens of rows: at the speed of memory. Both modes
+ *   few_rows.cu      16 bits, up to 16 rows: at the speed of memory. Both modes
  *   exact_matmul.cu  16 bits, many rows, in the written order
  *   matmul_lt.c      16 bits, many rows, --numerics fast: cuBLASLt; add_bias.cu is its bias
  *   lt_choices.c     which of its algorithms was the fastest, in a file
