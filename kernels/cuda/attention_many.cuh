@@ -103,7 +103,7 @@ static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
 {
     enum { PER_ROW = head_shape<Cache, dim>::WIDTH / SEGMENT_NUMBERS };
     const uint32_t lane = lane_anew();
-    const unsigned char *from[PER_ROW / 2];
+    const unsigned char *from[PER_ROW / 2]; /* of 16 columns each */
 #pragma unroll
     for (int n = 0; n < PER_ROW / 2; n++)
         from[n] = place_a<PER_ROW>(values, lane, n);
@@ -142,9 +142,9 @@ template <class Cache, int dim> struct many_rows {
 
     __device__ inline void load_query(uint32_t q[4], int step)
     {
-        enum { PER_ROW = dim / SEGMENT_NUMBERS };
-        unsigned char *mine = queries + threadIdx.x / WARP * 16 * PER_ROW * SEGMENT;
-        gpu_load_matrix(q, place_a<PER_ROW>(mine, threadIdx.x % WARP, step));
+        enum { N_SEGMENTS = dim / SEGMENT_NUMBERS };
+        unsigned char *mine = queries + threadIdx.x / WARP * 16 * N_SEGMENTS * SEGMENT;
+        gpu_load_matrix(q, place_a<N_SEGMENTS>(mine, threadIdx.x % WARP, step));
     }
 
     /* Where queries were are sums from now on. */
