@@ -30,10 +30,11 @@ static __device__ inline void add_step(float (*s)[4], const uint32_t q[4], unsig
                                        uint32_t lane, int step)
 {
     enum { PER_ROW = many_shape<Cache, dim>::WIDTH / SEGMENT_NUMBERS };
+    const unsigned char *from = place_b<PER_ROW>(keys, lane, step);
 #pragma unroll
     for (int n = 0; n < QUARTER_COLUMNS; n += 2) {
         uint32_t k[4];
-        gpu_load_matrix(k, place_b<PER_ROW>(keys, lane, n * 8, step));
+        gpu_load_matrix(k, from + n * 8 * PER_ROW * SEGMENT);
         gpu_mma(typename Cache::format(), s[n], q, k);
         gpu_mma(typename Cache::format(), s[n + 1], q, k + 2);
     }
@@ -100,19 +101,22 @@ template <class Cache, int dim>
 static __device__ inline void add_values(float (*o)[4], const uint32_t (*w)[2],
                                          unsigned char *values)
 {
-    typedef head_shape<Cache, dim> shape;
+    enum { PER_ROW = head_shape<Cache, dim>::WIDTH / SEGMENT_NUMBERS };
     const uint32_t lane = lane_anew();
+    const unsigned char *from[PER_ROW / 2]; /* of 16 columns each */
+#pragma unroll
+    for (int n = 0; n < PER_ROW / 2; n++)
+        from[n] = place_a<PER_ROW>(values, lane, n);
 #pragma unroll
     for (int step = 0; step < QUARTER / 16; step++) {
         const uint32_t p[4] = {w[2 * step][0], w[2 * step][1], w[2 * step + 1][0],
                                w[2 * step + 1][1]};
 #pragma unroll
-        for (int n = 0; n < shape::WIDTH / 8; n += 2) {
+        for (int n = 0; n < PER_ROW / 2; n++) {
             uint32_t v[4];
-            gpu_load_matrix_transposed(
-                v, place_a<shape::WIDTH / SEGMENT_NUMBERS>(values, lane, step * 16, n / 2));
-            gpu_mma(typename Cache::format(), o[n], p, v);
-            gpu_mma(typename Cache::format(), o[n + 1], p, v + 2);
+            gpu_load_matrix_transposed(v, from[n] + step * 16 * PER_ROW * SEGMENT);
+            gpu_mma(typename Cache::format(), o[2 * n], p, v);
+            gpu_mma(typename Cache::format(), o[2 * n + 1], p, v + 2);
         }
     }
 }
@@ -138,8 +142,9 @@ template <class Cache, int dim> struct many_rows {
 
     __device__ inline void load_query(uint32_t q[4], int step)
     {
-        gpu_load_matrix(
-            q, fragment_a<dim / SEGMENT_NUMBERS>(queries, (int)threadIdx.x / WARP * 16, step));
+        enum { N_SEGMENTS = dim / SEGMENT_NUMBERS };
+        unsigned char *mine = queries + threadIdx.x / WARP * 16 * N_SEGMENTS * SEGMENT;
+        gpu_load_matrix(q, place_a<N_SEGMENTS>(mine, threadIdx.x % WARP, step));
     }
 
     /* Where queries were are sums from now on. */

@@ -24,21 +24,19 @@ static __device__ inline uint32_t lane_anew()
     return lane;
 }
 
-/* Of a matrix of n_segments a row: segment 2 step, + 1 of 16 rows. */
+/* Of a matrix of n_segments a row, the segments 2 step and + 1 of its first rows; those of another
+ * row are a constant behind them, which an instruction has in it. */
 template <int n_segments>
-static __device__ inline unsigned char *place_a(unsigned char *matrix, uint32_t lane, int first_row,
-                                                int step)
+static __device__ inline unsigned char *place_a(unsigned char *matrix, uint32_t lane, int step)
 {
     const uint32_t segment = ((uint32_t)step * 2 + lane / 16) ^ lane % 8;
-    return matrix + ((lane % 16 + (uint32_t)first_row) * n_segments + segment) * SEGMENT;
+    return matrix + (lane % 16 * n_segments + segment) * SEGMENT;
 }
 template <int n_segments>
-static __device__ inline unsigned char *place_b(unsigned char *matrix, uint32_t lane, int first_row,
-                                                int step)
+static __device__ inline unsigned char *place_b(unsigned char *matrix, uint32_t lane, int step)
 {
     const uint32_t segment = ((uint32_t)step * 2 + lane / 8 % 2) ^ lane % 8;
-    const uint32_t row = lane % 8 + lane / 16 * 8 + (uint32_t)first_row;
-    return matrix + (row * n_segments + segment) * SEGMENT;
+    return matrix + ((lane % 8 + lane / 16 * 8) * n_segments + segment) * SEGMENT;
 }
 
 /* Every thread of the block has the same one and calls everything, with a barrier between any two
