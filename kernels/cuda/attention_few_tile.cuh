@@ -198,7 +198,7 @@ template <class Cache, int dim> struct piece_stream {
     __device__ inline void widen(const unsigned char *narrow, int at_half, bool has_scales)
     {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
-#pragma unroll 4
+#pragma unroll 2
         for (int i = (int)threadIdx.x; i < HALF * PER_ROW; i += ATTENTION_THREADS)
             *reinterpret_cast<uint4 *>(segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW)) =
                 widened_numbers(reinterpret_cast<const uint2 *>(narrow)[i]);
