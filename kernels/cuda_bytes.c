@@ -7,11 +7,11 @@
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* kernels/cuda/attention_work.cuh, which is CUDA, has the same numbers and compares them. */
-enum { WORK_HEAD = 4, CHUNK = 256, MAX_FEW_ROWS = 64 };
+enum { WORK_HEAD = 4, WORK_BLOCKS = 512 * 17, CHUNK = 256, MAX_FEW_ROWS = 64 };
 
 size_t attention_work_bytes(const struct step_needs *needs)
 {
-    return (WORK_HEAD + 2 * ((size_t)needs->n_sequences + 1)) * sizeof(int32_t);
+    return (WORK_HEAD + WORK_BLOCKS + 2 * ((size_t)needs->n_sequences + 1)) * sizeof(int32_t);
 }
 
 size_t attention_workspace_bytes(const struct step_needs *needs)

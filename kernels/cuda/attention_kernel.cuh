@@ -1,5 +1,5 @@
-/* kernels/cuda/attention_kernel.cuh: the kernel for caches of 8 and 16 bits, in which blocks first
- * share the tiles of many rows and then the units of few, and its launch.
+/* kernels/cuda/attention_kernel.cuh: the kernels for caches of 8 and 16 bits, one in which blocks
+ * share the tiles of many rows and one for the units of few, and their launch.
  *
  * attention_bf16.cu, attention_f16.cu and attention_i8.cu have one format each, because nvcc takes
  * its time with them.
@@ -21,41 +21,12 @@ static __device__ inline void begin_tile(struct block_state *block, const struct
 }
 
 template <class Cache, int dim>
-static __device__ inline void attend_units(const struct attention_launch &a,
-                                           struct block_state *block, unsigned char *memory)
-{
-    const int n_units = a.work->n_units, run = units_of_block(n_units, (int)gridDim.x);
-    const int64_t first = (int64_t)blockIdx.x * run;
-    const int end = (int)min(first + run, (int64_t)n_units);
-    const bool may_part = units_may_part(a);
-    struct unit_tile tile;
-    for (int unit = (int)min(first, (int64_t)n_units); unit < end; unit = tile.end) {
-        tile = tile_of_unit(a, unit);
-        const bool is_whole = unit == tile.first && (tile.end <= end || !may_part);
-        if (tile.rows.n_rows <= 0 || !(is_whole || may_part))
-            continue;
-        struct few_chunks chunks = {first_chunk_of(tile.rows), end_chunk_of(tile.rows), NULL,
-                                    a.work->unit_rows};
-        if (!is_whole) {
-            chunks.first = max(chunks.first, unit - tile.chunk_0);
-            chunks.end = min(chunks.end, min(end, tile.end) - tile.chunk_0);
-            chunks.partial = partial_of(a, tile.chunk_0 + chunks.first, 0);
-        }
-        if (chunks.first >= chunks.end)
-            continue;
-        begin_tile(block, tile.rows);
-        attend_few<Cache, dim>(a, block, chunks, memory);
-    }
-}
-
-template <class Cache, int dim>
-static __global__ __launch_bounds__(ATTENTION_THREADS) void attention(struct attention_launch a)
+static __global__
+__launch_bounds__(ATTENTION_THREADS) void attention_many(struct attention_launch a)
 {
     gpu_begin();
     DYNAMIC_SHARED(unsigned char, memory);
     SHARED(struct block_state, block, 1);
-    for (int row = (int)blockIdx.x; row < a.args.n_tokens; row += (int)gridDim.x)
-        store_padding(a, row);
     const int n_tiles = a.work->n_tiles;
     for (int turn = 0; turn * (int)gridDim.x < n_tiles; turn++) {
         const int64_t t = tile_of_turn(turn);
@@ -67,19 +38,64 @@ static __global__ __launch_bounds__(ATTENTION_THREADS) void attention(struct att
         begin_tile(block, tile);
         attend_many<Cache, dim>(a, block, memory);
     }
-    attend_units<Cache, dim>(a, block, memory);
+}
+
+/* The units [unit, end) of a tile, as far as they are of this block, which has those before `end`
+ * of all. */
+template <class Cache, int dim>
+static __device__ inline void attend_tile(const struct attention_launch &a,
+                                          const struct unit_tile &tile, int unit, int end,
+                                          bool may_part, int *flag, unsigned char *memory)
+{
+    const bool is_whole = unit == tile.first && (tile.end <= end || !may_part);
+    if (tile.rows.n_rows <= 0 || !(is_whole || may_part))
+        return;
+    struct few_chunks chunks = {first_chunk_of(tile.rows), end_chunk_of(tile.rows), NULL,
+                                a.work->unit_rows};
+    if (!is_whole) {
+        chunks.first = max(chunks.first, unit - tile.chunk_0);
+        chunks.end = min(chunks.end, min(end, tile.end) - tile.chunk_0);
+        chunks.partial = partial_of(a, tile.chunk_0 + chunks.first, 0);
+    }
+    if (chunks.first < chunks.end)
+        attend_few<Cache, dim>(a, tile.rows, chunks, flag, memory);
+    if (!is_whole && is_last_part(a, tile, flag))
+        join_parts(a, tile);
+}
+
+template <class Cache, int dim>
+static __global__ __launch_bounds__(ATTENTION_THREADS) void attention_few(struct attention_launch a)
+{
+    gpu_begin();
+    DYNAMIC_SHARED(unsigned char, memory);
+    SHARED(int, flag, 1); /* of clean_values() and is_last_part() */
+    if (threadIdx.x == 0)
+        flag[0] = 0;
+    const struct few_start start = few_starts(a.work)[blockIdx.x];
+    const bool may_part = units_may_part(a);
+    struct unit_tile tile = tile_of_start(a, start);
+    for (int unit = start.unit; unit < start.end;) {
+        attend_tile<Cache, dim>(a, tile, unit, start.end, may_part, flag, memory);
+        unit = tile.end;
+        if (unit < start.end)
+            tile = tile_of_unit(a, unit);
+    }
+    /* the last blocks are those without work */
+    const int n_blocks = (int)gridDim.x, from_last = n_blocks - 1 - (int)blockIdx.x;
+    for (int row = from_last; row < a.args.n_tokens; row += n_blocks)
+        store_padding(a, row);
 }
 
 template <class Cache, int dim>
 static void launch(struct device *device, const struct attention_launch &a)
 {
-    typedef head_shape<Cache, dim> shape;
-    const int many = many_shape<Cache, dim>::BYTES, few = few_shape<Cache, dim>::BYTES;
-    const size_t shared = (size_t)(shape::RING_BYTES + (many > few ? many : few));
-    GPU_LAUNCH(device, (attention<Cache, dim>), dim3((unsigned)a.n_blocks), dim3(ATTENTION_THREADS),
-               shared, a);
-    GPU_LAUNCH(device, attention_combine, dim3((unsigned)a.n_blocks, COMBINE_ROWS),
-               dim3(COMBINE_THREADS), 0, a);
+    typedef many_shape<Cache, dim> many;
+    typedef few_shape<Cache, dim> few;
+    if (!step_has_few(a.args.n_tokens, a.args.n_sequences))
+        GPU_LAUNCH(device, (attention_many<Cache, dim>), dim3((unsigned)a.n_blocks),
+                   dim3(ATTENTION_THREADS), (size_t)(many::BYTES + many::RING_BYTES), a);
+    GPU_LAUNCH(device, (attention_few<Cache, dim>), dim3((unsigned)few_blocks(device)),
+               dim3(ATTENTION_THREADS), (size_t)few::ALL_BYTES, a);
 }
 
 template <class Cache>

@@ -24,6 +24,23 @@ static __device__ inline void heads_of(const struct attention_args &a, int kv_he
     }
 }
 
+/* The rows of tile `index` of a sequence with n_new tokens, and what they see; the fields above
+ * them are there. */
+static __device__ inline void see(struct row_tile *tile, int n_new, int window, int index,
+                                  int tile_rows)
+{
+    tile->first_row = index * tile_rows;
+    tile->n_rows = min(n_new * tile->group - tile->first_row, tile_rows);
+    tile->begin = tile->end = tile->all_begin = tile->all_end = 0;
+    if (tile->n_rows > 0) {
+        const int last = tile->first_row + tile->n_rows - 1;
+        tile->all_end = tile->n_computed + tile->first_row / tile->group + 1;
+        tile->end = tile->n_computed + last / tile->group + 1;
+        tile->begin = first_seen(tile->all_end - 1, window);
+        tile->all_begin = first_seen(tile->end - 1, window);
+    }
+}
+
 static __device__ inline struct row_tile tile_at(const struct attention_args &a, int sequence,
                                                  int kv_head, int index, int tile_rows)
 {
@@ -34,15 +51,7 @@ static __device__ inline struct row_tile tile_at(const struct attention_args &a,
     tile.first_token = a.first_row[sequence];
     tile.n_computed = a.n_computed[sequence];
     const int n_new = a.first_row[sequence + 1] - tile.first_token;
-    tile.first_row = index * tile_rows;
-    tile.n_rows = min(n_new * tile.group - tile.first_row, tile_rows);
-    if (tile.n_rows > 0) {
-        const int last = tile.first_row + tile.n_rows - 1;
-        tile.all_end = tile.n_computed + tile.first_row / tile.group + 1;
-        tile.end = tile.n_computed + last / tile.group + 1;
-        tile.begin = first_seen(tile.all_end - 1, a.window);
-        tile.all_begin = first_seen(tile.end - 1, a.window);
-    }
+    see(&tile, n_new, a.window, index, tile_rows);
     return tile;
 }
 

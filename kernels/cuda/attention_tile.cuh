@@ -20,7 +20,7 @@ struct attention_launch {
     bool aligned;   /* rows of K, V and q are whole segments of 16 bytes */
     float *partial; /* [n_partial_rows, 2 + head_dim]: m, l and o of a row in one chunk */
     int64_t n_partial_rows;
-    int n_blocks; /* of the kernel that works on units */
+    int n_blocks; /* of the kernel of many rows */
 };
 
 /* Queue the kernels for one format of the cache. */
@@ -104,6 +104,13 @@ static __device__ inline unsigned char *fragment_b(unsigned char *matrix, int fi
     const int lane = (int)threadIdx.x % WARP;
     return segment_at<n_segments>(matrix, first_row + lane % 8 + lane / 16 * 8,
                                   step * 2 + lane / 8 % 2);
+}
+
+/* Eight whole numbers of a byte in BF16. */
+static __device__ inline uint4 widened_numbers(uint2 x)
+{
+    return make_uint4(gpu_bytes_bf16(x.x, 0), gpu_bytes_bf16(x.x, 2), gpu_bytes_bf16(x.y, 0),
+                      gpu_bytes_bf16(x.y, 2));
 }
 
 /* ---- the stream of tiles ---- */
@@ -273,11 +280,9 @@ template <class Cache, int dim> struct tile_stream {
         enum { PER_ROW = shape::WIDTH / SEGMENT_NUMBERS };
 #pragma unroll 2
         for (int i = (int)threadIdx.x; i < QUARTER * PER_ROW; i += ATTENTION_THREADS) {
-            const int8_t *x = reinterpret_cast<const int8_t *>(narrow) + i * SEGMENT_NUMBERS;
-            uint32_t *to =
-                reinterpret_cast<uint32_t *>(segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW));
-            for (int e = 0; e < SEGMENT_NUMBERS / 2; e++)
-                to[e] = Cache::format::pack((float)x[2 * e], (float)x[2 * e + 1]);
+            const uint2 x = reinterpret_cast<const uint2 *>(narrow)[i];
+            *reinterpret_cast<uint4 *>(segment_at<PER_ROW>(wide(), i / PER_ROW, i % PER_ROW)) =
+                widened_numbers(x);
         }
         const float *given = reinterpret_cast<const float *>(narrow + QUARTER * shape::WIDTH);
         const int i = (int)threadIdx.x;

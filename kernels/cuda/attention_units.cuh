@@ -1,15 +1,31 @@
-/* kernels/cuda/attention_units.cuh: which block has which units of few rows, and how the partial
- * results of tiles that were cut become one.
+/* kernels/cuda/attention_units.cuh: which block has which units of few rows, and how the results
+ * of tiles that were cut become one.
  */
 #pragma once
 #include "kernels/cuda/attention_rows.cuh"
 
-/* The tile that a unit belongs to. Its units are [first, end), one for each chunk that a token of
- * the sequence sees, be it in the tile or not: unit u is chunk u - chunk_0. */
+/* The tile that a unit belongs to; units as in struct few_start. */
 struct unit_tile {
     struct row_tile rows;
     int first, end, chunk_0;
 };
+
+static __device__ inline struct unit_tile tile_of_start(const struct attention_launch &a,
+                                                        const struct few_start &start)
+{
+    struct unit_tile of;
+    of.rows.sequence = start.sequence;
+    of.rows.kv_head = start.kv_head;
+    of.rows.first_head = start.first_head;
+    of.rows.group = start.group;
+    of.rows.first_token = start.first_token;
+    of.rows.n_computed = start.n_computed;
+    see(&of.rows, start.n_new, a.args.window, start.index, FEW_ROWS);
+    of.first = start.first;
+    of.end = start.tile_end;
+    of.chunk_0 = start.chunk_0;
+    return of;
+}
 
 static __device__ inline struct unit_tile tile_of_unit(const struct attention_launch &a, int unit)
 {
@@ -47,53 +63,90 @@ static __device__ inline float *partial_of(const struct attention_launch &a, int
     return a.partial + at * (2 + a.cache.head_dim);
 }
 
-/* ---- the second kernel: one column of one row of a tile for each thread ---- */
+/* ---- a tile that several blocks have ----
+ *
+ * Each leaves the results of its chunks in the workspace; who comes last joins them, from left to
+ * right, whoever it is. */
 
-enum { COMBINE_THREADS = 128, COMBINE_ROWS = 4, COMBINE_BATCH = 32 };
-
-/* Chunks [0, n) of a column, many loads at once. */
-static __device__ inline float combine_column(const struct attention_launch &a, int unit, int row,
-                                              int n, int column)
+/* Every thread of every block that has units of the tile calls it when its results are written.
+ * True: those of all blocks are there. */
+static __device__ inline bool is_last_part(const struct attention_launch &a,
+                                           const struct unit_tile &tile, int *flag)
 {
-    struct running state = running_none();
-    float sum = 0.0f, m[COMBINE_BATCH], l[COMBINE_BATCH], o[COMBINE_BATCH];
-    for (int begin = 0; begin < n; begin += COMBINE_BATCH) {
-#pragma unroll
-        for (int i = 0; i < COMBINE_BATCH; i++)
-            if (begin + i < n) {
-                const float *from = partial_of(a, unit + begin + i, row);
-                m[i] = from[0];
-                l[i] = from[1];
-                o[i] = from[2 + column];
-            }
-#pragma unroll
-        for (int i = 0; i < COMBINE_BATCH; i++)
-            if (begin + i < n) {
-                const struct shares share = join(&state, m[i], l[i]);
-                sum = joined(sum, o[i], share);
-            }
+    const int run = units_of_block(a.work->n_units, (int)gridDim.x), at = tile.first / run;
+    const int n_parts = (tile.end - 1) / run - at + 1;
+    int32_t *done = parts_done(static_cast<struct attention_work *>(a.args.work)) + at;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        *flag = atomicAdd(done, 1) == n_parts - 1;
+        if (*flag)
+            *done = 0; /* for the next layer */
     }
-    return sum * (1.0f / state.sum);
+    __syncthreads();
+    const bool is_last = *flag != 0;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0)
+        *flag = 0;
+    return is_last;
 }
 
-/* Block (b, y): rows y, y + COMBINE_ROWS ... of the tile that begins in the run of units of block
- * b - 1 of the first kernel and goes on in that of b. */
-static __global__
-__launch_bounds__(COMBINE_THREADS) void attention_combine(struct attention_launch a)
+enum {
+    JOIN_COLUMNS = 4,
+    JOIN_CHUNKS = 8
+}; /* of a thread at once: so many loads are on their way */
+
+/* Columns begin, begin + ATTENTION_THREADS ... of all rows of a tile, counted row by row, of n
+ * chunks from `unit` on. */
+static __device__ inline void join_columns(const struct attention_launch &a,
+                                           const struct row_tile &tile, int unit, int n, int begin)
 {
-    gpu_begin();
-    const int n_units = a.work->n_units, run = units_of_block(n_units, a.n_blocks);
-    const int64_t unit = (int64_t)(blockIdx.x + 1) * run;
-    if (unit >= n_units || !units_may_part(a))
-        return;
-    const struct unit_tile tile = tile_of_unit(a, (int)unit);
-    if (tile.first == unit || tile.first < unit - run || tile.rows.n_rows <= 0)
-        return;
-    const int first = first_chunk_of(tile.rows), n = end_chunk_of(tile.rows) - first;
-    for (int r = (int)blockIdx.y; r < tile.rows.n_rows; r += COMBINE_ROWS) {
-        const int64_t to = output_of(a, row_at(a.args, tile.rows, r));
-        for (int d = (int)threadIdx.x; d < a.cache.head_dim; d += COMBINE_THREADS)
-            store_as(a.args.out.data, a.args.out.dtype, to + d,
-                     combine_column(a, tile.chunk_0 + first, r, n, d));
+    const int head_dim = a.cache.head_dim, n_all = tile.n_rows * head_dim;
+    struct running state[JOIN_COLUMNS];
+    float sum[JOIN_COLUMNS];
+    int row[JOIN_COLUMNS], column[JOIN_COLUMNS];
+#pragma unroll
+    for (int j = 0; j < JOIN_COLUMNS; j++) {
+        const int at = min(begin + j * ATTENTION_THREADS, n_all - 1);
+        row[j] = at / head_dim;
+        column[j] = at - row[j] * head_dim;
+        state[j] = running_none();
+        sum[j] = 0.0f;
     }
+#pragma unroll 1
+    for (int chunk = 0; chunk < n; chunk += JOIN_CHUNKS) {
+        float m[JOIN_CHUNKS][JOIN_COLUMNS], l[JOIN_CHUNKS][JOIN_COLUMNS];
+        float o[JOIN_CHUNKS][JOIN_COLUMNS];
+#pragma unroll
+        for (int i = 0; i < JOIN_CHUNKS; i++)
+#pragma unroll
+            for (int j = 0; j < JOIN_COLUMNS && chunk + i < n; j++) {
+                const float *from = partial_of(a, unit + chunk + i, row[j]);
+                m[i][j] = from[0];
+                l[i][j] = from[1];
+                o[i][j] = from[2 + column[j]];
+            }
+#pragma unroll
+        for (int i = 0; i < JOIN_CHUNKS; i++)
+#pragma unroll
+            for (int j = 0; j < JOIN_COLUMNS && chunk + i < n; j++)
+                sum[j] = joined(sum[j], o[i][j], join(&state[j], m[i][j], l[i][j]));
+    }
+#pragma unroll
+    for (int j = 0; j < JOIN_COLUMNS; j++)
+        if (begin + j * ATTENTION_THREADS < n_all)
+            store_as(a.args.out.data, a.args.out.dtype,
+                     output_of(a, row_at(a.args, tile, row[j])) + column[j],
+                     sum[j] * (1.0f / state[j].sum));
+}
+
+static __device__ inline void join_parts(const struct attention_launch &a,
+                                         const struct unit_tile &tile)
+{
+    const int first = first_chunk_of(tile.rows), n = end_chunk_of(tile.rows) - first;
+    const int n_all = tile.rows.n_rows * a.cache.head_dim;
+#pragma unroll 1
+    for (int begin = (int)threadIdx.x; begin < n_all; begin += JOIN_COLUMNS * ATTENTION_THREADS)
+        join_columns(a, tile.rows, tile.chunk_0 + first, n, begin);
 }

@@ -7,6 +7,11 @@ extern "C" {
 
 enum { WORK_THREADS = 256 };
 
+struct count_launch {
+    struct attention_work_args args;
+    int n_blocks; /* that share the units */
+};
+
 /* The longest run of equal KV heads. Every thread calls it. */
 static __device__ inline int longest_group(const int32_t *kv_of_head, int n_heads)
 {
@@ -52,16 +57,71 @@ static __device__ inline struct work_counts counts_of(const struct attention_wor
 {
     const struct sequence_span span = span_of(a.first_row, a.n_computed, sequence, a.window);
     const int n_rows = span.n_new * group;
-    if (!rows_are_few(n_rows))
+    if (!rows_are_few(n_rows) && !step_has_few(a.n_tokens, a.n_sequences))
         return {0, a.n_kv_heads * tiles_of(n_rows, MANY_ROWS)};
     *unit_rows = max(*unit_rows, min(n_rows, FEW_ROWS));
     return {a.n_kv_heads * tiles_of(n_rows, FEW_ROWS) * span.n_chunks, 0};
 }
 
+/* The first i with value[i] >= x, of n that ascend. */
+static __device__ inline int first_not_below(const int32_t *value, int n, int x)
+{
+    int low = 0, high = n;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (value[middle] < x)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Of the block whose first unit this is. */
+static __device__ inline struct few_start start_of(const struct attention_work_args &a,
+                                                   const int32_t *first_unit, int unit, int end)
+{
+    const int s = first_not_below(first_unit, a.n_sequences + 1, unit + 1) - 1;
+    const struct sequence_span span = span_of(a.first_row, a.n_computed, s, a.window);
+    const int tile = (unit - first_unit[s]) / span.n_chunks;
+    struct few_start start = {};
+    start.unit = unit;
+    start.end = end;
+    start.first = first_unit[s] + tile * span.n_chunks;
+    start.tile_end = start.first + span.n_chunks;
+    start.chunk_0 = start.first - span.first_chunk;
+    start.sequence = s;
+    start.index = tile / a.n_kv_heads;
+    start.kv_head = tile % a.n_kv_heads;
+    start.first_head = first_not_below(a.kv_of_head, a.n_heads, start.kv_head);
+    start.group = first_not_below(a.kv_of_head, a.n_heads, start.kv_head + 1) - start.first_head;
+    start.first_token = a.first_row[s];
+    start.n_new = span.n_new;
+    start.n_computed = span.n_computed;
+    return start;
+}
+
+/* Every thread calls it, when first_unit is written. */
+static __device__ inline void fill_starts(const struct count_launch &launch, int n_units)
+{
+    const struct attention_work_args &a = launch.args;
+    struct attention_work *work = static_cast<struct attention_work *>(a.work);
+    const int run = units_of_block(n_units, launch.n_blocks);
+    for (int b = (int)threadIdx.x; b < launch.n_blocks; b += WORK_THREADS) {
+        const int unit = min(b, n_units / run + 1) * run; /* b * run may be too large */
+        struct few_start start = {};
+        if (unit < n_units)
+            start = start_of(a, first_units(work), unit, min(unit + run, n_units));
+        few_starts(work)[b] = start;
+        parts_done(work)[b] = 0;
+    }
+}
+
 static __global__
-__launch_bounds__(WORK_THREADS) void attention_count_work(struct attention_work_args a)
+__launch_bounds__(WORK_THREADS) void attention_count_work(struct count_launch launch)
 {
     gpu_begin();
+    const struct attention_work_args &a = launch.args;
     struct attention_work *work = static_cast<struct attention_work *>(a.work);
     int32_t *first_unit = first_units(work), *first_tile = first_unit + a.n_sequences + 1;
     SHARED(int, unit_rows, 1);
@@ -93,9 +153,14 @@ __launch_bounds__(WORK_THREADS) void attention_count_work(struct attention_work_
         first_tile[a.n_sequences] = all.tiles;
         *work = {all.units, all.tiles, unit_rows[0], group};
     }
+    __syncthreads();
+    fill_starts(launch, all.units);
 }
 
 void cuda_attention_work(struct device *device, const struct attention_work_args *args)
 {
-    GPU_LAUNCH(device, attention_count_work, dim3(1), dim3(WORK_THREADS), 0, *args);
+    struct count_launch launch = {};
+    launch.args = *args;
+    launch.n_blocks = few_blocks(device);
+    GPU_LAUNCH(device, attention_count_work, dim3(1), dim3(WORK_THREADS), 0, launch);
 }

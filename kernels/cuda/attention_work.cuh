@@ -4,10 +4,12 @@
  * numbered token * group + head and come in tiles. Sequences of few rows have tiles of FEW_ROWS,
  * whose unit of work is one chunk of positions: each block takes an equal run of all units, and may
  * begin and end within a tile. Sequences of many rows have tiles of MANY_ROWS, each of which one
- * block walks from its first to its last position.
+ * block walks from its first to its last position; where decoding is all there is, no rows are
+ * many, and their kernel is not started.
  *
  * cuda_attention_work() counts once a step what lies in arrays, so that the layers need not, and
- * nothing of it decides the shape of a launch. How the work is cut does not show in any bit.
+ * nothing of it decides the shape of a launch. A block finds its first tile with one load. How the
+ * work is cut does not show in any bit.
  */
 #pragma once
 #include "kernels/cuda/gpu.cuh"
@@ -23,6 +25,8 @@ enum {
     MAX_FEW_TILES = 4,   /* more rows than these hold are many */
     ATTENTION_WARPS = 4, /* of a block */
     ATTENTION_THREADS = ATTENTION_WARPS * WARP,
+    LEAST_RUN = 2,        /* units of a block: to join results costs more than a chunk */
+    MAX_FEW_BLOCKS = 512, /* that share the units */
 };
 
 /* The memory of attention_work_args: attention_work_bytes() of kernels/cuda_bytes.h. */
@@ -31,16 +35,44 @@ struct attention_work {
     int32_t n_tiles;   /* of all sequences of many rows */
     int32_t unit_rows; /* the most rows of a unit */
     int32_t max_group; /* the most query heads of a KV head */
-    /* then first_unit[n_sequences + 1], first_tile[n_sequences + 1] */
+    /* then struct few_start[MAX_FEW_BLOCKS], n_parts_done[MAX_FEW_BLOCKS],
+     * first_unit[n_sequences + 1], first_tile[n_sequences + 1] */
 };
+
+/* The units of a block [unit, end), and the tile of the first of them. A tile has the units
+ * [first, tile_end), one for each chunk that a token of the sequence sees, be it in the tile or
+ * not: unit u is chunk u - chunk_0. */
+struct alignas(16) few_start {
+    int32_t unit, end;
+    int32_t first, tile_end, chunk_0;
+    int32_t sequence, index; /* of the tile among those of its sequence and KV head */
+    int32_t kv_head, first_head, group;
+    int32_t first_token, n_new, n_computed;
+};
+
+static __device__ inline struct few_start *few_starts(struct attention_work *work)
+{
+    return reinterpret_cast<struct few_start *>(work + 1);
+}
+static __device__ inline const struct few_start *few_starts(const struct attention_work *work)
+{
+    return reinterpret_cast<const struct few_start *>(work + 1);
+}
+
+/* Of a tile that several blocks have: how many of them are done, at the block that has its first
+ * unit. 0 between the kernels. */
+static __device__ inline int32_t *parts_done(struct attention_work *work)
+{
+    return reinterpret_cast<int32_t *>(few_starts(work) + MAX_FEW_BLOCKS);
+}
 
 static __device__ inline int32_t *first_units(struct attention_work *work)
 {
-    return reinterpret_cast<int32_t *>(work + 1);
+    return parts_done(work) + MAX_FEW_BLOCKS;
 }
 static __device__ inline const int32_t *first_units(const struct attention_work *work)
 {
-    return reinterpret_cast<const int32_t *>(work + 1);
+    return first_units(const_cast<struct attention_work *>(work));
 }
 
 /* The new tokens of a sequence, and the chunks that the first or the last of them sees. */
@@ -70,6 +102,15 @@ static __device__ inline int tiles_of(int n_rows, int tile_rows)
     return (n_rows + tile_rows - 1) / tile_rows;
 }
 
+/* A step of decoding, as far as what a launch may depend on tells: then all rows are few, however
+ * many they are. */
+static __host__ __device__ inline bool step_has_few(int n_tokens, int n_sequences)
+{
+    enum { DRAFTED = 4, MOST_TOKENS = 256 }; /* of a sequence; of a step with drafts */
+    return n_tokens <= n_sequences ||
+           (n_tokens <= MOST_TOKENS && n_tokens <= DRAFTED * n_sequences);
+}
+
 static __device__ inline bool rows_are_few(int n_rows)
 {
     return n_rows <= MAX_FEW_TILES * FEW_ROWS;
@@ -93,9 +134,19 @@ static __device__ inline int run_of(const int32_t *first, int n, int x)
 /* kernels/cuda_bytes.c does without this header. */
 static_assert(sizeof(struct attention_work) == 4 * sizeof(int32_t), "WORK_HEAD");
 static_assert(MAX_FEW_TILES * FEW_ROWS == 64, "MAX_FEW_ROWS");
+static_assert(MAX_FEW_BLOCKS * (sizeof(struct few_start) + sizeof(int32_t)) ==
+                  512 * 17 * sizeof(int32_t),
+              "WORK_BLOCKS");
 
-/* How units are dealt to the blocks of a launch. */
+/* How units are dealt to the blocks. */
 static __device__ inline int units_of_block(int n_units, int n_blocks)
 {
-    return (n_units + n_blocks - 1) / n_blocks;
+    return max((n_units + n_blocks - 1) / n_blocks, (int)LEAST_RUN);
+}
+
+/* Blocks of the kernel of few rows: two on a multiprocessor. */
+static inline int few_blocks(const struct device *device)
+{
+    const int n = 2 * cuda_multiprocessors(device);
+    return n < MAX_FEW_BLOCKS ? n : MAX_FEW_BLOCKS;
 }

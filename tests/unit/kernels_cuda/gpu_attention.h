@@ -12,8 +12,8 @@ struct gpu_attention {
     uint32_t seed;                 /* of the order of threads; 0: as it is */
 };
 
-/* Runs op_attention_work() and op_attention(). Also checks that what belongs to nobody is zero:
- * columns between leaves and rows behind the last sequence. */
+/* Runs op_attention_work() and op_attention(), as two layers do. Also checks that what belongs to
+ * nobody is zero: columns between leaves and rows behind the last sequence. */
 void gpu_attention_run(struct attention_case *c, const struct gpu_attention *how);
 /* case_make() and gpu_attention_run(). */
 struct attention_case *gpu_attention_of(const struct attention_shape *shape,

@@ -99,6 +99,27 @@ static void alone(const struct kind *kind)
 
 TEST(attention_is_the_same_alone_and_in_a_batch) { on_every_kind(alone); }
 
+/* Where all of a step is called few, a sequence may have more rows than few are else: of 18 tokens
+ * alone they are many. */
+static void drafted(const struct kind *kind)
+{
+    struct attention_shape shape = shape_of(kind);
+    struct attention_case *alone = part_of_prompt(kind, 500, 18);
+    shape.n_sequences = 6;
+    for (int s = 0; s < 6; s++) {
+        shape.sequence[s] = s;
+        shape.n_computed[s] = s == 3 ? 500 : 300 * s;
+        shape.n_new[s] = s == 3 ? 18 : 1;
+    }
+    struct attention_case *c = gpu_attention_of(&shape, &plain);
+    for (int r = 0; r < 18; r++)
+        case_check_same_row("among few", alone, r, c, 3 + r);
+    case_free(c);
+    case_free(alone);
+}
+
+TEST(attention_is_the_same_of_many_rows_where_all_are_called_few) { on_every_kind(drafted); }
+
 /* The batch in another way, against the batch. */
 static void check_otherwise(const struct kind *kind, const char *what, int block_tokens,
                             const struct gpu_attention *how)
