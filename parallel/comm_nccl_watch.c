@@ -276,6 +276,7 @@ bool nccl_fail(struct nccl *nccl, const struct error *err)
 {
     while (nccl->ahead != NULL)
         nccl = nccl->ahead;
+    cuda_give_up(nccl->device);
     for (struct nccl *n = nccl; n != NULL; n = n->beside) {
         pthread_mutex_lock(&n->lock);
         if (n->error.kind == ERROR_NONE)

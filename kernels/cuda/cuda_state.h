@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/cuda/cuda_device.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,7 @@ struct cuda_device {
     struct cuda_state matmul; /* of the files of matmul */
     cuda_watch_fn *watch;
     void *watch_context;
+    atomic_bool given_up; /* by another thread, which the watch can tell of */
     struct cuda_kernel kernel[CUDA_MAX_KERNELS];
     int n_kernels;
 };
