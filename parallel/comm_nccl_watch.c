@@ -167,6 +167,7 @@ bool nccl_fail(struct nccl *nccl, const struct error *err)
 {
     while (nccl->ahead != NULL)
         nccl = nccl->ahead;
+    cuda_give_up(nccl->device);
     const bool several = nccl->beside != NULL;
     if (several)
         (void)ncclGroupStart();

@@ -52,6 +52,9 @@ size_t cuda_workspace_bytes_reserved(const struct device *device);
  * nobody to lose. Set by the communicator; called every few milliseconds from device_wait(). */
 typedef bool cuda_watch_fn(void *context, struct error *err);
 void cuda_set_watch(struct device *device, cuda_watch_fn *watch, void *context);
+/* From any thread, before work that waits for a lost peer is made to end: what the device does from
+ * now on is void, so whoever finds it done asks the watch, which must tell the error by then. */
+void cuda_give_up(struct device *device);
 
 #ifdef __cplusplus
 }

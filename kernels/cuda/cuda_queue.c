@@ -73,6 +73,8 @@ void cuda_set_watch(struct device *device, cuda_watch_fn *watch, void *context)
     cuda_of(device)->watch_context = context;
 }
 
+void cuda_give_up(struct device *device) { atomic_store(&cuda_of(device)->given_up, true); }
+
 /* False when a peer is lost; that is kept. */
 static bool look(struct cuda_device *cuda)
 {
@@ -103,7 +105,9 @@ static void wait_for(struct cuda_device *cuda, cudaEvent_t event)
             system_sleep_ns(sleep_ns);
     }
     /* whatever was queued before and failed shows here first, without a name */
-    cuda_keep(&cuda->device, "a kernel or copy that was queued before", status);
+    if (cuda_keep(&cuda->device, "a kernel or copy that was queued before", status) &&
+        atomic_load(&cuda->given_up))
+        look(cuda); /* it is over because it was ended, and what it left is nothing */
 }
 
 bool cuda_wait(struct device *device, uint64_t mark, struct error *err)

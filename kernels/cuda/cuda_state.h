@@ -10,6 +10,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/progress.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@ struct cuda_device {
     struct progress progress; /* that the next kernel tells */
     cuda_watch_fn *watch;
     void *watch_context;
+    atomic_bool given_up; /* by another thread, which the watch can tell of */
     struct cuda_kernel kernel[CUDA_MAX_KERNELS];
     int n_kernels;
 };

@@ -246,6 +246,22 @@ TEST(who_waits_for_the_device_hears_of_a_lost_rank)
     device_close(device);
 }
 
+/* The thread that watches has ended what waited for a lost rank, while the host was in a call of
+ * its own: then all is done when the host comes to wait for it. */
+TEST(work_that_was_given_up_is_not_taken_for_done)
+{
+    struct device *device = open_gpu();
+    struct error err = {0};
+    int n_looks = 2;
+    cuda_set_watch(device, loses_a_rank, &n_looks);
+    CHECK(device_sync(device, &err));
+    cuda_give_up(device);
+    CHECK(!device_sync(device, &err));
+    CHECK_EQ(err.kind, ERROR_PEER);
+    CHECK_STR(err.text, "rank 1 is gone");
+    device_close(device);
+}
+
 /* ---- kernels ---- */
 
 static void start_kernel(struct device *device, float *x)
