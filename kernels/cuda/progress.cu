@@ -1,10 +1,6 @@
 /* One thread that writes one number. */
 #include "kernels/cuda/progress.cuh"
 
-extern "C" {
-#include "kernels/cuda/cuda_state.h"
-}
-
 namespace
 {
 
@@ -19,16 +15,4 @@ __global__ void progress_alone(struct progress progress)
 void cuda_progress(struct device *device, struct progress progress)
 {
     gpu_launch(device, "progress", progress_alone, dim3(1), dim3(1), 0, progress);
-}
-
-void cuda_progress_next(struct device *device, struct progress progress)
-{
-    cuda_of(device)->progress = progress;
-}
-
-struct progress cuda_progress_take(struct device *device)
-{
-    const struct progress progress = cuda_of(device)->progress;
-    cuda_of(device)->progress = {};
-    return progress;
 }
