@@ -7,24 +7,16 @@
  * barrier in the loop, and some 80 KB are on their way per multiprocessor.
  * After each round of segments, one per warp, the threads add them up in their order.
  *
- * The ring is as long as the way from the second-level cache. For the longer one from memory, a
- * warp asks that cache for a whole segment at a time, one ahead: so memory has no rest while warps
- * wait for each other at the end of a round.
- *
  * Weights are not written while a step runs. So the first of them are asked for before
- * gpu_begin(), for the ring and the rest of the segment for the cache: memory works while the
- * kernels before this one add, norm and end.
+ * gpu_begin(), while the kernel before this one still works. To ask the second-level cache for more
+ * of them beside the ring made every shape slower on an H200 (docs/benchmarks/).
  */
 #include "kernels/cuda/matmul.cuh"
 
 namespace
 {
 
-enum {
-    LANE_BYTES = 16,
-    CHUNK = WARP * LANE_BYTES, /* what a warp copies at a time */
-    LINE = 64,                 /* elements of a line of the second-level cache */
-};
+enum { LANE_BYTES = 16, CHUNK = WARP * LANE_BYTES /* what a warp copies at a time */ };
 
 /* The numbers of a kind of kernel: M * N matrices of 16 outputs by 8 tokens a warp. */
 template <int M, int N> struct strip {
@@ -109,15 +101,6 @@ template <int M, int N> struct lane_copies {
         for (int i = 0; i < N; i++)
             gpu_copy_async(chunk(stage, 2 * M + i), x + i * x_step + at, valid && 8 * i < n_tokens);
     }
-    /* Of the weight, elements [from, end) of every row, to the second-level cache: a line for each
-     * of the four lanes of a row. */
-    __device__ void prefetch(int from, int end) const
-    {
-        const int place = (int)threadIdx.x % 4;
-        for (int i = 0; i < 2 * M; i++)
-            for (int at = from + place * LINE; 8 * i < n_rows && at < end; at += 4 * LINE)
-                gpu_prefetch(weight - place * 8 + i * weight_step + at);
-    }
     __device__ uint4 take(int stage, int i) const
     {
         return *reinterpret_cast<const uint4 *>(chunk(stage, i));
@@ -187,9 +170,8 @@ __device__ inline struct walk fill(const lane_copies<M, N> &copies, const struct
         copies.copy_weight(stage, ahead.at, !is_done(order, ahead));
         go_on(order, ahead, n_warps);
     }
-    ahead = start(order, warp);
-    copies.prefetch(ahead.at + (STAGES - 1) * K_BLOCK, ahead.end);
     gpu_begin();
+    ahead = start(order, warp);
     for (int stage = 0; stage < STAGES - 1; stage++) {
         copies.copy_x(stage, ahead.at, !is_done(order, ahead));
         gpu_copy_commit(); /* the first group has all the weights */
@@ -255,10 +237,6 @@ __global__ void __launch_bounds__(256) few_rows(struct matmul_job job)
     for (int first = 0; first < order.n_segments; first += n_warps) {
         float d[M][N][4] = {};
         const bool has_segment = !is_done(order, now);
-        struct walk after = now;
-        enter(order, after, now.segment + n_warps);
-        if (!is_done(order, after))
-            copies.prefetch(after.at, after.end);
         for (; has_segment && now.at < now.end; now.at += K_BLOCK) {
             multiply_next<Format, M, N, STAGES>(copies, place, ahead, !is_done(order, ahead), zero,
                                                 d);
@@ -267,7 +245,7 @@ __global__ void __launch_bounds__(256) few_rows(struct matmul_job job)
         __syncthreads(); /* the round before has been added */
         for (int i = 0; has_segment && i < M * N * 4; i++)
             round[warp * SUMS + i * WARP + lane] = d[i / 4 / N][i / 4 % N][i % 4];
-        now = after;
+        enter(order, now, now.segment + n_warps);
         __syncthreads();
         add_round<SUMS>(order, round, sums, first, min(n_warps, order.n_segments - first), leaf,
                         level);

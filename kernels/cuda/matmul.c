@@ -6,9 +6,20 @@
 #include "kernels/cuda/cuda_ops.h"
 
 /* Up to so many rows few_rows.cu is used. Its rivals overtake it there: cuBLASLt in the fast mode,
- * and exact_matmul.cu, which has the same bits, in the other (tests/gpu/bench_matmul.c, on an H200:
- * docs/benchmarks/). */
-enum { FEW_ROWS_FAST = 8, FEW_ROWS_EXACT = 16 };
+ * and exact_matmul.cu, which has the same bits, in the other. In the fast mode cuBLASLt is also
+ * faster for a single row where K is long, and where it is short for the outputs. All measured on
+ * an H200 by tests/gpu/bench_matmul.c (docs/benchmarks/). */
+enum { FEW_ROWS_FAST = 8, FEW_ROWS_EXACT = 16, LONG_SEGMENTS = 16, SHORT_SEGMENTS = 4 };
+enum { MANY_OUTPUTS = 8192 };
+
+static bool few_rows_are_best(const struct matmul_job *job, bool is_exact)
+{
+    const int n_segments = job->order.n_segments;
+    if (is_exact || job->order.n_leaves > 1)
+        return job->n_tokens <= FEW_ROWS_EXACT;
+    return job->n_tokens <= FEW_ROWS_FAST && n_segments < LONG_SEGMENTS &&
+           (n_segments > SHORT_SEGMENTS || job->n_out < MANY_OUTPUTS);
+}
 
 static struct matmul_job job_of(const struct matmul_args *args)
 {
@@ -48,7 +59,7 @@ void cuda_matmul(struct device *device, const struct matmul_args *args)
     const bool is_exact = cuda_is_exact(device);
     if (!is_exact && args->leaves->n_parts == 1)
         join_leaves(&job, args);
-    if (job.n_tokens <= (is_exact ? FEW_ROWS_EXACT : FEW_ROWS_FAST)) {
+    if (few_rows_are_best(&job, is_exact)) {
         few_rows_matmul(device, &job);
     } else if (is_exact || job.order.n_leaves > 1) {
         exact_matmul(device, &job);
