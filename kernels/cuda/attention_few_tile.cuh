@@ -83,20 +83,28 @@ template <class Cache, int dim> struct piece_stream {
         return static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k);
     }
 
+    /* A thread has one segment of every ROW_STEP-th row, so all but the block stays as it is from
+     * row to row: four warps have nobody who would hide long ways to an address. */
     __device__ inline void load_segments(unsigned char *to) const
     {
-        enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT, N = HALF * PER_ROW };
+        enum { PER_ROW = shape::WIDTH * Cache::BYTES / SEGMENT };
+        enum { ROW_STEP = ATTENTION_THREADS / PER_ROW };
+        static_assert(ROW_STEP % 8 == 0 && HALF % ROW_STEP == 0, "segment_at() of rows alike");
+        const int first = (int)threadIdx.x / PER_ROW, segment = (int)threadIdx.x % PER_ROW;
         const int row_bytes = a.cache.head_dim * Cache::BYTES;
-        const int slice_byte = slice * shape::WIDTH * Cache::BYTES;
-        const unsigned char *from = source();
-#pragma unroll 2
-        for (int i = (int)threadIdx.x; i < N; i += ATTENTION_THREADS) {
-            const int row = i / PER_ROW, byte = slice_byte + i % PER_ROW * SEGMENT;
-            const int64_t at = place_of(half * HALF + row) * row_bytes;
-            const bool valid = is_there(half * HALF + row) && byte < row_bytes;
-            gpu_copy_async(Cache::IS_I8 ? to + i * SEGMENT
-                                        : segment_at<PER_ROW>(to, row, i % PER_ROW),
-                           from + at + byte, valid);
+        const int byte = slice * shape::WIDTH * Cache::BYTES + segment * SEGMENT;
+        const int64_t head_bytes = (int64_t)row_bytes << a.block_shift;
+        const int64_t block_bytes = a.cache.n_kv_heads * head_bytes;
+        const unsigned char *from = source() + tile.kv_head * head_bytes + byte;
+        unsigned char *to_row = Cache::IS_I8 ? to + (int)threadIdx.x * SEGMENT
+                                             : segment_at<PER_ROW>(to, first, segment);
+#pragma unroll 4
+        for (int r = 0; r < HALF; r += ROW_STEP) {
+            const int row = half * HALF + first + r;
+            const int in_block = row & (a.cache.block_tokens - 1);
+            gpu_copy_async(to_row + r * PER_ROW * SEGMENT,
+                           from + block_of(row) * block_bytes + in_block * row_bytes,
+                           is_there(row) && byte < row_bytes);
         }
     }
 

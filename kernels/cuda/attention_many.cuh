@@ -160,17 +160,17 @@ template <class Cache, int dim> struct many_rows {
     __device__ inline void add_products(float (*s)[4], unsigned char *keys, int slice)
     {
         const uint32_t lane = lane_anew();
-        if (shape::HOLDS_QUERIES) {
+        if constexpr (shape::HOLDS_QUERIES) {
 #pragma unroll
             for (int step = 0; step < shape::STEPS; step++)
-                add_step<Cache, dim>(s, held[shape::HOLDS_QUERIES ? step : 0], keys, lane, step);
-            return;
-        }
+                add_step<Cache, dim>(s, held[step], keys, lane, step);
+        } else {
 #pragma unroll 2 /* addresses of all steps at once would take the registers of scores */
-        for (int step = 0; step < shape::STEPS; step++) {
-            uint32_t q[4];
-            load_query(q, slice * shape::STEPS + step);
-            add_step<Cache, dim>(s, q, keys, lane, step);
+            for (int step = 0; step < shape::STEPS; step++) {
+                uint32_t q[4];
+                load_query(q, slice * shape::STEPS + step);
+                add_step<Cache, dim>(s, q, keys, lane, step);
+            }
         }
     }
 
