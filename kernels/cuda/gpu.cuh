@@ -1,9 +1,11 @@
 /* kernels/cuda/gpu.cuh: the language of the kernels: CUDA C++ and about 15 instructions of its own.
  *
  * A kernel is a __global__ function of one struct, passed by value, whose first statement is
- * gpu_begin(); GPU_LAUNCH() starts it. Everything that only NVIDIA's compiler knows stands behind
- * a function here, with a second body in plain C++: the same kernels are compiled by a host
- * compiler over an emulator (tests/cuda_emulator/), where threads of a block are fibers.
+ * gpu_begin(); GPU_LAUNCH() starts it. The struct ends with a member of 8 bytes: an
+ * emulator looks for pointers of the host in it, and what lies behind a bool is of nobody.
+ * Everything that only NVIDIA's compiler knows stands behind a function here, with a second body in
+ * plain C++: the same kernels are compiled by a host compiler over an emulator
+ * (tests/cuda_emulator/), where threads of a block are fibers.
  *
  * Arithmetic is what is written: nvcc runs with -fmad=false -ftz=true and exact division and roots,
  * so a kernel that uses no gpu_mma() and no gpu_exp2() has the same bits on both.

@@ -213,7 +213,7 @@ void cuda_rms_norm(struct device *device, const struct rms_norm_args *args)
 
 struct head_norm_launch {
     struct head_norm_args args;
-    bool aligned;
+    int64_t aligned;
 };
 
 /* The runs of a head are a lane's quads, and are halved as those of a row. */

@@ -42,13 +42,13 @@ enum { HEAD_WARPS = 8, WARP_ELEMENTS = WARP * QUAD };
 struct rope_store_launch {
     struct rope_store_args args;
     struct kv_cache cache;
-    bool aligned; /* all that is read, and each half of a head; so what is written too */
+    int64_t aligned; /* all that is read, and each half of a head; so what is written too */
 };
 
 struct head {
     const float *x, *cos_sin; /* [head_dim], [2, half] */
     int half, head_dim;       /* half 0: not rotated */
-    bool aligned;
+    int64_t aligned;
 };
 
 static __device__ inline float rotated(const struct head &h, int i)

@@ -19,7 +19,7 @@ static __device__ inline int first_of_thread()
 
 struct embed_launch {
     struct embed_args args;
-    bool aligned;
+    int64_t aligned;
 };
 
 static __global__ __launch_bounds__(THREADS) void embed(struct embed_launch l)
@@ -53,7 +53,7 @@ void cuda_embed(struct device *device, const struct embed_args *args)
 struct gated_launch {
     struct gated_args args;
     struct leaves leaves;
-    bool aligned; /* gate and up; only where leaves need no padding does that say anything */
+    int64_t aligned; /* gate and up; only where leaves need no padding does that say anything */
 };
 
 static __device__ inline float gated_of(float gate, float up, enum activation activation)
