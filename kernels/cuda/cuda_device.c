@@ -13,7 +13,10 @@
 
 #include <string.h>
 
-enum { OLDEST_ARCHITECTURE = 80 };
+enum {
+    OLDEST_ARCHITECTURE = 80,
+    SHARED_BYTES = 160 << 10, /* of a block: the most that a kernel asks for is a little less */
+};
 
 static const struct device_calls calls_with_records, calls_without_records;
 
@@ -82,11 +85,16 @@ static bool read_properties(struct cuda_device *cuda, struct error *err)
     cuda->name[sizeof cuda->name - 1] = '\0';
     cuda->n_multiprocessors = properties.multiProcessorCount;
     cuda->architecture = 10 * properties.major + properties.minor;
-    if (cuda->architecture >= OLDEST_ARCHITECTURE)
-        return true;
-    return error_set(err, ERROR_UNSUPPORTED,
-                     "%s is of compute capability %d.%d, and 8.0 is the least", cuda->name,
-                     properties.major, properties.minor);
+    if (cuda->architecture < OLDEST_ARCHITECTURE)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "%s is of compute capability %d.%d, and 8.0 is the least", cuda->name,
+                         properties.major, properties.minor);
+    if (properties.sharedMemPerBlockOptin < SHARED_BYTES)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "%s has %zu KB of shared memory for a block, and the kernels need %d: "
+                         "GPUs of data centres have it (A100, H100, H200, B200)",
+                         cuda->name, properties.sharedMemPerBlockOptin >> 10, SHARED_BYTES >> 10);
+    return true;
 }
 
 static bool make_queue(struct cuda_device *cuda, struct error *err)

@@ -18,7 +18,7 @@ BUILD_ID = re.compile(rb"[0-9a-f]{16}\x00")
 
 
 def machine(**settings):
-    """A machine with such GPUs: DEVICES, MEMORY, DRIVER, CAPABILITY."""
+    """A machine with such GPUs: DEVICES, MEMORY, DRIVER, CAPABILITY, SHARED."""
     return unittest.mock.patch.dict(os.environ, {"EMULATOR_" + name: str(value)
                                                  for name, value in settings.items()})
 
@@ -53,6 +53,10 @@ class Starts(unittest.TestCase):
     def test_a_gpu_that_is_too_old(self):
         with machine(CAPABILITY=75):
             self.check_refused("compute capability 7.5, and 8.0 is the least")
+
+    def test_a_gpu_of_small_blocks(self):
+        with machine(SHARED=99 << 10):
+            self.check_refused("has 99 KB of shared memory for a block, and the kernels need 160")
 
     @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
     def test_fewer_gpus_than_ranks(self):

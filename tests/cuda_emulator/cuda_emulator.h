@@ -30,6 +30,7 @@
  *   EMULATOR_DEVICES=1        how many there are
  *   EMULATOR_MEMORY=268435456 bytes of each
  *   EMULATOR_CAPABILITY=90    compute capability, times ten
+ *   EMULATOR_SHARED=...       bytes that a block may ask for
  *   EMULATOR_DRIVER=13000     version; 0: there is none
  *   EMULATOR_FAIL=NAME:N      the Nth call of NAME, from 1, fails
  */

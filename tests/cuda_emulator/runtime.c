@@ -218,7 +218,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int index
         .name = "Emulated GPU",
         .totalGlobalMem = (size_t)setting("EMULATOR_MEMORY", 256 << 20),
         .sharedMemPerBlock = 48 * 1024,
-        .sharedMemPerBlockOptin = EMULATED_MAX_SHARED_BYTES,
+        .sharedMemPerBlockOptin = (size_t)setting("EMULATOR_SHARED", EMULATED_MAX_SHARED_BYTES),
         .sharedMemPerMultiprocessor = EMULATED_MAX_SHARED_BYTES + 1024,
         .maxThreadsPerBlock = EMULATED_MAX_THREADS,
         .major = capability / 10,
