@@ -1,9 +1,10 @@
 /* kernels/cuda/attention_many_tile.cuh: keys and values on their way to the rows of a prompt.
  *
- * The tiles, their order and their places are those of attention_tile.cuh. There memory is what is
- * waited for; here the matrix unit is, and every instruction and every wait that brings a tile is
- * time it stands still. So which blocks of the cache a chunk has is looked up once, a chunk before
- * it is needed, and a thread has the same segment of every row it copies.
+ * A chunk is read as its key tiles (by quarter, then slice of the head), then its value tiles (by
+ * slice, then quarter); several tiles are on their way while one is worked on. The matrix unit is
+ * what is waited for, and every instruction and every wait that brings a tile is time it stands
+ * still. So which blocks of the cache a chunk has is looked up once, a chunk before it is needed,
+ * and a thread has the same segment of every row it copies.
  */
 #pragma once
 #include "kernels/cuda/attention_rows.cuh"

@@ -65,26 +65,6 @@ static __device__ inline int end_chunk_of(const struct row_tile &tile)
     return (tile.end + CHUNK - 1) / CHUNK;
 }
 
-/* Chunks [first, end) of a tile, of the values slices [first_slice, + n_slices). */
-template <class Cache, int dim>
-static __device__ inline tile_stream<Cache, dim>
-stream_of(const struct attention_launch &a, const struct row_tile &tile, unsigned char *ring,
-          int first, int end, int first_slice, int n_slices)
-{
-    return {a,
-            tile,
-            ring,
-            a.args.block + a.args.first_block[tile.sequence],
-            end,
-            first_slice,
-            first_slice + n_slices,
-            first,
-            0,
-            0,
-            false,
-            0};
-}
-
 /* A row of a tile: its token and head, and the positions [begin, end) that it sees: none, if there
  * is no such row. */
 struct sight {

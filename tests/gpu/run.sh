@@ -8,20 +8,25 @@
 # transformers. Exit code 0: every check passed (measurements are never a failure); 2: no GPU here.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=${1:-$root/build/cuda}
 out=${OUT:-gpu-results}
 shapes=${SHAPES:-llama-3.2-1b llama-3-8b}
-scratch=$(mktemp -d "${SCRATCH:-/dev/shm}/phalanx-gpu.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-mkdir -p "$out"
 failed=0
+if [ "${1:-}" != --call ]; then # of step(), with all that follows in the environment
+    build=${1:-$root/build/cuda}
+    scratch=$(mktemp -d "${SCRATCH:-/dev/shm}/phalanx-gpu.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    mkdir -p "$out"
+    export build scratch
+fi
 
 say() { printf '%s\n' "$*"; }
 
-# step NAME SECONDS COMMAND...: its output goes to $out/NAME.txt, one line of it to the table.
+# step NAME SECONDS COMMAND...: its output goes to $out/NAME.txt, one line of it to the table. A
+# function of this script is called by another run of it, because timeout wants a program.
 step() {
     name=$1 limit=$2
     shift 2
+    [ "$(command -v "$1")" != "$1" ] || [ -x "$1" ] || set -- sh "$0" --call "$@"
     begin=$(date +%s)
     if timeout "$limit" "$@" >"$out/$name.txt" 2>&1; then
         verdict=pass
@@ -39,7 +44,7 @@ skip() { say "$(printf '%-28s skipped: %s' "$1" "$2")" | tee -a "$out/table.txt"
 # Kernels whose order is fixed have the same bits on the GPU and on the emulator of CI.
 emulator_equals_gpu() {
     "$build/gpu_rows" >"$scratch/gpu" &&
-        "$build/check_rows_emulated" >"$scratch/emulated" &&
+        "$build/tests/unit/kernels_cuda/check_rows_emulated" >"$scratch/emulated" &&
         diff "$scratch/gpu" "$scratch/emulated"
 }
 
@@ -54,10 +59,11 @@ sanitize() {
 
 # Two ranks on the one GPU, over the real NCCL: right or wrong only, never fast. NCCL takes two
 # processes on one GPU where they seem to be on two hosts, and from 2.30.3 on where it is told to.
-two_ranks() {
-    NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_MAX_CTAS=2 NCCL_NVLS_ENABLE=0 NCCL_SOCKET_IFNAME=lo \
-        NCCL_IB_DISABLE=1 NCCL_CUMEM_ENABLE=0 PHALANX_SHARE_GPU=1 "$@"
-}
+two_ranks() (
+    export PHALANX_SHARE_GPU=1 NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_MAX_CTAS=2 NCCL_NVLS_ENABLE=0 \
+        NCCL_SOCKET_IFNAME=lo NCCL_IB_DISABLE=1 NCCL_CUMEM_ENABLE=0
+    "$@"
+)
 
 same_text() { # FILE FILE
     cmp "$1" "$2" || { say "different answers" && return 1; }
@@ -114,12 +120,17 @@ measure_shape() { # SHAPE
     if [ "${PEER:-yes}" = no ] || ! python3 -c 'import transformers, torch' 2>/dev/null; then
         skip "$1-transformers" "not asked for, or no transformers and torch here"
     else
-        step "$1-transformers" 120 python3 "$root/tests/gpu/peer.py" "$model"
+        step "$1-transformers" 150 python3 "$root/tests/gpu/peer.py" "$model"
         tail -n 1 "$out/$1-transformers.txt" | tee -a "$out/table.txt"
     fi
     rm -rf "$model"
 }
 
+if [ "${1:-}" = --call ]; then
+    shift
+    "$@"
+    exit
+fi
 if ! nvidia-smi -L >/dev/null 2>&1; then
     say "tests/gpu/run.sh: no NVIDIA GPU here (nvidia-smi -L finds none)"
     exit 2
