@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "kernels/device.h"
 #include "launcher/rank/cuda_module.h"
 #include "parallel/ranks.h"
@@ -15,9 +16,22 @@
 
 /* ---- before the ranks are open ---- */
 
+/* Asked of files: the module and its libraries are 200 MB and some tenths of a second, which a rank
+ * on a machine without GPUs should not pay for being asked. /dev/dxg is Windows'.
+ * PHALANX_FIND_GPUS=1 asks all the same; emulated GPUs, which have no files, are found so. */
+static bool check_driver(struct error *err)
+{
+    const char *always = getenv("PHALANX_FIND_GPUS");
+    return (always != NULL && strcmp(always, "1") == 0) || file_exists("/dev/nvidiactl") ||
+           file_exists("/dev/dxg") ||
+           error_set(err, ERROR_UNSUPPORTED,
+                     "no GPU can be used: this machine has no NVIDIA driver (no /dev/nvidiactl)");
+}
+
 static bool find_gpus(struct rank_compute *out, struct error *err)
 {
-    return cuda_module_load(&out->gpu, err) && out->gpu->count_devices(&out->n_gpus, err);
+    return (out->wants_gpu || check_driver(err)) && cuda_module_load(&out->gpu, err) &&
+           out->gpu->count_devices(&out->n_gpus, err);
 }
 
 /* $XDG_CACHE_HOME/phalanx/cublaslt, made where it can be: what is chosen once is known at the next

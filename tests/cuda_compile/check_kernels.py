@@ -22,14 +22,14 @@ ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 
-# Kernels of 16 bits by what they are for: the matrix unit, or reading weights once. The instructions
-# that they must have on every target, in any of the forms that the targets have for them.
+# Kernels of 16 bits: the instructions that they must have on every target, the matrix unit's and
+# copies to shared memory, in any of the forms that the targets have for them.
 MATRIX = r"\b(?:HMMA|HGMMA|UTC\w*MMA)\b"
 COPY = r"\b(?:LDGSTS|UTMALDG|UBLKCP)\b"
 MEANT = {
-    r"attention<cache_(?:bf16|f16|i8),.*": [MATRIX, r"\bLDSM\b", COPY],
+    r"attention(?:_few|_many)?<cache_(?:bf16|f16|i8),.*": [MATRIX, r"\bLDSM\b", COPY],
     r"exact_tiles<.*": [MATRIX, COPY],
-    r"few_rows<.*": [r"\bLDG\.E\.(?:\w+\.)*128\b"],
+    r"few_rows<.*": [MATRIX, COPY],
 }
 
 
