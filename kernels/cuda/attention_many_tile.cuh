@@ -106,9 +106,12 @@ template <class Cache, int dim> struct many_stream {
             static_cast<const unsigned char *>(is_value ? a.cache.v : a.cache.k) + byte;
         const int first = chunk * CHUNK + quarter * QUARTER + row;
         const int end = tile.end, begin = byte < row_bytes ? tile.begin : end;
+        /* of more rows at once than a block has, some are of no row: they would be of another tile
+         */
+        enum { STEP = (int)ROWS_AT_ONCE > (int)MIN_BLOCK ? ROWS_AT_ONCE / (int)MIN_BLOCK : 1 };
         const unsigned char *from[QUARTER / MIN_BLOCK];
 #pragma unroll
-        for (int b = 0; b < QUARTER / MIN_BLOCK; b++)
+        for (int b = 0; b < QUARTER / MIN_BLOCK; b += STEP)
             from[b] = all + place_of(first + b * MIN_BLOCK) * row_bytes;
         /* rows of one thread are a multiple of 8 apart: the same banks */
         unsigned char *to = Cache::IS_I8 ? to_tile + (int)threadIdx.x * SEGMENT
