@@ -150,8 +150,6 @@ int cuda_multiprocessors(const struct device *device)
     return cuda_of_const(device)->n_multiprocessors;
 }
 
-int cuda_architecture(const struct device *device) { return cuda_of_const(device)->architecture; }
-
 const char *cuda_name(const struct device *device) { return cuda_of_const(device)->name; }
 
 bool cuda_is_exact(const struct device *device) { return cuda_of_const(device)->is.exact; }

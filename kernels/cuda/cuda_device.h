@@ -21,7 +21,6 @@ struct error;
 
 cudaStream_t cuda_stream(const struct device *device);
 int cuda_multiprocessors(const struct device *device);
-int cuda_architecture(const struct device *device); /* 90 is sm_90 */
 const char *cuda_name(const struct device *device); /* "NVIDIA H100 80GB HBM3" */
 bool cuda_is_exact(const struct device *device);
 const char *cuda_algorithms(const struct device *device); /* of the settings */

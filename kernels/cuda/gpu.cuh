@@ -281,22 +281,6 @@ static __device__ inline void gpu_prefetch(const void *from)
 #endif
 }
 
-/* 16 bytes that are read once and never written while the kernel runs: weights. */
-static __device__ inline uint4 gpu_load_once(const void *from)
-{
-#ifdef __CUDACC__
-    uint4 v;
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "l"(from));
-    return v;
-#else
-    uint4 v;
-    memcpy(&v, from, sizeof v);
-    return v;
-#endif
-}
-
 /* To memory of the host that looks at it meanwhile, atomically. */
 static __device__ inline void gpu_store_host(uint32_t *to, uint32_t value)
 {
