@@ -45,7 +45,7 @@ static const int64_t second_ns = 1000 * 1000 * 1000;
  * for little. Ranks have fixed shares, and a CPU that sleeps comes late to the next sum: with 0.1
  * ms two ranks decode at 0.85 of the speed of two threads, with 2 ms at 0.95 (docs/benchmarks/). */
 static const int64_t spin_of_threads_ns = 100 * 1000, spin_of_ranks_ns = 2 * 1000 * 1000;
-static const int64_t speaker_first_ns = 300 * 1000 * 1000; /* see wait_for_speaker() */
+static const int64_t speaker_first_ns = 1000 * 1000 * 1000; /* see wait_for_speaker() */
 
 struct rank {
     struct options options;
@@ -363,10 +363,12 @@ static bool is_speaker(const struct rank *r)
     return r->number == (watchdog_lost(r->ranks.watchdog) == 0 ? 1 : 0);
 }
 
-/* The first rank that leaves with an error makes mpirun end the others. */
-static void wait_for_speaker(const struct rank *r)
+/* The first rank that leaves with an error makes mpirun end the others: the speaker, where others
+ * fail with it, and perhaps a moment before. When it has spoken nobody has to wait any longer. */
+static void wait_for_speaker(const struct rank *r, const struct error *why)
 {
-    if (watchdog_lost(r->ranks.watchdog) >= 0 && !is_speaker(r))
+    const bool all_fail = why->kind == ERROR_PEER || watchdog_lost(r->ranks.watchdog) >= 0;
+    if (all_fail && !is_speaker(r))
         system_sleep_ns(speaker_first_ns);
 }
 
@@ -410,7 +412,7 @@ int main(int argc, char **argv)
     }
     if (!good) {
         report(&rank, &err);
-        wait_for_speaker(&rank);
+        wait_for_speaker(&rank, &err);
     }
     if (!good && err.kind == ERROR_PEER && over_hosts)
         far_daemon_end();
