@@ -1,0 +1,54 @@
+/* runtime/api/api.h: what every protocol asks of the model, in plain structs: the one core.
+ *
+ *   HTTP, gRPC, batch file, library -> generate_request / pool_request
+ *        validate (sampling.h)  ->  text to ids (intake.h, chat_prompt.h)  ->  admission.h
+ *        ->  completion.h  ->  listener: started, progress, done or failed
+ *
+ * One thread. Nothing here waits, and nothing here knows a wire form.
+ */
+#pragma once
+#include "runtime/gateway/chat_prompt.h"
+#include "runtime/gateway/intake.h"
+#include "runtime/gateway/pooling.h"
+#include "runtime/gateway/sampling.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct admission;
+struct api_metrics;
+struct dispatch;
+struct error;
+
+struct api_model {            /* what is served; borrowed */
+    const char *const *name;  /* [n_names] --served-model-name; the first one is in answers */
+    int n_names;
+    const char *root;         /* folder of the checkpoint, as the user gave it */
+    int64_t created_s;        /* since 1970 */
+    int vocab, max_model_len; /* vocab: width of the logits */
+    int64_t kv_tokens;        /* of one replica: no request can need more */
+    struct pooling_head head; /* how the model makes vectors, labels, scores */
+    const char *about;        /* layout in words, for /version and the web page */
+    int tp, pp, dp;
+};
+
+struct api { /* filled by its owner, who keeps all that is borrowed */
+    struct api_model model;
+    struct dispatch *dispatch;
+    struct intake *intake;
+    const struct chat_prompt *chat; /* NULL: the model has no chat template */
+    struct sampling_model sampling;
+    struct admission *admission;
+    struct api_metrics *metrics;
+};
+
+/* Who asks. */
+struct api_source {
+    char request_id[64]; /* "cmpl-…"; shown to the user and in logs */
+    uint64_t tenant;     /* whose fair share: of the API key; 0: nobody's */
+    const char *peer;    /* address, for logs; borrowed for the call that takes it */
+    const char *route;   /* "/v1/chat/completions": a literal, for logs and metrics */
+};
+
+/* `name` NULL or "": the model, whichever it is. ERROR_INPUT with code "model_not_found". */
+bool api_check_model(const struct api *api, const char *name, struct error *err);

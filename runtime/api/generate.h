@@ -1,0 +1,62 @@
+/* runtime/api/generate.h: prompts or a chat in, choices out, as they come. */
+#pragma once
+#include "runtime/api/api.h"
+#include "runtime/gateway/completion.h"
+
+#include <jansson.h>
+
+struct api_prompt { /* a text, or ids */
+    const char *text; /* UTF-8 without NUL; NULL: ids */
+    size_t n_bytes;
+    const int64_t *id;
+    size_t n_ids;
+};
+
+struct generate_request { /* borrowed for the call of api_generate() */
+    struct api_source source;
+    const char *model; /* NULL: whichever */
+    struct sampling_fields sampling;
+    /* either prompts … */
+    const struct api_prompt *prompt; /* [n_prompts] at most API_MAX_PROMPTS */
+    size_t n_prompts;
+    bool add_special_tokens;         /* to texts */
+    /* … or a chat: messages not NULL */
+    const json_t *messages, *tools, *documents, *template_variables;
+    const char *tool_choice_none; /* not NULL: tools are not shown to the model */
+    bool add_generation_prompt, continue_final_message;
+    int64_t truncate_prompt_tokens; /* keep the last ones; SAMPLING_UNSAID: no; -1: what fits */
+    int32_t default_max_tokens;     /* 16, or INT32_MAX for a chat */
+};
+enum { API_MAX_PROMPTS = 2048 };
+
+struct generate_call; /* of one request; there until done or failed has been called, or cancel */
+
+struct generate_listener {
+    /* Something new of a choice: look at generate_output(). False: the user has what is needed, and
+     * the rest of the choice ends with FINISH_ABORT. May be NULL. */
+    bool (*progress)(void *context, struct generate_call *call, int prompt, int choice);
+    void (*done)(void *context, struct generate_call *call); /* all choices; the call is gone after */
+    void (*failed)(void *context, struct generate_call *call, const struct error *why); /* likewise */
+    void *context;
+};
+
+/* NULL: refused, and *err says why (ERROR_INPUT; ERROR_LIMIT with code "queue_full", "draining" or
+ * "sleeping"). Listeners are only called after it returned. */
+struct generate_call *api_generate(struct api *api, const struct generate_request *request,
+                                   const struct generate_listener *listener, struct error *err);
+/* The user is gone: nothing more is called, nothing more is computed. Not from a listener. */
+void generate_cancel(struct generate_call *call);
+
+int generate_prompts(const struct generate_call *call);
+int generate_choices(const struct generate_call *call); /* of each prompt */
+const struct output *generate_output(const struct generate_call *call, int prompt, int choice);
+const struct ids *generate_prompt_ids(const struct generate_call *call, int prompt);
+/* The text of a prompt as it was given; of a chat NULL. */
+const char *generate_prompt_text(const struct generate_call *call, int prompt, size_t *n_bytes);
+const struct sampling *generate_sampling(const struct generate_call *call);
+const struct api_source *generate_source(const struct generate_call *call);
+
+struct api_usage {
+    int64_t prompt_tokens, completion_tokens, cached_tokens;
+};
+struct api_usage generate_usage(const struct generate_call *call);

@@ -1,0 +1,72 @@
+/* runtime/gateway/sampling.h: what a user asks of answers becomes checked parameters.
+ *
+ * One validator for command line, HTTP, gRPC, batch files and the library: each fills
+ * sampling_fields with what was said, and what was not said is taken from the makers of the model
+ * (generation_config.json), else from vLLM's defaults. Errors are ERROR_INPUT with the field's name
+ * of here as their parameter (error_param()).
+ */
+#pragma once
+#include "base/bytes.h"
+#include "runtime/gateway/output.h"
+#include "runtime/request/params.h"
+#include "runtime/text/ids.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct intake;
+
+enum { SAMPLING_MAX_STOPS = 64, SAMPLING_MAX_STOP_BYTES = 4096 /* of one */ };
+
+/* Not said: NAN, SAMPLING_UNSAID, -1 of a flag, NULL. Texts and lists are borrowed. */
+#define SAMPLING_UNSAID INT64_MIN
+struct sampling_fields {
+    double temperature, top_p, min_p;
+    double repetition_penalty, frequency_penalty, presence_penalty, length_penalty;
+    int64_t top_k, n, seed, max_tokens, min_tokens;
+    int64_t logprobs, prompt_logprobs; /* how many besides the token itself; -1: off */
+    int64_t beam_width;                /* unsaid or below 2 with is_beam 0: sampling */
+    int64_t priority, deadline_ms;
+    int8_t ignore_eos, include_stop_str_in_output, skip_special_tokens;
+    int8_t penalize_prompt; /* length_penalty_scope "total" */
+    const char *const *stop;
+    size_t n_stop;
+    const int64_t *stop_token_ids, *allowed_token_ids;
+    size_t n_stop_token_ids, n_allowed_token_ids;
+    const struct sampling_bias { int64_t token; double bias; } *logit_bias;
+    size_t n_logit_bias;
+    const char *const *bad_words;
+    size_t n_bad_words;
+    const char *cache_salt;
+};
+struct sampling_fields sampling_nothing_said(void);
+
+struct sampling_model { /* what the fields are checked against; borrowed */
+    struct intake *intake;
+    int vocab;
+    int max_logprobs; /* at most PARAMS_MAX_LOGPROBS */
+    struct sampling_params defaults; /* params_default() with generation_config.json over it */
+};
+
+struct sampling {
+    struct sampling_params params; /* its lists are those below; seed drawn where none was said */
+    struct output_rules rules;     /* its stop texts are copies, in the arena */
+    int n_choices;                 /* answers to each prompt; of beams, the best ones */
+    bool max_tokens_said;          /* else params.max_tokens is a default that may be cut to fit */
+    int priority;
+    int64_t deadline_ns;    /* after the request came; 0: none */
+    struct bytes cache_key; /* of cache_salt */
+    struct ids allowed_id, bad_id, bad_end;
+    struct token_bias *bias;
+    struct arena arena;
+};
+
+/* default_max_tokens: where nobody says any (vLLM: 16, and what fits for a chat: INT32_MAX).
+ * sampling_release() also after a failure. */
+bool sampling_make(struct sampling *out, const struct sampling_fields *fields,
+                   const struct sampling_model *model, int32_t default_max_tokens,
+                   struct error *err);
+void sampling_release(struct sampling *sampling);

@@ -1,0 +1,90 @@
+/* runtime/http/http_server.h: HTTP/1.1 over sockets and TLS, with hard limits.
+ *
+ * Knows connections, requests and responses; no JSON, no model. One thread: all is called from the
+ * loop of the event_base. What a client sends that is not HTTP is answered here (400, 408, 413, 431,
+ * 503) and closed, and never reaches the handler; so do two lengths, a length beside chunks, and
+ * whatever else could be read in two ways (RFC 9112, section 6.3 and 11.2).
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct event_base;
+struct http_exchange; /* one request and its response */
+struct http_server;
+
+struct http_limits {
+    size_t max_header_bytes; /* of all headers: 64 KB */
+    int max_headers;         /* 100 */
+    size_t max_body_bytes;
+    int max_connections; /* one more gets 503 and is closed */
+    int64_t header_ns, body_ns; /* from the first byte of a request: 10 s, 30 s; then 408 */
+    int64_t idle_ns;            /* between requests of a connection: 75 s */
+    /* Of a streamed response that its reader does not take: then the exchange is closed. */
+    int max_unsent_events;   /* 256 */
+    size_t max_unsent_bytes; /* 256 KB */
+};
+struct http_limits http_limits_default(void);
+
+struct http_settings {
+    const char *host; /* address or name to listen on */
+    int port;         /* 0: any, see http_server_port() */
+    const char *tls_cert_file, *tls_key_file; /* PEM; NULL: plain */
+    struct http_limits limits;
+};
+
+struct http_handler {
+    /* All headers are there, the body is not. It may answer already (401, 404, 405): then the body
+     * is not read and the connection closes. */
+    void (*headers)(void *context, struct http_exchange *x);
+    /* The whole request is there. It answers now or later. */
+    void (*request)(void *context, struct http_exchange *x);
+    /* The exchange is over: answered and sent, or its client is gone or does not read. Its memory is
+     * gone after this. Called exactly once for each exchange that `headers` saw. */
+    void (*closed)(void *context, struct http_exchange *x, bool was_answered);
+    void *context;
+};
+
+/* ERROR_INPUT: host, port in use, certificate; the text says which. Does not take connections before
+ * http_server_start(). */
+bool http_server_open(struct http_server **out, struct event_base *base,
+                      const struct http_settings *settings, const struct http_handler *handler,
+                      struct error *err);
+void http_server_start(struct http_server *server);
+int http_server_port(const struct http_server *server);
+/* Takes no new connections, closes idle ones, and closes each other one after its response. */
+void http_server_drain(struct http_server *server);
+void http_server_close(struct http_server *server); /* at once; NULL is fine */
+struct http_counts {
+    int n_connections, n_exchanges; /* now */
+    uint64_t n_refused;             /* connections beyond the most */
+};
+struct http_counts http_server_counts(const struct http_server *server);
+
+/* ---- the request ---- */
+
+const char *http_method(const struct http_exchange *x); /* "GET" */
+const char *http_path(const struct http_exchange *x);   /* decoded, begins with '/', no query */
+const char *http_query(const struct http_exchange *x);  /* as sent; "": none */
+/* By its name in lower case; NULL: absent. Several of one name are joined with ", ". */
+const char *http_header(const struct http_exchange *x, const char *name);
+const char *http_body(const struct http_exchange *x, size_t *n_bytes);
+const char *http_peer(const struct http_exchange *x); /* "127.0.0.1:4711" */
+void http_set_data(struct http_exchange *x, void *data); /* the handler's own */
+void *http_data(const struct http_exchange *x);
+
+/* ---- the response ---- */
+
+/* Before the response begins. Name and value are literals or checked: no control characters. */
+void http_add_header(struct http_exchange *x, const char *name, const char *value);
+/* A whole response; the body is copied. */
+void http_respond(struct http_exchange *x, int status, const char *content_type, const void *body,
+                  size_t n_bytes);
+/* A response that comes in pieces (chunked). */
+void http_stream_begin(struct http_exchange *x, int status, const char *content_type);
+/* One event. False: the reader is too slow or gone; `closed` is called soon. */
+bool http_stream_write(struct http_exchange *x, const void *data, size_t n_bytes);
+void http_stream_end(struct http_exchange *x);
+bool http_has_answer(const struct http_exchange *x); /* respond or stream_begin was called */
