@@ -1,8 +1,8 @@
 /* proto/status.h: what an error is to a client: the HTTP status, the type, the gRPC status.
  *
- * By the code where the error has one, else by its kind. Body: {"error": {"message", "type", "param",
- * "code"}}; `code` is the text of the error where it has one, else the HTTP status as a number, as
- * vLLM has it; `param` null where none is wrong.
+ * By the code where the error has one, else by its kind. Body: {"error": {"message", "type",
+ * "param", "code"}}; `code` is the text of the error where it has one, else the HTTP status as a
+ * number, as vLLM has it; `param` null where none is wrong.
  *
  *   code                      HTTP  gRPC                 code            HTTP  gRPC
  *   model_not_found           404   NOT_FOUND            queue_full      429   RESOURCE_EXHAUSTED

@@ -1,9 +1,9 @@
 /* runtime/api/admission.h: how many requests are let in, and when none are.
  *
- * Sequences that were let in and have not ended are bounded (--max-queue and what runs at once): one
- * more is ERROR_LIMIT with code "queue_full", which HTTP says as 429 with Retry-After. While it
- * drains or sleeps, or no replica is there for good, nobody is let in: codes "draining", "sleeping",
- * "not_ready" (503).
+ * Sequences that were let in and have not ended are bounded (--max-queue and what runs at once):
+ * one more is ERROR_LIMIT with code "queue_full", which HTTP says as 429 with Retry-After. While it
+ * drains or sleeps, or no replica is there for good, nobody is let in: codes "draining",
+ * "sleeping", "not_ready" (503).
  */
 #pragma once
 #include <stdbool.h>

@@ -20,8 +20,8 @@ struct api_metrics;
 struct dispatch;
 struct error;
 
-struct api_model {            /* what is served; borrowed */
-    const char *const *name;  /* [n_names] --served-model-name; the first one is in answers */
+struct api_model {           /* what is served; borrowed */
+    const char *const *name; /* [n_names] --served-model-name; the first one is in answers */
     int n_names;
     const char *root;         /* folder of the checkpoint, as the user gave it */
     int64_t created_s;        /* since 1970 */

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-struct api_prompt { /* a text, or ids */
+struct api_prompt {   /* a text, or ids */
     const char *text; /* UTF-8 without NUL; NULL: ids */
     size_t n_bytes;
     const int64_t *id;
@@ -19,7 +19,7 @@ struct generate_request { /* borrowed for the call of api_generate() */
     /* either prompts … */
     const struct api_prompt *prompt; /* [n_prompts] at most API_MAX_PROMPTS */
     size_t n_prompts;
-    bool add_special_tokens;         /* to texts */
+    bool add_special_tokens; /* to texts */
     /* … or a chat: messages not NULL */
     const json_t *messages, *tools, *documents, *template_variables;
     const char *tool_choice_none; /* not NULL: tools are not shown to the model */
@@ -35,8 +35,10 @@ struct generate_listener {
     /* Something new of a choice: look at generate_output(). False: the user has what is needed, and
      * the rest of the choice ends with FINISH_ABORT. May be NULL. */
     bool (*progress)(void *context, struct generate_call *call, int prompt, int choice);
-    void (*done)(void *context, struct generate_call *call); /* all choices; the call is gone after */
-    void (*failed)(void *context, struct generate_call *call, const struct error *why); /* likewise */
+    void (*done)(void *context,
+                 struct generate_call *call); /* all choices; the call is gone after */
+    void (*failed)(void *context, struct generate_call *call,
+                   const struct error *why); /* likewise */
     void *context;
 };
 

@@ -15,7 +15,7 @@ struct pool_request { /* borrowed for the call of api_pool() */
      * their cosine is the score. NULL: none. */
     const struct api_prompt *pair;
     bool add_special_tokens, normalize;
-    int64_t dimensions; /* of an embedding: the first ones, normalised again; 0: all */
+    int64_t dimensions;             /* of an embedding: the first ones, normalised again; 0: all */
     int64_t truncate_prompt_tokens; /* SAMPLING_UNSAID: no; -1: what fits */
     int64_t priority, deadline_ms;  /* SAMPLING_UNSAID: none */
 };

@@ -35,7 +35,7 @@ struct call_request { /* borrowed for endpoints_call() */
 struct reply {
     void (*whole)(void *context, int status, const char *content_type, int retry_after_s,
                   const char *body, size_t n_bytes);
-    void (*begin)(void *context, const char *content_type); /* status 200 */
+    void (*begin)(void *context, const char *content_type);         /* status 200 */
     bool (*event)(void *context, const char *data, size_t n_bytes); /* false: nobody reads it */
     void (*end)(void *context);
     void *context;

@@ -25,7 +25,7 @@ struct chat_prompt { /* how prompts are made; borrowed but for `variables` */
 bool chat_prompt_init(struct chat_prompt *out, const struct chat_template *t,
                       const struct options *options, struct error *err);
 
-struct chat_prompt_request {                /* JSON is borrowed; NULL is absent */
+struct chat_prompt_request { /* JSON is borrowed; NULL is absent */
     const json_t *messages, *tools, *documents;
     const json_t *variables; /* of this request: over those of the options */
     bool add_generation_prompt, continue_final_message;

@@ -36,7 +36,10 @@ struct sampling_fields {
     size_t n_stop;
     const int64_t *stop_token_ids, *allowed_token_ids;
     size_t n_stop_token_ids, n_allowed_token_ids;
-    const struct sampling_bias { int64_t token; double bias; } *logit_bias;
+    const struct sampling_bias {
+        int64_t token;
+        double bias;
+    } * logit_bias;
     size_t n_logit_bias;
     const char *const *bad_words;
     size_t n_bad_words;
@@ -47,7 +50,7 @@ struct sampling_fields sampling_nothing_said(void);
 struct sampling_model { /* what the fields are checked against; borrowed */
     struct intake *intake;
     int vocab;
-    int max_logprobs; /* at most PARAMS_MAX_LOGPROBS */
+    int max_logprobs;                /* at most PARAMS_MAX_LOGPROBS */
     struct sampling_params defaults; /* params_default() with generation_config.json over it */
 };
 

@@ -1,9 +1,9 @@
 /* runtime/http/http_server.h: HTTP/1.1 over sockets and TLS, with hard limits.
  *
  * Knows connections, requests and responses; no JSON, no model. One thread: all is called from the
- * loop of the event_base. What a client sends that is not HTTP is answered here (400, 408, 413, 431,
- * 503) and closed, and never reaches the handler; so do two lengths, a length beside chunks, and
- * whatever else could be read in two ways (RFC 9112, section 6.3 and 11.2).
+ * loop of the event_base. What a client sends that is not HTTP is answered here (400, 408, 413,
+ * 431, 503) and closed, and never reaches the handler; so do two lengths, a length beside chunks,
+ * and whatever else could be read in two ways (RFC 9112, section 6.3 and 11.2).
  */
 #pragma once
 #include <stdbool.h>
@@ -19,7 +19,7 @@ struct http_limits {
     size_t max_header_bytes; /* of all headers: 64 KB */
     int max_headers;         /* 100 */
     size_t max_body_bytes;
-    int max_connections; /* one more gets 503 and is closed */
+    int max_connections;        /* one more gets 503 and is closed */
     int64_t header_ns, body_ns; /* from the first byte of a request: 10 s, 30 s; then 408 */
     int64_t idle_ns;            /* between requests of a connection: 75 s */
     /* Of a streamed response that its reader does not take: then the exchange is closed. */
@@ -29,8 +29,8 @@ struct http_limits {
 struct http_limits http_limits_default(void);
 
 struct http_settings {
-    const char *host; /* address or name to listen on */
-    int port;         /* 0: any, see http_server_port() */
+    const char *host;                         /* address or name to listen on */
+    int port;                                 /* 0: any, see http_server_port() */
     const char *tls_cert_file, *tls_key_file; /* PEM; NULL: plain */
     struct http_limits limits;
 };
@@ -41,14 +41,14 @@ struct http_handler {
     void (*headers)(void *context, struct http_exchange *x);
     /* The whole request is there. It answers now or later. */
     void (*request)(void *context, struct http_exchange *x);
-    /* The exchange is over: answered and sent, or its client is gone or does not read. Its memory is
-     * gone after this. Called exactly once for each exchange that `headers` saw. */
+    /* The exchange is over: answered and sent, or its client is gone or does not read. Its memory
+     * is gone after this. Called exactly once for each exchange that `headers` saw. */
     void (*closed)(void *context, struct http_exchange *x, bool was_answered);
     void *context;
 };
 
-/* ERROR_INPUT: host, port in use, certificate; the text says which. Does not take connections before
- * http_server_start(). */
+/* ERROR_INPUT: host, port in use, certificate; the text says which. Does not take connections
+ * before http_server_start(). */
 bool http_server_open(struct http_server **out, struct event_base *base,
                       const struct http_settings *settings, const struct http_handler *handler,
                       struct error *err);
@@ -71,7 +71,7 @@ const char *http_query(const struct http_exchange *x);  /* as sent; "": none */
 /* By its name in lower case; NULL: absent. Several of one name are joined with ", ". */
 const char *http_header(const struct http_exchange *x, const char *name);
 const char *http_body(const struct http_exchange *x, size_t *n_bytes);
-const char *http_peer(const struct http_exchange *x); /* "127.0.0.1:4711" */
+const char *http_peer(const struct http_exchange *x);    /* "127.0.0.1:4711" */
 void http_set_data(struct http_exchange *x, void *data); /* the handler's own */
 void *http_data(const struct http_exchange *x);
 
