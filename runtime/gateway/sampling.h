@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/bytes.h"
+#include "base/memory.h"
 #include "runtime/gateway/output.h"
 #include "runtime/request/params.h"
 #include "runtime/text/ids.h"
