@@ -115,7 +115,8 @@ static bool allows_origin(const struct option_list *origins, const char *origin)
     return false;
 }
 
-/* Fetch standard, CORS protocol. A preflight is answered here, without a key: browsers send none. */
+/* Fetch standard, CORS protocol. A preflight is answered here, without a key: browsers send none.
+ */
 static bool answer_preflight(struct visit *visit)
 {
     const char *origin = http_header(visit->x, "origin");
@@ -184,11 +185,10 @@ static void on_request(void *context, struct http_exchange *x)
 {
     struct front *front = context;
     struct visit *visit = http_data(x);
-    struct call_request request = {.route = visit->route,
-                                   .method = http_method(x),
-                                   .source = {.tenant = visit->tenant,
-                                              .peer = http_peer(x),
-                                              .route = visit->route->path}};
+    struct call_request request = {
+        .route = visit->route,
+        .method = http_method(x),
+        .source = {.tenant = visit->tenant, .peer = http_peer(x), .route = visit->route->path}};
     request.body = http_body(x, &request.n_body);
     memcpy(request.source.request_id, visit->id, sizeof visit->id);
     const struct reply reply = reply_of(visit);

@@ -2,9 +2,9 @@
  *
  *   request ──> route (404, 405) ──> key (401) ──> body ──> endpoints_call ──> reply ──> response
  *
- * Each response has the request's id (X-Request-Id, the user's own where it is one), and the headers
- * that browsers want (CORS) where --allowed-origins names the page. Every response is counted in the
- * metrics. A user that goes away ends the call.
+ * Each response has the request's id (X-Request-Id, the user's own where it is one), and the
+ * headers that browsers want (CORS) where --allowed-origins names the page. Every response is
+ * counted in the metrics. A user that goes away ends the call.
  */
 #pragma once
 #include <stddef.h>
