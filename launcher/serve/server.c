@@ -43,7 +43,6 @@ static bool is_ready(void *context)
 {
     struct server *server = context;
     const struct service *service = &server->service;
-    dispatch_ping(service->session.dispatch);
     if (service->admission.state != ADMISSION_OPEN)
         return false;
     const int64_t since_ns = clock_now_ns() - PROGRESS_NS;

@@ -9,6 +9,7 @@
 #include <poll.h>
 
 enum { MAX_FILES = (REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS };
+static const struct timeval ping_every = {0, 500000}; /* so that health knows it when it is asked */
 
 struct watched {
     struct event *event;
@@ -21,7 +22,7 @@ struct session_events {
     struct session *session;
     struct watched file[MAX_FILES];
     int n_files;
-    struct event *timer;
+    struct event *timer, *ping;
 };
 
 /* The step is made after the turn, of all that came in it. */
@@ -30,12 +31,21 @@ static void wake(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what, (void)context;
 }
 
+static void ping(evutil_socket_t fd, short what, void *context)
+{
+    const struct session_events *events = context;
+    (void)fd, (void)what;
+    dispatch_ping(events->session->dispatch);
+}
+
 struct session_events *session_events_create(struct event_base *base, struct session *session)
 {
     struct session_events *events = memory_alloc(1, sizeof *events);
     events->base = base;
     events->session = session;
     events->timer = evtimer_new(base, wake, NULL);
+    events->ping = event_new(base, -1, EV_PERSIST, ping, events);
+    evtimer_add(events->ping, &ping_every);
     return events;
 }
 
@@ -52,6 +62,7 @@ void session_events_destroy(struct session_events *events)
     for (int i = 0; i < events->n_files; i++)
         forget(&events->file[i]);
     event_free(events->timer);
+    event_free(events->ping);
     memory_free(events);
 }
 
