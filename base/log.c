@@ -32,18 +32,27 @@ enum log_level log_level(void)
     return (enum log_level)atomic_load_explicit(&most_level, memory_order_relaxed);
 }
 
+static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
+
+enum log_level log_level_named(const char *name)
+{
+    for (int i = 0; i <= LOG_TRACE; i++)
+        if (strcmp(name, level_names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_WARN;
+}
+
 /* "12:04:11.381 r0 info  engine: ", in UTC so that hosts of one job agree. */
 static size_t write_head(char *line, size_t room, enum log_level level, int rank,
                          const char *module)
 {
-    static const char *const words[] = {"error", "warn", "info", "debug", "trace"};
     const int64_t ms = clock_wall_ms() % (24 * 3600 * 1000);
     char who[16] = "gw";
     if (rank >= 0)
         snprintf(who, sizeof who, "r%d", rank);
     const int n = snprintf(line, room, "%02d:%02d:%02d.%03d %s %-5s %.64s: ", (int)(ms / 3600000),
                            (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), who,
-                           words[level], module);
+                           level_names[level], module);
     return (size_t)n;
 }
 

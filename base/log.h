@@ -17,6 +17,8 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
 void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as "gw" */
 enum log_level log_level(void);
+/* "error" … "trace"; of another word LOG_WARN. */
+enum log_level log_level_named(const char *name);
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The one line with which a program tells its user why it ends: "phalanx: text". Of any level. */
