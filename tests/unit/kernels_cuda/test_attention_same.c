@@ -19,7 +19,8 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 static void on_every_kind(void (*check_kind)(const struct kind *))
 {
-    for (int i = SANITIZED; i < N_KINDS; i += 1 + SANITIZED) /* they take minutes: one of a format */
+    for (int i = SANITIZED; i < N_KINDS;
+         i += 1 + SANITIZED) /* they take minutes: one of a format */
         check_kind(&kinds[i]);
 }
 
