@@ -49,7 +49,7 @@ class PageCase(unittest.TestCase):
             self.page.type(os.environ["PAGE_KEY"])
             self.page.press("Enter")
         if server.key is None:
-            self.page.wait("document.querySelector('#model').value !== ''")
+            self.page.wait("document.querySelector('#layout').textContent !== ''")
 
     def begin(self, text):
         """Asks; the answer has begun."""
@@ -317,7 +317,7 @@ class Keys(PageCase):
         self.page.wait("document.activeElement.id === 'key-input'")
         self.page.type("sesame")
         self.page.press("Enter")
-        self.page.wait(f"document.querySelector('{ANSWER}').innerText === 'now'")
+        self.page.wait(f"document.querySelector('{ANSWER}').innerText.trim() === 'now'")
         self.assertEqual(self.n_messages(), 2)
 
 
@@ -422,7 +422,7 @@ class Layouts(PageCase):
         self.page.wait(IDLE)
 
     def test_the_ranks_are_told(self):
-        self.page.wait("document.querySelector('#layout').innerText !== ''")
+        self.page.wait("document.querySelector('#layout').textContent !== ''")
         self.assertRegex(self.page.text("#layout"), r"^\d+ ranks?: tp \d+ × pp \d+ × dp \d+$")
         if not REAL_URL:
             self.assertEqual(self.page.text("#layout"), "8 ranks: tp 4 × pp 2 × dp 1")
@@ -489,7 +489,7 @@ class Keyboard(PageCase):
 SHOWN = """echo A tensor-parallel layer needs **one sum** for each row-parallel weight:
 
 1. each rank multiplies its own columns of `down_proj`,
-2. the partial results are added *in the order of the leaves*,
+2. the partial results are added in the order of the leaves,
 3. every rank goes on with the same bits.
 
 ```c
@@ -505,17 +505,17 @@ def make_screenshots(folder):
     folder.mkdir(parents=True, exist_ok=True)
     setUpModule()
     server.delay_s = 0.02
-    for name, size, scheme in (("light", (1100, 760), "light"), ("dark", (1100, 760), "dark"),
+    for name, size, scheme in (("light", (1000, 700), "light"), ("dark", (1000, 700), "dark"),
                                ("narrow", (390, 760), "light")):
         page = chromium.open_page()
         page.resize(*size)
         page.prefer(color_scheme=scheme)
         page.open(server.url)
-        page.wait("document.querySelector('#model').value !== ''")
+        page.wait("document.querySelector('#layout').textContent !== ''")
         for question in ("echo Yes: the same tokens, whatever the layout.", SHOWN):
             page.type(question)
             page.press("Enter")
-            page.wait(f"{IDLE} && document.querySelector('{LAST}.assistant')")
+            page.wait(f"{IDLE} && document.querySelector('{LAST}.assistant') !== null")
         page.evaluate("""for (const [i, text] of ["Is it the same on one rank and on eight?",
             "How can that be?"].entries()) current.messages[2 * i].content = text;
             save(current); show(); scrollDown()""")
