@@ -90,8 +90,10 @@ static bool read_logit_bias(struct sampling_fields *out, const json_t *object, s
     const char *key;
     json_t *value;
     size_t n = 0;
-    if (!field_object(object, name, &biases, err) || biases == NULL)
-        return biases == NULL && err->kind == ERROR_NONE;
+    if (!field_object(object, name, &biases, err))
+        return false;
+    if (biases == NULL)
+        return true;
     struct sampling_bias *bias = arena_alloc(arena, json_object_size(biases), sizeof *bias);
     json_object_foreach((json_t *)biases, key, value)
     {

@@ -36,19 +36,32 @@ static void add_valid(struct bytes *out, const char *text, size_t n)
     }
 }
 
+static void add_text(struct bytes *out, struct json_text text)
+{
+    if (utf8_valid_bytes(text.data, text.n_bytes) == text.n_bytes) {
+        add_valid(out, text.data, text.n_bytes);
+        return;
+    }
+    struct utf8_stream stream = {0};
+    struct bytes whole = {0};
+    utf8_stream_add(&stream, text.data, text.n_bytes, &whole);
+    utf8_stream_flush(&stream, &whole);
+    add_valid(out, whole.data, whole.len);
+    bytes_release(&whole);
+}
+
 void json_write_text(struct bytes *out, struct json_text text)
 {
     bytes_add_char(out, '"');
-    if (utf8_valid_bytes(text.data, text.n_bytes) == text.n_bytes) {
-        add_valid(out, text.data, text.n_bytes);
-    } else {
-        struct utf8_stream stream = {0};
-        struct bytes whole = {0};
-        utf8_stream_add(&stream, text.data, text.n_bytes, &whole);
-        utf8_stream_flush(&stream, &whole);
-        add_valid(out, whole.data, whole.len);
-        bytes_release(&whole);
-    }
+    add_text(out, text);
+    bytes_add_char(out, '"');
+}
+
+void json_write_joined(struct bytes *out, struct json_text first, struct json_text second)
+{
+    bytes_add_char(out, '"');
+    add_text(out, first);
+    add_text(out, second);
     bytes_add_char(out, '"');
 }
 

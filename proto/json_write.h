@@ -17,6 +17,8 @@ struct json_text { /* UTF-8; a model may write NUL characters */
 };
 
 void json_write_text(struct bytes *out, struct json_text text);
+/* Both as one text. */
+void json_write_joined(struct bytes *out, struct json_text first, struct json_text second);
 void json_write_string(struct bytes *out, const char *text); /* NULL: null */
 void json_write_int(struct bytes *out, int64_t value);
 void json_write_bool(struct bytes *out, bool value);
