@@ -33,8 +33,8 @@ struct api_model {           /* what is served; borrowed */
     struct pooling_head head; /* how the model makes vectors, labels, scores */
     const char *about;        /* layout in words, for /version and the web page */
     int tp, pp, dp;
-    int block_tokens;      /* of the KV cache, for metrics; 0: not known */
-    bool prefix_caching;   /* likewise */
+    int block_tokens;    /* of the KV cache, for metrics; 0: not known */
+    bool prefix_caching; /* likewise */
 };
 
 struct api_calls { /* in the order in which they were added */

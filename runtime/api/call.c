@@ -91,8 +91,9 @@ static bool fail(struct api_call *call, const struct error *why)
 static bool fail_late(struct api_call *call)
 {
     struct error why = {0};
-    error_set(&why, ERROR_LIMIT, "the answer was not there after %lld ms, the deadline_ms of the "
-                                 "request",
+    error_set(&why, ERROR_LIMIT,
+              "the answer was not there after %lld ms, the deadline_ms of the "
+              "request",
               (long long)(call->sampling.deadline_ns / 1000000));
     error_param(&why, "deadline_ms");
     error_code(&why, "deadline_exceeded");
@@ -144,7 +145,7 @@ static void count_choice(struct api_metrics *metrics, const struct call_prompt *
 static void count_end(struct api_call *call, bool was_cancelled, int64_t now_ns)
 {
     struct api_metrics *metrics = call->api->metrics;
-    const enum finish_reason forced = was_cancelled                     ? FINISH_ABORT
+    const enum finish_reason forced = was_cancelled                      ? FINISH_ABORT
                                       : call->failure.kind != ERROR_NONE ? FINISH_ERROR
                                                                          : FINISH_NONE;
     if (metrics == NULL || !call->is_sent)

@@ -182,4 +182,7 @@ const struct api_source *generate_source(const struct generate_call *call)
     return &call->base.source;
 }
 
-struct api_usage generate_usage(const struct generate_call *call) { return call_usage(&call->base); }
+struct api_usage generate_usage(const struct generate_call *call)
+{
+    return call_usage(&call->base);
+}

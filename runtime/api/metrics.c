@@ -52,7 +52,7 @@ void metrics_observe(struct metrics_histogram *histogram, double value)
 /* The literal of a method that exists; "other" for what a client made up. */
 static const char *known_method(const char *method)
 {
-    static const char *const known[] = {"GET",    "POST",  "HEAD", "OPTIONS", "PUT",
+    static const char *const known[] = {"GET",    "POST",  "HEAD",  "OPTIONS", "PUT",
                                         "DELETE", "PATCH", "TRACE", "CONNECT"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(method, known[i]) == 0)

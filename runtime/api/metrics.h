@@ -48,8 +48,8 @@ struct api_metrics {
 void api_metrics_init(struct api_metrics *out, int max_model_len);
 void metrics_observe(struct metrics_histogram *histogram, double value);
 
-/* An answer of HTTP. `handler` is the path of its route, a literal; NULL: it has none. What a client
- * makes up never becomes a label. */
+/* An answer of HTTP. `handler` is the path of its route, a literal; NULL: it has none. What a
+ * client makes up never becomes a label. */
 void api_metrics_count_http(struct api_metrics *metrics, const char *method, const char *handler,
                             int status);
 

@@ -207,7 +207,8 @@ bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
     if (!tokenizer_pair_frame(intake->tokenizer, &frame))
         return error_set(err, ERROR_UNSUPPORTED,
                          "the tokenizer of this model does not say how two texts are put together");
-    const bool good = encode(intake, first, rules, out, err) && encode(intake, second, rules, &b, err);
+    const bool good =
+        encode(intake, first, rules, out, err) && encode(intake, second, rules, &b, err);
     if (good) {
         const size_t n_frame = frame.before->n + frame.between->n + frame.after->n;
         if (rules->cut != PROMPT_WHOLE)

@@ -1,4 +1,5 @@
-/* runtime/api/prompt.h: what users give becomes the ids of a prompt, inside the limits of the model.
+/* runtime/api/prompt.h: what users give becomes the ids of a prompt, inside the limits of the
+ * model.
  *
  * A text that must have too many tokens, whatever they are, is refused before it is read: a token
  * is at most as long as the longest one of the vocabulary. Where a text is to be cut, only the part
@@ -22,7 +23,8 @@ struct prompt_rules {
     const char *param; /* its name for errors: "prompt", "input" */
     bool add_special_tokens;
     enum prompt_cut cut;
-    int64_t most;         /* tokens that are left, special ones too; where nothing is cut, more is refused */
+    int64_t
+        most; /* tokens that are left, special ones too; where nothing is cut, more is refused */
     int vocab, max_model_len;
 };
 

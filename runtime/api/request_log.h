@@ -10,7 +10,7 @@ struct request_log_entry {
     const char *model;
     int64_t prompt_tokens, cached_tokens, output_tokens;
     int n_choices;
-    const char *finish; /* "stop", or "length,stop"; "" where nothing was answered */
+    const char *finish;               /* "stop", or "length,stop"; "" where nothing was answered */
     int64_t first_token_ns, total_ns; /* after it came; first_token_ns -1: there was none */
     const struct error *failure;      /* NULL: none */
     bool was_cancelled;               /* its user went away */
