@@ -1,4 +1,4 @@
-/* runtime/endpoints/call.h: what every endpoint is made of; only endpoints/ includes it.
+/* runtime/endpoints/endpoint.h: what every endpoint is made of; only endpoints/ includes it.
  *
  * An endpoint reads its body, and either answers at once or leaves a struct call that answers
  * later. A call that is answered frees itself, before or right after the last word to its reply.
@@ -27,15 +27,15 @@ endpoint_fn models_call, version_call;                        /* models.c */
 endpoint_fn health_call, live_call, ready_call, metrics_call; /* health.c */
 
 /* The three answer at once, and return NULL for their caller to return. */
-struct call *call_answer(const struct reply *reply, int status, const char *content_type,
-                         const struct bytes *body);
-struct call *call_answer_json(const struct reply *reply, const struct bytes *body); /* 200 */
-struct call *call_refuse(const struct endpoints *e, const struct reply *reply,
-                         const struct error *why);
+struct call *endpoint_answer(const struct reply *reply, int status, const char *content_type,
+                             const struct bytes *body);
+struct call *endpoint_answer_json(const struct reply *reply, const struct bytes *body); /* 200 */
+struct call *endpoint_refuse(const struct endpoints *e, const struct reply *reply,
+                             const struct error *why);
 
-enum { CALL_ID_BYTES = sizeof(((struct api_source *)0)->request_id) };
+enum { ENDPOINT_ID_BYTES = sizeof(((struct api_source *)0)->request_id) };
 /* "cmpl-" and the id that the source has, or else 32 random hex digits. */
-void call_make_id(char out[CALL_ID_BYTES], const char *prefix, const struct api_source *source);
+void endpoint_id(char out[ENDPOINT_ID_BYTES], const char *prefix, const struct api_source *source);
 /* The source with that id. */
-struct api_source call_source(const struct call_request *request, const char *prefix);
-int64_t call_time_s(void); /* since 1970, for "created" */
+struct api_source endpoint_source(const struct call_request *request, const char *prefix);
+int64_t endpoint_time_s(void); /* since 1970, for "created" */
