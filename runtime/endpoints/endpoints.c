@@ -18,6 +18,16 @@ static const struct entry { /* the first member is what users of the header see 
 } table[] = {
     {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
     {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
+    {{"/v1/embeddings", POST, ROUTE_WITH_KEY}, embeddings_call},
+    {{"/v1/score", POST, ROUTE_WITH_KEY}, score_call},
+    {{"/score", POST, ROUTE_WITH_KEY}, score_call},
+    {{"/v1/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
+    {{"/v2/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
+    {{"/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
+    {{"/classify", POST, ROUTE_WITH_KEY}, classify_call},
+    {{"/v1/score/evaluation", POST, ROUTE_WITH_KEY}, reward_call},
+    {{"/tokenize", POST, ROUTE_WITH_KEY}, tokenize_call},
+    {{"/detokenize", POST, ROUTE_WITH_KEY}, detokenize_call},
     {{"/v1/models", GET, ROUTE_WITH_KEY}, models_call},
     {{"/version", GET, ROUTE_WITH_KEY}, version_call},
     {{"/health", GET, ROUTE_OPEN}, health_call},
@@ -25,6 +35,9 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/health/ready", GET, ROUTE_OPEN}, ready_call},
     {{"/ping", "GET, HEAD, POST", ROUTE_OPEN}, health_call},
     {{"/metrics", GET, ROUTE_WITH_KEY}, metrics_call},
+    {{"/sleep", POST, ROUTE_WITH_KEY}, sleep_call},
+    {{"/wake_up", POST, ROUTE_WITH_KEY}, wake_call},
+    {{"/is_sleeping", GET, ROUTE_WITH_KEY}, is_sleeping_call},
 };
 
 const struct route *endpoints_find(const char *path)
