@@ -18,6 +18,7 @@ static const struct entry { /* the first member is what users of the header see 
 } table[] = {
     {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
     {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
+    {{"/generate", POST, ROUTE_WITH_KEY}, generate_call},
     {{"/v1/embeddings", POST, ROUTE_WITH_KEY}, embeddings_call},
     {{"/v1/score", POST, ROUTE_WITH_KEY}, score_call},
     {{"/score", POST, ROUTE_WITH_KEY}, score_call},

@@ -37,6 +37,7 @@ struct world { /* what a fake stands on */
     struct fake fake;
     struct intake intake;
     struct admission admission;
+    struct chat_prompt chat;
     struct generate_call *generate;
     struct pool_call *pool;
 };
@@ -84,6 +85,31 @@ struct sampling_fields sampling_nothing_said(void)
         .skip_special_tokens = -1,
         .penalize_prompt = -1,
     };
+}
+
+bool api_check_model(const struct api *api, const char *name, struct error *err)
+{
+    if (name == NULL || strcmp(name, api->model.name[0]) == 0)
+        return true;
+    error_set(err, ERROR_INPUT, "The model `%s` does not exist.", name);
+    error_param(err, "model");
+    return error_code(err, "model_not_found");
+}
+
+/* Whatever is said, the prompt is "hello". */
+bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
+                      const struct chat_prompt_request *request, struct ids *out, struct error *err)
+{
+    static const struct encode_options options = {.add_special_tokens = true};
+    (void)p, (void)request;
+    return encoder_encode(intake->encoder, "hello", 5, &options, out, err);
+}
+
+const char *pooling_label(const struct pooling_head *head, int label, char buffer[24])
+{
+    (void)head;
+    snprintf(buffer, 24, "LABEL_%d", label);
+    return buffer;
 }
 
 int admission_retry_after_s(const struct admission *admission)
@@ -354,6 +380,7 @@ struct fake *fake_open(void)
                   .pp = 1,
                   .dp = 1},
         .intake = &world->intake,
+        .chat = &world->chat,
         .admission = &world->admission,
     };
     const struct endpoints_settings settings = {
@@ -477,6 +504,9 @@ void fake_end(struct fake *fake, int prompt, int choice, enum finish_reason reas
 void fake_done(struct fake *fake)
 {
     struct generate_call *call = world_of(fake)->generate;
+    for (int i = 0; i < call->n_prompts; i++)
+        for (int j = 0; j < call->n_choices; j++)
+            output_end(&call->output[i][j], FINISH_ABORT);
     call->listener.done(call->listener.context, call);
     forget(call);
 }
