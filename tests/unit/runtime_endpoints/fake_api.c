@@ -6,7 +6,6 @@
 #include "runtime/text/encoder.h"
 #include "tests/test.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,33 +59,6 @@ static void encode(const struct fake *fake, const char *text, bool special, stru
 
 /* ---- the api ---- */
 
-struct sampling_fields sampling_nothing_said(void)
-{
-    return (struct sampling_fields){
-        .temperature = NAN,
-        .top_p = NAN,
-        .min_p = NAN,
-        .repetition_penalty = NAN,
-        .frequency_penalty = NAN,
-        .presence_penalty = NAN,
-        .length_penalty = NAN,
-        .top_k = SAMPLING_UNSAID,
-        .n = SAMPLING_UNSAID,
-        .seed = SAMPLING_UNSAID,
-        .max_tokens = SAMPLING_UNSAID,
-        .min_tokens = SAMPLING_UNSAID,
-        .logprobs = SAMPLING_UNSAID,
-        .prompt_logprobs = SAMPLING_UNSAID,
-        .beam_width = SAMPLING_UNSAID,
-        .priority = SAMPLING_UNSAID,
-        .deadline_ms = SAMPLING_UNSAID,
-        .ignore_eos = -1,
-        .include_stop_str_in_output = -1,
-        .skip_special_tokens = -1,
-        .penalize_prompt = -1,
-    };
-}
-
 bool api_check_model(const struct api *api, const char *name, struct error *err)
 {
     if (name == NULL || strcmp(name, api->model.name[0]) == 0)
@@ -103,13 +75,6 @@ bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
     static const struct encode_options options = {.add_special_tokens = true};
     (void)p, (void)request;
     return encoder_encode(intake->encoder, "hello", 5, &options, out, err);
-}
-
-const char *pooling_label(const struct pooling_head *head, int label, char buffer[24])
-{
-    (void)head;
-    snprintf(buffer, 24, "LABEL_%d", label);
-    return buffer;
 }
 
 int admission_retry_after_s(const struct admission *admission)
