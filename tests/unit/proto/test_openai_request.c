@@ -371,7 +371,7 @@ TEST(tools_that_may_not_be_called_are_hidden)
 }
 
 /* A hostile body: refused, and soon. */
-static void check_hostile(struct bytes *body, const char *words)
+static void check_hostile(struct bytes *body, const char *words, const char *param)
 {
     const struct sampling_fields unsaid = nothing();
     struct openai_request r;
@@ -381,6 +381,7 @@ static void check_hostile(struct bytes *body, const char *words)
     const int64_t ms = (clock_now_ns() - begin) / 1000000;
     openai_request_release(&r);
     CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK_STR(err.param, param);
     if (strstr(err.text, words) == NULL)
         test_fail(__FILE__, __LINE__, "no %s in: %s", words, err.text);
     CHECK(SANITIZED || ms <= 250); /* 50 ms where a core is free */
@@ -392,28 +393,30 @@ TEST(hostile_bodies_are_refused_before_they_cost_anything)
     struct bytes body = {0};
     for (int i = 0; i < 100000; i++)
         bytes_add_char(&body, '[');
-    check_hostile(&body, "64");
+    check_hostile(&body, "64", "");
     bytes_add_text(&body, "{\"a\":[0");
     for (int i = 0; i < 1000001; i++)
         bytes_add_text(&body, ",0");
     bytes_add_text(&body, "]}");
-    check_hostile(&body, "1000000");
+    check_hostile(&body, "1000000", "a");
     bytes_add_text(&body, "{\"a\":1,\"a\":2}");
-    check_hostile(&body, "a");
+    check_hostile(&body, "a", "");
     bytes_add_text(&body, "{\"a\":\"\\ud800\"}");
-    check_hostile(&body, "line 1");
+    check_hostile(&body, "line 1", "a");
     bytes_add_text(&body, "{\"a\":\"\\u0000\"}");
-    check_hostile(&body, "line 1");
+    check_hostile(&body, "line 1", "a");
     bytes_add_text(&body, "{\"a\":\"\xff\"}");
-    check_hostile(&body, "line 1");
+    check_hostile(&body, "line 1", "a");
     bytes_add_text(&body, "[]");
-    check_hostile(&body, "no JSON object");
+    check_hostile(&body, "no JSON object", "");
     bytes_add_text(&body, "{\"temperature\": 1e400}");
-    check_hostile(&body, "1e400");
+    check_hostile(&body, "1e400", "temperature");
+    bytes_add_text(&body, "{\"seed\": 9223372036854775808}");
+    check_hostile(&body, "9223372036854775808", "seed");
     bytes_add_text(&body, "{\"temperature\": NaN}");
-    check_hostile(&body, "'N'");
+    check_hostile(&body, "'N'", "temperature");
     bytes_add_text(&body, "");
-    check_hostile(&body, "empty");
+    check_hostile(&body, "empty", "");
 }
 
 TEST(a_chat_needs_messages)
