@@ -80,12 +80,11 @@ TEST(the_end_of_a_choice_that_nobody_told_is_sent_before_done)
     struct fake *fake = fake_open();
     ask(fake, "\"stream\":true");
     fake_done(fake);
-    check_stream(fake, CHUNK
-                 "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
-                 "\"logprobs\":null,\"finish_reason\":null}]}\n\n" CHUNK
-                 "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,"
-                 "\"finish_reason\":\"abort\",\"stop_reason\":null}]}\n\n"
-                 "data: [DONE]\n\n");
+    check_stream(fake, CHUNK "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+                             "\"logprobs\":null,\"finish_reason\":null}]}\n\n" CHUNK
+                             "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,"
+                             "\"finish_reason\":\"abort\",\"stop_reason\":null}]}\n\n"
+                             "data: [DONE]\n\n");
     fake_close(fake);
 }
 
