@@ -24,6 +24,7 @@
 struct echo_server {
     struct event_base *base;
     struct http_server *http;
+    struct event *on_term, *on_input;
     long n_gone, n_run;
 };
 
@@ -163,6 +164,8 @@ static void on_signal(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     http_server_drain(server->http);
+    event_del(server->on_term);
+    event_del(server->on_input); /* the loop ends with the last connection */
 }
 
 static void on_input(evutil_socket_t fd, short what, void *context)
@@ -183,14 +186,14 @@ static bool serve(struct echo_server *server, const struct http_settings *settin
         return false;
     printf("listening on %d\n", http_server_port(server->http));
     fflush(stdout);
-    struct event *drain = evsignal_new(server->base, SIGTERM, on_signal, server);
-    struct event *input =
+    server->on_term = evsignal_new(server->base, SIGTERM, on_signal, server);
+    server->on_input =
         event_new(server->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, server);
-    event_add(drain, NULL);
-    event_add(input, NULL);
+    event_add(server->on_term, NULL);
+    event_add(server->on_input, NULL);
     event_base_dispatch(server->base);
-    event_free(drain);
-    event_free(input);
+    event_free(server->on_term);
+    event_free(server->on_input);
     return true;
 }
 
