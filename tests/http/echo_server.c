@@ -7,8 +7,8 @@
  *     POST /echo                        200 and the body of the request
  *     GET  /stream?n=N&bytes=N&ms=N     200 and so many events of so many bytes, one each ms
  *     GET  /wait                        no answer ever
- *     GET  /counts                      a line of numbers: connections and exchanges that are open,
- *                                       exchanges whose clients went away, requests that ran
+ *     GET  /counts                      numbers: connections that are open; exchanges that are, but for
+ *                                       this one; exchanges whose clients left; requests that ran
  */
 #include <event2/event.h>
 #include <signal.h>
@@ -112,7 +112,7 @@ static void on_request(void *context, struct http_exchange *x)
         const struct http_counts now = http_server_counts(server->http);
         char line[128];
         const int n = snprintf(line, sizeof(line), "%d %d %ld %ld\n", now.n_connections,
-                               now.n_exchanges, server->n_gone, server->n_run);
+                               now.n_exchanges - 1, server->n_gone, server->n_run);
         http_respond(x, 200, "text/plain", line, (size_t)n);
     }
 }
