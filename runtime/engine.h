@@ -12,6 +12,7 @@
  *     ERROR_INPUT: its rules leave no token);
  *   - past its deadline a last token that is none (-1), with FINISH_ABORT;
  *   - after the end the id is free again;
+ *   - what reporter.h says of the engine itself, a pulse as the answer to each ping among it;
  *   - after a cancel nothing more is sent for the id, but tokens that were on their way when the
  *     cancel was sent still arrive. A cancel of an unknown id does nothing.
  */

@@ -131,6 +131,7 @@ void reporter_create(struct reporter **out, struct link *link, const struct rank
     *r = (struct reporter){.link = link,
                            .ranks = ranks,
                            .scheduler = scheduler,
+                           .moved_ns = clock_now_ns(),
                            .rank_work_ns = memory_alloc((size_t)n_ranks, sizeof(int64_t))};
     if (ranks->settings.heart != NULL)
         *ranks->settings.heart = (struct heart){.beat = beat, .context = r};

@@ -4,6 +4,7 @@
 #include "base/system.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
+#include "parallel/heart.h"
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/forward/forward.h"
@@ -24,6 +25,7 @@
 static const int64_t patience_ns = 120LL * 1000 * 1000 * 1000;
 
 struct rank_parts {
+    struct heart heart;
     struct ranks ranks, of_stage; /* the draft model runs on those of the first stage */
     struct device *host, *device; /* who samples, who runs the layers: the same but with GPUs */
     struct model *model[PLAN_MODELS];
@@ -225,13 +227,14 @@ static bool run_rank(void *context, int rank, struct error *err)
 {
     struct job *job = context;
     const struct job_settings *s = &job->settings;
+    struct rank_parts p = {0};
     const struct ranks_settings settings = {
         .tp_size = s->tp_size,
         .pp_stages = stages_of(s),
         .comm = "shm",
-        .settings = {.deadline_ns = s->deadline_ns ? s->deadline_ns : patience_ns},
+        .settings = {.deadline_ns = s->deadline_ns ? s->deadline_ns : patience_ns,
+                     .heart = &p.heart},
     };
-    struct rank_parts p = {0};
     int kv_dtype = 0;
     const bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
                       open_device(&p, s, err) && open_models(&p, s, &kv_dtype, err) &&
@@ -294,6 +297,8 @@ void job_submit(struct job *job, int request, const int32_t *prompt, int n_promp
 {
     job_replay(job, request, prompt, n_prompt, NULL, 0, params);
 }
+
+void job_ping(struct job *job) { send_command(job, &(struct link_command){.kind = LINK_PING}); }
 
 void job_cancel(struct job *job, int request)
 {
@@ -373,6 +378,15 @@ static void take_pooled(struct job *job, const struct link_pooled *pooled)
     job->costs[pooled->id - 1].cached_tokens = pooled->cached_tokens;
 }
 
+static void take_pulse(struct job *job, int64_t progress_ns)
+{
+    const int64_t now = clock_now_ns(), age_ns = now - job->progress_ns;
+    CHECK(progress_ns <= now);
+    if (job->n_pulses++ > 0 && age_ns > job->oldest_ns)
+        job->oldest_ns = age_ns;
+    job->progress_ns = progress_ns;
+}
+
 static void take_event(struct job *job, const struct link_event *event)
 {
     switch (event->kind) {
@@ -397,6 +411,16 @@ static void take_event(struct job *job, const struct link_event *event)
     case LINK_POOLED:
         take_pooled(job, &event->pooled);
         break;
+    case LINK_STATS:
+        job->stats = event->stats;
+        job->n_stats++;
+        break;
+    case LINK_PULSE:
+        take_pulse(job, event->progress_ns);
+        break;
+    case LINK_ASLEEP:
+    case LINK_AWAKE:
+        break;
     }
 }
 
@@ -408,6 +432,23 @@ static bool is_there(const struct job *job, int request, int n)
     for (int i = 0; i < JOB_MAX_REQUESTS; i++)
         n_ended += job->answer[i].n_ends;
     return n_ended >= n;
+}
+
+void job_hear(struct job *job, int64_t ns)
+{
+    const int64_t until = clock_now_ns() + ns;
+    for (int64_t now; (now = clock_now_ns()) < until;) {
+        struct link_event event;
+        struct error err = {0};
+        bool got;
+        if (!link_receive_event(job->link, &event, &got, &err))
+            test_fail(__FILE__, __LINE__, "%s", err.text);
+        struct pollfd wait = {.fd = link_fd(job->link), .events = POLLIN};
+        if (got)
+            take_event(job, &event);
+        else
+            poll(&wait, 1, (int)((until - now) / 1000000));
+    }
 }
 
 void job_wait(struct job *job, int request, int n)
