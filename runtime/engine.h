@@ -2,7 +2,7 @@
  *
  * One thread: it takes commands from the link between steps, plans a step, runs it together with
  * the other ranks (worker.h), picks tokens, and sends those of a step in one message. Without
- * work it sleeps on the link, until the next deadline of a request at most.
+ * work it waits on the link, until the next deadline of a request at most.
  *
  * What the gateway can rely on, per request:
  *   - a request that cannot be taken gives one LINK_FAILED of its id (ERROR_INPUT, ERROR_LIMIT);

@@ -208,6 +208,7 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
             .limits = limits,
             .kv_dtype = *kv_dtype,
             .carries_tokens = s->gpu != NULL && m == PLAN_TARGET && on->pp_stages == 1};
+        p->models.model[m] = p->model[m];
         if (!forward_create(&p->models.forward[m], &settings, err))
             return false;
     }
