@@ -9,6 +9,7 @@
 #include "runtime/engine.h"
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
+#include "runtime/model/device_weights.h"
 #include "runtime/model/model.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
@@ -31,6 +32,7 @@ struct rank_parts {
     struct model *model[PLAN_MODELS];
     struct plan_models models;
     struct plan_recorder *recorder;
+    struct device_loading loading; /* of the GPU */
 };
 
 static void close_parts(struct rank_parts *p)
@@ -184,6 +186,7 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
                         struct error *err)
 {
     const char *const folder[PLAN_MODELS] = {[PLAN_TARGET] = s->folder, [PLAN_DRAFT] = s->draft};
+    p->models.loading = &p->loading;
     p->models.ranks[PLAN_TARGET] = &p->ranks;
     p->models.ranks[PLAN_DRAFT] = &p->of_stage;
     for (int m = 0; m < PLAN_MODELS && folder[m] != NULL; m++) {
@@ -209,6 +212,7 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
             .kv_dtype = *kv_dtype,
             .carries_tokens = s->gpu != NULL && m == PLAN_TARGET && on->pp_stages == 1};
         p->models.model[m] = p->model[m];
+        p->loading = (struct device_loading){.device = p->device, .readers = p->host->team};
         if (!forward_create(&p->models.forward[m], &settings, err))
             return false;
     }
@@ -300,6 +304,24 @@ void job_submit(struct job *job, int request, const int32_t *prompt, int n_promp
 }
 
 void job_ping(struct job *job) { send_command(job, &(struct link_command){.kind = LINK_PING}); }
+
+void job_ask_to_sleep(struct job *job, enum link_sleep sleep)
+{
+    const bool wakes = sleep == LINK_NOT_ASLEEP;
+    send_command(job,
+                 &(struct link_command){.kind = wakes ? LINK_WAKE : LINK_SLEEP, .sleep = sleep});
+}
+
+void job_sleep(struct job *job, enum link_sleep sleep)
+{
+    const int64_t until = clock_now_ns() + patience_ns;
+    const int n_before = job->n_sleeps;
+    job_ask_to_sleep(job, sleep);
+    while (job->n_sleeps == n_before) {
+        job_hear(job, 2000000);
+        CHECK(clock_now_ns() < until);
+    }
+}
 
 void job_cancel(struct job *job, int request)
 {
@@ -421,6 +443,8 @@ static void take_event(struct job *job, const struct link_event *event)
         break;
     case LINK_ASLEEP:
     case LINK_AWAKE:
+        job->sleep = event->kind == LINK_AWAKE ? LINK_NOT_ASLEEP : event->sleep;
+        job->n_sleeps++;
         break;
     }
 }
