@@ -94,6 +94,14 @@ static bool warm_up(struct bench *bench, struct error *err)
 
 /* ---- after it ---- */
 
+static json_t *arrivals(const struct load *load)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < load->n; i++)
+        json_array_append_new(list, json_real(load->request[i].arrival_s));
+    return list;
+}
+
 static json_t *describe(struct bench *bench)
 {
     const struct options *options = bench->options;
@@ -111,6 +119,8 @@ static json_t *describe(struct bench *bench)
                             : json_real(options->bench.request_rate));
     json_t *numbers = serve_metrics_json(metrics, &bench->run, options->bench.save_detailed);
     json_object_update(result, numbers);
+    if (options->bench.save_detailed)
+        json_object_set_new(result, "arrival_times", arrivals(&bench->load));
     json_decref(numbers);
     return result;
 }
