@@ -72,6 +72,7 @@ static void take_choice(struct answer_stream *stream, const json_t *choice, int6
     const bool ends = json_is_string(json_object_get(choice, "finish_reason"));
     const bool has_text = (text != NULL && *text != '\0') || (thought != NULL && *thought != '\0');
     stream->has_finish |= ends;
+    stream->end_ns = now_ns;
     if (!has_text && (ends || json_object_get(delta, "role") != NULL))
         return;
     if (stream->n_chunks++ == 0)

@@ -15,9 +15,10 @@ enum answer_state { ANSWER_OPEN, ANSWER_DONE, ANSWER_FAILED };
 
 struct answer_stream {
     bool is_chat;
-    enum answer_state state; /* done: [DONE] came */
-    bool has_finish;         /* a finish_reason came */
-    int64_t first_ns, last_ns;
+    enum answer_state state;   /* done: [DONE] came */
+    bool has_finish;           /* a finish_reason came */
+    int64_t first_ns, last_ns; /* chunks that counted */
+    int64_t end_ns;            /* the last chunk of the choice, whether it counted or not */
     int n_chunks;              /* that counted */
     int64_t n_input, n_output; /* of the server's usage; -1: it said none */
     char why[256];             /* failed: in the server's words, else ours */

@@ -161,7 +161,7 @@ static void take_end(struct client *client, struct call *call, CURLcode code)
     judge(call, result, code);
     if (stream->n_chunks > 0) {
         result->ttft_s = (double)(stream->first_ns - call->sent_ns) * 1e-9;
-        result->e2el_s = (double)(stream->last_ns - call->sent_ns) * 1e-9;
+        result->e2el_s = (double)(stream->end_ns - call->sent_ns) * 1e-9;
     } else {
         result->e2el_s = (double)(clock_now_ns() - call->sent_ns) * 1e-9;
     }

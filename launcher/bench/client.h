@@ -39,7 +39,7 @@ struct call_result {
     enum call_kind kind;
     int status;                /* of HTTP; 0: none came */
     double start_s;            /* since the begin of the run */
-    double ttft_s, e2el_s;     /* since start_s: of the first and the last chunk with tokens */
+    double ttft_s, e2el_s;     /* since start_s: the first chunk with tokens, the last of all */
     int64_t n_input, n_output; /* as the server counts; else ids sent, chunks that came */
     struct samples gaps;       /* seconds between chunks */
     char why[256];             /* not good: in words */

@@ -1,7 +1,7 @@
 /* launcher/bench/serve_metrics.h: what is said of a run against a server, in vLLM's words.
  *
  *   TTFT  from sending a request to its first chunk with tokens
- *   E2EL  to its last one
+ *   E2EL  to the last chunk of the answer
  *   TPOT  (E2EL - TTFT) / (output tokens - 1), of requests with more than one token
  *   ITL   the gaps between chunks with tokens, of all requests
  *

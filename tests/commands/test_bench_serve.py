@@ -193,7 +193,7 @@ class Load(BenchCase):
                 ("", "no request in it"), ("a,b\n1,2\n", "line 1: no column timestamp"),
                 (good + good.replace("5", "4"), "line 2: timestamp 4 is before"),
                 (good.replace('h": 1', 'h": 0'), "line 1: input_length: 0 is no whole number"),
-                (good + "{}\n", "line 2: timestamp"),
+                (good + "{}\n", 'line 2: "timestamp" is missing'),
                 ("timestamp,input_length,output_length\n1,2\n", "line 2: output_length is missing"),
                 ("timestamp,input_length,output_length\n1,x,3\n", "line 2: input_length: 'x'")):
             result = phalanx("bench", "serve", "--trace", self.write("t", text))
