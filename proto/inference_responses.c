@@ -1,7 +1,6 @@
 /* Packing only reads, so that const is cast away where protobuf-c has none. */
 #include "proto/inference_responses.h"
 
-#include "base/check.h"
 #include "proto/pack.h"
 #include "proto/phalanx.pb-c.h"
 

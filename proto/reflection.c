@@ -2,6 +2,7 @@
 #include "proto/reflection.h"
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "proto/descriptor_names.pb-c.h"
 #include "proto/grpc/reflection/v1/reflection.pb-c.h"
