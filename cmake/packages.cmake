@@ -22,12 +22,15 @@ elseif(NOT WITH_MPI STREQUAL "OFF")
   find_package(MPI COMPONENTS C)
 endif()
 
-# GRPC_FOUND decides between runtime/grpc and its rpc_absent.c.
-set(GRPC_FOUND FALSE)
+# HAS_GRPC decides between runtime/grpc and its rpc_absent.c.
+set(HAS_GRPC FALSE)
 if(WITH_GRPC STREQUAL "ON")
   pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc)
 elseif(NOT WITH_GRPC STREQUAL "OFF")
   pkg_check_modules(GRPC IMPORTED_TARGET grpc)
+endif()
+if(NOT WITH_GRPC STREQUAL "OFF" AND GRPC_FOUND)
+  set(HAS_GRPC TRUE)
 endif()
 
 find_package(Python3 COMPONENTS Interpreter) # for tests/lint only
