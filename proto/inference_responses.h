@@ -6,7 +6,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/memory.h"
-#include "proto/request_output.h" /* json_text, json_logprob_rows: a result has one shape */
+#include "proto/json_logprobs.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* proto/pack.h: messages of protobuf-c to bytes. For the .c files of proto/ alone. */
 #pragma once
-#include "proto/request_output.h" /* json_text */
+#include "proto/json_logprobs.h" /* json_text */
 
 #include <protobuf-c/protobuf-c.h>
 

@@ -1,7 +1,7 @@
 /* runtime/grpc/inference.h: what the methods of phalanx.v1.Inference have in common. */
 #pragma once
 #include "proto/inference_requests.h"
-#include "proto/request_output.h"
+#include "proto/json_logprobs.h"
 #include "runtime/api/generate.h"
 #include "runtime/gateway/output.h"
 

@@ -1,8 +1,8 @@
 /* A gRPC server over the fake api, for clients of other languages: tests/grpc/test_*.py.
  *
- * fake_server [--key KEY] [--tls CERT KEY] [--max-message BYTES]. It prints its port, and serves until
- * its standard input has lines: "ready" and "starting" change what health says, "drain" takes no
- * new calls, "counts" prints what the api saw; it ends with the input. */
+ * fake_server [--key KEY] [--tls CERT KEY] [--max-message BYTES]. It prints its port, and serves
+ * until its standard input has lines: "ready" and "starting" change what health says, "drain" takes
+ * no new calls, "counts" prints what the api saw; it ends with the input. */
 #include "base/check.h"
 #include "base/error.h"
 #include "runtime/grpc/rpc_server.h"
@@ -35,10 +35,7 @@ static bool allow(void *context, const char *authorization, uint64_t *tenant)
     return strncmp(authorization, world->key, strlen(world->key)) == 0;
 }
 
-static bool is_ready(void *context)
-{
-    return ((const struct world *)context)->is_ready;
-}
+static bool is_ready(void *context) { return ((const struct world *)context)->is_ready; }
 
 static void parse(struct rpc_settings *settings, struct world *world, int argc, char **argv)
 {
@@ -106,8 +103,7 @@ int main(int argc, char **argv)
     parse(&settings, &world, argc, argv);
     setvbuf(stdin, NULL, _IONBF, 0); /* poll() sees what fgets() has not taken */
     fake_api_open(&world.fake);
-    if (!rpc_server_open(&world.server, &settings, &err) ||
-        !rpc_server_start(world.server, &err)) {
+    if (!rpc_server_open(&world.server, &settings, &err) || !rpc_server_start(world.server, &err)) {
         fprintf(stderr, "fake_server: %s\n", err.text);
         return 2;
     }

@@ -1,4 +1,5 @@
-/* tests/unit/runtime_grpc/rpc_client.h: one client and one server in one thread, over a real socket.
+/* tests/unit/runtime_grpc/rpc_client.h: one client and one server in one thread, over a real
+ * socket.
  *
  * Messages are bytes: what a stock client makes of proto/phalanx.proto is tested in tests/grpc. */
 #pragma once
