@@ -314,6 +314,12 @@ static const char *authorization(const struct rpc *rpc, char *out)
     return NULL;
 }
 
+bool rpc_say_draining(struct error *err)
+{
+    error_set(err, ERROR_LIMIT, "the server is about to end and takes no new calls");
+    return error_code(err, "draining");
+}
+
 static bool may_ask(struct rpc *rpc, const struct rpc_method *method, struct error *err)
 {
     const struct rpc_settings *settings = &rpc->server->settings;
@@ -328,6 +334,8 @@ static bool may_ask(struct rpc *rpc, const struct rpc_method *method, struct err
                   "\"authorization: Bearer KEY\"");
         return error_code(err, "unauthorized");
     }
+    if (rpc->server->is_draining && (method == NULL || !method->is_open || method->is_endless))
+        return rpc_say_draining(err);
     if (method != NULL)
         return true;
     error_set(err, ERROR_INPUT, "there is no method %.*s",
@@ -347,7 +355,7 @@ static void on_new_call(struct rpc *rpc, bool ok)
     }
     struct error err = {0};
     rpc->server->n_calls++;
-    if (!rpc->server->is_draining)
+    if (!rpc->server->is_closing)
         rpc_wait(rpc->server);
     set_peer(rpc);
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};

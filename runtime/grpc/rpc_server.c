@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "runtime/grpc/listen.h"
 #include "runtime/grpc/rpc_state.h"
 
@@ -12,7 +13,10 @@
 #include <poll.h>
 #include <signal.h>
 
-enum { CALLS_WAITED_FOR = 16 }; /* that gRPC can hand over without asking */
+enum {
+    CALLS_WAITED_FOR = 16, /* that gRPC can hand over without asking */
+    NS_OF_MS = 1000000,
+};
 
 struct rpc_limits rpc_limits_default(void)
 {
@@ -97,25 +101,26 @@ void rpc_server_step(struct rpc_server *server)
     const struct relayed_event *event = event_relay_take(&server->relay, &n);
     for (int i = 0; i < n; i++) {
         if (event[i].tag == server) {
-            server->is_drained = true;
+            server->is_shut = true;
             continue;
         }
         const struct rpc_batch *batch = event[i].tag;
         batch->rpc->n_batches--;
         batch->done(batch->rpc, event[i].ok);
     }
-    tick_calls(server);
+    const int64_t now_ns = clock_now_ns();
+    if (server->relay.n_ticking > 0 && now_ns >= server->next_tick_ns) {
+        server->next_tick_ns = now_ns + EVENT_RELAY_TICK_MS * NS_OF_MS;
+        tick_calls(server);
+    }
 }
 
 void rpc_server_drain(struct rpc_server *server)
 {
-    if (server->is_draining)
-        return;
     struct error why = {0};
-    error_set(&why, ERROR_LIMIT, "the server is ended");
-    error_code(&why, "draining");
+    rpc_say_draining(&why);
+    tick_calls(server); /* watchers learn that it is not ready */
     server->is_draining = true;
-    grpc_server_shutdown_and_notify(server->grpc, server->queue, server);
     for (struct rpc *rpc = server->first; rpc != NULL; rpc = rpc->next)
         if (rpc->method != NULL && rpc->method->is_endless)
             rpc_end(rpc, &why);
@@ -130,9 +135,10 @@ static void close_unstarted(struct rpc_server *server)
 
 static void close_started(struct rpc_server *server)
 {
-    rpc_server_drain(server);
+    server->is_closing = true;
+    grpc_server_shutdown_and_notify(server->grpc, server->queue, server);
     grpc_server_cancel_all_calls(server->grpc);
-    while (!server->is_drained || server->first != NULL) {
+    while (!server->is_shut || server->first != NULL) {
         struct pollfd wait = {.fd = server->relay.fd, .events = POLLIN};
         poll(&wait, 1, -1);
         rpc_server_step(server);

@@ -18,9 +18,10 @@ struct rpc_server {
     grpc_completion_queue *queue;
     struct event_relay relay;
     int port;
-    bool is_started, is_draining, is_drained;
+    bool is_started, is_draining, is_closing, is_shut; /* shut: gRPC said so */
     struct rpc *first; /* calls, the newest first; with those that wait for a client */
     int n_calls;       /* that a client made */
+    int64_t next_tick_ns;
     struct arena scratch;
     struct bytes buffer;
 };
@@ -66,3 +67,4 @@ struct rpc {
 
 /* Lets gRPC give the next new call to this server. */
 void rpc_wait(struct rpc_server *server);
+bool rpc_say_draining(struct error *err); /* false */

@@ -317,7 +317,7 @@ void fake_api_open(struct fake_api *fake)
     static const char *const names[] = {"demo", "also-demo"};
     struct error err = {0};
     *fake = (struct fake_api){0};
-    check(intake_open(&fake->intake, SOURCE_DIR "/demo", &err));
+    check(intake_open(&fake->intake, SOURCE_DIR "/demo/model", &err));
     const char say[] = "Once upon a time there was a little engine.";
     check(intake_text(&fake->intake, say, sizeof say - 1, &fake->text, &err));
     fake->api = (struct api){
