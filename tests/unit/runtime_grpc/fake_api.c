@@ -132,7 +132,8 @@ struct generate_call *api_generate(struct api *api, const struct generate_reques
     remember(fake, request);
     copy_text(call->text, text);
     call->listener = *listener;
-    call->rules = (struct output_rules){.tokenizer = fake->intake.tokenizer};
+    call->rules =
+        (struct output_rules){.tokenizer = fake->intake.tokenizer, .skip_special_tokens = true};
     call->n_choices = request->sampling.n > 1 ? (int)request->sampling.n : 1;
     call->most =
         request->sampling.max_tokens > 0 ? (int)request->sampling.max_tokens : DEFAULT_TOKENS;
@@ -324,7 +325,7 @@ void fake_api_open(struct fake_api *fake)
         .model = {.name = names,
                   .n_names = 2,
                   .root = "demo",
-                  .vocab = 512,
+                  .vocab = 2048,
                   .max_model_len = 256,
                   .kv_tokens = 4096,
                   .about = "a fake",

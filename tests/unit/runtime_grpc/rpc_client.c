@@ -67,7 +67,7 @@ void world_close(struct rpc_world *world)
 
 /* ---- what comes back ---- */
 
-static void next_message(struct rpc_client *client)
+void client_read(struct rpc_client *client)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
     struct tag *tag = memory_alloc(1, sizeof *tag);
@@ -81,16 +81,17 @@ static void take_message(struct rpc_client *client)
     grpc_byte_buffer_reader reader;
     if (client->received == NULL)
         return;
-    CHECK(client->n_messages < CLIENT_MAX_MESSAGES);
     CHECK(grpc_byte_buffer_reader_init(&reader, client->received));
     grpc_slice slice = grpc_byte_buffer_reader_readall(&reader);
-    bytes_add(&client->message[client->n_messages++], GRPC_SLICE_START_PTR(slice),
-              GRPC_SLICE_LENGTH(slice));
+    if (client->n_messages < CLIENT_KEPT_MESSAGES)
+        bytes_add(&client->message[client->n_messages], GRPC_SLICE_START_PTR(slice),
+                  GRPC_SLICE_LENGTH(slice));
+    client->n_messages++;
     grpc_slice_unref(slice);
     grpc_byte_buffer_reader_destroy(&reader);
     grpc_byte_buffer_destroy(client->received);
     client->received = NULL;
-    next_message(client);
+    client_read(client);
 }
 
 static void copy_slice(char *out, size_t n_bytes, grpc_slice slice)
@@ -151,7 +152,7 @@ void client_call(struct rpc_client *client, struct rpc_world *world, const char 
         timeout_ms == 0 ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
                         : gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                        gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
-    *client = (struct rpc_client){.world = world, .reads = reads};
+    *client = (struct rpc_client){.world = world};
     grpc_metadata_array_init(&client->begin);
     grpc_metadata_array_init(&client->end);
     grpc_slice path = grpc_slice_from_copied_string(method);
@@ -185,7 +186,7 @@ void client_call(struct rpc_client *client, struct rpc_world *world, const char 
     end.data.recv_status_on_client.status_details = &client->details;
     start(client, &end, 1, TAG_END);
     if (reads)
-        next_message(client);
+        client_read(client);
 }
 
 void client_wait(struct rpc_client *client)
@@ -199,7 +200,7 @@ void client_wait(struct rpc_client *client)
 
 void client_release(struct rpc_client *client)
 {
-    for (int i = 0; i < client->n_messages; i++)
+    for (int i = 0; i < CLIENT_KEPT_MESSAGES; i++)
         bytes_release(&client->message[i]);
     grpc_metadata_array_destroy(&client->begin);
     grpc_metadata_array_destroy(&client->end);
@@ -219,7 +220,7 @@ grpc_status_code client_ask(struct rpc_client *client, struct rpc_world *world, 
 
 bool client_saw(const struct rpc_client *client, int message, const char *bytes)
 {
-    return message < client->n_messages &&
+    return message < client->n_messages && message < CLIENT_KEPT_MESSAGES &&
            memmem(client->message[message].data, client->message[message].len, bytes,
                   strlen(bytes)) != NULL;
 }

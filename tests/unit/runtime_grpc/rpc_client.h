@@ -19,19 +19,19 @@ struct rpc_world {
     const char *key;              /* NULL: everybody may */
 };
 
-enum { CLIENT_MAX_MESSAGES = 600 };
+enum { CLIENT_KEPT_MESSAGES = 32 };
 
 struct rpc_client { /* one call */
     struct rpc_world *world;
     grpc_call *call;
     grpc_metadata_array begin, end;
     grpc_byte_buffer *received, *sent;
-    struct bytes message[CLIENT_MAX_MESSAGES];
+    struct bytes message[CLIENT_KEPT_MESSAGES];
     int n_messages;
     grpc_status_code status;
     grpc_slice details;
     char text[256], param[64], code[64], pushback[16]; /* of the end */
-    bool is_done, reads;
+    bool is_done;
 };
 
 /* `limits` NULL: the defaults. */
@@ -45,6 +45,7 @@ void world_turn(struct rpc_world *world);
 void client_call(struct rpc_client *client, struct rpc_world *world, const char *method,
                  const void *data, size_t n_bytes, int timeout_ms, const char *authorization,
                  bool reads);
+void client_read(struct rpc_client *client); /* from now on, where it did not */
 void client_wait(struct rpc_client *client); /* for the end */
 void client_release(struct rpc_client *client);
 /* The whole call: its status. */
