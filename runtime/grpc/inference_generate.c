@@ -82,8 +82,9 @@ static bool send_choice(struct generation *g, int choice)
         response.choice.token_ids = output->tokens.data + sent->n_tokens;
         response.choice.n_tokens = (int)(output->tokens.n - sent->n_tokens);
     }
-    response.choice.logprobs = inference_rows(scratch, rpc_api(g->rpc), &output->logprobs,
-                                              sent->n_tokens, output->logprobs.end.n);
+    if (params->logprobs != LOGPROBS_OFF)
+        response.choice.logprobs = inference_rows(scratch, rpc_api(g->rpc), &output->logprobs,
+                                                  sent->n_tokens, output->logprobs.end.n);
     if (ends) {
         set_finish(&response, output);
         response.choice.has_cumulative = params->logprobs != LOGPROBS_OFF;
