@@ -21,7 +21,7 @@ struct openai_answer {
     struct answer answer;
     struct openai_form form;
     struct openai_head head;
-    char id[CALL_ID_BYTES];
+    char id[ENDPOINT_ID_BYTES];
     char *role;
     struct bytes begin; /* of every chunk */
     struct bytes echo;  /* of a chat */
@@ -293,7 +293,7 @@ struct call *openai_answer_start(const struct endpoints *e, const struct openai_
     a->head = (struct openai_head){.kind = start->kind,
                                    .id = a->id,
                                    .model = e->is.api->model.name[0],
-                                   .created_s = call_time_s()};
+                                   .created_s = endpoint_time_s()};
     a->role = start->role != NULL ? memory_copy_text(start->role) : NULL;
     bytes_add(&a->echo, start->echo.data, start->echo.n_bytes);
     return answer_start(&a->answer, e, request, reply);
