@@ -116,6 +116,8 @@ static bool step_replica(struct session *session, int i, struct error *err)
     const enum replica_state before = replica->state;
     const bool was_heard = replica->link != NULL;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
+    if (before != REPLICA_READY || replica->state != REPLICA_READY)
+        session->n_changes++;
     if (!session->is_open && !was_heard && replica->link != NULL)
         session->times.connected_ns = clock_now_ns();
     if (ready && !is_the_same(session, &about)) {
@@ -146,6 +148,7 @@ static void hear_replica(struct session *session, int i, size_t at_most)
         return;
     const struct dispatch_loss loss = dispatch_detach(session->dispatch, i);
     replica_lose(replica, &why, loss.was_heard);
+    session->n_changes++;
     replica->n_going_on = loss.n_going_on;
 }
 

@@ -34,6 +34,7 @@ struct session {
     const char *model_folder;               /* borrowed */
     bool is_open; /* all replicas were ready at once: what follows is known */
     struct session_times times;
+    uint64_t n_changes; /* grows whenever files may have been closed and opened */
     uint64_t model_mark;
     int vocab, max_model_len;
     int max_num_seqs;          /* sequences that the engines run at once, at least 1 */
@@ -68,7 +69,8 @@ bool session_run(struct session *session, size_t at_most, struct error *err);
  * submitted or cancelled. */
 enum { SESSION_MAX_WATCHED = (REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS };
 bool session_step(struct session *session, struct error *err);
-/* out[SESSION_MAX_WATCHED]; *n: how many there are. Valid until the next round. */
+/* out[SESSION_MAX_WATCHED]; *n: how many there are. Valid until the next round. The same number may
+ * be another file when session->n_changes is not what it was. */
 void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns);
 
 int session_ready_replicas(const struct session *session);

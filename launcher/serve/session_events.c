@@ -22,6 +22,7 @@ struct session_events {
     struct session *session;
     struct watched file[MAX_FILES];
     int n_files;
+    uint64_t n_changes; /* of the session, when they were registered */
     struct event *timer, *ping;
 };
 
@@ -49,41 +50,51 @@ struct session_events *session_events_create(struct event_base *base, struct ses
     return events;
 }
 
-static void forget(struct watched *file)
+static void forget_all(struct session_events *events)
 {
-    event_free(file->event);
-    *file = (struct watched){0};
+    for (int i = 0; i < events->n_files; i++)
+        event_free(events->file[i].event);
+    events->n_files = 0;
 }
 
 void session_events_destroy(struct session_events *events)
 {
     if (events == NULL)
         return;
-    for (int i = 0; i < events->n_files; i++)
-        forget(&events->file[i]);
+    forget_all(events);
     event_free(events->timer);
     event_free(events->ping);
     memory_free(events);
 }
 
+static void add(struct session_events *events, const struct pollfd *want)
+{
+    const short what = (short)(((want->events & POLLIN) != 0 ? EV_READ : 0) |
+                               ((want->events & POLLOUT) != 0 ? EV_WRITE : 0) | EV_PERSIST);
+    struct watched *file = &events->file[events->n_files++];
+    *file = (struct watched){event_new(events->base, want->fd, what, wake, NULL), want->fd,
+                             want->events};
+    event_add(file->event, NULL);
+}
+
+static bool is_as_before(const struct session_events *events, const struct pollfd *want, int n)
+{
+    bool same = n == events->n_files && events->n_changes == events->session->n_changes;
+    for (int i = 0; same && i < n; i++)
+        same = events->file[i].fd == want[i].fd && events->file[i].wants == want[i].events;
+    return same;
+}
+
+/* What is closed leaves epoll by itself, and its number may be another file's by now: so all are
+ * forgotten before one is added. */
 static void watch(struct session_events *events, const struct pollfd *want, int n)
 {
-    for (int i = 0; i < n || i < events->n_files; i++) {
-        struct watched *file = &events->file[i];
-        const bool is_there = i < events->n_files;
-        const bool is_same =
-            i < n && is_there && file->fd == want[i].fd && file->wants == want[i].events;
-        if (is_there && !is_same)
-            forget(file);
-        if (i >= n || is_same)
-            continue;
-        const short what = (short)(((want[i].events & POLLIN) != 0 ? EV_READ : 0) |
-                                   ((want[i].events & POLLOUT) != 0 ? EV_WRITE : 0) | EV_PERSIST);
-        *file = (struct watched){event_new(events->base, want[i].fd, what, wake, NULL), want[i].fd,
-                                 want[i].events};
-        event_add(file->event, NULL);
-    }
-    events->n_files = n;
+    if (is_as_before(events, want, n))
+        return;
+    forget_all(events);
+    for (int i = 0; i < n; i++)
+        add(events, &want[i]);
+    events->n_changes = events->session->n_changes;
 }
 
 static void wait_until(struct session_events *events, int64_t until_ns)
