@@ -26,6 +26,15 @@ static bool read_one(struct json_prompt *out, const json_t *value, const char *k
            (out->n_ids > 0 || is_empty(key, err));
 }
 
+bool json_prompts_check_count(size_t n, const char *key, struct error *err)
+{
+    if (n <= JSON_MAX_PROMPTS)
+        return true;
+    error_set(err, ERROR_INPUT, "%s: %zu of them, the most in one request is %d", key, n,
+              JSON_MAX_PROMPTS);
+    return error_param(err, key);
+}
+
 bool json_prompts_read(struct json_prompts *out, const json_t *object, const char *key,
                        struct arena *arena, struct error *err)
 {
@@ -35,6 +44,8 @@ bool json_prompts_read(struct json_prompts *out, const json_t *object, const cha
     if (value == NULL || (json_is_array(value) && first == NULL))
         return is_empty(key, err);
     const size_t n = is_list ? json_array_size(value) : 1;
+    if (!json_prompts_check_count(n, key, err))
+        return false;
     struct json_prompt *prompt = arena_alloc(arena, n, sizeof *prompt);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = is_list ? json_array_get(value, i) : value;

@@ -9,6 +9,8 @@
 struct arena;
 struct error;
 
+enum { JSON_MAX_PROMPTS = 2048 }; /* in one request */
+
 struct json_prompt {  /* a text, or ids */
     const char *text; /* borrowed from the JSON; NULL: ids */
     size_t n_bytes;
@@ -20,6 +22,9 @@ struct json_prompts {
     size_t n;
 };
 
-/* "text", ["text", …], [1, 2], [[1, 2], …]. ERROR_INPUT with `key`: absent, empty, mixed. */
+/* "text", ["text", …], [1, 2], [[1, 2], …]. ERROR_INPUT with `key`: absent, empty, mixed,
+ * too many. */
 bool json_prompts_read(struct json_prompts *out, const json_t *object, const char *key,
                        struct arena *arena, struct error *err);
+/* False, and an error, for more than JSON_MAX_PROMPTS. */
+bool json_prompts_check_count(size_t n, const char *key, struct error *err);

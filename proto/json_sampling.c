@@ -200,6 +200,7 @@ bool json_sampling_read_tgi(struct sampling_fields *out, const json_t *object, s
     if (!READ(out, object, common, err) || !READ(out, object, tgi, err) ||
         !field_bool(object, "do_sample", &samples, err))
         return false;
+    out->n = SAMPLING_UNSAID; /* it has one answer */
     if (!samples)
         out->temperature = 0;
     return read_lists(out, object, arena, err);

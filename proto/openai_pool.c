@@ -49,6 +49,8 @@ static bool read_documents(struct json_prompts *out, const json_t *body, const c
     const json_t *list = field_find(body, key);
     if (!json_is_object(json_array_get(list, 0)))
         return json_prompts_read(out, body, key, arena, err);
+    if (!json_prompts_check_count(json_array_size(list), key, err))
+        return false;
     struct json_prompt *prompt = arena_alloc(arena, json_array_size(list), sizeof *prompt);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *text = json_object_get(json_array_get(list, i), "text");

@@ -113,13 +113,13 @@ void openai_whole_choice(struct bytes *out, const struct openai_head *head,
 }
 
 void openai_whole_end(struct bytes *out, const struct openai_head *head,
-                      const struct openai_usage *usage, const struct openai_choice *first)
+                      const struct openai_usage *usage, const struct openai_choice *last)
 {
     bytes_add_text(out, "],\"service_tier\":null,\"system_fingerprint\":null,\"usage\":");
     openai_write_usage(out, usage);
     if (head->kind == OPENAI_CHAT) {
-        add_prompt_logprobs(out, first);
-        add_ids_or_null(out, ",\"prompt_token_ids\":", first->has_prompt_ids, &first->prompt_ids);
+        add_prompt_logprobs(out, last);
+        add_ids_or_null(out, ",\"prompt_token_ids\":", last->has_prompt_ids, &last->prompt_ids);
     }
     bytes_add_text(out, ",\"kv_transfer_params\":null}");
 }

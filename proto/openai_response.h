@@ -49,9 +49,9 @@ struct openai_choice {
 void openai_whole_begin(struct bytes *out, const struct openai_head *head);
 void openai_whole_choice(struct bytes *out, const struct openai_head *head,
                          const struct openai_choice *choice, bool is_first);
-/* `first`: what a chat has of the prompt beside its choices. */
+/* `last`: what a chat has of its prompt beside its choices is taken from it. */
 void openai_whole_end(struct bytes *out, const struct openai_head *head,
-                      const struct openai_usage *usage, const struct openai_choice *first);
+                      const struct openai_usage *usage, const struct openai_choice *last);
 
 /* The beginning of every chunk of an answer, to be written once: "data: {…,"choices":[". */
 void openai_chunk_begin(struct bytes *out, const struct openai_head *head);

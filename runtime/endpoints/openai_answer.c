@@ -102,9 +102,9 @@ static struct openai_choice rest_of(struct openai_answer *a, int prompt, int cho
         rest.echo = echo_of(a, prompt);
         rest.prompt_ids = (struct openai_ids){ids->data, (int)ids->n};
     }
-    if (!a->form.only_echo) {
-        rest.text =
-            (struct json_text){output->text.data + sent->n_text, output->n_released - sent->n_text};
+    if (n_tokens > 0) {
+        const char *text = output->text.len > 0 ? output->text.data : "";
+        rest.text = (struct json_text){text + sent->n_text, output->n_released - sent->n_text};
         rest.token_ids = (struct openai_ids){output->tokens.data + sent->n_tokens,
                                              (int)(n_tokens - sent->n_tokens)};
     }
@@ -136,11 +136,14 @@ static void begin_stream(struct openai_answer *a)
     openai_chunk_begin(&a->begin, &a->head);
 }
 
-/* A choice with the log-probabilities of its prompt waits for them: they come with choice 0. */
+/* A choice with the log-probabilities of its prompt waits for them: they come with choice 0, or
+ * never where that has ended without. */
 static bool has_its_prompt(const struct openai_answer *a, int prompt)
 {
+    const struct output *first = generate_output(a->answer.generate, prompt, 0);
     return !a->form.echo || !a->form.has_logprobs || a->head.kind == OPENAI_CHAT ||
-           prompt_rows(a, prompt)->end.n + 1 >= generate_prompt_ids(a->answer.generate, prompt)->n;
+           first->finish != FINISH_NONE ||
+           first->prompt.end.n + 1 >= generate_prompt_ids(a->answer.generate, prompt)->n;
 }
 
 /* vLLM's clients know a chat by its first chunk, which has the role and no text. */

@@ -37,8 +37,10 @@ BANNED = {
 }
 CALL = {re.compile(rf"(?<![\w.>])(?:{names})\s*\("): rest for names, rest in BANNED.items()}
 
-# A number that C has no type for is a value, and looks like one: typedef struct {…} bf16.
-STRUCT_TYPEDEF = re.compile(r"\btypedef\s+(?:const\s+)?(?:struct|union)\b(?![^}]*\}\s*bf16;)")
+# A number that C has no type for is a value, and looks like one: typedef struct {…} bf16. And a
+# type of functions may return one: typedef struct call *endpoint_fn(…).
+STRUCT_TYPEDEF = re.compile(r"\btypedef\s+(?:const\s+)?(?:struct|union)\b(?![^}]*\}\s*bf16;)"
+                            r"(?!\s*\w+\s*\*\w+\()")
 OWN_T = re.compile(r"\b(?:typedef\b[^;{]*?|(?:struct|enum|union)\s+)(\w+_t)\s*[;{]")
 # Headers that say what somebody else's headers say, in their names.
 OTHERS_NAMES = ("tests/cuda_emulator/include/", "tests/nccl_emulator/include/")

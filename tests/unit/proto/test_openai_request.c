@@ -432,3 +432,20 @@ TEST(a_chat_needs_messages)
         openai_request_release(&r);
     }
 }
+
+TEST(more_prompts_than_one_request_can_have_are_refused)
+{
+    const struct sampling_fields unsaid = nothing();
+    struct openai_request r;
+    struct error err = {0};
+    struct bytes body = {0};
+    bytes_add_text(&body, "{\"prompt\":[\"a\"");
+    for (int i = 0; i < JSON_MAX_PROMPTS; i++)
+        bytes_add_text(&body, ",\"a\"");
+    bytes_add_text(&body, "]}");
+    CHECK(!openai_completion_read(&r, body.data, body.len, &unsaid, &err));
+    CHECK_STR(err.text, "prompt: 2049 of them, the most in one request is 2048");
+    CHECK_STR(err.param, "prompt");
+    openai_request_release(&r);
+    bytes_release(&body);
+}

@@ -233,3 +233,20 @@ TEST(a_body_that_is_no_request_is_refused_with_its_field)
                "\"BadRequestError\",\"param\":\"messages\",\"code\":400}}");
     fake_close(fake);
 }
+
+TEST(logprobs_of_a_whole_chat_and_its_prompt_are_given_back)
+{
+    struct fake *fake = fake_open();
+    ask(fake, "\"logprobs\":true,\"prompt_logprobs\":0,\"return_token_ids\":true");
+    fake_prompt_logprobs(fake, 0);
+    fake_say_likely(fake, 0, 0, " a", -1.5f);
+    fake_end(fake, 0, 0, FINISH_STOP);
+    fake_done(fake);
+    CHECK(strstr(fake->heard.body.data,
+                 "\"logprobs\":{\"content\":[{\"token\":\" a\",\"logprob\":-1.5,\"bytes\":[32,97],"
+                 "\"top_logprobs\":[]}]},\"finish_reason\":\"stop\",\"stop_reason\":null,"
+                 "\"token_ids\":[262]}]") != NULL);
+    CHECK(strstr(fake->heard.body.data, "\"prompt_logprobs\":[null,{\"") != NULL);
+    CHECK(strstr(fake->heard.body.data, "\"prompt_token_ids\":[0,") != NULL);
+    fake_close(fake);
+}

@@ -139,6 +139,21 @@ TEST(a_streamed_echo_waits_for_the_log_probabilities_of_its_prompt)
     fake_close(fake);
 }
 
+TEST(a_streamed_echo_that_ends_before_its_prompt_is_computed_still_says_why)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", path,
+              "{\"prompt\": \"a b\", \"echo\": true, \"logprobs\": 0, \"stream\": true,"
+              " \"add_special_tokens\": false}");
+    fake_done(fake);
+    check_stream(fake,
+                 CHUNK "{\"index\":0,\"text\":\"a b\",\"logprobs\":{\"text_offset\":[0],"
+                       "\"token_logprobs\":[null],\"tokens\":[\"a\"],\"top_logprobs\":[null]},"
+                       "\"finish_reason\":\"abort\",\"stop_reason\":null}]}\n\n"
+                       "data: [DONE]\n\n");
+    fake_close(fake);
+}
+
 TEST(offsets_of_a_stream_count_characters)
 {
     struct fake *fake = fake_open();
