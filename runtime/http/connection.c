@@ -8,6 +8,7 @@
  * One timer serves all phases: a connection waits for one thing at a time. */
 #include "runtime/http/connection.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -36,9 +37,9 @@ static void set_timer(struct http_connection *c, int64_t ns)
     event_add(c->timer, &in);
 }
 
-static size_t n_unsent(const struct http_connection *c)
+size_t connection_unsent(const struct http_connection *c)
 {
-    return evbuffer_get_length(bufferevent_get_output(c->stream));
+    return evbuffer_get_length(c->pending) + evbuffer_get_length(bufferevent_get_output(c->stream));
 }
 
 /* ---- exchanges ---- */
@@ -78,14 +79,38 @@ void connection_doom(struct http_connection *c)
     set_timer(c, 0);
 }
 
+void connection_written(struct http_connection *c)
+{
+    struct http_server *server = c->server;
+    if (c->unflushed_link != NULL)
+        return;
+    c->unflushed_link = &server->unflushed;
+    c->next_unflushed = server->unflushed;
+    if (c->next_unflushed != NULL)
+        c->next_unflushed->unflushed_link = &c->next_unflushed;
+    else if (server->is_flushing) /* an answer to what was sent ahead: others first */
+        event_add(server->flush, &(const struct timeval){0, 0});
+    else
+        event_active(server->flush, EV_TIMEOUT, 0);
+    server->unflushed = c;
+}
+
+static void forget_pending(struct http_connection *c)
+{
+    if (c->unflushed_link == NULL)
+        return;
+    *c->unflushed_link = c->next_unflushed;
+    if (c->next_unflushed != NULL)
+        c->next_unflushed->unflushed_link = c->unflushed_link;
+    c->unflushed_link = NULL;
+}
+
+/* Who takes nothing of it has the time of bufferevent_set_timeouts(). */
 void connection_answered(struct http_connection *c)
 {
     c->phase = CONNECTION_SENDING;
-    if (n_unsent(c) > 0)
-        event_del(
-            c->timer); /* a reader who takes nothing has the time of bufferevent_set_timeouts */
-    else
-        set_timer(c, 0);
+    event_del(c->timer);
+    connection_written(c);
 }
 
 /* The exchange is over without an answer of the handler's, who may have seen it; ours is sent. */
@@ -116,7 +141,8 @@ static void begin_body(struct http_connection *c)
     /* Who has sent some of it does not wait for this. */
     if (c->exchange->head.expects_continue &&
         evbuffer_get_length(bufferevent_get_input(c->stream)) == 0)
-        bufferevent_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+        evbuffer_add_printf(c->pending, "HTTP/1.1 100 Continue\r\n\r\n");
+    connection_written(c);
 }
 
 /* These take some of the bytes at the front of the input, and return how many. */
@@ -211,6 +237,8 @@ void connection_destroy(struct http_connection *c)
 {
     end_exchange(c, false);
     detach(c);
+    forget_pending(c);
+    evbuffer_free(c->pending);
     event_free(c->timer);
     bufferevent_free(c->stream);
     memory_free(c);
@@ -268,6 +296,29 @@ static void end_response(struct http_connection *c)
     go_on(c);
 }
 
+/* False: the connection is broken. */
+static bool send_pending(struct http_connection *c)
+{
+    if (c->server->tls == NULL && evbuffer_get_length(bufferevent_get_output(c->stream)) == 0 &&
+        evbuffer_write(c->pending, bufferevent_getfd(c->stream)) < 0 && errno != EAGAIN &&
+        errno != EINTR)
+        return false;
+    if (evbuffer_get_length(c->pending) > 0)
+        bufferevent_write_buffer(c->stream, c->pending);
+    return true;
+}
+
+void connection_flush(struct http_connection *c)
+{
+    forget_pending(c);
+    if (c->is_doomed)
+        return;
+    if (evbuffer_get_length(c->pending) > 0 && !send_pending(c))
+        connection_destroy(c);
+    else if (c->phase == CONNECTION_SENDING && connection_unsent(c) == 0)
+        end_response(c);
+}
+
 static bool is_gone(const struct http_connection *c)
 {
     struct pollfd look = {.fd = bufferevent_getfd(c->stream), .events = POLLRDHUP};
@@ -296,12 +347,9 @@ static void on_timer(evutil_socket_t socket, short what, void *context)
         else
             set_timer(c, look_ns);
         return;
-    case CONNECTION_SENDING:
-        if (n_unsent(c) == 0)
-            end_response(c);
-        return;
     case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
+    case CONNECTION_SENDING: /* which has no timer */
     case CONNECTION_LINGER:
         connection_destroy(c);
         return;
@@ -323,7 +371,7 @@ static void on_written(struct bufferevent *stream, void *context)
 {
     struct http_connection *c = context;
     (void)stream;
-    if (c->phase == CONNECTION_SENDING && !c->is_doomed && n_unsent(c) == 0)
+    if (c->phase == CONNECTION_SENDING && !c->is_doomed && connection_unsent(c) == 0)
         end_response(c);
 }
 
@@ -371,6 +419,7 @@ void connection_open(struct http_server *server, int socket, const char *peer)
     struct http_connection *c = memory_alloc(1, sizeof(*c));
     c->server = server;
     c->stream = stream;
+    c->pending = evbuffer_new();
     c->timer = evtimer_new(server->base, on_timer, c);
     snprintf(c->peer, sizeof(c->peer), "%s", peer);
     c->link = &server->connections;
