@@ -29,7 +29,7 @@ enum {
 static const int64_t linger_ns = 2000000000, look_ns = 250000000;
 
 static const struct refusal too_slow = {408, "the request did not come in time"};
-static const struct refusal too_large = {413, "the body is larger than this server allows"};
+static const struct refusal too_many = {503, "too many large requests at once: try again"};
 
 static void set_timer(struct http_connection *c, int64_t ns)
 {
@@ -66,6 +66,7 @@ static void end_exchange(struct http_connection *c, bool was_answered)
         handler->closed(handler->context, x, was_answered);
     c->exchange = NULL;
     c->server->counts.n_exchanges--;
+    c->server->n_body_bytes -= x->body.len;
     head_release(&x->head);
     bytes_release(&x->body);
     bytes_release(&x->headers);
@@ -140,9 +141,10 @@ static void begin_body(struct http_connection *c)
     set_timer(c, left > 0 ? left : 0);
     /* Who has sent some of it does not wait for this. */
     if (c->exchange->head.expects_continue &&
-        evbuffer_get_length(bufferevent_get_input(c->stream)) == 0)
+        evbuffer_get_length(bufferevent_get_input(c->stream)) == 0) {
         evbuffer_add_printf(c->pending, "HTTP/1.1 100 Continue\r\n\r\n");
-    connection_written(c);
+        connection_written(c);
+    }
 }
 
 /* These take some of the bytes at the front of the input, and return how many. */
@@ -173,24 +175,41 @@ static void end_head(struct http_connection *c)
         hand_over(c);
 }
 
-static size_t read_body(struct http_connection *c, const char *data, size_t n, bool *is_whole)
+static bool add_body(struct http_exchange *x, size_t max_bytes, const char *data, size_t n,
+                     size_t *n_used, struct refusal *why)
 {
-    struct http_exchange *x = c->exchange;
-    const size_t max = c->server->limits.max_body_bytes;
-    size_t n_used = 0;
-    if (x->head.is_chunked) {
-        struct refusal why = too_large;
-        if (!chunks_read(&x->chunks, &x->body, max, data, n, &n_used, &why)) {
-            refuse(c, &why);
-            return n;
-        }
-        *is_whole = x->chunks.state == CHUNKS_END;
-        return n_used;
-    }
+    if (x->head.is_chunked)
+        return chunks_read(&x->chunks, &x->body, max_bytes, data, n, n_used, why);
     const uint64_t n_left = x->head.n_body - x->body.len;
-    n_used = n < n_left ? n : (size_t)n_left;
-    bytes_add(&x->body, data, n_used);
-    *is_whole = x->body.len == x->head.n_body;
+    *n_used = n < n_left ? n : (size_t)n_left;
+    bytes_add(&x->body, data, *n_used);
+    return true;
+}
+
+static bool is_body_whole(const struct http_exchange *x)
+{
+    return x->head.is_chunked ? x->chunks.state == CHUNKS_END : x->body.len == x->head.n_body;
+}
+
+static size_t read_body(struct http_connection *c, const char *data, size_t n)
+{
+    struct http_server *server = c->server;
+    struct http_exchange *x = c->exchange;
+    const size_t n_before = x->body.len;
+    struct refusal why;
+    size_t n_used = 0;
+    if (!add_body(x, server->limits.max_body_bytes, data, n, &n_used, &why)) {
+        x->body.len = n_before; /* as it was counted */
+        refuse(c, &why);
+        return n;
+    }
+    server->n_body_bytes += x->body.len - n_before;
+    if (server->n_body_bytes > server->limits.max_bodies_bytes) {
+        refuse(c, &too_many);
+        return n;
+    }
+    if (is_body_whole(x))
+        hand_over(c);
     return n_used;
 }
 
@@ -215,10 +234,7 @@ static void read_requests(struct http_connection *c)
             if (c->phase == CONNECTION_HEAD && c->exchange->head.is_complete)
                 end_head(c);
         } else {
-            bool is_whole = false;
-            evbuffer_drain(input, read_body(c, data, n, &is_whole));
-            if (is_whole)
-                hand_over(c);
+            evbuffer_drain(input, read_body(c, data, n));
         }
     }
 }

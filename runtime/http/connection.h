@@ -37,6 +37,7 @@ struct http_server {
     struct event *flush;
     bool is_flushing;
     struct http_counts counts;
+    size_t n_body_bytes; /* of all exchanges that are open */
     /* Of the Date header, for one second. */
     int64_t date_second;
     char date[DATE_BYTES];

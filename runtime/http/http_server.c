@@ -23,6 +23,7 @@ struct http_limits http_limits_default(void)
     return (struct http_limits){.max_header_bytes = 64 * 1024,
                                 .max_headers = 100,
                                 .max_body_bytes = 32 * 1024 * 1024,
+                                .max_bodies_bytes = 1024 * 1024 * 1024,
                                 .max_connections = 4096,
                                 .header_ns = 10 * second_ns,
                                 .body_ns = 30 * second_ns,
