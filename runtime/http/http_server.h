@@ -11,7 +11,8 @@
  *
  * Requests of one connection run one after the other. HEAD reaches the handler as such, and is
  * answered as GET: the body is counted and left out. Everything is written once the callbacks of
- * this turn of the loop have run, so events of one turn go out together.
+ * this turn of the loop have run, so events of one turn go out together. The program ignores
+ * SIGPIPE.
  */
 #pragma once
 #include <stdbool.h>

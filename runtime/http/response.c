@@ -66,6 +66,8 @@ static void add_head(struct http_connection *c, int status, const char *content_
                                  : "";
     evbuffer_add_printf(c->pending, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s", status, reason_of(status),
                         date_now(c->server), length, fate);
+    if (x == NULL && status == 503)
+        evbuffer_add_printf(c->pending, "Retry-After: 1\r\n");
     if (content_type != NULL)
         evbuffer_add_printf(c->pending, "Content-Type: %s\r\n", content_type);
     if (x != NULL && x->headers.len > 0)

@@ -135,7 +135,9 @@ TEST(bodies_that_are_too_much_together_get_503)
     site_say(&site, first, post);
     site_say(&site, second, post);
     CHECK(site_wait(&site, &site.n_headers, 2));
-    check_begins(site_ask(&site, post), "HTTP/1.1 503 ");
+    const char *got = site_ask(&site, post);
+    check_begins(got, "HTTP/1.1 503 ");
+    CHECK(strstr(got, "\r\nRetry-After: 1\r\n") != NULL);
     site_say(&site, first, "!");
     CHECK(site_wait(&site, &site.n_requests, 1));
     http_respond(site.open[0], 200, NULL, NULL, 0);
