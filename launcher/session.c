@@ -117,8 +117,9 @@ static bool step_replica(struct session *session, int i, struct error *err)
     const enum replica_state before = replica->state;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
     if (ready && !is_the_same(session, &about)) {
-        const struct error why = {ERROR_INPUT, "the model is another one than before: its folder "
-                                               "has changed since the ranks were started"};
+        const struct error why = {.kind = ERROR_INPUT,
+                                  .text = "the model is another one than before: its folder has "
+                                          "changed since the ranks were started"};
         replica_lose(replica, &why, false);
         return true;
     }
@@ -208,6 +209,32 @@ bool session_run(struct session *session, size_t at_most, struct error *err)
         if (!step(session, at_most, err))
             return false;
     return true;
+}
+
+bool session_step(struct session *session, struct error *err)
+{
+    dispatch_expire(session->dispatch, clock_now_ns());
+    for (int i = 0; i < session->n_replicas; i++) {
+        bool all_sent;
+        if (!step_replica(session, i, err))
+            return false;
+        hear_replica(session, i, DISPATCH_ALL, &all_sent);
+    }
+    if (any_left(session))
+        return true;
+    *err = session->replica[0].why;
+    dispatch_fail_all(session->dispatch, err);
+    return false;
+}
+
+void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns)
+{
+    struct watch watch = {.fd = out,
+                          .until_ns = dispatch_expire(session->dispatch, clock_now_ns())};
+    for (int i = 0; i < session->n_replicas; i++)
+        watch_replica(&watch, &session->replica[i], dispatch_flush(session->dispatch, i));
+    *n = watch.n;
+    *until_ns = watch.until_ns;
 }
 
 /* ---- open and close ---- */

@@ -1,8 +1,13 @@
 /* A request has another id on the link each time it is sent, so a token that was on its way when
- * its choice was cancelled, or called back, finds no entry and is dropped. */
+ * its choice was cancelled, or called back, finds no entry and is dropped.
+ *
+ * Listeners may submit and cancel: after one was called, entries are looked for again, and no loop
+ * holds one across a call. */
 #include "runtime/gateway/dispatch.h"
 
 #include "base/memory.h"
+#include "base/system.h"
+#include "runtime/gateway/engine_stats.h"
 #include "runtime/gateway/journal.h"
 #include "runtime/gateway/router.h"
 
@@ -10,6 +15,8 @@ struct engine {
     struct link *link;   /* NULL: not there */
     struct error broken; /* of sending: told when nothing is left to read */
     bool was_heard;
+    int64_t heard_ns;          /* progress of all its ranks */
+    struct engine_stats stats; /* of all that were in this place */
 };
 
 struct dispatch {
@@ -17,7 +24,8 @@ struct dispatch {
     struct router *router;
     struct engine engine[JOURNAL_MAX_ENGINES];
     int n_engines;
-    int ward; /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    int ward;        /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    bool is_sending; /* what a listener submits meanwhile is sent by the loop that called it */
     uint64_t n_events;
 };
 
@@ -133,6 +141,9 @@ static void send_waiting(struct dispatch *dispatch)
 {
     struct journal_entry *entry;
     int engine;
+    if (dispatch->is_sending)
+        return;
+    dispatch->is_sending = true;
     for (choose_ward(dispatch);
          dispatch->ward != JOURNAL_NOWHERE && load_of(dispatch, dispatch->ward) == 0 &&
          (entry = journal_waiting(dispatch->journal, true)) != NULL;
@@ -141,6 +152,7 @@ static void send_waiting(struct dispatch *dispatch)
     while ((entry = journal_waiting(dispatch->journal, false)) != NULL &&
            (engine = choose_engine(dispatch, entry)) != ROUTER_NOBODY)
         send_entry(dispatch, entry, engine);
+    dispatch->is_sending = false;
 }
 
 /* Something came of a request that was tried alone. It goes on later where others are still to be
@@ -157,7 +169,9 @@ static void release_suspect(struct dispatch *dispatch, struct journal_entry *ent
 
 void dispatch_attach(struct dispatch *dispatch, int engine, struct link *link)
 {
-    dispatch->engine[engine] = (struct engine){.link = link};
+    struct engine *there = &dispatch->engine[engine];
+    there->link = link;
+    there->heard_ns = clock_now_ns();
     router_forget(dispatch->router, engine);
     send_waiting(dispatch);
 }
@@ -175,9 +189,14 @@ static void fail_poison(struct dispatch *dispatch, struct journal_entry *entry)
 
 struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine)
 {
-    const bool was_heard = dispatch->engine[engine].was_heard;
+    struct engine *gone = &dispatch->engine[engine];
+    const bool was_heard = gone->was_heard;
     struct journal_entry *entry = journal_at(dispatch->journal, engine);
-    dispatch->engine[engine] = (struct engine){0};
+    gone->link = NULL;
+    gone->broken = (struct error){0};
+    gone->was_heard = false;
+    gone->heard_ns = 0;
+    engine_stats_lose(&gone->stats);
     if (entry != NULL && journal_is_suspect(entry))
         fail_poison(dispatch, entry);
     const struct dispatch_loss loss = {load_of(dispatch, engine), was_heard};
@@ -205,6 +224,9 @@ static bool give_token(struct dispatch *dispatch, const struct link_token *from,
     journal_hear_token(entry, &token);
     token.id = entry->id;
     const bool wanted = entry->listener.token(entry->listener.context, &token);
+    entry = journal_find(dispatch->journal, from->id);
+    if (entry == NULL) /* cancelled */
+        return true;
     if (wanted && !ended) {
         if (was_suspect)
             release_suspect(dispatch, entry);
@@ -226,12 +248,14 @@ static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_ev
     if (entry->listener.prompt_logprobs == NULL)
         return not_asked("log-probabilities of the prompt", err);
     const bool was_suspect = journal_is_suspect(entry);
+    const uint64_t wire_id = rows.id;
     rows.id = entry->id;
     if (!journal_hear_prompt(dispatch->journal, entry, &rows))
         return true;
     dispatch->engine[entry->engine].was_heard = true;
     entry->listener.prompt_logprobs(entry->listener.context, &rows);
-    if (was_suspect)
+    entry = journal_find(dispatch->journal, wire_id);
+    if (entry != NULL && was_suspect)
         release_suspect(dispatch, entry);
     return true;
 }
@@ -280,6 +304,14 @@ static bool give_failure(struct dispatch *dispatch, const struct link_event *eve
     return true;
 }
 
+/* A clock that both ends share does not run ahead. */
+static void hear_pulse(struct engine *engine, int64_t progress_ns)
+{
+    const int64_t now = clock_now_ns();
+    const int64_t until = progress_ns < now ? progress_ns : now;
+    engine->heard_ns = until > engine->heard_ns ? until : engine->heard_ns;
+}
+
 static bool give_event(struct dispatch *dispatch, int engine, const struct link_event *event,
                        struct error *err)
 {
@@ -302,8 +334,25 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
         return give_beams(dispatch, event, err);
     case LINK_POOLED:
         return give_pooled(dispatch, event, err);
+    case LINK_STATS:
+        engine_stats_hear(&dispatch->engine[engine].stats, &event->stats);
+        break;
+    case LINK_PULSE:
+        hear_pulse(&dispatch->engine[engine], event->progress_ns);
+        break;
+    case LINK_ASLEEP:
+    case LINK_AWAKE:
+        break;
     }
     return true;
+}
+
+bool dispatch_flush(struct dispatch *dispatch, int engine)
+{
+    struct engine *to = &dispatch->engine[engine];
+    bool all_sent = true;
+    /* of one that broke no more is sent: its end is there to be taken */
+    return !is_there(to) || !link_flush(to->link, &all_sent, &to->broken) || all_sent;
 }
 
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
@@ -313,19 +362,39 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *
     const bool was_broken = !is_there(from);
     bool got = true;
     *all_sent = true;
-    while (got && dispatch_in_flight(dispatch) > at_most) {
+    while (got && (at_most == DISPATCH_ALL || dispatch_in_flight(dispatch) > at_most ||
+                   dispatch_in_flight(dispatch) == 0)) {
         struct link_event event;
         if (!link_receive_event(from->link, &event, &got, err) ||
             (got && !give_event(dispatch, engine, &event, err)))
             return false;
     }
     send_waiting(dispatch);
-    if (is_there(from) && !link_flush(from->link, all_sent, &from->broken))
-        *all_sent = true; /* there will be no more */
+    *all_sent = dispatch_flush(dispatch, engine);
     if (got || !was_broken)
         return true; /* what came before it broke is there next time: maybe why it did */
     *err = from->broken;
     return false;
+}
+
+/* ---- how engines are ---- */
+
+const struct link_stats *dispatch_stats(const struct dispatch *dispatch, int engine)
+{
+    return engine_stats_now(&dispatch->engine[engine].stats);
+}
+
+int64_t dispatch_heard_ns(const struct dispatch *dispatch, int engine)
+{
+    return dispatch->engine[engine].heard_ns;
+}
+
+void dispatch_ping(struct dispatch *dispatch)
+{
+    const struct link_command ping = {.kind = LINK_PING};
+    for (int i = 0; i < dispatch->n_engines; i++)
+        if (is_there(&dispatch->engine[i]))
+            send_command(&dispatch->engine[i], &ping);
 }
 
 /* ---- requests ---- */
@@ -335,6 +404,16 @@ void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
 {
     journal_add(dispatch->journal, submit, listener);
     send_waiting(dispatch);
+}
+
+void dispatch_cancel(struct dispatch *dispatch, uint64_t id)
+{
+    struct journal_entry *entry = journal_find_id(dispatch->journal, id);
+    if (entry == NULL)
+        return;
+    send_cancel(dispatch, entry);
+    journal_remove(dispatch->journal, entry);
+    send_waiting(dispatch); /* a suspect may have waited for this one to end */
 }
 
 size_t dispatch_in_flight(const struct dispatch *dispatch)
@@ -384,11 +463,5 @@ void dispatch_cancel_all(struct dispatch *dispatch)
     while ((entry = any_entry(dispatch)) != NULL) {
         send_cancel(dispatch, entry);
         journal_remove(dispatch->journal, entry);
-    }
-    for (int i = 0; i < dispatch->n_engines; i++) {
-        struct engine *engine = &dispatch->engine[i];
-        bool all_sent; /* the rest goes with the next request */
-        if (is_there(engine))
-            link_flush(engine->link, &all_sent, &engine->broken);
     }
 }

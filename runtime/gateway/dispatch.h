@@ -39,27 +39,45 @@ struct dispatch_loss {
 /* The engine is gone. Its requests go to others or wait. */
 struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine);
 
-/* Takes a copy. submit->id = the id it chooses. A request that cannot be sent fails by its
+/* Takes a copy. submit->id = the id it chooses, never 0. A request that cannot be sent fails by its
  * listener, maybe before this returns. */
 void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
                      const struct dispatch_listener *listener);
+/* Nothing more is reported of it, and its engine drops it. An id that is not in flight (any more)
+ * is fine. */
+void dispatch_cancel(struct dispatch *dispatch, uint64_t id);
 
 size_t dispatch_in_flight(const struct dispatch *dispatch); /* those that wait, too */
 /* Messages of engines so far: tokens with the same number came at the same time. */
 uint64_t dispatch_events(const struct dispatch *dispatch);
 
 /* Takes what is there of an engine and calls listeners, until at most `at_most` requests are in
- * flight; sends what waits. *all_sent false: the link has more to send. False with ERROR_PEER when
- * the engine is gone or answers what was not asked, or the error that it sent: the caller detaches
- * it. */
+ * flight (when there are none, or with DISPATCH_ALL, all that is there); sends what waits.
+ * *all_sent false: the link has more to send. False with ERROR_PEER when the engine is gone or
+ * answers what was not asked, or the error that it sent: the caller detaches it. */
+#define DISPATCH_ALL SIZE_MAX
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
                    struct error *err);
+
+/* Sends more of what the link did not take at once. False: there is still more. */
+bool dispatch_flush(struct dispatch *dispatch, int engine);
+
+/* What the engine said last of itself, with the counters of those that were in its place before: so
+ * these never go back. NULL: none has said anything yet. While none is there, what is no counter is
+ * 0. Until the next call of a function of this dispatch. */
+const struct link_stats *dispatch_stats(const struct dispatch *dispatch, int engine);
+
+/* Asks all engines whether they get on. One that works says so unasked, four times a second. */
+void dispatch_ping(struct dispatch *dispatch);
+/* Until when all ranks of the engine are known to have made progress, clock_now_ns; 0: it is not
+ * there. With a ping twice a second this is at most a second old where all is well. */
+int64_t dispatch_heard_ns(const struct dispatch *dispatch, int engine);
 
 /* Ends requests that wait for an engine, and whose deadline is over at now_ns, as an engine would:
  * with FINISH_ABORT. The next deadline of one that waits; INT64_MAX: none. */
 int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns);
 
-/* Every request in flight fails. */
+/* Every request in flight fails, and what listeners submit meanwhile. */
 void dispatch_fail_all(struct dispatch *dispatch, const struct error *why);
 /* Cancels all that is in flight; nothing more is reported of it. */
 void dispatch_cancel_all(struct dispatch *dispatch);

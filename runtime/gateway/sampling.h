@@ -2,14 +2,16 @@
  *
  * One validator for command line, HTTP, gRPC, batch files and the library: each fills
  * sampling_fields with what was said, and what was not said is taken from the makers of the model
- * (generation_config.json), else from vLLM's defaults. Errors are ERROR_INPUT with the field's name
- * of here as their parameter (error_param()).
+ * (generation_config.json), else from vLLM's defaults. Nothing of a field was checked before.
+ * Errors are ERROR_INPUT with the field's name of here as their parameter (error_param()), and
+ * their texts begin with it.
  */
 #pragma once
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "runtime/gateway/output.h"
 #include "runtime/request/params.h"
+#include "runtime/request/sampling_fields.h"
 #include "runtime/text/ids.h"
 
 #include <math.h>
@@ -20,40 +22,24 @@
 struct error;
 struct intake;
 
-enum { SAMPLING_MAX_STOPS = 64, SAMPLING_MAX_STOP_BYTES = 4096 /* of one */ };
-
-/* Not said: NAN, SAMPLING_UNSAID, -1 of a flag, NULL. Texts and lists are borrowed. */
-#define SAMPLING_UNSAID INT64_MIN
-struct sampling_fields {
-    double temperature, top_p, min_p;
-    double repetition_penalty, frequency_penalty, presence_penalty, length_penalty;
-    int64_t top_k, n, seed, max_tokens, min_tokens;
-    int64_t logprobs, prompt_logprobs; /* how many besides the token itself; -1: off */
-    int64_t beam_width;                /* unsaid or below 2 with is_beam 0: sampling */
-    int64_t priority, deadline_ms;
-    int8_t ignore_eos, include_stop_str_in_output, skip_special_tokens;
-    int8_t penalize_prompt; /* length_penalty_scope "total" */
-    const char *const *stop;
-    size_t n_stop;
-    const int64_t *stop_token_ids, *allowed_token_ids;
-    size_t n_stop_token_ids, n_allowed_token_ids;
-    const struct sampling_bias {
-        int64_t token;
-        double bias;
-    } * logit_bias;
-    size_t n_logit_bias;
-    const char *const *bad_words;
-    size_t n_bad_words;
-    const char *cache_salt;
+enum {
+    SAMPLING_MAX_STOPS = 64,
+    SAMPLING_MAX_TEXT_BYTES = 4096, /* of one stop text, of one bad word */
 };
+
 struct sampling_fields sampling_nothing_said(void);
 
 struct sampling_model { /* what the fields are checked against; borrowed */
     struct intake *intake;
     int vocab;
     int max_logprobs;                /* at most PARAMS_MAX_LOGPROBS */
-    struct sampling_params defaults; /* params_default() with generation_config.json over it */
+    struct sampling_params defaults; /* max_tokens 0: the makers say none */
 };
+
+/* Defaults of generation_config.json in the folder; NULL: vLLM's alone. ERROR_INPUT names the file.
+ * max_logprobs is PARAMS_MAX_LOGPROBS. */
+bool sampling_model_init(struct sampling_model *out, struct intake *intake, int vocab,
+                         const char *model_folder, struct error *err);
 
 struct sampling {
     struct sampling_params params; /* its lists are those below; seed drawn where none was said */
