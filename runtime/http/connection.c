@@ -8,6 +8,7 @@
  * One timer serves all phases: a connection waits for one thing at a time. */
 #include "runtime/http/connection.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -28,7 +29,7 @@ enum {
 static const int64_t linger_ns = 2000000000, look_ns = 250000000;
 
 static const struct refusal too_slow = {408, "the request did not come in time"};
-static const struct refusal too_large = {413, "the body is larger than this server allows"};
+static const struct refusal too_many = {503, "too many large requests at once: try again"};
 
 static void set_timer(struct http_connection *c, int64_t ns)
 {
@@ -36,9 +37,9 @@ static void set_timer(struct http_connection *c, int64_t ns)
     event_add(c->timer, &in);
 }
 
-static size_t n_unsent(const struct http_connection *c)
+size_t connection_unsent(const struct http_connection *c)
 {
-    return evbuffer_get_length(bufferevent_get_output(c->stream));
+    return evbuffer_get_length(c->pending) + evbuffer_get_length(bufferevent_get_output(c->stream));
 }
 
 /* ---- exchanges ---- */
@@ -65,6 +66,7 @@ static void end_exchange(struct http_connection *c, bool was_answered)
         handler->closed(handler->context, x, was_answered);
     c->exchange = NULL;
     c->server->counts.n_exchanges--;
+    c->server->n_body_bytes -= x->body.len;
     head_release(&x->head);
     bytes_release(&x->body);
     bytes_release(&x->headers);
@@ -78,14 +80,38 @@ void connection_doom(struct http_connection *c)
     set_timer(c, 0);
 }
 
+void connection_written(struct http_connection *c)
+{
+    struct http_server *server = c->server;
+    if (c->unflushed_link != NULL)
+        return;
+    c->unflushed_link = &server->unflushed;
+    c->next_unflushed = server->unflushed;
+    if (c->next_unflushed != NULL)
+        c->next_unflushed->unflushed_link = &c->next_unflushed;
+    else if (server->is_flushing) /* an answer to what was sent ahead: others first */
+        event_add(server->flush, &(const struct timeval){0, 0});
+    else
+        event_active(server->flush, EV_TIMEOUT, 0);
+    server->unflushed = c;
+}
+
+static void forget_pending(struct http_connection *c)
+{
+    if (c->unflushed_link == NULL)
+        return;
+    *c->unflushed_link = c->next_unflushed;
+    if (c->next_unflushed != NULL)
+        c->next_unflushed->unflushed_link = c->unflushed_link;
+    c->unflushed_link = NULL;
+}
+
+/* Who takes nothing of it has the time of bufferevent_set_timeouts(). */
 void connection_answered(struct http_connection *c)
 {
     c->phase = CONNECTION_SENDING;
-    if (n_unsent(c) > 0)
-        event_del(
-            c->timer); /* a reader who takes nothing has the time of bufferevent_set_timeouts */
-    else
-        set_timer(c, 0);
+    event_del(c->timer);
+    connection_written(c);
 }
 
 /* The exchange is over without an answer of the handler's, who may have seen it; ours is sent. */
@@ -115,8 +141,10 @@ static void begin_body(struct http_connection *c)
     set_timer(c, left > 0 ? left : 0);
     /* Who has sent some of it does not wait for this. */
     if (c->exchange->head.expects_continue &&
-        evbuffer_get_length(bufferevent_get_input(c->stream)) == 0)
-        bufferevent_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+        evbuffer_get_length(bufferevent_get_input(c->stream)) == 0) {
+        evbuffer_add_printf(c->pending, "HTTP/1.1 100 Continue\r\n\r\n");
+        connection_written(c);
+    }
 }
 
 /* These take some of the bytes at the front of the input, and return how many. */
@@ -147,24 +175,41 @@ static void end_head(struct http_connection *c)
         hand_over(c);
 }
 
-static size_t read_body(struct http_connection *c, const char *data, size_t n, bool *is_whole)
+static bool add_body(struct http_exchange *x, size_t max_bytes, const char *data, size_t n,
+                     size_t *n_used, struct refusal *why)
 {
-    struct http_exchange *x = c->exchange;
-    const size_t max = c->server->limits.max_body_bytes;
-    size_t n_used = 0;
-    if (x->head.is_chunked) {
-        struct refusal why = too_large;
-        if (!chunks_read(&x->chunks, &x->body, max, data, n, &n_used, &why)) {
-            refuse(c, &why);
-            return n;
-        }
-        *is_whole = x->chunks.state == CHUNKS_END;
-        return n_used;
-    }
+    if (x->head.is_chunked)
+        return chunks_read(&x->chunks, &x->body, max_bytes, data, n, n_used, why);
     const uint64_t n_left = x->head.n_body - x->body.len;
-    n_used = n < n_left ? n : (size_t)n_left;
-    bytes_add(&x->body, data, n_used);
-    *is_whole = x->body.len == x->head.n_body;
+    *n_used = n < n_left ? n : (size_t)n_left;
+    bytes_add(&x->body, data, *n_used);
+    return true;
+}
+
+static bool is_body_whole(const struct http_exchange *x)
+{
+    return x->head.is_chunked ? x->chunks.state == CHUNKS_END : x->body.len == x->head.n_body;
+}
+
+static size_t read_body(struct http_connection *c, const char *data, size_t n)
+{
+    struct http_server *server = c->server;
+    struct http_exchange *x = c->exchange;
+    const size_t n_before = x->body.len;
+    struct refusal why;
+    size_t n_used = 0;
+    if (!add_body(x, server->limits.max_body_bytes, data, n, &n_used, &why)) {
+        x->body.len = n_before; /* as it was counted */
+        refuse(c, &why);
+        return n;
+    }
+    server->n_body_bytes += x->body.len - n_before;
+    if (server->n_body_bytes > server->limits.max_bodies_bytes) {
+        refuse(c, &too_many);
+        return n;
+    }
+    if (is_body_whole(x))
+        hand_over(c);
     return n_used;
 }
 
@@ -189,10 +234,7 @@ static void read_requests(struct http_connection *c)
             if (c->phase == CONNECTION_HEAD && c->exchange->head.is_complete)
                 end_head(c);
         } else {
-            bool is_whole = false;
-            evbuffer_drain(input, read_body(c, data, n, &is_whole));
-            if (is_whole)
-                hand_over(c);
+            evbuffer_drain(input, read_body(c, data, n));
         }
     }
 }
@@ -211,6 +253,8 @@ void connection_destroy(struct http_connection *c)
 {
     end_exchange(c, false);
     detach(c);
+    forget_pending(c);
+    evbuffer_free(c->pending);
     event_free(c->timer);
     bufferevent_free(c->stream);
     memory_free(c);
@@ -268,6 +312,29 @@ static void end_response(struct http_connection *c)
     go_on(c);
 }
 
+/* False: the connection is broken. */
+static bool send_pending(struct http_connection *c)
+{
+    if (c->server->tls == NULL && evbuffer_get_length(bufferevent_get_output(c->stream)) == 0 &&
+        evbuffer_write(c->pending, bufferevent_getfd(c->stream)) < 0 && errno != EAGAIN &&
+        errno != EINTR)
+        return false;
+    if (evbuffer_get_length(c->pending) > 0)
+        bufferevent_write_buffer(c->stream, c->pending);
+    return true;
+}
+
+void connection_flush(struct http_connection *c)
+{
+    forget_pending(c);
+    if (c->is_doomed)
+        return;
+    if (evbuffer_get_length(c->pending) > 0 && !send_pending(c))
+        connection_destroy(c);
+    else if (c->phase == CONNECTION_SENDING && connection_unsent(c) == 0)
+        end_response(c);
+}
+
 static bool is_gone(const struct http_connection *c)
 {
     struct pollfd look = {.fd = bufferevent_getfd(c->stream), .events = POLLRDHUP};
@@ -296,12 +363,9 @@ static void on_timer(evutil_socket_t socket, short what, void *context)
         else
             set_timer(c, look_ns);
         return;
-    case CONNECTION_SENDING:
-        if (n_unsent(c) == 0)
-            end_response(c);
-        return;
     case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
+    case CONNECTION_SENDING: /* which has no timer */
     case CONNECTION_LINGER:
         connection_destroy(c);
         return;
@@ -323,7 +387,7 @@ static void on_written(struct bufferevent *stream, void *context)
 {
     struct http_connection *c = context;
     (void)stream;
-    if (c->phase == CONNECTION_SENDING && !c->is_doomed && n_unsent(c) == 0)
+    if (c->phase == CONNECTION_SENDING && !c->is_doomed && connection_unsent(c) == 0)
         end_response(c);
 }
 
@@ -371,6 +435,7 @@ void connection_open(struct http_server *server, int socket, const char *peer)
     struct http_connection *c = memory_alloc(1, sizeof(*c));
     c->server = server;
     c->stream = stream;
+    c->pending = evbuffer_new();
     c->timer = evtimer_new(server->base, on_timer, c);
     snprintf(c->peer, sizeof(c->peer), "%s", peer);
     c->link = &server->connections;

@@ -4,6 +4,10 @@
  * until it is answered. Whoever wants to end a connection from inside of a handler's call only
  * marks it (connection_doom); it ends in the next turn of the loop, so no caller loses its exchange
  * under its feet.
+ *
+ * What is to be sent waits in `pending` until all callbacks of this turn of the loop have run: then
+ * one write takes all of it (on_flush of http_server.c). Only what the system does not take at once
+ * goes on to the bufferevent, which would ask the system four times for each write.
  */
 #pragma once
 #include <event2/bufferevent.h>
@@ -29,7 +33,11 @@ struct http_server {
     struct event *retry; /* takes connections again after the system had no more files */
     bool is_draining;
     struct http_connection *connections; /* a list */
+    struct http_connection *unflushed;   /* a list of those with something pending */
+    struct event *flush;
+    bool is_flushing;
     struct http_counts counts;
+    size_t n_body_bytes; /* of all exchanges that are open */
     /* Of the Date header, for one second. */
     int64_t date_second;
     char date[DATE_BYTES];
@@ -64,8 +72,10 @@ struct http_exchange {
 
 struct http_connection {
     struct http_server *server;
-    struct http_connection *next, **link; /* in the server's list */
+    struct http_connection *next, **link;                     /* in the server's list */
+    struct http_connection *next_unflushed, **unflushed_link; /* NULL: in none */
     struct bufferevent *stream;
+    struct evbuffer *pending;
     struct event *timer;
     struct http_exchange *exchange; /* NULL: none */
     enum connection_phase phase;
@@ -81,8 +91,13 @@ void connection_open(struct http_server *server, int socket, const char *peer);
 /* At once; tells the handler. Never from inside of one of its calls. */
 void connection_destroy(struct http_connection *c);
 void connection_doom(struct http_connection *c);
-/* The response is written to the end; the rest is to send it. */
+/* Something is pending. */
+void connection_written(struct http_connection *c);
+/* The response is pending to its end; the rest is to send it. */
 void connection_answered(struct http_connection *c);
+/* Sends what is pending, or gives it to the bufferevent. May destroy c. */
+void connection_flush(struct http_connection *c);
+size_t connection_unsent(const struct http_connection *c);
 /* Whether nothing is going on: draining ends such a connection. */
 bool connection_is_idle(const struct http_connection *c);
 

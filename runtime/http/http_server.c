@@ -23,6 +23,7 @@ struct http_limits http_limits_default(void)
     return (struct http_limits){.max_header_bytes = 64 * 1024,
                                 .max_headers = 100,
                                 .max_body_bytes = 32 * 1024 * 1024,
+                                .max_bodies_bytes = 1024 * 1024 * 1024,
                                 .max_connections = 4096,
                                 .header_ns = 10 * second_ns,
                                 .body_ns = 30 * second_ns,
@@ -99,6 +100,23 @@ static void on_retry(evutil_socket_t socket, short what, void *context)
     (void)socket;
     (void)what;
     enable(context, true);
+}
+
+/* ---- what connections have to send ---- */
+
+static void on_flush(evutil_socket_t socket, short what, void *context)
+{
+    struct http_server *server = context;
+    (void)socket;
+    (void)what;
+    struct http_connection *list = server->unflushed;
+    server->unflushed = NULL;
+    if (list != NULL)
+        list->unflushed_link = &list; /* each takes itself out of it */
+    server->is_flushing = true;
+    while (list != NULL)
+        connection_flush(list);
+    server->is_flushing = false;
 }
 
 /* ---- the port ---- */
@@ -222,6 +240,7 @@ bool http_server_open(struct http_server **out, struct event_base *base,
     server->limits = settings->limits;
     server->handler = *handler;
     server->retry = evtimer_new(base, on_retry, server);
+    server->flush = evtimer_new(base, on_flush, server);
     if ((settings->tls_cert_file != NULL &&
          !tls_open(&server->tls, settings->tls_cert_file, settings->tls_key_file, err)) ||
         !take_port(server, settings, err)) {
@@ -272,6 +291,7 @@ void http_server_close(struct http_server *server)
     while (server->connections != NULL)
         connection_destroy(server->connections);
     event_free(server->retry);
+    event_free(server->flush);
     tls_close(server->tls);
     memory_free(server);
 }

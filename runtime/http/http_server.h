@@ -4,6 +4,15 @@
  * loop of the event_base. What a client sends that is not HTTP is answered here (400, 408, 413,
  * 431, 503) and closed, and never reaches the handler; so do two lengths, a length beside chunks,
  * and whatever else could be read in two ways (RFC 9112, section 6.3 and 11.2).
+ *
+ * A client that is gone is noticed at once, also while its request is worked on. One that only
+ * shuts its sending side looks the same until something is written, so, as with nginx and uvicorn,
+ * its request ends, too; a response that is already whole is still sent.
+ *
+ * Requests of one connection run one after the other. HEAD reaches the handler as such, and is
+ * answered as GET: the body is counted and left out. Everything is written once the callbacks of
+ * this turn of the loop have run, so events of one turn go out together. The program ignores
+ * SIGPIPE.
  */
 #pragma once
 #include <stdbool.h>
@@ -19,6 +28,7 @@ struct http_limits {
     size_t max_header_bytes;    /* of a request's line and headers: 64 KB, at most 80 KB */
     int max_headers;            /* 100 */
     size_t max_body_bytes;      /* 32 MB */
+    size_t max_bodies_bytes;    /* of all requests that are open together: 1 GB; then 503 */
     int max_connections;        /* 4096; one more gets 503 and is closed */
     int64_t header_ns, body_ns; /* from the first byte of a request: 10 s, 30 s; then 408 */
     int64_t idle_ns;            /* between requests of a connection: 75 s */

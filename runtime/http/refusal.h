@@ -2,6 +2,6 @@
 #pragma once
 
 struct refusal {
-    int status;      /* 400, 405, 408, 413, 417, 431, 505 */
+    int status;      /* 400, 405, 408, 413, 417, 431, 503, 505 */
     const char *why; /* a literal, for the client; no character that JSON escapes */
 };

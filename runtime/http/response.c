@@ -11,11 +11,6 @@
 #include "runtime/http/date.h"
 #include "runtime/http/refusal.h"
 
-static struct evbuffer *output_of(const struct http_exchange *x)
-{
-    return bufferevent_get_output(x->connection->stream);
-}
-
 /* ---- the head of a response ---- */
 
 static const char *date_now(struct http_server *server)
@@ -53,30 +48,31 @@ static bool is_last(const struct http_connection *c)
     return (c->phase == CONNECTION_HEAD && has_body) || c->phase == CONNECTION_BODY;
 }
 
-/* All but the empty line; `n_body` below 0: chunks, or all until the end of the connection. */
+/* `n_body` below 0: chunks, or all until the end of the connection. */
 static void add_head(struct http_connection *c, int status, const char *content_type,
                      int64_t n_body)
 {
-    struct evbuffer *out = bufferevent_get_output(c->stream);
     struct http_exchange *x = c->exchange;
     const bool is_old = x != NULL && x->head.is_http_1_0;
+    char length[40] = "";
     if (is_last(c) || (n_body < 0 && is_old))
         c->closes = true;
-    evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, reason_of(status),
-                        date_now(c->server));
-    if (content_type != NULL)
-        evbuffer_add_printf(out, "Content-Type: %s\r\n", content_type);
     if (n_body >= 0 && !has_no_body(status))
-        evbuffer_add_printf(out, "Content-Length: %lld\r\n", (long long)n_body);
+        snprintf(length, sizeof(length), "Content-Length: %lld\r\n", (long long)n_body);
     else if (n_body < 0 && !is_old)
-        evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
-    if (c->closes)
-        evbuffer_add_printf(out, "Connection: close\r\n");
-    else if (is_old)
-        evbuffer_add_printf(out, "Connection: keep-alive\r\n");
+        snprintf(length, sizeof(length), "Transfer-Encoding: chunked\r\n");
+    const char *fate = c->closes ? "Connection: close\r\n"
+                       : is_old  ? "Connection: keep-alive\r\n"
+                                 : "";
+    evbuffer_add_printf(c->pending, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s", status, reason_of(status),
+                        date_now(c->server), length, fate);
+    if (x == NULL && status == 503)
+        evbuffer_add_printf(c->pending, "Retry-After: 1\r\n");
+    if (content_type != NULL)
+        evbuffer_add_printf(c->pending, "Content-Type: %s\r\n", content_type);
     if (x != NULL && x->headers.len > 0)
-        evbuffer_add(out, x->headers.data, x->headers.len);
-    evbuffer_add(out, "\r\n", 2);
+        evbuffer_add(c->pending, x->headers.data, x->headers.len);
+    evbuffer_add(c->pending, "\r\n", 2);
 }
 
 static bool is_head_request(const struct http_exchange *x)
@@ -112,7 +108,7 @@ void http_respond(struct http_exchange *x, int status, const char *content_type,
         return;
     add_head(c, status, content_type, (int64_t)n_bytes);
     if (n_bytes > 0 && !is_head_request(x) && !has_no_body(status))
-        evbuffer_add(output_of(x), body, n_bytes);
+        evbuffer_add(c->pending, body, n_bytes);
     connection_answered(c);
 }
 
@@ -127,6 +123,7 @@ void http_stream_begin(struct http_exchange *x, int status, const char *content_
     if (c->is_doomed)
         return;
     add_head(c, status, content_type, -1);
+    connection_written(c);
     c->phase = CONNECTION_WORK; /* also from `headers`: a body is then not read */
 }
 
@@ -148,14 +145,14 @@ static size_t add_chunk(struct http_exchange *x, const void *data, size_t n)
     const int n_line = x->is_chunked ? snprintf(line, sizeof(line), "%zx\r\n", n) : 0;
     const size_t n_all = (size_t)n_line + n + (x->is_chunked ? 2 : 0);
     struct evbuffer_iovec space;
-    check(evbuffer_reserve_space(output_of(x), (ssize_t)n_all, &space, 1) == 1);
+    check(evbuffer_reserve_space(x->connection->pending, (ssize_t)n_all, &space, 1) == 1);
     char *out = space.iov_base;
     memcpy(out, line, (size_t)n_line);
     memcpy(out + n_line, data, n);
     if (x->is_chunked)
         memcpy(out + n_line + n, "\r\n", 2);
     space.iov_len = n_all;
-    evbuffer_commit_space(output_of(x), &space, 1);
+    evbuffer_commit_space(x->connection->pending, &space, 1);
     return n_all;
 }
 
@@ -168,7 +165,7 @@ bool http_stream_write(struct http_exchange *x, const void *data, size_t n_bytes
         return false;
     if (n_bytes == 0 || is_head_request(x))
         return true; /* a chunk without bytes would be the end */
-    const size_t n_unsent = evbuffer_get_length(output_of(x));
+    const size_t n_unsent = connection_unsent(c);
     forget_sent(x, n_unsent);
     if (x->n_events == limits->max_unsent_events ||
         (x->n_events > 0 && n_unsent + n_bytes > limits->max_unsent_bytes)) {
@@ -176,6 +173,7 @@ bool http_stream_write(struct http_exchange *x, const void *data, size_t n_bytes
         return false;
     }
     x->n_written += add_chunk(x, data, n_bytes);
+    connection_written(c);
     x->event_ends[(x->first_event + x->n_events++) % limits->max_unsent_events] = x->n_written;
     return true;
 }
@@ -187,7 +185,7 @@ void http_stream_end(struct http_exchange *x)
     if (c->is_doomed)
         return;
     if (x->is_chunked && !is_head_request(x))
-        evbuffer_add(output_of(x), "0\r\n\r\n", 5);
+        evbuffer_add(c->pending, "0\r\n\r\n", 5);
     connection_answered(c);
 }
 
@@ -208,7 +206,7 @@ void response_refuse(struct http_connection *c, const struct refusal *why)
     memcpy(type + n, "Error", sizeof("Error"));
     const int n_body = snprintf(body, sizeof(body), ERROR_BODY, why->why, type, why->status);
     add_head(c, why->status, "application/json", n_body);
-    bufferevent_write(c->stream, body, (size_t)n_body);
+    evbuffer_add(c->pending, body, (size_t)n_body);
     connection_answered(c);
 }
 

@@ -1,11 +1,11 @@
-"""docs/faults.md names tests that exist, and every test of this folder."""
+"""docs/faults.md names tests that exist, and every test of this folder and of tests/http."""
 import pathlib
 import re
 import unittest
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 TABLE = TESTS.parent / "docs" / "faults.md"
-FOLDERS = "commands", "cluster", "faults"
+FOLDERS = "commands", "cluster", "faults", "http"
 NAMED = re.compile(r"(\w+): (\w+(?:, \w+)*)")
 
 
@@ -28,8 +28,8 @@ class Table(unittest.TestCase):
         for file, names in self.named.items():
             self.assertEqual(names - self.there.get(file, set()), set(), file)
 
-    def test_no_test_of_this_folder_is_without_a_row(self):
-        for file in (TESTS / "faults").glob("test_*.py"):
+    def test_no_test_of_these_folders_is_without_a_row(self):
+        for file in [*(TESTS / "faults").glob("test_*.py"), *(TESTS / "http").glob("test_*.py")]:
             if file != pathlib.Path(__file__).resolve():
                 name = file.stem[len("test_"):]
                 self.assertEqual(self.there[name] - self.named.get(name, set()), set(), name)

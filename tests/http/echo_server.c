@@ -7,8 +7,8 @@
  *     POST /echo                        200 and the body of the request
  *     GET  /stream?n=N&bytes=N&ms=N     200 and so many events of so many bytes, one each ms
  *     GET  /wait                        no answer ever
- *     GET  /counts                      numbers: connections that are open; exchanges that are, but for
- *                                       this one; exchanges whose clients left; requests that ran
+ *     GET  /counts                      numbers: connections that are open; exchanges that are, but
+ * for this one; exchanges whose clients left; requests that ran
  */
 #include <event2/event.h>
 #include <signal.h>

@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -68,6 +69,7 @@ static void open_with(struct site *site, const struct http_settings *settings)
 {
     const struct http_handler handler = {on_headers, on_request, on_closed, site};
     struct error err = {0};
+    signal(SIGPIPE, SIG_IGN);
     *site = (struct site){.base = event_base_new()};
     if (!http_server_open(&site->server, site->base, settings, &handler, &err) ||
         !http_server_start(site->server, &err))

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -98,6 +99,24 @@ TEST(a_host_is_a_name_or_an_address)
     CHECK(!try_open(&none, base, "192.0.2.1", 0, &err)); /* of documentations, nobody's */
     CHECK(strstr(err.text, "192.0.2.1") != NULL);
     event_base_free(base);
+}
+
+TEST(a_connection_waits_while_the_system_has_no_more_files)
+{
+    struct site site;
+    struct rlimit before;
+    site_open(&site, NULL);
+    const int client = site_connect(&site);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)client + 1, before.rlim_max}) == 0);
+    site_run(&site, 50);
+    const int n_connections = http_server_counts(site.server).n_connections;
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_EQ(n_connections, 0);
+    site_say(&site, client, "GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
+    site_hear(&site, client, "ok");
+    close(client);
+    site_close(&site);
 }
 
 TEST(draining_closes_who_is_idle_and_each_other_after_its_response)

@@ -124,6 +124,34 @@ TEST(chunks_over_the_limit_are_refused_when_they_are_said)
     site_close(&site);
 }
 
+TEST(bodies_that_are_too_much_together_get_503)
+{
+    static const char post[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nlarge";
+    struct site site;
+    struct http_limits limits = site_limits();
+    limits.max_bodies_bytes = 12;
+    site_open(&site, &limits);
+    const int first = site_connect(&site), second = site_connect(&site);
+    site_say(&site, first, post);
+    site_say(&site, second, post);
+    CHECK(site_wait(&site, &site.n_headers, 2));
+    const char *got = site_ask(&site, post);
+    check_begins(got, "HTTP/1.1 503 ");
+    CHECK(strstr(got, "\r\nRetry-After: 1\r\n") != NULL);
+    site_say(&site, first, "!");
+    CHECK(site_wait(&site, &site.n_requests, 1));
+    http_respond(site.open[0], 200, NULL, NULL, 0);
+    CHECK(site_wait(&site, &site.n_answered, 1));
+    const int third = site_connect(&site);
+    site_say(&site, third, post);
+    site_say(&site, third, "!");
+    CHECK(site_wait(&site, &site.n_requests, 2)); /* there is room again */
+    close(first);
+    close(second);
+    close(third);
+    site_close(&site);
+}
+
 TEST(headers_over_the_limit_get_431)
 {
     static char text[1 << 20];
