@@ -89,7 +89,8 @@ TEST(errors_are_found_wherever_servers_put_them)
 
 TEST(what_is_no_object_of_ours_is_skipped)
 {
-    static const char text[] = "data: 5\ndata: []\ndata: {\"choices\":7}\nnonsense\n\n";
+    static const char text[] = "data: 5\ndata: []\ndata: {\"choices\":7}\n"
+                               "data: {\"choices\":[4]}\nnonsense\n\n";
     struct answer_stream stream = {0};
     double gaps;
     take(&stream, false, text, strlen(text), 3, &gaps);
