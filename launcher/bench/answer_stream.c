@@ -100,7 +100,7 @@ static void take_event(struct answer_stream *stream, const char *data, size_t n,
     if (json_object_get(chunk, "error") != NULL) {
         stream->state = ANSWER_FAILED;
         answer_error_text(stream->why, sizeof stream->why, data, n);
-    } else if (choice != NULL) {
+    } else if (json_is_object(choice)) {
         take_choice(stream, choice, now_ns, gap);
     }
     if (json_is_integer(json_object_get(usage, "prompt_tokens")))

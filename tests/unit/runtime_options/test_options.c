@@ -76,6 +76,30 @@ TEST(values_come_in_every_spelling)
     options_release(&options);
 }
 
+TEST(bounds_of_goodput_are_words_up_to_the_next_option)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_BENCH_SERVE, "--goodput ttft:5 tpot:1 --goodput e2el:9 --seed 3",
+                &err));
+    CHECK_EQ(options.bench.goodput.n, 3);
+    CHECK_STR(options.bench.goodput.item[1], "tpot:1");
+    CHECK(options.model == NULL); /* that of the server */
+    options_release(&options);
+}
+
+TEST(infinity_is_a_number_only_where_it_has_a_meaning)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_BENCH_SERVE, "m --request-rate inf", &err));
+    CHECK(options.bench.request_rate > 1e300);
+    CHECK_STR(options.model, "m");
+    options_release(&options);
+    refuses(COMMAND_BENCH_SERVE, "--burstiness inf", "is no number");
+    refuses(COMMAND_BENCH_SERVE, "--request-rate nan", "is no number");
+}
+
 TEST(sizes_are_written_as_people_write_them)
 {
     static const struct {
