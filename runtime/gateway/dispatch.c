@@ -24,7 +24,8 @@ struct dispatch {
     struct router *router;
     struct engine engine[JOURNAL_MAX_ENGINES];
     int n_engines;
-    int ward;        /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    int ward; /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    struct sleepers sleepers;
     bool is_sending; /* what a listener submits meanwhile is sent by the loop that called it */
     uint64_t n_events;
 };
@@ -96,6 +97,11 @@ static void send_entry(struct dispatch *dispatch, struct journal_entry *entry, i
 
 /* ---- suspects ---- */
 
+static bool takes_requests(const struct dispatch *dispatch, int engine)
+{
+    return is_there(&dispatch->engine[engine]) && sleepers_is_awake(&dispatch->sleepers, engine);
+}
+
 static size_t load_of(const struct dispatch *dispatch, int engine)
 {
     return journal_count_at(dispatch->journal, engine);
@@ -113,11 +119,11 @@ static bool ward_tries(struct dispatch *dispatch)
 static void choose_ward(struct dispatch *dispatch)
 {
     const bool any = journal_waiting(dispatch->journal, true) != NULL || ward_tries(dispatch);
-    if (any && dispatch->ward != JOURNAL_NOWHERE && is_there(&dispatch->engine[dispatch->ward]))
+    if (any && dispatch->ward != JOURNAL_NOWHERE && takes_requests(dispatch, dispatch->ward))
         return;
     dispatch->ward = JOURNAL_NOWHERE;
     for (int i = 0; any && i < dispatch->n_engines; i++)
-        if (is_there(&dispatch->engine[i]) &&
+        if (takes_requests(dispatch, i) &&
             (dispatch->ward == JOURNAL_NOWHERE ||
              load_of(dispatch, i) < load_of(dispatch, dispatch->ward)))
             dispatch->ward = i;
@@ -127,13 +133,24 @@ static int choose_engine(struct dispatch *dispatch, const struct journal_entry *
 {
     int load[JOURNAL_MAX_ENGINES];
     for (int i = 0; i < dispatch->n_engines; i++)
-        load[i] = is_there(&dispatch->engine[i]) && i != dispatch->ward ? (int)load_of(dispatch, i)
-                                                                        : ROUTER_NOBODY;
+        load[i] = takes_requests(dispatch, i) && i != dispatch->ward ? (int)load_of(dispatch, i)
+                                                                     : ROUTER_NOBODY;
     const struct router_prompt prompt = {.token = entry->submit.prompt,
                                          .n_tokens = entry->submit.n_prompt,
                                          .cache_key = entry->submit.cache_key,
                                          .n_cache_key = entry->submit.n_cache_key};
     return router_choose(dispatch->router, &prompt, load, dispatch->n_engines);
+}
+
+/* To sleep, or up again, who should and can. */
+static void send_to_sleep(struct dispatch *dispatch)
+{
+    struct link_command command;
+    int engine;
+    const bool idle = journal_count(dispatch->journal) == 0;
+    while (sleepers_next(&dispatch->sleepers, idle, &engine, &command))
+        send_command(&dispatch->engine[engine], &command);
+    sleepers_tell(&dispatch->sleepers, idle);
 }
 
 /* Sends what waits and can be sent. */
@@ -153,6 +170,7 @@ static void send_waiting(struct dispatch *dispatch)
            (engine = choose_engine(dispatch, entry)) != ROUTER_NOBODY)
         send_entry(dispatch, entry, engine);
     dispatch->is_sending = false;
+    send_to_sleep(dispatch);
 }
 
 /* Something came of a request that was tried alone. It goes on later where others are still to be
@@ -172,6 +190,7 @@ void dispatch_attach(struct dispatch *dispatch, int engine, struct link *link)
     struct engine *there = &dispatch->engine[engine];
     there->link = link;
     there->heard_ns = clock_now_ns();
+    sleepers_come(&dispatch->sleepers, engine);
     router_forget(dispatch->router, engine);
     send_waiting(dispatch);
 }
@@ -198,6 +217,7 @@ struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine)
     gone->was_heard = false;
     gone->heard_ns = 0;
     engine_stats_lose(&gone->stats);
+    sleepers_leave(&dispatch->sleepers, engine);
     if (entry != NULL && journal_is_suspect(entry))
         fail_poison(dispatch, entry);
     const struct dispatch_loss loss = {load_of(dispatch, engine), was_heard};
@@ -342,8 +362,11 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
         hear_pulse(&dispatch->engine[engine], event->progress_ns);
         break;
     case LINK_ASLEEP:
+        return sleepers_hear(&dispatch->sleepers, engine, event->sleep) ||
+               not_asked("that it is asleep", err);
     case LINK_AWAKE:
-        break;
+        return sleepers_hear(&dispatch->sleepers, engine, LINK_NOT_ASLEEP) ||
+               not_asked("that it is awake", err);
     }
     return true;
 }
@@ -395,6 +418,25 @@ void dispatch_ping(struct dispatch *dispatch)
             send_command(&dispatch->engine[i], &ping);
 }
 
+/* ---- sleep ---- */
+
+void dispatch_sleep(struct dispatch *dispatch, enum link_sleep level, sleepers_fn *done,
+                    void *context)
+{
+    sleepers_ask(&dispatch->sleepers, level, done, context);
+    send_waiting(dispatch);
+}
+
+void dispatch_wake(struct dispatch *dispatch, sleepers_fn *done, void *context)
+{
+    dispatch_sleep(dispatch, LINK_NOT_ASLEEP, done, context);
+}
+
+enum link_sleep dispatch_asleep(const struct dispatch *dispatch)
+{
+    return dispatch->sleepers.wanted;
+}
+
 /* ---- requests ---- */
 
 void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
@@ -432,6 +474,7 @@ int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns)
         journal_remove(dispatch->journal, entry);
         listener.token(listener.context, &end);
     }
+    send_to_sleep(dispatch);
     return next_ns;
 }
 
@@ -453,6 +496,7 @@ void dispatch_fail_all(struct dispatch *dispatch, const struct error *why)
         send_cancel(dispatch, entry);
         fail_entry(dispatch, entry, why);
     }
+    send_to_sleep(dispatch);
 }
 
 void dispatch_cancel_all(struct dispatch *dispatch)
@@ -462,4 +506,5 @@ void dispatch_cancel_all(struct dispatch *dispatch)
         send_cancel(dispatch, entry);
         journal_remove(dispatch->journal, entry);
     }
+    send_to_sleep(dispatch);
 }

@@ -16,6 +16,7 @@
  */
 #pragma once
 #include "runtime/gateway/listener.h"
+#include "runtime/gateway/sleepers.h"
 #include "runtime/link/engine_link.h"
 
 #include <stdbool.h>
@@ -63,6 +64,18 @@ bool dispatch_flush(struct dispatch *dispatch, int engine);
  * these never go back. NULL: none has said anything yet. While none is there, what is no counter is
  * 0. Until the next call of a function of this dispatch. */
 const struct link_stats *dispatch_stats(const struct dispatch *dispatch, int engine);
+
+/* Puts all engines to sleep, or wakes them (level LINK_NOT_ASLEEP). They sleep when nothing is in
+ * flight any more, so the caller lets nobody in; what comes after all waits until they are awake,
+ * as it does while they wake. `done` is called once, maybe before this returns: with good when all
+ * that are there have answered, and without it when something else is asked for meanwhile; NULL:
+ * nobody wants to know. An engine that comes later is put to sleep too. One that cannot wake is
+ * lost. */
+void dispatch_sleep(struct dispatch *dispatch, enum link_sleep level, sleepers_fn *done,
+                    void *context);
+void dispatch_wake(struct dispatch *dispatch, sleepers_fn *done, void *context);
+/* What was asked for last. */
+enum link_sleep dispatch_asleep(const struct dispatch *dispatch);
 
 /* Asks all engines whether they get on. One that works says so unasked, four times a second. */
 void dispatch_ping(struct dispatch *dispatch);

@@ -6,6 +6,7 @@
 #include "tests/unit/parallel/comm_cases.h"
 #include "tests/unit/parallel/threads.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -54,6 +55,48 @@ static void check_layout(int tp_size, int pp_stages)
     };
     check_ranks(tp_size * pp_stages, layout_rank, &layout);
     munmap(layout.memory, n_bytes);
+}
+
+/* Ranks `bad` and after it have an error. */
+struct agreement {
+    struct layout layout;
+    int bad;
+};
+
+static bool agreeing_rank(void *context, int rank, struct error *err)
+{
+    const struct agreement *a = context;
+    struct ranks ranks;
+    struct error mine = {0}, verdict;
+    char want[64] = "";
+    if (!ranks_open_threads(&ranks, a->layout.memory, rank, &a->layout.settings, err))
+        return false;
+    if (rank >= a->bad)
+        error_set(&mine, ERROR_SYSTEM, "no memory at %d", rank);
+    if (a->bad == 0)
+        snprintf(want, sizeof want, "no memory at 0");
+    else if (a->bad < ranks.world_size)
+        snprintf(want, sizeof want, "rank %d: no memory at %d", a->bad, a->bad);
+    const bool agreed = ranks_agree(&ranks, rank >= a->bad ? &mine : NULL, &verdict, err);
+    ranks_close(&ranks, !agreed);
+    return agreed && (strcmp(verdict.text, want) == 0 ||
+                      error_set(err, ERROR_INPUT, "\"%s\", want \"%s\"", verdict.text, want));
+}
+
+TEST(ranks_agree_on_the_first_error)
+{
+    const size_t n_bytes = ranks_threads_bytes(2, 2);
+    for (int bad = 0; bad <= 4; bad++) {
+        struct agreement a = {
+            .bad = bad,
+            .layout = {.memory = shared_memory_map(n_bytes),
+                       .settings = {.tp_size = 2,
+                                    .pp_stages = 2,
+                                    .comm = "auto",
+                                    .settings = {.deadline_ns = (int64_t)60 * 1000000000}}}};
+        check_ranks(4, agreeing_rank, &a);
+        munmap(a.layout.memory, n_bytes);
+    }
 }
 
 TEST(one_rank_as_a_thread_is_alone) { check_layout(1, 1); }

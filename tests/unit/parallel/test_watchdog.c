@@ -200,6 +200,31 @@ TEST(progress_counts_calls_and_ticks)
     host_release(&host);
 }
 
+TEST(the_oldest_sign_of_life_is_that_of_the_rank_that_stopped)
+{
+    struct host host = host_make();
+    pass(&host, 1000, -1);
+    const int64_t heard_ns = watchdog_heard_ns(host.dog[0]);
+    CHECK(host.now - heard_ns <= 2 * BEAT_MS * ms);
+    pass(&host, 1500, 2);
+    CHECK(host.now - watchdog_heard_ns(host.dog[0]) >= 1250 * ms);
+    CHECK(host.now - watchdog_heard_ns(host.dog[0]) <= 2000 * ms);
+    CHECK_EQ(watchdog_heard_ns(NULL), INT64_MAX);
+    host_release(&host);
+}
+
+TEST(ranks_see_the_work_of_each_other)
+{
+    struct host host = host_make();
+    watchdog_set_work(host.dog[1], 77);
+    CHECK_EQ(watchdog_work_ns(host.dog[0], 1), 77);
+    CHECK_EQ(watchdog_work_ns(host.dog[0], 0), 0);
+    CHECK_EQ(watchdog_n_ranks(host.dog[0]), N);
+    CHECK_EQ(watchdog_n_ranks(NULL), 0);
+    watchdog_set_work(NULL, 1);
+    host_release(&host);
+}
+
 /* ---- what waits ---- */
 
 struct group {

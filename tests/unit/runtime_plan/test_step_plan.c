@@ -151,6 +151,32 @@ TEST(a_stop_comes_alone_and_empty)
     check_refused("stop");
 }
 
+TEST(a_rest_comes_alone_and_is_one_of_the_three)
+{
+    struct error err;
+    for (int32_t rest = -1; rest <= PLAN_RESTS; rest++) {
+        plan_begin(plan, 2);
+        *(int32_t *)plan_add(plan, PLAN_REST, 4) = rest;
+        if (rest >= 0 && rest < PLAN_RESTS) {
+            CHECK(good(&err));
+            CHECK_EQ(*view.rest, rest);
+            CHECK(!view_has_rows(&view));
+        } else {
+            check_refused("rest");
+        }
+    }
+    plan_begin(plan, 2);
+    plan_add(plan, PLAN_REST, 4);
+    plan->n_tokens = 1;
+    check_refused("rest");
+    plan->n_tokens = 0;
+    plan_add(plan, PLAN_TOKEN, 4);
+    check_refused("rest");
+    plan_begin(plan, 2);
+    plan_add(plan, PLAN_REST, 8);
+    check_refused("rest");
+}
+
 TEST(a_wrong_header_is_refused)
 {
     struct error err = {0};
@@ -419,7 +445,7 @@ TEST(damaged_plans_are_refused_or_harmless)
         }
         struct error err = {0};
         struct step_plan *damaged = (struct step_plan *)copy;
-        if (plan_check(damaged, n_bytes, &limits, 2, &view, &err) && !view.stop) {
+        if (plan_check(damaged, n_bytes, &limits, 2, &view, &err) && view_has_rows(&view)) {
             static const int32_t carried[] = {-1, 99};
             int32_t position[8], slot[8];
             plan_resolve(damaged, &view, carried);

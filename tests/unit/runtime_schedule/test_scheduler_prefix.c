@@ -1,4 +1,5 @@
 /* What the scheduler makes of the prefix cache. */
+#include "base/error.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_schedule/fixture.h"
 
@@ -155,5 +156,23 @@ TEST(who_was_preempted_finds_its_own_blocks)
     const struct step_view view = plan(&f, (int[]){4, 0});
     CHECK_EQ(view.n_computed[0], 8); /* the two full blocks were not needed by the other one */
     CHECK_EQ(f.batch.sequence[0]->n_cached, 0);
+    fixture_close(&f);
+}
+
+TEST(after_a_rest_nothing_is_found_any_more)
+{
+    struct fixture f;
+    struct error err = {0};
+    struct step_view view;
+    const struct plan_limits limits = fixture_settings(64, 4, 32).limits;
+    open_cached(&f, 4, 32);
+    must_submit(&f, 1, 11, 8);
+    plan(&f, (int[]){11, 0});
+    commit(&f, EOS);
+    must_submit(&f, 2, 11, 8); /* it waits, and has nothing yet */
+    scheduler_write_rest(f.scheduler, &f.batch, PLAN_NO_CACHE);
+    CHECK(plan_check(f.batch.plan, f.batch.plan->n_bytes, &limits, 0, &view, &err));
+    CHECK_EQ(*view.rest, PLAN_NO_CACHE);
+    CHECK_EQ(plan(&f, (int[]){11, 0}).n_computed[0], 0);
     fixture_close(&f);
 }
