@@ -20,6 +20,7 @@ static const struct {
     [COMMAND_DOCTOR] = {"doctor", "What this machine and this build can do, and what is missing."},
     [COMMAND_PLAN] = {"plan", "What each rank of a job would hold and receive, before it starts."},
     [COMMAND_SCORE] = {"score", "Texts in; vectors, rewards or probabilities of labels out."},
+    [COMMAND_SERVE] = {"serve", "OpenAI HTTP, gRPC, a web page, metrics: a server."},
     [COMMAND_BENCH_LATENCY] = {"bench latency",
                                "How long a batch takes, against what memory allows."},
     [COMMAND_BENCH_THROUGHPUT] = {"bench throughput", "How fast many prompts are answered."},

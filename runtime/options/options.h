@@ -25,6 +25,7 @@ enum command {
     COMMAND_DOCTOR,
     COMMAND_PLAN,
     COMMAND_SCORE,
+    COMMAND_SERVE,
     COMMAND_BENCH_LATENCY,
     COMMAND_BENCH_THROUGHPUT,
     COMMAND_RANK, /* the executable phalanx-rank, started by the gateway */
@@ -106,6 +107,17 @@ struct options {
 
     const char *task, *pooling; /* of score: auto, or as the table says */
     bool normalize;
+
+    struct {
+        const char *host;
+        int64_t port, grpc_port; /* grpc_port 0: none */
+        struct option_list model_name, api_key, origin;
+        const char *api_key_file, *ssl_certfile, *ssl_keyfile; /* NULL: none */
+        bool insecure, no_log_stats, no_log_requests;
+        int64_t max_connections, max_queue, max_body_bytes, max_logprobs;
+        int64_t drain_timeout;  /* seconds */
+        const char *log_format; /* text or json */
+    } serve;
 
     struct {
         int64_t input_len, output_len, batch_size, num_iters, num_iters_warmup, num_prompts;
