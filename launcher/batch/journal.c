@@ -32,8 +32,8 @@ static bool read_at(const struct batch_journal *journal, uint64_t at, void *out,
 {
     *n_read = 0;
     while (*n_read < n) {
-        const ssize_t got = pread(journal->fd, (char *)out + *n_read, n - *n_read,
-                                  (off_t)(at + *n_read));
+        const ssize_t got =
+            pread(journal->fd, (char *)out + *n_read, n - *n_read, (off_t)(at + *n_read));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

@@ -10,7 +10,8 @@
 #include <xxhash.h>
 
 enum { PART_BYTES = 256 << 10, INTERRUPT_POLL_MS = 200 };
-static const char MARK[] = "\xef\xbb\xbf"; /* of the order of bytes: it says UTF-8, and is no text */
+static const char MARK[] =
+    "\xef\xbb\xbf"; /* of the order of bytes: it says UTF-8, and is no text */
 enum { MARK_BYTES = sizeof MARK - 1 };
 
 static bool is_interrupted(const struct batch_lines *lines, struct error *err)
@@ -67,7 +68,8 @@ static bool look_through(struct batch_lines *lines, XXH3_state_t *state, struct 
         if (n == 0)
             return true;
         XXH3_128bits_update(state, text, (size_t)n);
-        const bool marked = lines->n_bytes == 0 && n >= MARK_BYTES && memcmp(text, MARK, MARK_BYTES) == 0;
+        const bool marked =
+            lines->n_bytes == 0 && n >= MARK_BYTES && memcmp(text, MARK, MARK_BYTES) == 0;
         const size_t skip = marked ? MARK_BYTES : 0;
         count_requests(lines, text + skip, (size_t)n - skip, &in_request);
         lines->n_bytes += (uint64_t)n;
@@ -88,7 +90,8 @@ static bool know_file(struct batch_lines *lines, struct error *err)
     if (lines->n_requests == 0)
         return error_set(err, ERROR_INPUT, "%s: no requests", lines->name);
     if (lines->n_requests > BATCH_MAX_REQUESTS)
-        return error_set(err, ERROR_INPUT, "%s: %llu requests, and a batch has at most %d: split the file",
+        return error_set(err, ERROR_INPUT,
+                         "%s: %llu requests, and a batch has at most %d: split the file",
                          lines->name, (unsigned long long)lines->n_requests, BATCH_MAX_REQUESTS);
     return lseek(lines->fd, 0, SEEK_SET) == 0 || error_errno(err, "%s", lines->name);
 }

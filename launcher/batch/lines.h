@@ -33,10 +33,10 @@ struct batch_lines {
     uint64_t n_lines, n_given; /* read so far, blank ones too; requests */
 };
 
-struct batch_line {    /* borrowed until the next call */
-    uint64_t number;   /* of the request, from 0 */
-    uint64_t line;     /* of the file, from 1 */
-    const char *text;  /* without its newline */
+struct batch_line {   /* borrowed until the next call */
+    uint64_t number;  /* of the request, from 0 */
+    uint64_t line;    /* of the file, from 1 */
+    const char *text; /* without its newline */
     size_t n_bytes;
     bool is_too_long; /* only the first BATCH_MAX_LINE_BYTES are there */
 };

@@ -56,7 +56,8 @@ static char *find_custom_id(const char *text, size_t n)
                             text[value] == ':';
         if (is_key) {
             value = behind_space(text, n, value + 1);
-            const size_t value_end = value < n && text[value] == '"' ? behind_text(text, n, value) : n + 1;
+            const size_t value_end =
+                value < n && text[value] == '"' ? behind_text(text, n, value) : n + 1;
             json_t *id = NULL;
             struct error ignored = {0};
             if (value_end > n || value_end - value > 2 + BATCH_MAX_CUSTOM_ID_BYTES ||

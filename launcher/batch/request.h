@@ -20,13 +20,13 @@ enum { BATCH_MAX_CUSTOM_ID_BYTES = 512, BATCH_MAX_URL_BYTES = 256 };
 
 struct batch_request {
     uint64_t number;
-    char id[33];       /* 32 hexadecimal digits */
-    uint64_t seed;     /* never 0 */
-    char *custom_id;   /* NULL: the line has none that can be read. Owned, as the next ones */
-    char *url;         /* NULL where `why` is set */
-    char *body;        /* JSON of an object; NULL where `why` is set */
+    char id[33];     /* 32 hexadecimal digits */
+    uint64_t seed;   /* never 0 */
+    char *custom_id; /* NULL: the line has none that can be read. Owned, as the next ones */
+    char *url;       /* NULL where `why` is set */
+    char *body;      /* JSON of an object; NULL where `why` is set */
     size_t n_body;
-    struct error why;  /* kind NONE: it can be sent; else its code is what OpenAI's files say */
+    struct error why; /* kind NONE: it can be sent; else its code is what OpenAI's files say */
 };
 
 /* Always fills `out`: a line that is wrong is a request whose answer is the error. `seed` is what

@@ -12,7 +12,7 @@
 
 struct error;
 
-struct whole_file { /* all zero is closed */
+struct whole_file {       /* all zero is closed */
     char *path, *partial; /* partial NULL: written as it is; owned */
     int fd;
     struct bytes buffer;
