@@ -3,49 +3,12 @@
 #include <math.h>
 #include <string.h>
 
-/* What JSON forbids in a string is escaped. */
-static void add_text(struct bytes *out, struct json_text text)
-{
-    bytes_add_char(out, '"');
-    for (size_t i = 0; i < text.n_bytes; i++) {
-        static const char plain[] = "\"\\\n\r\t", letter[] = "\"\\nrt";
-        const unsigned char c = (unsigned char)text.data[i];
-        const char *known = c != '\0' ? strchr(plain, c) : NULL;
-        if (known != NULL)
-            bytes_printf(out, "\\%c", letter[known - plain]);
-        else if (c < 0x20 || c == 0x7f)
-            bytes_printf(out, "\\u%04x", c);
-        else
-            bytes_add_char(out, (char)c);
-    }
-    bytes_add_char(out, '"');
-}
-
-static void add_string(struct bytes *out, const char *text)
-{
-    add_text(out, (struct json_text){text, strlen(text)});
-}
-
-static void add_string_or_null(struct bytes *out, const char *text)
-{
-    if (text == NULL)
-        bytes_add_text(out, "null");
-    else
-        add_string(out, text);
-}
-
 static void add_ids(struct bytes *out, const int32_t *id, int n)
 {
     bytes_add_char(out, '[');
     for (int i = 0; i < n; i++)
         bytes_printf(out, i ? ", %d" : "%d", id[i]);
     bytes_add_char(out, ']');
-}
-
-/* JSON has no infinity: what vLLM's servers do is a floor of -9999. */
-static void add_logprob(struct bytes *out, double value)
-{
-    bytes_printf(out, "%.9g", value < -9999 || isnan(value) ? -9999.0 : value);
 }
 
 /* One token: an object of the candidates, the first one first. */
@@ -59,9 +22,9 @@ static void add_row(struct bytes *out, const struct json_logprob *entry, int n)
         if (seen)
             continue;
         bytes_printf(out, "%s\"%d\": {\"logprob\": ", i > 0 ? ", " : "", entry[i].token);
-        add_logprob(out, (double)entry[i].logprob);
+        json_write_logprob(out, (double)entry[i].logprob);
         bytes_printf(out, ", \"rank\": %d, \"decoded_token\": ", entry[i].rank);
-        add_text(out, entry[i].decoded_token);
+        json_write_text(out, entry[i].decoded_token);
         bytes_add_char(out, '}');
     }
     bytes_add_char(out, '}');
@@ -91,7 +54,7 @@ static void add_sum(struct bytes *out, double value)
 static void add_choice(struct bytes *out, const struct json_choice *choice, int index)
 {
     bytes_printf(out, "      {\n        \"index\": %d,\n        \"text\": ", index);
-    add_text(out, choice->text);
+    json_write_text(out, choice->text);
     bytes_add_text(out, ",\n        \"token_ids\": ");
     add_ids(out, choice->token_ids, choice->n_tokens);
     bytes_add_text(out, ",\n        \"cumulative_logprob\": ");
@@ -109,15 +72,15 @@ static void add_choice(struct bytes *out, const struct json_choice *choice, int 
     else
         bytes_add_text(out, "null");
     bytes_add_text(out, ",\n        \"finish_reason\": ");
-    add_string_or_null(out, choice->finish_reason);
+    json_write_string(out, choice->finish_reason);
     bytes_add_text(out, ",\n        \"stop_reason\": ");
     if (choice->stop_text == NULL && choice->stop_token >= 0)
         bytes_printf(out, "%d", choice->stop_token);
     else
-        add_string_or_null(out, choice->stop_text);
+        json_write_string(out, choice->stop_text);
     if (choice->error != NULL) {
         bytes_add_text(out, ",\n        \"error\": ");
-        add_string(out, choice->error);
+        json_write_string(out, choice->error);
     }
     bytes_add_text(out, "\n      }");
 }
@@ -126,9 +89,9 @@ void request_output_write(struct bytes *out, const struct json_request *request)
 {
     int n_generated = 0;
     bytes_add_text(out, "  {\n    \"request_id\": ");
-    add_string(out, request->request_id);
+    json_write_string(out, request->request_id);
     bytes_add_text(out, ",\n    \"prompt\": ");
-    add_string_or_null(out, request->prompt);
+    json_write_string(out, request->prompt);
     bytes_add_text(out, ",\n    \"prompt_token_ids\": ");
     add_ids(out, request->prompt_ids, request->n_prompt);
     bytes_add_text(out, ",\n    \"prompt_logprobs\": ");

@@ -7,25 +7,12 @@
  */
 #pragma once
 #include "base/bytes.h"
+#include "proto/json_logprobs.h"
+#include "proto/json_write.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct json_text { /* UTF-8; a model may write NUL characters */
-    const char *data;
-    size_t n_bytes;
-};
-struct json_logprob {
-    int32_t token;
-    float logprob;
-    int32_t rank; /* tokens at least as likely */
-    struct json_text decoded_token;
-};
-struct json_logprob_rows {
-    const struct json_logprob *entry; /* all rows end to end */
-    const int32_t *end;               /* [n_rows] row i has the entries before end[i] */
-    int n_rows;
-};
 struct json_choice {
     struct json_text text;
     const int32_t *token_ids;

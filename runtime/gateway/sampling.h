@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "runtime/gateway/output.h"
 #include "runtime/request/params.h"
+#include "runtime/request/sampling_fields.h"
 #include "runtime/text/ids.h"
 
 #include <math.h>
@@ -22,30 +23,6 @@ struct intake;
 
 enum { SAMPLING_MAX_STOPS = 64, SAMPLING_MAX_STOP_BYTES = 4096 /* of one */ };
 
-/* Not said: NAN, SAMPLING_UNSAID, -1 of a flag, NULL. Texts and lists are borrowed. */
-#define SAMPLING_UNSAID INT64_MIN
-struct sampling_fields {
-    double temperature, top_p, min_p;
-    double repetition_penalty, frequency_penalty, presence_penalty, length_penalty;
-    int64_t top_k, n, seed, max_tokens, min_tokens;
-    int64_t logprobs, prompt_logprobs; /* how many besides the token itself; -1: off */
-    int64_t beam_width;                /* unsaid or below 2 with is_beam 0: sampling */
-    int64_t priority, deadline_ms;
-    int8_t ignore_eos, include_stop_str_in_output, skip_special_tokens;
-    int8_t penalize_prompt; /* length_penalty_scope "total" */
-    const char *const *stop;
-    size_t n_stop;
-    const int64_t *stop_token_ids, *allowed_token_ids;
-    size_t n_stop_token_ids, n_allowed_token_ids;
-    const struct sampling_bias {
-        int64_t token;
-        double bias;
-    } * logit_bias;
-    size_t n_logit_bias;
-    const char *const *bad_words;
-    size_t n_bad_words;
-    const char *cache_salt;
-};
 struct sampling_fields sampling_nothing_said(void);
 
 struct sampling_model { /* what the fields are checked against; borrowed */
