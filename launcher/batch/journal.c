@@ -110,6 +110,12 @@ bool batch_journal_payload(const struct batch_journal *journal, const struct bat
     return true;
 }
 
+uint64_t batch_journal_size(const struct batch_journal *journal)
+{
+    struct stat about;
+    return fstat(journal->fd, &about) == 0 ? (uint64_t)about.st_size : 0;
+}
+
 /* ---- writing ---- */
 
 bool batch_journal_cut(struct batch_journal *journal, uint64_t at, struct error *err)

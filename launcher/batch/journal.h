@@ -56,6 +56,8 @@ bool batch_journal_next(const struct batch_journal *journal, uint64_t *at, struc
 /* The payload of a record, added to `out`. */
 bool batch_journal_payload(const struct batch_journal *journal, const struct batch_record *record,
                            struct bytes *out, struct error *err);
+/* Of the file, whole or not; 0 where the system does not say. */
+uint64_t batch_journal_size(const struct batch_journal *journal);
 /* Drops everything from `at` on; what comes next is appended there. */
 bool batch_journal_cut(struct batch_journal *journal, uint64_t at, struct error *err);
 

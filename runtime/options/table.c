@@ -329,9 +329,10 @@ const struct option option_table[] = {
      .section = "Sampling",
      .help = "Answers to each prompt; answer i uses seed + i."},
     {.name = "--seed", .kind = OPTION_INT, .offset = FIELD(seed), .value = "N",
-     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BENCH | BATCH,
+     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BATCH | BENCH | BATCH,
      .basic = true, .section = "Sampling",
-     .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json."},
+     .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json; batch: each line has one "
+             "of its own, made from this and the line."},
     {.name = "--stop", .kind = OPTION_LIST, .offset = FIELD(stop), .value = "TEXT",
      .commands = ANSWER, .basic = true, .section = "Sampling",
      .help = "End the answer before this text; may be repeated."},
