@@ -235,6 +235,7 @@ int main(int argc, char **argv)
     open_standard_streams();
     answer_once();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write */
     log_set(LOG_WARN, -1);
     exit_code_catch_bugs();
 

@@ -113,11 +113,10 @@ static bool read_journal(struct batch_results *r, struct error *err)
         if (got && record.kind == RECORD_MARKS)
             continue;
         if (!got || !batch_order_put(&r->order, record.number, 0)) {
-            const uint64_t size = batch_journal_size(&r->log);
-            if (size > begin)
+            if (batch_journal_size(&r->log) > begin)
                 tell_torn(r, begin);
             r->n_found = r->n_answered;
-            return size == begin || batch_journal_cut(&r->log, begin, err);
+            return batch_journal_cut(&r->log, begin, err);
         }
         count(r, record.kind == RECORD_ERROR);
         while (batch_order_take(&r->order, &ignored))
