@@ -35,17 +35,30 @@ int64_t clock_wall_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / (1000 * 1000);
 }
 
+static struct calendar_time calendar_of(const struct tm *parts)
+{
+    return (struct calendar_time){.year = parts->tm_year + 1900,
+                                  .month = parts->tm_mon + 1,
+                                  .day = parts->tm_mday,
+                                  .hour = parts->tm_hour,
+                                  .minute = parts->tm_min,
+                                  .second = parts->tm_sec};
+}
+
 void clock_calendar(struct calendar_time *out)
 {
     const time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm parts;
     check(localtime_r(&now, &parts) != NULL);
-    *out = (struct calendar_time){.year = parts.tm_year + 1900,
-                                  .month = parts.tm_mon + 1,
-                                  .day = parts.tm_mday,
-                                  .hour = parts.tm_hour,
-                                  .minute = parts.tm_min,
-                                  .second = parts.tm_sec};
+    *out = calendar_of(&parts);
+}
+
+void clock_utc(struct calendar_time *out, int64_t wall_ms)
+{
+    const time_t then = (time_t)(wall_ms / 1000);
+    struct tm parts;
+    check(gmtime_r(&then, &parts) != NULL);
+    *out = calendar_of(&parts);
 }
 
 static struct timespec timespec_make(int64_t ns)

@@ -14,6 +14,7 @@ struct calendar_time {    /* a moment as a calendar and a clock on the wall show
     int hour, minute, second;
 };
 void clock_calendar(struct calendar_time *out); /* now, in the time zone of this machine */
+void clock_utc(struct calendar_time *out, int64_t wall_ms); /* of clock_wall_ms() */
 
 int system_cpus(void); /* CPUs this process may run on, at least 1 */
 size_t system_page_bytes(void);

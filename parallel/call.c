@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/system.h"
+#include "parallel/heart.h"
 #include "parallel/watchdog.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ bool call_begin(struct call *call, enum call_kind kind, uint64_t size, const str
     call->kind = kind;
     call->number++;
     call->size = size;
+    call->heart = settings->heart;
     set_deadline(call, comm, settings);
     watchdog_enter(settings->watchdog, kind, call->number);
     return !call->failed ||
@@ -56,6 +58,7 @@ void call_wait_or_hurry(struct call *call, const struct comm *comm,
 bool call_is_over(struct call *call, int64_t now)
 {
     const int64_t since_ns = now - call->looked_at;
+    heart_look(call->heart, true);
     call->looked_at = now;
     if (since_ns > STOPPED_NS && call->give_up_at < INT64_MAX)
         call->give_up_at += since_ns;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct error;
+struct heart;
 
 enum call_kind {
     CALL_NONE,
@@ -24,8 +25,9 @@ struct call {
     uint64_t size;      /* what the ranks must agree on: bytes, floats and leaves, or a hash */
     int64_t give_up_at; /* clock_now_ns; INT64_MAX: never */
     int64_t deadline_ns;
-    int64_t looked_at; /* when this rank last asked whether it is over, or the wait began */
-    bool failed;       /* this one or one before it: the group can only be closed */
+    int64_t looked_at;   /* when this rank last asked whether it is over, or the wait began */
+    struct heart *heart; /* of the settings */
+    bool failed;         /* this one or one before it: the group can only be closed */
 };
 
 const char *call_name(enum call_kind kind);

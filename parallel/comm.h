@@ -24,6 +24,7 @@ struct comm;
 struct comm_record;
 struct device;
 struct error;
+struct heart;
 struct watchdog;
 
 /* A sum over a fixed tree whose leaves are spread over the ranks of a group; the same on every
@@ -108,6 +109,7 @@ struct comm_settings {
     int64_t spin_ns;           /* before sleeping; 0 when ranks outnumber CPUs */
     struct watchdog *watchdog; /* of the ranks of this host: ends waits when one is lost; outlives
                                   the comm. NULL: none */
+    struct heart *heart;       /* beats while a call waits; borrowed. NULL: none */
 };
 
 /* One rank alone: every call is a copy or a local sum. Calls with a device are in place: there is

@@ -26,6 +26,7 @@ enum { CALL_BITS = 8, PAGE_BYTES = 4096 };
 struct pulse {
     alignas(128) _Atomic uint64_t beat; /* 0: not there yet, or left */
     _Atomic uint64_t progress;
+    _Atomic int64_t work_ns;
     _Atomic uint64_t call; /* the last one: number << CALL_BITS | enum call_kind; 0: none */
     _Atomic int world_rank;
 };
@@ -45,12 +46,13 @@ struct heard {
 struct watchdog {
     struct watchdog_settings is;
     struct board *board;
-    struct heard *heard;  /* [n_ranks] */
-    int64_t looked_at;    /* last; 0: never */
-    int64_t lost_since;   /* as this rank saw it; 0: nobody is lost */
-    bool has_left;        /* leave was called */
-    bool runs;            /* thread is a thread */
-    _Atomic uint32_t end; /* 1: the thread shall end */
+    struct heard *heard;      /* [n_ranks] */
+    int64_t looked_at;        /* last; 0: never */
+    _Atomic int64_t heard_ns; /* all ranks, for the main thread */
+    int64_t lost_since;       /* as this rank saw it; 0: nobody is lost */
+    bool has_left;            /* leave was called */
+    bool runs;                /* thread is a thread */
+    _Atomic uint32_t end;     /* 1: the thread shall end */
     pthread_t thread;
 
     pthread_mutex_t asking;
@@ -152,9 +154,14 @@ void watchdog_look(struct watchdog *dog, int64_t now)
     const bool late = dog->looked_at == 0 || now - dog->looked_at > BEAT_NS + LATE_NS;
     dog->looked_at = now;
     raise_by_one(&dog->board->pulse[dog->is.rank].beat);
-    for (int rank = 0; rank < dog->is.n_ranks; rank++)
-        if (rank != dog->is.rank)
-            listen(dog, rank, late, now);
+    int64_t heard_ns = now;
+    for (int rank = 0; rank < dog->is.n_ranks; rank++) {
+        if (rank == dog->is.rank)
+            continue;
+        listen(dog, rank, late, now);
+        heard_ns = dog->heard[rank].at < heard_ns ? dog->heard[rank].at : heard_ns;
+    }
+    atomic_store_explicit(&dog->heard_ns, heard_ns, memory_order_relaxed);
     leave_when_due(dog, now);
 }
 
@@ -213,6 +220,25 @@ uint64_t watchdog_progress(const struct watchdog *dog, int rank)
         return 0;
     check(0 <= rank && rank < dog->is.n_ranks);
     return atomic_load_explicit(&dog->board->pulse[rank].progress, memory_order_relaxed);
+}
+
+int watchdog_n_ranks(const struct watchdog *dog) { return dog != NULL ? dog->is.n_ranks : 0; }
+
+int64_t watchdog_heard_ns(const struct watchdog *dog)
+{
+    return dog != NULL ? atomic_load_explicit(&dog->heard_ns, memory_order_relaxed) : INT64_MAX;
+}
+
+void watchdog_set_work(struct watchdog *dog, int64_t ns)
+{
+    if (dog != NULL)
+        atomic_store_explicit(&dog->board->pulse[dog->is.rank].work_ns, ns, memory_order_relaxed);
+}
+
+int64_t watchdog_work_ns(const struct watchdog *dog, int rank)
+{
+    check(dog != NULL && 0 <= rank && rank < dog->is.n_ranks);
+    return atomic_load_explicit(&dog->board->pulse[rank].work_ns, memory_order_relaxed);
 }
 
 /* ---- life ---- */

@@ -58,3 +58,11 @@ void watchdog_tick(struct watchdog *dog);
 void watchdog_enter(struct watchdog *dog, int kind, uint64_t number);
 /* Ticks of a rank of this host, for health: a rank at work whose number stands still hangs. */
 uint64_t watchdog_progress(const struct watchdog *dog, int rank);
+/* Ranks of this host; 0 for one that nobody watches. */
+int watchdog_n_ranks(const struct watchdog *dog);
+/* When the rank that has been silent for longest was last heard, clock_now_ns: what was stopped,
+ * this rank's own watchdog too, is some beats old. INT64_MAX without a watchdog. */
+int64_t watchdog_heard_ns(const struct watchdog *dog);
+/* A number of each rank for the others to see: how long its last step took. Main thread only. */
+void watchdog_set_work(struct watchdog *dog, int64_t ns);
+int64_t watchdog_work_ns(const struct watchdog *dog, int rank);

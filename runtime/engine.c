@@ -17,6 +17,7 @@
 #include "runtime/pipeline.h"
 #include "runtime/plan_run.h"
 #include "runtime/pooler.h"
+#include "runtime/reporter.h"
 #include "runtime/row_picker.h"
 #include "runtime/sample/sampler.h"
 
@@ -36,6 +37,7 @@ struct engine {
     struct draft_model *draft; /* NULL: none */
     struct pooler *pooler;
     struct outbox *outbox;
+    struct reporter *reporter;
     struct pipeline *pipeline;
     struct batch *ring; /* [n_flights] from submit to collect */
     int oldest;
@@ -100,6 +102,7 @@ void engine_create(struct engine **out, const struct engine_settings *settings)
                                                                .scheduler = e->scheduler});
     pooler_create(&e->pooler, settings->device, settings->model);
     outbox_create(&e->outbox, settings->link, &schedule->limits);
+    reporter_create(&e->reporter, settings->link, e->ranks, e->scheduler);
     create_pipeline(e);
     e->ring = memory_alloc((size_t)e->is.n_flights, sizeof *e->ring);
     for (int i = 0; i < e->is.n_flights; i++)
@@ -120,6 +123,7 @@ void engine_destroy(struct engine *e)
         batch_release(&e->ring[i]);
     memory_free(e->ring);
     pipeline_destroy(e->pipeline);
+    reporter_destroy(e->reporter);
     outbox_destroy(e->outbox);
     pooler_destroy(e->pooler);
     draft_model_destroy(e->draft);
@@ -169,6 +173,28 @@ static void take_submit(struct engine *e, const struct link_submit *submit)
         heed_link(e, outbox_send_failure(e->outbox, submit->id, &err, &lost), &lost);
 }
 
+static void take_command(struct engine *e, const struct link_command *command)
+{
+    struct error err = {0};
+    switch (command->kind) {
+    case LINK_SUBMIT:
+        take_submit(e, &command->submit);
+        break;
+    case LINK_CANCEL:
+        scheduler_cancel(e->scheduler, command->cancel_id);
+        break;
+    case LINK_STOP:
+        e->stopping = true;
+        break;
+    case LINK_PING:
+        heed_link(e, reporter_answer(e->reporter, &err), &err);
+        break;
+    case LINK_SLEEP:
+    case LINK_WAKE:
+        break;
+    }
+}
+
 static void take_commands(struct engine *e)
 {
     bool got = true;
@@ -178,12 +204,7 @@ static void take_commands(struct engine *e)
         heed_link(e, link_receive_command(e->is.link, &command, &got, &err), &err);
         if (!got || e->stopping)
             return;
-        if (command.kind == LINK_SUBMIT)
-            take_submit(e, &command.submit);
-        else if (command.kind == LINK_CANCEL)
-            scheduler_cancel(e->scheduler, command.cancel_id);
-        else
-            e->stopping = true;
+        take_command(e, &command);
     }
 }
 
@@ -210,12 +231,13 @@ static int ms_to_next_look(const struct engine *e)
     return ms < most ? (int)ms : most;
 }
 
-/* Sends what waits, and without work sleeps until the link has something to say or can take more,
- * or a deadline passes. */
+/* Says how it goes, sends what waits, and without work sleeps until the link has something to say
+ * or can take more, or a deadline passes. */
 static void serve_link(struct engine *e, bool has_work)
 {
     struct error err = {0};
     bool all_sent = true;
+    heed_link(e, reporter_tell(e->reporter, has_work, &err), &err);
     heed_link(e, link_flush(e->is.link, &all_sent, &err), &err);
     if (has_work || e->stopping)
         return;
@@ -229,6 +251,19 @@ static void serve_link(struct engine *e, bool has_work)
 
 /* ---- submit ---- */
 
+/* Of a chosen batch. */
+static int64_t prompt_tokens_of(const struct batch *batch)
+{
+    int64_t n = 0;
+    for (int i = 0; i < batch->n_sequences; i++) {
+        const struct request *request = batch->sequence[i];
+        const int left = request->n_prompt - request->n_computed;
+        if (left > 0)
+            n += left < batch->n_new[i] ? left : batch->n_new[i];
+    }
+    return n;
+}
+
 static bool engine_submit(struct engine *e, struct error *err)
 {
     const int n_flights = e->is.n_flights, n = pipeline_n_flights(e->pipeline);
@@ -237,6 +272,7 @@ static bool engine_submit(struct engine *e, struct error *err)
         return true;
     if (e->draft != NULL && !draft_model_guess(e->draft, batch, err)) /* drafts -> */
         return false;
+    reporter_count(e->reporter, &(struct reporter_work){.n_prompt = prompt_tokens_of(batch)});
     scheduler_write(e->scheduler, batch);                  /* plan -> */
     return pipeline_submit(e->pipeline, batch->plan, err); /* all ranks */
 }
@@ -331,9 +367,25 @@ static void send_vectors(struct engine *e, const struct batch *batch, const stru
     }
 }
 
+/* Of the answers, those of beams when their search has ended. */
+static int64_t tokens_of(const struct outcome *outcome, const struct batch *batch)
+{
+    int64_t n = 0;
+    for (int i = 0; i < batch->plan->n_logits; i++) {
+        if (outcome[i].id == 0 || batch->row[i].is_prompt)
+            continue;
+        n += outcome[i].token >= 0;
+        for (int k = 0; outcome[i].beam != NULL && k < outcome[i].n_beams; k++)
+            n += outcome[i].beam[k].n_tokens;
+    }
+    return n;
+}
+
 static void send_outcomes(struct engine *e, const struct batch *batch)
 {
     struct error err = {0};
+    reporter_count(e->reporter,
+                   &(struct reporter_work){.n_generated = tokens_of(e->outcome, batch)});
     if (!e->stopping)
         heed_link(e, outbox_send_outcomes(e->outbox, batch, e->outcome, e->picked, &err), &err);
 }
@@ -363,6 +415,7 @@ static bool engine_step(struct engine *e, struct error *err)
     expire_deadlines(e);
     if (e->stopping)
         return true;
+    const int64_t begin_ns = clock_now_ns();
     const int n_before = pipeline_n_flights(e->pipeline);
     if (!engine_submit(e, err))
         return false;
@@ -370,6 +423,8 @@ static bool engine_step(struct engine *e, struct error *err)
     const bool has_work = n > 0;
     if (has_work && (n == n_before || n == e->is.n_flights) && !engine_collect(e, err))
         return false;
+    if (has_work)
+        reporter_count(e->reporter, &(struct reporter_work){.busy_ns = clock_now_ns() - begin_ns});
     serve_link(e, has_work);
     return true;
 }

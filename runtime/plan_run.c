@@ -1,6 +1,9 @@
 #include "runtime/plan_run.h"
 
 #include "base/error.h"
+#include "base/system.h"
+#include "parallel/ranks.h"
+#include "parallel/watchdog.h"
 #include "runtime/forward/forward.h"
 #include "runtime/plan_broadcast.h"
 
@@ -26,10 +29,20 @@ bool plan_models_check(const struct plan_models *models, const struct step_plan 
     return plan_check(plan, n_bytes, &models->limits[model], n_carried, view, err);
 }
 
+static int64_t waited_ns(const struct ranks *ranks)
+{
+    return ranks->tp->spent.ns + ranks->world->spent.ns;
+}
+
 bool plan_models_run(const struct plan_models *models, const struct step_plan *plan,
                      const struct step_view *view, struct error *err)
 {
-    return forward_run(models->forward[plan->model], plan, view, err);
+    const struct ranks *ranks = models->ranks[plan->model];
+    const int64_t begin_ns = clock_now_ns() - waited_ns(ranks);
+    const bool good = forward_run(models->forward[plan->model], plan, view, err);
+    if (plan->model == PLAN_TARGET)
+        watchdog_set_work(ranks->watchdog, clock_now_ns() - waited_ns(ranks) - begin_ns);
+    return good;
 }
 
 bool plan_models_collect(const struct plan_models *models, enum plan_model model,

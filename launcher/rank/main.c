@@ -26,6 +26,7 @@
 #include "launcher/rank/loop.h"
 #include "launcher/rank/models.h"
 #include "launcher/rank/signals.h"
+#include "parallel/heart.h"
 #include "parallel/launch_place.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
@@ -55,6 +56,7 @@ struct rank {
     bool unheard;      /* the gateway is gone: there is nobody to tell */
     struct eos_ids eos;
     struct ranks ranks;
+    struct heart heart; /* of the main thread, in long steps */
     struct rank_compute compute;
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
@@ -133,7 +135,8 @@ static bool open_ranks(struct rank *r, struct error *err)
         .comm = r->options.comm,
         .gpus = r->compute.wants_gpu,
         .settings = {.deadline_ns = r->options.distributed_timeout_seconds * second_ns,
-                     .spin_ns = spin_of_ranks_ns},
+                     .spin_ns = spin_of_ranks_ns,
+                     .heart = &r->heart},
         .cpus_each = (int)(n_threads * r->options.data_parallel_size),
         .leave = leave};
     const int64_t before = memory_account().allocated;

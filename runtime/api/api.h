@@ -2,9 +2,11 @@
  *
  *   HTTP, gRPC, batch file, library -> generate_request / pool_request
  *        validate (sampling.h)  ->  text to ids (intake.h, chat_prompt.h)  ->  admission.h
- *        ->  completion.h  ->  listener: started, progress, done or failed
+ *        ->  completion.h  ->  listener: progress, then done or failed
  *
- * One thread. Nothing here waits, and nothing here knows a wire form.
+ * One thread. Nothing here waits, and nothing here knows a wire form. Progress is told when it
+ * comes, from inside dispatch_take(). Ends are told by api_settle(), where nothing of the dispatch
+ * is under way, so that `done` may ask the next question and cancel others.
  */
 #pragma once
 #include "runtime/gateway/chat_prompt.h"
@@ -16,6 +18,7 @@
 #include <stdint.h>
 
 struct admission;
+struct api_call;
 struct api_metrics;
 struct dispatch;
 struct error;
@@ -30,6 +33,12 @@ struct api_model {           /* what is served; borrowed */
     struct pooling_head head; /* how the model makes vectors, labels, scores */
     const char *about;        /* layout in words, for /version and the web page */
     int tp, pp, dp;
+    int block_tokens;    /* of the KV cache, for metrics; 0: not known */
+    bool prefix_caching; /* likewise */
+};
+
+struct api_calls { /* in the order in which they were added */
+    struct api_call *first, *last;
 };
 
 struct api { /* filled by its owner, who keeps all that is borrowed */
@@ -39,8 +48,15 @@ struct api { /* filled by its owner, who keeps all that is borrowed */
     const struct chat_prompt *chat; /* NULL: the model has no chat template */
     struct sampling_model sampling;
     struct admission *admission;
-    struct api_metrics *metrics;
+    struct api_metrics *metrics; /* NULL: nothing is counted */
+    bool logs_requests;          /* a line for each at its end (request_log.h) */
+    struct api_calls ended;      /* all zero at first: calls whose end is not told yet */
 };
+
+/* Tells the ends of calls. The owner calls it after every dispatch_take(), dispatch_expire(),
+ * dispatch_detach() and dispatch_fail_all(), and after api_generate() and api_pool() before it
+ * waits. True: some were told, and what their listeners asked may have to be sent. */
+bool api_settle(struct api *api);
 
 /* Who asks. */
 struct api_source {

@@ -27,7 +27,7 @@ struct generate_request { /* borrowed for the call of api_generate() */
     int64_t truncate_prompt_tokens; /* keep the last ones; SAMPLING_UNSAID: no; -1: what fits */
     int32_t default_max_tokens;     /* 16, or INT32_MAX for a chat */
 };
-enum { API_MAX_PROMPTS = 2048 };
+enum { API_MAX_PROMPTS = 2048, API_MAX_CHOICES = 8192 /* of all prompts */ };
 
 struct generate_call; /* of one request; there until done or failed has been called, or cancel */
 
@@ -42,11 +42,14 @@ struct generate_listener {
     void *context;
 };
 
-/* NULL: refused, and *err says why (ERROR_INPUT; ERROR_LIMIT with code "queue_full", "draining" or
- * "sleeping"). Listeners are only called after it returned. */
+/* NULL: refused, and *err says why (ERROR_INPUT; ERROR_LIMIT with code "queue_full", "draining",
+ * "sleeping" or "not_ready"). Progress may be told from then on, but not before it returned; the
+ * end by api_settle(). The end is `failed` as soon as one choice fails, with the error of that
+ * choice; after the deadline that was asked for, with code "deadline_exceeded". */
 struct generate_call *api_generate(struct api *api, const struct generate_request *request,
                                    const struct generate_listener *listener, struct error *err);
-/* The user is gone: nothing more is called, nothing more is computed. Not from a listener. */
+/* The user is gone: nothing more is called, nothing more is computed. Any call from `done` and
+ * `failed`, but not that which ends there; none from `progress`. */
 void generate_cancel(struct generate_call *call);
 
 int generate_prompts(const struct generate_call *call);

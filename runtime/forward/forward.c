@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "kernels/device.h"
 #include "parallel/comm.h"
+#include "parallel/heart.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
 #include "runtime/forward/layers.h"
@@ -216,6 +217,13 @@ bool forward_pass_on(struct forward *f, const struct step_plan *plan, struct err
 
 /* ---- layers ---- */
 
+/* Each half of a layer: long enough, and no call of a communicator is so often. */
+static void tick(const struct forward *f)
+{
+    watchdog_tick(f->ranks->watchdog);
+    heart_look(f->ranks->settings.heart, false);
+}
+
 static bool run_layers(struct forward *f, const struct step_rows *rows, struct delta *delta,
                        struct error *err)
 {
@@ -223,13 +231,14 @@ static bool run_layers(struct forward *f, const struct step_rows *rows, struct d
     const struct span layers = f->model->share.layers;
     for (int layer = layers.lo; layer < layers.hi; layer++) {
         const struct layer_weights *weights = &f->model->layer[layer];
-        watchdog_tick(f->ranks->watchdog);
+        tick(f);
         normalise(f, n_tokens, delta, &weights->input_norm);
         if (!attention_run(f, rows, layer, err))
             return error_in(err, "layer %d, attention", layer);
         *delta = (struct delta){
             .rows = f->act.parts, .bias = weights->o_bias, .norm = weights->attention_out_norm};
 
+        tick(f);
         normalise(f, n_tokens, delta, &weights->mlp_norm);
         if (!mlp_run(f, n_tokens, layer, err))
             return error_in(err, "layer %d, mlp", layer);

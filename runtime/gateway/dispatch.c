@@ -3,6 +3,8 @@
 #include "runtime/gateway/dispatch.h"
 
 #include "base/memory.h"
+#include "base/system.h"
+#include "runtime/gateway/engine_stats.h"
 #include "runtime/gateway/journal.h"
 #include "runtime/gateway/router.h"
 
@@ -10,6 +12,8 @@ struct engine {
     struct link *link;   /* NULL: not there */
     struct error broken; /* of sending: told when nothing is left to read */
     bool was_heard;
+    int64_t heard_ns;          /* progress of all its ranks */
+    struct engine_stats stats; /* of all that were in this place */
 };
 
 struct dispatch {
@@ -157,7 +161,9 @@ static void release_suspect(struct dispatch *dispatch, struct journal_entry *ent
 
 void dispatch_attach(struct dispatch *dispatch, int engine, struct link *link)
 {
-    dispatch->engine[engine] = (struct engine){.link = link};
+    struct engine *there = &dispatch->engine[engine];
+    there->link = link;
+    there->heard_ns = clock_now_ns();
     router_forget(dispatch->router, engine);
     send_waiting(dispatch);
 }
@@ -175,9 +181,14 @@ static void fail_poison(struct dispatch *dispatch, struct journal_entry *entry)
 
 struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine)
 {
-    const bool was_heard = dispatch->engine[engine].was_heard;
+    struct engine *gone = &dispatch->engine[engine];
+    const bool was_heard = gone->was_heard;
     struct journal_entry *entry = journal_at(dispatch->journal, engine);
-    dispatch->engine[engine] = (struct engine){0};
+    gone->link = NULL;
+    gone->broken = (struct error){0};
+    gone->was_heard = false;
+    gone->heard_ns = 0;
+    engine_stats_lose(&gone->stats);
     if (entry != NULL && journal_is_suspect(entry))
         fail_poison(dispatch, entry);
     const struct dispatch_loss loss = {load_of(dispatch, engine), was_heard};
@@ -280,6 +291,14 @@ static bool give_failure(struct dispatch *dispatch, const struct link_event *eve
     return true;
 }
 
+/* A clock that both ends share does not run ahead. */
+static void hear_pulse(struct engine *engine, int64_t progress_ns)
+{
+    const int64_t now = clock_now_ns();
+    const int64_t until = progress_ns < now ? progress_ns : now;
+    engine->heard_ns = until > engine->heard_ns ? until : engine->heard_ns;
+}
+
 static bool give_event(struct dispatch *dispatch, int engine, const struct link_event *event,
                        struct error *err)
 {
@@ -302,6 +321,15 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
         return give_beams(dispatch, event, err);
     case LINK_POOLED:
         return give_pooled(dispatch, event, err);
+    case LINK_STATS:
+        engine_stats_hear(&dispatch->engine[engine].stats, &event->stats);
+        break;
+    case LINK_PULSE:
+        hear_pulse(&dispatch->engine[engine], event->progress_ns);
+        break;
+    case LINK_ASLEEP:
+    case LINK_AWAKE:
+        break;
     }
     return true;
 }
@@ -313,7 +341,7 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *
     const bool was_broken = !is_there(from);
     bool got = true;
     *all_sent = true;
-    while (got && dispatch_in_flight(dispatch) > at_most) {
+    while (got && (dispatch_in_flight(dispatch) > at_most || dispatch_in_flight(dispatch) == 0)) {
         struct link_event event;
         if (!link_receive_event(from->link, &event, &got, err) ||
             (got && !give_event(dispatch, engine, &event, err)))
@@ -326,6 +354,26 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *
         return true; /* what came before it broke is there next time: maybe why it did */
     *err = from->broken;
     return false;
+}
+
+/* ---- how engines are ---- */
+
+const struct link_stats *dispatch_stats(const struct dispatch *dispatch, int engine)
+{
+    return engine_stats_now(&dispatch->engine[engine].stats);
+}
+
+int64_t dispatch_heard_ns(const struct dispatch *dispatch, int engine)
+{
+    return dispatch->engine[engine].heard_ns;
+}
+
+void dispatch_ping(struct dispatch *dispatch)
+{
+    const struct link_command ping = {.kind = LINK_PING};
+    for (int i = 0; i < dispatch->n_engines; i++)
+        if (is_there(&dispatch->engine[i]))
+            send_command(&dispatch->engine[i], &ping);
 }
 
 /* ---- requests ---- */

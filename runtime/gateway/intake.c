@@ -30,10 +30,28 @@ void intake_close(struct intake *intake)
     *intake = (struct intake){0};
 }
 
+void intake_limit(struct intake *intake, size_t max_tokens) { intake->max_tokens = max_tokens; }
+
+bool intake_check_length(const struct intake *intake, size_t n_bytes, size_t max_tokens,
+                         struct error *err)
+{
+    const size_t longest = tokenizer_longest(intake->tokenizer);
+    const size_t at_least = n_bytes / longest + (n_bytes % longest > 0);
+    if (max_tokens == 0 || at_least <= max_tokens)
+        return true;
+    error_set(err, ERROR_INPUT,
+              "This model's maximum context length is %zu tokens. However, your request has at "
+              "least %zu input tokens (%zu bytes of text). Please reduce the length of the input.",
+              max_tokens, at_least, n_bytes);
+    return error_code(err, "context_length_exceeded");
+}
+
 static bool encode(struct intake *intake, const char *text, size_t n_bytes,
                    const struct encode_options *options, struct ids *out, struct error *err)
 {
     ids_clear(out);
+    if (!intake_check_length(intake, n_bytes, intake->max_tokens, err))
+        return false;
     if (!encoder_encode(intake->encoder, text, n_bytes, options, out, err))
         return error_in(err, "prompt");
     return out->n > 0 || error_set(err, ERROR_INPUT, "prompt: no tokens; give some text");

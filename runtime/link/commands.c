@@ -93,6 +93,9 @@ bool link_send_command(struct link *link, const struct link_command *command, st
     to_engine message = PHALANX__ENGINE__V1__TO_ENGINE__INIT;
     Phalanx__Engine__V1__Cancel cancel = PHALANX__ENGINE__V1__CANCEL__INIT;
     Phalanx__Engine__V1__Stop stop = PHALANX__ENGINE__V1__STOP__INIT;
+    Phalanx__Engine__V1__Ping ping = PHALANX__ENGINE__V1__PING__INIT;
+    Phalanx__Engine__V1__Sleep sleep = PHALANX__ENGINE__V1__SLEEP__INIT;
+    Phalanx__Engine__V1__Wake wake = PHALANX__ENGINE__V1__WAKE__INIT;
 
     arena_release(&link->sending);
     switch (command->kind) {
@@ -106,6 +109,19 @@ bool link_send_command(struct link *link, const struct link_command *command, st
     case LINK_STOP:
         message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_STOP;
         message.stop = &stop;
+        break;
+    case LINK_PING:
+        message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_PING;
+        message.ping = &ping;
+        break;
+    case LINK_SLEEP:
+        sleep.level = command->sleep;
+        message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_SLEEP;
+        message.sleep = &sleep;
+        break;
+    case LINK_WAKE:
+        message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_WAKE;
+        message.wake = &wake;
         break;
     }
     return link_send_message(link, &message.base, err);
@@ -235,6 +251,18 @@ bool link_receive_command(struct link *link, struct link_command *out, bool *got
         break;
     case PHALANX__ENGINE__V1__TO_ENGINE__KIND_STOP:
         out->kind = LINK_STOP;
+        break;
+    case PHALANX__ENGINE__V1__TO_ENGINE__KIND_PING:
+        out->kind = LINK_PING;
+        break;
+    case PHALANX__ENGINE__V1__TO_ENGINE__KIND_SLEEP:
+        out->kind = LINK_SLEEP;
+        if (!link_check_sleep(from->sleep->level, err))
+            return false;
+        out->sleep = (enum link_sleep)from->sleep->level;
+        break;
+    case PHALANX__ENGINE__V1__TO_ENGINE__KIND_WAKE:
+        out->kind = LINK_WAKE;
         break;
     default:
         return link_bad_message("no kind that this engine knows", err);

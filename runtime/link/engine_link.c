@@ -84,3 +84,9 @@ bool link_bad_message(const char *what, struct error *err)
 {
     return error_set(err, ERROR_PEER, "a message on the link has %s", what);
 }
+
+bool link_check_sleep(uint32_t level, struct error *err)
+{
+    return level == LINK_NO_CACHE || level == LINK_NO_WEIGHTS ||
+           link_bad_message("an unknown level of sleep", err);
+}

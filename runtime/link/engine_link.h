@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 enum {
-    LINK_PROTOCOL = 2,
+    LINK_PROTOCOL = 3,
     LINK_MAX_VALUES = 1 << 20, /* of a pooled vector */
+    LINK_MAX_RANKS = 4096,     /* in statistics */
 };
 
 struct link;
@@ -37,11 +38,14 @@ struct link_submit {
     const uint8_t *cache_key; /* [n_cache_key] */
     int n_cache_key;
 };
-enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP };
+/* Without KV cache; without weights too, which are read again at the waking. */
+enum link_sleep { LINK_NO_CACHE = 1, LINK_NO_WEIGHTS };
+enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP, LINK_PING, LINK_SLEEP, LINK_WAKE };
 struct link_command {
     enum link_command_kind kind;
     struct link_submit submit;
     uint64_t cancel_id;
+    enum link_sleep sleep;
 };
 
 /* engine -> gateway */
@@ -100,13 +104,33 @@ struct link_pooled {
     int n_values;
     int32_t cached_tokens;
 };
+/* How it goes: twice a second while there is work, and once when there is none any more. The
+ * counters only grow, over the life of the engine. */
+struct link_stats {
+    int32_t running, waiting; /* sequences */
+    int64_t kv_blocks, kv_blocks_used;
+    uint64_t cache_queries, cache_hits; /* of the prefix cache, tokens */
+    uint64_t preemptions;
+    uint64_t prompt_tokens; /* computed: not those from the cache, and again after a preemption */
+    uint64_t generated_tokens;
+    uint64_t drafted, accepted;
+    uint64_t plans, busy_ns; /* steps, those of the draft model too; time with any work */
+    uint64_t comm_calls, comm_bytes, comm_ns; /* of rank 0, waiting for others in it */
+    const int64_t *rank_work_ns; /* [n_ranks] of the host of rank 0: the last plan without the time
+                                    in calls of communicators; the host's time where a GPU works */
+    int n_ranks;                 /* 0: not known, as of a rank alone */
+};
 enum link_event_kind {
     LINK_READY,
     LINK_TOKENS,
     LINK_FAILED,
     LINK_PROMPT_LOGPROBS,
     LINK_BEAMS,
-    LINK_POOLED
+    LINK_POOLED,
+    LINK_STATS,
+    LINK_PULSE,  /* the answer to a ping, and four times a second within long work */
+    LINK_ASLEEP, /* all ranks have given memory back: the answer to LINK_SLEEP */
+    LINK_AWAKE
 };
 struct link_event {
     enum link_event_kind kind;
@@ -118,6 +142,10 @@ struct link_event {
     struct link_prompt_logprobs prompt_logprobs;
     struct link_beams beams;
     struct link_pooled pooled;
+    struct link_stats stats;
+    int64_t progress_ns;   /* of a pulse: every rank of the host of rank 0 has made progress until
+                              then, of CLOCK_MONOTONIC, which both ends share */
+    enum link_sleep sleep; /* of LINK_ASLEEP */
 };
 
 /* Takes over `fd`, a connected stream socket, and makes it non-blocking. */

@@ -187,6 +187,11 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
         return send_beams(link, &event->beams, err);
     case LINK_POOLED:
         return send_pooled(link, &event->pooled, err);
+    case LINK_STATS:
+    case LINK_PULSE:
+    case LINK_ASLEEP:
+    case LINK_AWAKE:
+        return link_send_state(link, event, err);
     }
     check(false); /* a kind without a case */
 }
@@ -392,7 +397,7 @@ static bool read_event(struct link_event *out, struct arena *arena, const from_e
         out->kind = LINK_POOLED;
         return read_pooled(&out->pooled, from->pooled, err);
     default:
-        return link_bad_message("no kind that this gateway knows", err);
+        return link_read_state(out, from, err);
     }
 }
 

@@ -1,5 +1,5 @@
 /* runtime/link/messages.h: whole messages over a link, for the two halves of engine_link.h
- * alone: commands.c and events.c convert field by field.
+ * alone: commands.c, events.c and state_events.c convert field by field.
  *
  * What a message needs lives in an arena of its direction until the next message. The peer decides
  * what is in a message, so a reader checks every count and every value of an enum before it relies
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct error;
+struct link_event;
 
 struct link {
     struct link_stream stream;
@@ -29,3 +30,11 @@ bool link_receive_message(struct link *link, const ProtobufCMessageDescriptor *d
                           const ProtobufCMessage **out, struct error *err);
 /* ERROR_PEER: "a message on the link has " and `what`. Always false. */
 bool link_bad_message(const char *what, struct error *err);
+
+/* state_events.c: LINK_STATS, LINK_PULSE, LINK_ASLEEP and LINK_AWAKE alone; an unknown kind is no
+ * message of an engine at all. */
+bool link_send_state(struct link *link, const struct link_event *event, struct error *err);
+bool link_read_state(struct link_event *out, const Phalanx__Engine__V1__FromEngine *from,
+                     struct error *err);
+/* A level is one of enum link_sleep. */
+bool link_check_sleep(uint32_t level, struct error *err);

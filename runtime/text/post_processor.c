@@ -10,6 +10,7 @@ struct reader {
     struct post_processor *out;
     int32_t vocab;
     bool in_pieces; /* a template has put tokens around the text */
+    bool has_pairs; /* a stage has said what belongs around two */
 };
 
 /* To the reference each token of a template is a text of its own, and what comes behind puts its
@@ -62,6 +63,52 @@ static bool put_around(struct post_processor *p, struct ids *before, const struc
     return true;
 }
 
+/* Takes over what stands before, between and after two texts. */
+static void put_around_pair(struct reader *r, struct ids take[3])
+{
+    struct post_processor *p = r->out;
+    p->no_pairs |= r->has_pairs;
+    r->has_pairs = true;
+    if (p->no_pairs)
+        return;
+    p->pair_before = take[0];
+    p->pair_between = take[1];
+    p->pair_after = take[2];
+    take[0] = take[1] = take[2] = (struct ids){0};
+}
+
+static void release_pair(struct ids part[3])
+{
+    for (int i = 0; i < 3; i++)
+        ids_release(&part[i]);
+}
+
+/* "pair" is as "single" below with a text B behind A. Few models read pairs, so what is wrong with
+ * it is no error before somebody asks for one. */
+static void parse_pair_template(struct reader *r, const json_t *value)
+{
+    const json_t *pair = json_object_get(value, "pair");
+    const json_t *special_tokens = json_object_get(value, "special_tokens");
+    struct error ignored = {0};
+    struct ids part[3] = {0};
+    int n_texts = 0;
+    bool ok = json_is_array(pair);
+    for (size_t i = 0; ok && i < json_array_size(pair); i++) {
+        const json_t *piece = json_array_get(pair, i);
+        const char *name, *want = n_texts == 0 ? "A" : "B";
+        const json_t *text = json_object_get(piece, "Sequence");
+        ok = json_get_text(text != NULL ? text : json_object_get(piece, "SpecialToken"), "id", true,
+                           &name, &ignored);
+        if (ok && text != NULL)
+            ok = n_texts++ < 2 && strcmp(name, want) == 0;
+        else if (ok)
+            ok = add_special(r, special_tokens, name, &part[n_texts], &ignored);
+    }
+    r->out->no_pairs |= !ok || n_texts != 2;
+    put_around_pair(r, part);
+    release_pair(part);
+}
+
 /* "single" is a list of {"SpecialToken": {"id": "<s>"}} and, once, {"Sequence": {"id": "A"}}. */
 static bool parse_template(void *context, const json_t *value, struct error *err)
 {
@@ -92,6 +139,8 @@ static bool parse_template(void *context, const json_t *value, struct error *err
     ok = ok && put_around(r->out, &before, &after, err);
     ids_release(&before);
     ids_release(&after);
+    if (ok)
+        parse_pair_template(r, value);
     return ok;
 }
 
@@ -108,17 +157,35 @@ static bool get_token(struct reader *r, const json_t *value, const char *key, st
     return true;
 }
 
-/* BERT and RoBERTa: they differ where there are two texts. */
-static bool parse_pair(void *context, const json_t *value, struct error *err)
+/* One token before a text, one behind; n_between of the latter between two texts. */
+static bool parse_two_tokens(struct reader *r, const json_t *value, int n_between,
+                             struct error *err)
 {
-    struct reader *r = context;
-    struct ids before = {0}, after = {0};
-    const bool ok = check_whole(r, err) && get_token(r, value, "cls", &before, err) &&
-                    get_token(r, value, "sep", &after, err) &&
-                    put_around(r->out, &before, &after, err);
+    struct ids before = {0}, after = {0}, part[3] = {0};
+    bool ok = check_whole(r, err) && get_token(r, value, "cls", &before, err) &&
+              get_token(r, value, "sep", &after, err);
+    if (ok) {
+        ids_add_all(&part[0], before.data, before.n);
+        for (int i = 0; i < n_between; i++)
+            ids_add_all(&part[1], after.data, after.n);
+        ids_add_all(&part[2], after.data, after.n);
+        put_around_pair(r, part);
+        ok = put_around(r->out, &before, &after, err);
+    }
     ids_release(&before);
     ids_release(&after);
+    release_pair(part);
     return ok;
+}
+
+static bool parse_bert(void *context, const json_t *value, struct error *err)
+{
+    return parse_two_tokens(context, value, 1, err);
+}
+
+static bool parse_roberta(void *context, const json_t *value, struct error *err)
+{
+    return parse_two_tokens(context, value, 2, err);
 }
 
 static bool parse_byte_level(void *context, const json_t *value, struct error *err)
@@ -131,9 +198,9 @@ bool post_processor_parse(struct post_processor *p, const json_t *value, int32_t
                           struct error *err)
 {
     static const struct stage_type types[] = {
-        {"BertProcessing", parse_pair},
+        {"BertProcessing", parse_bert},
         {"ByteLevel", parse_byte_level},
-        {"RobertaProcessing", parse_pair},
+        {"RobertaProcessing", parse_roberta},
         {"TemplateProcessing", parse_template},
         {NULL, NULL},
     };
@@ -146,4 +213,7 @@ void post_processor_release(struct post_processor *p)
 {
     ids_release(&p->before);
     ids_release(&p->after);
+    ids_release(&p->pair_before);
+    ids_release(&p->pair_between);
+    ids_release(&p->pair_after);
 }

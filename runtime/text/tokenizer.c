@@ -52,6 +52,16 @@ static bool parse_file(struct tokenizer *t, const char *text, size_t n_bytes, st
     return ok;
 }
 
+static void measure(struct tokenizer *t)
+{
+    t->longest = 1;
+    for (int32_t id = 0; id < t->vocabulary.n_ids; id++) {
+        size_t n_bytes = 0;
+        if (vocabulary_text(&t->vocabulary, id, &n_bytes) != NULL && n_bytes > t->longest)
+            t->longest = n_bytes;
+    }
+}
+
 bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
 {
     char *text;
@@ -65,6 +75,7 @@ bool tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
         tokenizer_close(t);
         return error_in(err, "%s", path);
     }
+    measure(t);
     *out = t;
     return true;
 }
@@ -94,6 +105,21 @@ int32_t tokenizer_find(const struct tokenizer *t, const char *token, size_t n_by
 const char *tokenizer_token(const struct tokenizer *t, int32_t id, size_t *n_bytes)
 {
     return vocabulary_text(&t->vocabulary, id, n_bytes);
+}
+
+size_t tokenizer_longest(const struct tokenizer *t) { return t->longest; }
+
+struct tokenizer_frame tokenizer_frame(const struct tokenizer *t)
+{
+    static const struct ids nothing;
+    return (struct tokenizer_frame){&t->post_processor.before, &nothing, &t->post_processor.after};
+}
+
+bool tokenizer_pair_frame(const struct tokenizer *t, struct tokenizer_frame *out)
+{
+    const struct post_processor *p = &t->post_processor;
+    *out = (struct tokenizer_frame){&p->pair_before, &p->pair_between, &p->pair_after};
+    return !p->no_pairs;
 }
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct error;
+struct ids;
 struct tokenizer;
 
 /* ERROR_INPUT for a damaged or contradictory file, ERROR_UNSUPPORTED for a stage that we do not
@@ -33,6 +34,18 @@ int32_t tokenizer_find(const struct tokenizer *t, const char *token, size_t n_by
  * "normalized" in its normalized form), with its length in *n_bytes.
  * Not NUL-terminated; lives as long as the tokenizer. NULL for an unused id. */
 const char *tokenizer_token(const struct tokenizer *t, int32_t id, size_t *n_bytes);
+
+/* Bytes of the longest token as the file spells it, at least 1: no text of n bytes has fewer than n
+ * divided by it, unless a normalizer drops some of it. */
+size_t tokenizer_longest(const struct tokenizer *t);
+
+/* What the post-processor puts around a text, or around and between two. Borrowed, none is NULL. */
+struct tokenizer_frame {
+    const struct ids *before, *between, *after;
+};
+struct tokenizer_frame tokenizer_frame(const struct tokenizer *t);
+/* False: the file does not say, or says what we do not have. */
+bool tokenizer_pair_frame(const struct tokenizer *t, struct tokenizer_frame *out);
 
 /* Special tokens steer the model; detokenizers may leave them out. False for unknown ids. */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);

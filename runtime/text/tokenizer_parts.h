@@ -17,4 +17,5 @@ struct tokenizer { /* in the order in which a text goes through it */
     struct model model;
     struct post_processor post_processor;
     struct decoder decoder;
+    size_t longest; /* bytes of a token */
 };

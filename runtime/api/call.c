@@ -1,0 +1,310 @@
+/* A failure is noted where it is heard, from inside the dispatch, and the call is put into
+ * api->ended. What else belongs to the end (to cancel the other choices, to tell the user) calls
+ * the dispatch, and so waits for api_settle(). */
+#include "runtime/api/call.h"
+
+#include "base/check.h"
+#include "base/system.h"
+#include "runtime/api/admission.h"
+#include "runtime/api/metrics.h"
+#include "runtime/api/request_log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_FINISH_TEXT = 64 };
+static const double NS_PER_S = 1e9;
+
+void call_init(struct api_call *call, struct api *api, const struct api_source *source,
+               const struct call_hooks *hooks)
+{
+    call->api = api;
+    call->hooks = hooks;
+    call->source = *source;
+    call->arrived_ns = clock_now_ns();
+    if (source->peer != NULL)
+        call->source.peer = arena_copy_text(&call->arena, source->peer, strlen(source->peer));
+}
+
+static int sequences_of_prompt(const struct sampling *sampling)
+{
+    const int width = sampling->params.beam_width;
+    return width > sampling->n_choices ? width : sampling->n_choices;
+}
+
+bool call_admit(struct api_call *call, int n_prompts, struct error *err)
+{
+    const int64_t n = (int64_t)n_prompts * sequences_of_prompt(&call->sampling);
+    if (!admission_enter(call->api->admission, n, err))
+        return false;
+    call->n_admitted = n;
+    call->n_prompts = n_prompts;
+    call->prompt = arena_alloc(&call->arena, (size_t)n_prompts, sizeof *call->prompt);
+    for (int i = 0; i < n_prompts; i++) {
+        struct call_prompt *prompt = &call->prompt[i];
+        prompt->call = call;
+        prompt->choice =
+            arena_alloc(&call->arena, (size_t)call->sampling.n_choices, sizeof *prompt->choice);
+    }
+    return true;
+}
+
+void call_keep_text(struct api_call *call, int prompt, const char *text, size_t n_bytes)
+{
+    call->prompt[prompt].text = arena_copy_text(&call->arena, text, n_bytes);
+    call->prompt[prompt].n_bytes = n_bytes;
+}
+
+/* ---- ends ---- */
+
+static void list_end(struct api_call *call)
+{
+    struct api_calls *list = &call->api->ended;
+    if (call->is_ended)
+        return;
+    call->is_ended = true;
+    call->previous = list->last;
+    *(list->last != NULL ? &list->last->next : &list->first) = call;
+    list->last = call;
+}
+
+static void unlist_end(struct api_call *call)
+{
+    struct api_calls *list = &call->api->ended;
+    if (!call->is_ended)
+        return;
+    *(call->previous != NULL ? &call->previous->next : &list->first) = call->next;
+    *(call->next != NULL ? &call->next->previous : &list->last) = call->previous;
+    call->previous = call->next = NULL;
+    call->is_ended = false;
+}
+
+/* Always false: nobody wants more of the choice that failed. */
+static bool fail(struct api_call *call, const struct error *why)
+{
+    if (call->failure.kind == ERROR_NONE)
+        call->failure = *why;
+    list_end(call);
+    return false;
+}
+
+static bool fail_late(struct api_call *call)
+{
+    struct error why = {0};
+    error_set(&why, ERROR_LIMIT,
+              "the answer was not there after %lld ms, the deadline_ms of the "
+              "request",
+              (long long)(call->sampling.deadline_ns / 1000000));
+    error_param(&why, "deadline_ms");
+    error_code(&why, "deadline_exceeded");
+    return fail(call, &why);
+}
+
+/* ---- what is counted ---- */
+
+static void count_tokens(struct call_prompt *prompt, int i)
+{
+    struct api_metrics *metrics = prompt->call->api->metrics;
+    struct call_choice *choice = &prompt->choice[i];
+    const struct output *output = &prompt->completion.output[i];
+    const size_t n_new = output->tokens.n - choice->n_tokens;
+    if (n_new == 0 || metrics == NULL)
+        return;
+    const int64_t now_ns = clock_now_ns();
+    metrics->generation_tokens += n_new;
+    if (choice->n_tokens == 0) {
+        metrics->prompt_tokens += prompt->ids.n;
+        metrics->prefix_queries += prompt->ids.n;
+        metrics->prefix_hits += (uint64_t)output->cached_tokens;
+        metrics_observe(&metrics->first_token_s,
+                        (double)(now_ns - prompt->call->arrived_ns) / NS_PER_S);
+    } else {
+        metrics_observe(&metrics->inter_token_s, (double)(now_ns - choice->last_ns) / NS_PER_S);
+    }
+    choice->n_tokens = output->tokens.n;
+    choice->last_ns = now_ns;
+}
+
+static void count_choice(struct api_metrics *metrics, const struct call_prompt *prompt, int i,
+                         enum finish_reason finish, int64_t now_ns)
+{
+    const struct output *output = &prompt->completion.output[i];
+    const size_t n = output->tokens.n;
+    const int64_t first_ns = prompt->completion.first_token_ns;
+    metrics->finished[finish]++;
+    metrics->draft_tokens += (uint64_t)output->n_drafted;
+    metrics->accepted_tokens += (uint64_t)output->n_accepted;
+    metrics_observe(&metrics->prompt_length, (double)prompt->ids.n);
+    metrics_observe(&metrics->generation_length, (double)n);
+    metrics_observe(&metrics->total_s, (double)(now_ns - prompt->call->arrived_ns) / NS_PER_S);
+    if (n > 1 && first_ns > 0)
+        metrics_observe(&metrics->token_s, (double)(prompt->choice[i].last_ns - first_ns) /
+                                               NS_PER_S / (double)(n - 1));
+}
+
+static void count_end(struct api_call *call, bool was_cancelled, int64_t now_ns)
+{
+    struct api_metrics *metrics = call->api->metrics;
+    const enum finish_reason forced = was_cancelled                      ? FINISH_ABORT
+                                      : call->failure.kind != ERROR_NONE ? FINISH_ERROR
+                                                                         : FINISH_NONE;
+    if (metrics == NULL || !call->is_sent)
+        return;
+    for (int p = 0; p < call->n_prompts; p++)
+        for (int i = 0; i < call->prompt[p].completion.n_choices; i++) {
+            const enum finish_reason own = call->prompt[p].completion.output[i].finish;
+            const bool pooled = call->sampling.params.pooling != POOLING_NONE;
+            count_choice(metrics, &call->prompt[p], i,
+                         forced != FINISH_NONE ? forced
+                         : pooled              ? FINISH_STOP
+                                               : own,
+                         now_ns);
+        }
+}
+
+struct api_usage call_usage(const struct api_call *call)
+{
+    struct api_usage usage = {0};
+    for (int p = 0; p < call->n_prompts; p++) {
+        const struct completion *completion = &call->prompt[p].completion;
+        usage.prompt_tokens += (int64_t)call->prompt[p].ids.n;
+        for (int i = 0; i < completion->n_choices; i++)
+            usage.completion_tokens += (int64_t)completion->output[i].tokens.n;
+        if (completion->n_choices > 0)
+            usage.cached_tokens += completion->output[0].cached_tokens;
+    }
+    return usage;
+}
+
+/* "stop,length": each reason once. */
+static void write_finish(char out[MAX_FINISH_TEXT], const struct api_call *call)
+{
+    bool seen[METRICS_FINISH_REASONS] = {false};
+    size_t n = 0;
+    out[0] = '\0';
+    for (int p = 0; p < call->n_prompts && call->is_sent; p++)
+        for (int i = 0; i < call->prompt[p].completion.n_choices; i++)
+            seen[call->prompt[p].completion.output[i].finish] = true;
+    for (int reason = FINISH_STOP; reason <= FINISH_ERROR; reason++)
+        if (seen[reason])
+            n += (size_t)snprintf(out + n, MAX_FINISH_TEXT - n, "%s%s", n > 0 ? "," : "",
+                                  finish_reason_name((enum finish_reason)reason));
+}
+
+static void log_end(const struct api_call *call, bool was_cancelled, int64_t now_ns)
+{
+    char finish[MAX_FINISH_TEXT];
+    const struct api_usage usage = call_usage(call);
+    int64_t first_ns = INT64_MAX;
+    if (!call->api->logs_requests)
+        return;
+    for (int p = 0; p < call->n_prompts && call->is_sent; p++) {
+        const int64_t ns = call->prompt[p].completion.first_token_ns;
+        first_ns = ns > 0 && ns < first_ns ? ns : first_ns;
+    }
+    write_finish(finish, call);
+    request_log_write(&(struct request_log_entry){
+        .source = &call->source,
+        .model = call->api->model.n_names > 0 ? call->api->model.name[0] : "",
+        .prompt_tokens = usage.prompt_tokens,
+        .cached_tokens = usage.cached_tokens,
+        .output_tokens = usage.completion_tokens,
+        .n_choices = call->sampling.n_choices,
+        .finish = finish,
+        .first_token_ns = first_ns == INT64_MAX ? -1 : first_ns - call->arrived_ns,
+        .total_ns = now_ns - call->arrived_ns,
+        .failure = call->failure.kind != ERROR_NONE ? &call->failure : NULL,
+        .was_cancelled = was_cancelled,
+    });
+}
+
+static void release(struct api_call *call, bool was_cancelled)
+{
+    const int64_t now_ns = clock_now_ns();
+    count_end(call, was_cancelled, now_ns);
+    log_end(call, was_cancelled, now_ns);
+    unlist_end(call);
+    for (int i = 0; i < call->n_prompts; i++) {
+        completion_close(&call->prompt[i].completion);
+        ids_release(&call->prompt[i].ids);
+    }
+    admission_leave(call->api->admission, call->n_admitted);
+    sampling_release(&call->sampling);
+    arena_release(&call->arena);
+    memory_free(call);
+}
+
+void call_refuse(struct api_call *call, const struct error *why)
+{
+    call->failure = *why;
+    release(call, false);
+}
+
+void call_cancel(struct api_call *call) { release(call, true); }
+
+void call_tell_end(struct api_call *call)
+{
+    unlist_end(call);
+    call->hooks->ended(call);
+    release(call, false);
+}
+
+/* ---- from the engine ---- */
+
+static bool tell_choice(struct call_prompt *prompt, int choice)
+{
+    struct api_call *call = prompt->call;
+    count_tokens(prompt, choice);
+    if (call->failure.kind != ERROR_NONE) /* another choice has failed */
+        return false;
+    return call->hooks->progress == NULL || !call->is_sent ||
+           call->hooks->progress(call, (int)(prompt - call->prompt), choice);
+}
+
+static bool take_progress(void *context, struct completion *completion, int choice)
+{
+    struct call_prompt *prompt = context;
+    struct api_call *call = prompt->call;
+    if (completion->failure[choice].kind != ERROR_NONE)
+        return fail(call, &completion->failure[choice]);
+    if (completion->output[choice].finish == FINISH_ABORT) /* nobody else said so yet */
+        return fail_late(call);
+    if (call->sampling.params.beam_width == 0)
+        return tell_choice(prompt, choice);
+    for (int i = 0; i < completion->n_choices; i++) /* beams come whole, and all at once */
+        tell_choice(prompt, i);
+    return true;
+}
+
+static void take_done(void *context, struct completion *completion)
+{
+    struct api_call *call = ((struct call_prompt *)context)->call;
+    const struct error *failure = completion_failure(completion);
+    if (failure != NULL)
+        fail(call, failure);
+    call->n_left--;
+    if (call->n_left == 0)
+        list_end(call);
+}
+
+void call_send(struct api_call *call)
+{
+    const struct sampling *sampling = &call->sampling;
+    call->n_left = call->n_prompts;
+    call->deadline_ns = sampling->deadline_ns > 0 ? call->arrived_ns + sampling->deadline_ns : 0;
+    for (int i = 0; i < call->n_prompts; i++) {
+        struct call_prompt *prompt = &call->prompt[i];
+        const struct completion_request request = {
+            .prompt = &prompt->ids,
+            .sampling = sampling,
+            .max_tokens = prompt->max_tokens,
+            .priority = sampling->priority,
+            .tenant = call->source.tenant,
+            .deadline_ns = call->deadline_ns,
+        };
+        const struct completion_hooks hooks = {
+            .progress = take_progress, .done = take_done, .context = prompt};
+        completion_open(&prompt->completion, call->api->dispatch, &request, &hooks);
+    }
+    call->is_sent = true;
+}

@@ -1,0 +1,72 @@
+/* runtime/api/call.h: prompts at the engine for one request of a user: let in, sent, ended once.
+ * What generate.c and pool.c share; nobody else needs it.
+ *
+ *   call_init ─> call_admit ─> prompts are filled ─> call_send ─> progress … ─> ended
+ *      └────────────┴──── refused: call_refuse ────────┘            └─ call_cancel
+ *
+ * The first failure of a choice, or its deadline, fails the whole call.
+ */
+#pragma once
+#include "base/memory.h"
+#include "runtime/api/generate.h" /* api_usage */
+#include "runtime/gateway/completion.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct call_choice { /* what was counted of a choice */
+    size_t n_tokens;
+    int64_t last_ns; /* its last token; 0: none */
+};
+
+struct call_prompt {
+    struct api_call *call;
+    struct ids ids;
+    const char *text; /* [n_bytes] a copy, with a NUL behind; NULL: ids were given, or a chat */
+    size_t n_bytes;
+    int32_t max_tokens; /* that fit */
+    struct completion completion;
+    struct call_choice *choice; /* [n_choices] */
+};
+
+struct call_hooks {
+    /* As of generate_listener. NULL: nobody looks. */
+    bool (*progress)(struct api_call *call, int prompt, int choice);
+    /* From api_settle(): tells the end. call->failure says how. The call is freed after it. */
+    void (*ended)(struct api_call *call);
+};
+
+struct api_call { /* the first member of a call of either kind, in one memory_alloc() */
+    struct api *api;
+    const struct call_hooks *hooks;
+    struct api_source source; /* its peer is a copy */
+    struct sampling sampling;
+    struct call_prompt *prompt; /* [n_prompts] */
+    int n_prompts, n_left;      /* completions that go on */
+    int64_t n_admitted;         /* sequences */
+    int64_t arrived_ns, deadline_ns;
+    struct error failure; /* kind ERROR_NONE: none */
+    struct arena arena;   /* lives as long as the call */
+    bool is_sent, is_ended;
+    struct api_call *previous, *next; /* in api->ended */
+};
+
+/* The memory of `call` is all zero. */
+void call_init(struct api_call *call, struct api *api, const struct api_source *source,
+               const struct call_hooks *hooks);
+/* Room for so many prompts with sampling.n_choices each, when the server takes as many now. */
+bool call_admit(struct api_call *call, int n_prompts, struct error *err);
+/* A copy of a text for prompt[i]. */
+void call_keep_text(struct api_call *call, int prompt, const char *text, size_t n_bytes);
+/* All prompts are there: off they go. */
+void call_send(struct api_call *call);
+/* It is not what can be answered: frees it. */
+void call_refuse(struct api_call *call, const struct error *why);
+/* Nobody wants it any more: frees it. */
+void call_cancel(struct api_call *call);
+/* For api_settle(): the end of a call in api->ended, which is freed. */
+void call_tell_end(struct api_call *call);
+
+/* Each prompt counts once, whatever choices it has. */
+struct api_usage call_usage(const struct api_call *call);

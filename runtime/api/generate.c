@@ -1,0 +1,188 @@
+#include "runtime/api/generate.h"
+
+#include "base/error.h"
+#include "runtime/api/admission.h"
+#include "runtime/api/call.h"
+#include "runtime/api/prompt.h"
+
+struct generate_call {
+    struct api_call base;
+    struct generate_listener listener;
+};
+
+/* ---- the listener ---- */
+
+static bool tell_progress(struct api_call *base, int prompt, int choice)
+{
+    struct generate_call *call = (struct generate_call *)base;
+    return call->listener.progress == NULL ||
+           call->listener.progress(call->listener.context, call, prompt, choice);
+}
+
+static void tell_end(struct api_call *base)
+{
+    struct generate_call *call = (struct generate_call *)base;
+    if (base->failure.kind != ERROR_NONE)
+        call->listener.failed(call->listener.context, call, &base->failure);
+    else
+        call->listener.done(call->listener.context, call);
+}
+
+/* ---- prompts ---- */
+
+static bool is_chat(const struct generate_request *request) { return request->messages != NULL; }
+
+static const char *prompt_param(const struct generate_request *request)
+{
+    return is_chat(request) ? "messages" : "prompt";
+}
+
+/* Answers of one request are bounded, and those that no queue could ever take are refused here:
+ * to come back later would not help. */
+static bool check_counts(const struct api *api, const struct generate_request *request,
+                         const struct sampling *sampling, struct error *err)
+{
+    const size_t n_prompts = is_chat(request) ? 1 : request->n_prompts;
+    if (n_prompts < 1 || n_prompts > API_MAX_PROMPTS) {
+        error_set(err, ERROR_INPUT, "want 1 to %d prompts, got %zu", API_MAX_PROMPTS, n_prompts);
+        return error_param(err, "prompt");
+    }
+    const int64_t most = api->admission->max_in_flight < API_MAX_CHOICES
+                             ? api->admission->max_in_flight
+                             : API_MAX_CHOICES;
+    const int width = sampling->params.beam_width > sampling->n_choices
+                          ? sampling->params.beam_width
+                          : sampling->n_choices;
+    if ((int64_t)n_prompts * width <= most)
+        return true;
+    error_set(err, ERROR_INPUT,
+              "%zu prompt%s with %d answers each are more than the %lld sequences that this server "
+              "takes at once: ask for fewer in one request",
+              n_prompts, n_prompts == 1 ? "" : "s", width, (long long)most);
+    return error_param(err, width > 1 ? "n" : "prompt");
+}
+
+static bool read_chat(struct api *api, const struct generate_request *request,
+                      const struct prompt_rules *rules, struct ids *out, struct error *err)
+{
+    const struct chat_prompt_request chat = {
+        .messages = request->messages,
+        .tools = request->tool_choice_none != NULL ? NULL : request->tools,
+        .documents = request->documents,
+        .variables = request->template_variables,
+        .add_generation_prompt = request->add_generation_prompt,
+        .continue_final_message = request->continue_final_message,
+    };
+    if (api->chat == NULL) {
+        error_set(err, ERROR_INPUT,
+                  "this model has no chat template: ask for a completion of a prompt, or start the "
+                  "server with --chat-template");
+        return error_param(err, "messages");
+    }
+    intake_limit(api->intake, (size_t)rules->max_model_len);
+    if (!chat_prompt_make(api->chat, api->intake, &chat, out, err))
+        return error_param(err, "messages");
+    prompt_cut(out, rules);
+    return true;
+}
+
+static bool read_prompts(struct generate_call *call, const struct generate_request *request,
+                         struct error *err)
+{
+    struct api *api = call->base.api;
+    const struct sampling *sampling = &call->base.sampling;
+    const struct prompt_room room = {.max_model_len = api->model.max_model_len,
+                                     .kv_tokens = api->model.kv_tokens,
+                                     .max_tokens_said = sampling->max_tokens_said};
+    struct prompt_rules rules = {.param = prompt_param(request),
+                                 .add_special_tokens = request->add_special_tokens,
+                                 .vocab = api->model.vocab,
+                                 .max_model_len = api->model.max_model_len};
+    const int64_t left = (int64_t)api->model.max_model_len - sampling->params.max_tokens;
+    /* where the answer may be as long as it fits, one token of it has to */
+    const int64_t fits = left >= 1 ? left : api->model.max_model_len - 1;
+    if (!prompt_cut_read(&rules, request->truncate_prompt_tokens, PROMPT_KEEP_LAST, fits, err))
+        return false;
+    for (int i = 0; i < call->base.n_prompts; i++) {
+        struct call_prompt *prompt = &call->base.prompt[i];
+        const struct api_prompt *from = is_chat(request) ? NULL : &request->prompt[i];
+        if (from == NULL ? !read_chat(api, request, &rules, &prompt->ids, err)
+                         : !prompt_read(api->intake, from, &rules, &prompt->ids, err))
+            return false;
+        prompt->max_tokens = sampling->params.max_tokens;
+        if (!prompt_fit(prompt->ids.n, &room, rules.param, &prompt->max_tokens, err))
+            return false;
+        if (from != NULL && from->text != NULL)
+            call_keep_text(&call->base, i, from->text, from->n_bytes);
+    }
+    return true;
+}
+
+/* ---- the call ---- */
+
+static bool prepare(struct generate_call *call, const struct generate_request *request,
+                    struct error *err)
+{
+    struct api *api = call->base.api;
+    struct sampling *sampling = &call->base.sampling;
+    return api_check_model(api, request->model, err) &&
+           sampling_make(sampling, &request->sampling, &api->sampling, request->default_max_tokens,
+                         err) &&
+           check_counts(api, request, sampling, err) &&
+           call_admit(&call->base, is_chat(request) ? 1 : (int)request->n_prompts, err) &&
+           read_prompts(call, request, err);
+}
+
+struct generate_call *api_generate(struct api *api, const struct generate_request *request,
+                                   const struct generate_listener *listener, struct error *err)
+{
+    static const struct call_hooks hooks = {.progress = tell_progress, .ended = tell_end};
+    struct generate_call *call = memory_alloc(1, sizeof *call);
+    call->listener = *listener;
+    call_init(&call->base, api, &request->source, &hooks);
+    if (!prepare(call, request, err)) {
+        call_refuse(&call->base, err);
+        return NULL;
+    }
+    call_send(&call->base);
+    return call;
+}
+
+void generate_cancel(struct generate_call *call) { call_cancel(&call->base); }
+
+/* ---- what there is ---- */
+
+int generate_prompts(const struct generate_call *call) { return call->base.n_prompts; }
+
+int generate_choices(const struct generate_call *call) { return call->base.sampling.n_choices; }
+
+const struct output *generate_output(const struct generate_call *call, int prompt, int choice)
+{
+    return &call->base.prompt[prompt].completion.output[choice];
+}
+
+const struct ids *generate_prompt_ids(const struct generate_call *call, int prompt)
+{
+    return &call->base.prompt[prompt].ids;
+}
+
+const char *generate_prompt_text(const struct generate_call *call, int prompt, size_t *n_bytes)
+{
+    *n_bytes = call->base.prompt[prompt].n_bytes;
+    return call->base.prompt[prompt].text;
+}
+
+const struct sampling *generate_sampling(const struct generate_call *call)
+{
+    return &call->base.sampling;
+}
+
+const struct api_source *generate_source(const struct generate_call *call)
+{
+    return &call->base.source;
+}
+
+struct api_usage generate_usage(const struct generate_call *call)
+{
+    return call_usage(&call->base);
+}

@@ -1,0 +1,260 @@
+#include "runtime/api/prompt.h"
+
+#include "base/error.h"
+#include "runtime/gateway/intake.h"
+#include "runtime/gateway/sampling.h"
+#include "runtime/text/encoder.h"
+#include "runtime/text/tokenizer.h"
+
+#include <string.h>
+
+/* Tokens at a cut depend on what was there before it: so many more are read and thrown away. */
+enum { MARGIN_TOKENS = 64 };
+
+static bool too_long(struct error *err, const char *param)
+{
+    error_param(err, param);
+    return error_code(err, "context_length_exceeded");
+}
+
+bool prompt_cut_read(struct prompt_rules *rules, int64_t truncate, enum prompt_cut how,
+                     int64_t most_that_fit, struct error *err)
+{
+    rules->cut = truncate == SAMPLING_UNSAID ? PROMPT_WHOLE : how;
+    rules->most = truncate == SAMPLING_UNSAID ? rules->max_model_len
+                  : truncate == -1            ? most_that_fit
+                                              : truncate;
+    if (rules->most >= 1 && rules->most <= rules->max_model_len)
+        return true;
+    error_set(err, ERROR_INPUT,
+              "truncate_prompt_tokens must be -1 (what fits) or in [1, %d], got %lld",
+              rules->max_model_len, (long long)truncate);
+    return error_param(err, "truncate_prompt_tokens");
+}
+
+/* ---- texts ---- */
+
+/* No longer text has to be looked at for n tokens of it. */
+static size_t bytes_of(const struct intake *intake, int64_t n)
+{
+    const size_t longest = tokenizer_longest(intake->tokenizer);
+    return (size_t)n > ENCODER_MAX_TEXT_BYTES / longest ? ENCODER_MAX_TEXT_BYTES
+                                                        : (size_t)n * longest;
+}
+
+static bool is_inside_character(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
+
+/* The part of a text that can be left of it. */
+static void cut_text(const struct intake *intake, const struct prompt_rules *rules,
+                     const char **text, size_t *n_bytes)
+{
+    const size_t most = bytes_of(intake, rules->most + MARGIN_TOKENS);
+    if (rules->cut == PROMPT_WHOLE || *n_bytes <= most)
+        return;
+    if (rules->cut == PROMPT_KEEP_FIRST) {
+        size_t end = most;
+        while (end > 0 && is_inside_character((*text)[end]))
+            end--;
+        *n_bytes = end;
+    } else {
+        size_t begin = *n_bytes - most;
+        while (begin < *n_bytes && is_inside_character((*text)[begin]))
+            begin++;
+        *text += begin;
+        *n_bytes -= begin;
+    }
+}
+
+/* Ids of the text alone. What spells a special token in it is text. */
+static bool encode(struct intake *intake, const struct api_prompt *prompt,
+                   const struct prompt_rules *rules, struct ids *out, struct error *err)
+{
+    static const struct encode_options options = {.special_as_text = true};
+    const char *text = prompt->text;
+    size_t n_bytes = prompt->n_bytes;
+    if (rules->cut == PROMPT_WHOLE &&
+        !intake_check_length(intake, n_bytes, (size_t)rules->max_model_len, err))
+        return error_param(err, rules->param);
+    cut_text(intake, rules, &text, &n_bytes);
+    if (encoder_encode(intake->encoder, text, n_bytes, &options, out, err))
+        return true;
+    error_in(err, "%s", rules->param);
+    return error_param(err, rules->param);
+}
+
+static void cut_front(struct ids *ids, size_t n)
+{
+    memmove(ids->data, ids->data + n, (ids->n - n) * sizeof *ids->data);
+    ids->n -= n;
+}
+
+static void put_before(struct ids *ids, const struct ids *before)
+{
+    const size_t n = ids->n;
+    if (before->n == 0)
+        return;
+    ids_add_all(ids, before->data, before->n); /* makes the room */
+    memmove(ids->data + before->n, ids->data, n * sizeof *ids->data);
+    memcpy(ids->data, before->data, before->n * sizeof *ids->data);
+}
+
+/* Cuts to `most`, which may be below 0. */
+static void cut_to(struct ids *ids, enum prompt_cut cut, int64_t most)
+{
+    const size_t left = most > 0 ? (size_t)most : 0;
+    if (cut == PROMPT_WHOLE || ids->n <= left)
+        return;
+    if (cut == PROMPT_KEEP_FIRST)
+        ids->n = left;
+    else
+        cut_front(ids, ids->n - left);
+}
+
+void prompt_cut(struct ids *ids, const struct prompt_rules *rules)
+{
+    cut_to(ids, rules->cut, rules->most);
+}
+
+static bool is_empty(const struct prompt_rules *rules, struct error *err)
+{
+    error_set(err, ERROR_INPUT, "%s: no tokens; give some text", rules->param);
+    return error_param(err, rules->param);
+}
+
+static bool read_text(struct intake *intake, const struct api_prompt *prompt,
+                      const struct prompt_rules *rules, struct ids *out, struct error *err)
+{
+    if (!encode(intake, prompt, rules, out, err))
+        return false;
+    if (rules->add_special_tokens) {
+        const struct tokenizer_frame frame = tokenizer_frame(intake->tokenizer);
+        cut_to(out, rules->cut, rules->most - (int64_t)(frame.before->n + frame.after->n));
+        put_before(out, frame.before);
+        ids_add_all(out, frame.after->data, frame.after->n);
+    }
+    prompt_cut(out, rules);
+    return out->n > 0 || is_empty(rules, err);
+}
+
+/* ---- ids ---- */
+
+static bool read_ids(const struct api_prompt *prompt, const struct prompt_rules *rules,
+                     struct ids *out, struct error *err)
+{
+    const int64_t *id = prompt->id;
+    size_t n = prompt->n_ids;
+    if (n == 0)
+        return is_empty(rules, err);
+    if (n > (size_t)rules->most && rules->cut == PROMPT_WHOLE) {
+        error_set(err, ERROR_INPUT,
+                  "This model's maximum context length is %d tokens. However, your request has "
+                  "%zu input tokens. Please reduce the length of the input.",
+                  rules->max_model_len, n);
+        return too_long(err, rules->param);
+    }
+    if (n > (size_t)rules->most) {
+        id += rules->cut == PROMPT_KEEP_LAST ? n - (size_t)rules->most : 0;
+        n = (size_t)rules->most;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (id[i] < 0 || id[i] >= rules->vocab) {
+            error_set(err, ERROR_INPUT, "%s: %lld is no token of this model (0 .. %d)",
+                      rules->param, (long long)id[i], rules->vocab - 1);
+            return error_param(err, rules->param);
+        }
+        ids_add(out, (int32_t)id[i]);
+    }
+    return true;
+}
+
+bool prompt_read(struct intake *intake, const struct api_prompt *prompt,
+                 const struct prompt_rules *rules, struct ids *out, struct error *err)
+{
+    ids_clear(out);
+    return prompt->text != NULL ? read_text(intake, prompt, rules, out, err)
+                                : read_ids(prompt, rules, out, err);
+}
+
+/* ---- pairs ---- */
+
+/* Each cut goes to the longer one, to the second where both are as long. */
+static void cut_longer(struct ids *a, struct ids *b, int64_t most)
+{
+    const size_t left = most > 0 ? (size_t)most : 0;
+    if (a->n + b->n <= left)
+        return;
+    const size_t shorter = a->n < b->n ? a->n : b->n;
+    if (shorter < left - left / 2) {
+        struct ids *longer = a->n > b->n ? a : b;
+        longer->n = left - shorter;
+        return;
+    }
+    a->n = left - left / 2;
+    b->n = left / 2;
+}
+
+bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
+                      const struct api_prompt *second, const struct prompt_rules *rules,
+                      struct ids *out, struct error *err)
+{
+    struct tokenizer_frame frame = {0};
+    struct ids b = {0};
+    ids_clear(out);
+    if (first->text == NULL || second->text == NULL) {
+        error_set(err, ERROR_INPUT, "%s: a model that reads pairs wants texts", rules->param);
+        return error_param(err, rules->param);
+    }
+    if (!tokenizer_pair_frame(intake->tokenizer, &frame))
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the tokenizer of this model does not say how two texts are put together");
+    const bool good =
+        encode(intake, first, rules, out, err) && encode(intake, second, rules, &b, err);
+    if (good) {
+        const size_t n_frame = frame.before->n + frame.between->n + frame.after->n;
+        if (rules->cut != PROMPT_WHOLE)
+            cut_longer(out, &b, rules->most - (int64_t)n_frame);
+        put_before(out, frame.before);
+        ids_add_all(out, frame.between->data, frame.between->n);
+        ids_add_all(out, b.data, b.n);
+        ids_add_all(out, frame.after->data, frame.after->n);
+        prompt_cut(out, rules);
+    }
+    ids_release(&b);
+    return good && (out->n > 0 || is_empty(rules, err));
+}
+
+/* ---- room ---- */
+
+bool prompt_fit(size_t n_prompt, const struct prompt_room *room, const char *param,
+                int32_t *max_tokens, struct error *err)
+{
+    const int64_t n = (int64_t)n_prompt, length = room->max_model_len;
+    const int64_t kv = room->kv_tokens > 0 ? room->kv_tokens : INT64_MAX;
+    if (n >= length) {
+        error_set(err, ERROR_INPUT,
+                  "This model's maximum context length is %lld tokens. However, your request has "
+                  "%lld input tokens. Please reduce the length of the input.",
+                  (long long)length, (long long)n);
+        return too_long(err, param);
+    }
+    if (room->max_tokens_said && n + *max_tokens > length) {
+        error_set(err, ERROR_INPUT,
+                  "This model's maximum context length is %lld tokens. However, you requested %d "
+                  "output tokens and your prompt contains %lld input tokens, for a total of %lld "
+                  "tokens. Please reduce the length of the input prompt or the number of requested "
+                  "output tokens.",
+                  (long long)length, *max_tokens, (long long)n, (long long)n + *max_tokens);
+        return too_long(err, "max_tokens");
+    }
+    const int64_t left = (length < kv ? length : kv) - n;
+    if (left < 1 || (room->max_tokens_said && *max_tokens > left)) {
+        error_set(err, ERROR_INPUT,
+                  "prompt and answer are %lld tokens, and the KV cache of this server has room for "
+                  "%lld: ask for less, or give the server more --kv-cache-memory-bytes",
+                  (long long)n + (room->max_tokens_said ? *max_tokens : 1), (long long)kv);
+        return error_param(err, left < 1 ? param : "max_tokens");
+    }
+    if (*max_tokens > left)
+        *max_tokens = (int32_t)left;
+    return true;
+}
