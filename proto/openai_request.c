@@ -31,16 +31,16 @@ bool openai_read_truncation(int64_t *n, const json_t *body, struct error *err)
 static bool read_stream_options(struct openai_request *out, struct error *err)
 {
     const json_t *body = out->body.json, *options = NULL;
-    if (!field_bool(body, "stream", &out->stream, err) ||
+    if (!field_bool(body, "stream", &out->form.stream, err) ||
         !field_object(body, "stream_options", &options, err))
         return false;
     if (options == NULL)
         return true;
-    if (!out->stream)
+    if (!out->form.stream)
         return refuse("stream_options", "Stream options can only be defined when `stream=True`.",
                       err);
-    return field_bool(options, "include_usage", &out->include_usage, err) &&
-           field_bool(options, "continuous_usage_stats", &out->continuous_usage, err);
+    return field_bool(options, "include_usage", &out->form.include_usage, err) &&
+           field_bool(options, "continuous_usage_stats", &out->form.continuous_usage, err);
 }
 
 static bool read_common(struct openai_request *out, struct error *err)
@@ -51,12 +51,12 @@ static bool read_common(struct openai_request *out, struct error *err)
         !json_sampling_read(&out->sampling, body, &out->body.arena, err) ||
         !read_stream_options(out, err) ||
         !openai_read_truncation(&out->truncate_prompt_tokens, body, err) ||
-        !field_bool(body, "echo", &out->echo, err) ||
-        !field_bool(body, "return_token_ids", &out->return_token_ids, err) ||
-        !field_bool(body, "return_tokens_as_token_ids", &out->return_tokens_as_token_ids, err) ||
+        !field_bool(body, "echo", &out->form.echo, err) ||
+        !field_bool(body, "return_token_ids", &out->form.return_token_ids, err) ||
+        !field_bool(body, "return_tokens_as_token_ids", &out->form.tokens_as_ids, err) ||
         !field_bool(body, "add_special_tokens", &out->add_special_tokens, err))
         return false;
-    return !out->stream || out->sampling.prompt_logprobs == SAMPLING_UNSAID ||
+    return !out->form.stream || out->sampling.prompt_logprobs == SAMPLING_UNSAID ||
            refuse("prompt_logprobs", "`prompt_logprobs` are not available when `stream=True`.",
                   err);
 }
@@ -65,16 +65,16 @@ static bool read_common(struct openai_request *out, struct error *err)
 
 static bool read_completion_logprobs(struct openai_request *out, struct error *err)
 {
-    if (!field_int(out->body.json, "logprobs", &out->n_top, err))
+    if (!field_int(out->body.json, "logprobs", &out->form.n_top, err))
         return false;
-    out->has_logprobs = field_find(out->body.json, "logprobs") != NULL;
-    if (!out->has_logprobs)
+    out->form.has_logprobs = field_find(out->body.json, "logprobs") != NULL;
+    if (!out->form.has_logprobs)
         return true;
-    if (out->n_top < 0)
+    if (out->form.n_top < 0)
         return refuse("logprobs", "`logprobs` must be a positive value.", err);
-    out->sampling.logprobs = out->n_top;
-    if (out->echo && out->sampling.prompt_logprobs == SAMPLING_UNSAID)
-        out->sampling.prompt_logprobs = out->n_top;
+    out->sampling.logprobs = out->form.n_top;
+    if (out->form.echo && out->sampling.prompt_logprobs == SAMPLING_UNSAID)
+        out->sampling.prompt_logprobs = out->form.n_top;
     return true;
 }
 
@@ -86,8 +86,8 @@ bool openai_completion_read(struct openai_request *out, const char *body, size_t
         !read_completion_logprobs(out, err) ||
         !json_prompts_read(&out->prompts, out->body.json, "prompt", &out->body.arena, err))
         return false;
-    if (out->echo && out->sampling.max_tokens == 0) {
-        out->only_echo = true;
+    if (out->form.echo && out->sampling.max_tokens == 0) {
+        out->form.only_echo = true;
         out->sampling.max_tokens = 1; /* the engine needs one to compute the prompt */
     }
     return true;
@@ -98,16 +98,16 @@ bool openai_completion_read(struct openai_request *out, const char *body, size_t
 static bool read_chat_logprobs(struct openai_request *out, struct error *err)
 {
     const json_t *body = out->body.json;
-    if (!field_bool(body, "logprobs", &out->has_logprobs, err) ||
-        !field_int(body, "top_logprobs", &out->n_top, err))
+    if (!field_bool(body, "logprobs", &out->form.has_logprobs, err) ||
+        !field_int(body, "top_logprobs", &out->form.n_top, err))
         return false;
-    if (out->n_top < 0)
+    if (out->form.n_top < 0)
         return refuse("top_logprobs", "`top_logprobs` must be a positive value.", err);
-    if (out->n_top > 0 && !out->has_logprobs)
+    if (out->form.n_top > 0 && !out->form.has_logprobs)
         return refuse("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.",
                       err);
-    if (out->has_logprobs)
-        out->sampling.logprobs = out->n_top;
+    if (out->form.has_logprobs)
+        out->sampling.logprobs = out->form.n_top;
     return true;
 }
 

@@ -16,21 +16,25 @@
 
 struct error;
 
+struct openai_form { /* how the answer is to look */
+    bool stream, include_usage, continuous_usage;
+    bool echo;             /* the prompt, or the begun answer of a chat, comes first */
+    bool only_echo;        /* of a completion with max_tokens 0: the answer is left out */
+    bool return_token_ids; /* of answers, and of the prompt */
+    bool tokens_as_ids;    /* "token_id:5" for the text of a token */
+    bool has_logprobs;     /* then n_top of each token */
+    int64_t n_top;         /* besides the chosen one (completions), with it (chat) */
+};
+
 struct openai_request {
     struct request_body body; /* all texts and lists live in it */
     struct sampling_fields sampling;
-    const char *model; /* NULL: whichever */
-    bool stream, include_usage, continuous_usage;
-    bool echo;                       /* the prompt, or the begun answer of a chat, comes first */
-    bool has_logprobs;               /* then n_top of each token */
-    int64_t n_top;                   /* besides the chosen one (completions), with it (chat) */
-    bool return_token_ids;           /* of answers, and of the prompt */
-    bool return_tokens_as_token_ids; /* "token_id:5" for the text of a token */
-    bool add_special_tokens;         /* to texts */
-    int64_t truncate_prompt_tokens;  /* keep the last ones; SAMPLING_UNSAID: no; -1: what fits */
+    struct openai_form form;
+    const char *model;              /* NULL: whichever */
+    bool add_special_tokens;        /* to texts */
+    int64_t truncate_prompt_tokens; /* keep the last ones; SAMPLING_UNSAID: no; -1: what fits */
     /* of a completion */
     struct json_prompts prompts;
-    bool only_echo; /* echo with max_tokens 0: the answer is left out */
     /* of a chat; JSON is borrowed from the body, NULL is absent */
     const json_t *messages, *tools, *documents;
     json_t *template_variables; /* chat_template_kwargs and reasoning_effort; owned */

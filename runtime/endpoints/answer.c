@@ -1,0 +1,91 @@
+#include "runtime/endpoints/answer.h"
+
+#include "base/error.h"
+
+static void release(struct answer *answer)
+{
+    bytes_release(&answer->out);
+    answer->form->release(answer);
+}
+
+/* What the form has written is one event. */
+static bool send(struct answer *answer)
+{
+    const struct reply *reply = &answer->call.reply;
+    if (answer->out.len > 0 && !answer->has_begun) {
+        answer->has_begun = true;
+        reply->begin(reply->context, answer->form->stream_type);
+    }
+    if (answer->out.len > 0 && !answer->is_deaf)
+        answer->is_deaf = !reply->event(reply->context, answer->out.data, answer->out.len);
+    bytes_clear(&answer->out);
+    return !answer->is_deaf;
+}
+
+static bool progress(void *context, struct generate_call *generate, int prompt, int choice)
+{
+    struct answer *answer = context;
+    (void)generate;
+    if (answer->is_deaf)
+        return false;
+    answer->form->progress(answer, prompt, choice);
+    return send(answer);
+}
+
+static void done(void *context, struct generate_call *generate)
+{
+    struct answer *answer = context;
+    const struct reply reply = answer->call.reply;
+    if (answer->is_stream)
+        for (int i = 0; i < generate_prompts(generate); i++)
+            for (int j = 0; j < generate_choices(generate); j++)
+                answer->form->progress(answer, i, j);
+    answer->form->finish(answer);
+    if (answer->is_stream) {
+        send(answer);
+        reply.end(reply.context);
+    } else {
+        call_answer_json(&reply, &answer->out);
+    }
+    release(answer);
+}
+
+static void failed(void *context, struct generate_call *generate, const struct error *why)
+{
+    struct answer *answer = context;
+    const struct reply reply = answer->call.reply;
+    (void)generate;
+    if (answer->has_begun) {
+        answer->form->fail(answer, why);
+        send(answer);
+        reply.end(reply.context);
+    } else {
+        call_refuse(answer->call.endpoints, &reply, why);
+    }
+    release(answer);
+}
+
+static void cancel(struct call *call)
+{
+    struct answer *answer = (struct answer *)(void *)call;
+    generate_cancel(answer->generate);
+    release(answer);
+}
+
+struct call *answer_start(struct answer *answer, const struct endpoints *e,
+                          const struct generate_request *request, const struct reply *reply)
+{
+    const struct generate_listener listener = {
+        .progress = answer->is_stream ? progress : NULL,
+        .done = done,
+        .failed = failed,
+        .context = answer,
+    };
+    struct error err = {0};
+    answer->call = (struct call){.endpoints = e, .reply = *reply, .cancel = cancel};
+    answer->generate = api_generate(e->is.api, request, &listener, &err);
+    if (answer->generate != NULL)
+        return &answer->call;
+    release(answer);
+    return call_refuse(e, reply, &err);
+}

@@ -1,0 +1,112 @@
+#include "runtime/endpoints/endpoints.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "proto/status.h"
+#include "runtime/api/admission.h"
+#include "runtime/endpoints/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char GET[] = "GET, HEAD", POST[] = "POST";
+
+static const struct entry { /* the first member is what users of the header see */
+    struct route route;
+    endpoint_fn *call;
+} table[] = {
+    {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
+    {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
+    {{"/v1/models", GET, ROUTE_WITH_KEY}, models_call},
+    {{"/version", GET, ROUTE_WITH_KEY}, version_call},
+    {{"/health", GET, ROUTE_OPEN}, health_call},
+    {{"/health/live", GET, ROUTE_OPEN}, live_call},
+    {{"/health/ready", GET, ROUTE_OPEN}, ready_call},
+    {{"/ping", "GET, HEAD, POST", ROUTE_OPEN}, health_call},
+    {{"/metrics", GET, ROUTE_WITH_KEY}, metrics_call},
+};
+
+const struct route *endpoints_find(const char *path)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(path, table[i].route.path) == 0)
+            return &table[i].route;
+    return NULL;
+}
+
+struct endpoints *endpoints_create(const struct endpoints_settings *settings)
+{
+    struct endpoints *e = memory_alloc(1, sizeof *e);
+    e->is = *settings;
+    return e;
+}
+
+void endpoints_destroy(struct endpoints *endpoints) { memory_free(endpoints); }
+
+struct call *endpoints_call(struct endpoints *endpoints, const struct call_request *request,
+                            const struct reply *reply)
+{
+    const struct entry *entry = (const struct entry *)(const void *)request->route;
+    return entry->call(endpoints, request, reply);
+}
+
+void endpoints_cancel(struct call *call) { call->cancel(call); }
+
+static void refuse(const struct error *why, int retry_after_s, const struct reply *reply)
+{
+    const int status = status_of(why).http;
+    struct bytes body = {0};
+    status_write_json(&body, why);
+    reply->whole(reply->context, status, "application/json",
+                 status == 429 || status == 503 ? retry_after_s : 0, body.data, body.len);
+    bytes_release(&body);
+}
+
+void endpoints_error(const struct error *why, const struct reply *reply) { refuse(why, 1, reply); }
+
+/* ---- for endpoints ---- */
+
+struct call *call_refuse(const struct endpoints *e, const struct reply *reply,
+                         const struct error *why)
+{
+    refuse(why, admission_retry_after_s(e->is.api->admission), reply);
+    return NULL;
+}
+
+struct call *call_answer(const struct reply *reply, int status, const char *content_type,
+                         const struct bytes *body)
+{
+    reply->whole(reply->context, status, content_type, 0, body->len > 0 ? body->data : "",
+                 body->len);
+    return NULL;
+}
+
+struct call *call_answer_json(const struct reply *reply, const struct bytes *body)
+{
+    return call_answer(reply, 200, "application/json", body);
+}
+
+void call_make_id(char out[CALL_ID_BYTES], const char *prefix, const struct api_source *source)
+{
+    uint64_t random[2] = {0};
+    struct error ignored = {0};
+    if (*source->request_id != '\0') {
+        snprintf(out, CALL_ID_BYTES, "%s%.*s", prefix, (int)(CALL_ID_BYTES - strlen(prefix) - 1),
+                 source->request_id);
+        return;
+    }
+    if (!system_random(random, sizeof random, &ignored)) /* still an id, if no secret one */
+        random[0] = (uint64_t)clock_now_ns();
+    snprintf(out, CALL_ID_BYTES, "%s%016llx%016llx", prefix, (unsigned long long)random[0],
+             (unsigned long long)random[1]);
+}
+
+struct api_source call_source(const struct call_request *request, const char *prefix)
+{
+    struct api_source source = request->source;
+    call_make_id(source.request_id, prefix, &request->source);
+    return source;
+}
+
+int64_t call_time_s(void) { return clock_wall_ms() / 1000; }

@@ -1,0 +1,47 @@
+/* /v1/models and /version: what is served. */
+#include "proto/json_write.h"
+#include "runtime/endpoints/call.h"
+
+static void add_model(struct bytes *out, const struct api_model *model, int i)
+{
+    bytes_add_text(out, i > 0 ? ",{\"id\":" : "{\"id\":");
+    json_write_string(out, model->name[i]);
+    bytes_add_text(out, ",\"object\":\"model\",\"created\":");
+    json_write_int(out, model->created_s);
+    bytes_add_text(out, ",\"owned_by\":\"phalanx\",\"root\":");
+    json_write_string(out, model->root);
+    bytes_add_text(out, ",\"parent\":null,\"max_model_len\":");
+    json_write_int(out, model->max_model_len);
+    bytes_add_text(out, ",\"permission\":[]}");
+}
+
+struct call *models_call(const struct endpoints *e, const struct call_request *call,
+                         const struct reply *reply)
+{
+    (void)call;
+    const struct api_model *model = &e->is.api->model;
+    struct bytes out = {0};
+    bytes_add_text(&out, "{\"object\":\"list\",\"data\":[");
+    for (int i = 0; i < model->n_names; i++)
+        add_model(&out, model, i);
+    bytes_add_text(&out, "]}");
+    call_answer_json(reply, &out);
+    bytes_release(&out);
+    return NULL;
+}
+
+struct call *version_call(const struct endpoints *e, const struct call_request *call,
+                          const struct reply *reply)
+{
+    (void)call;
+    const struct api_model *model = &e->is.api->model;
+    struct bytes out = {0};
+    bytes_add_text(&out, "{\"version\":");
+    json_write_string(&out, PHALANX_VERSION);
+    bytes_add_text(&out, ",\"about\":");
+    json_write_string(&out, model->about);
+    bytes_printf(&out, ",\"tp\":%d,\"pp\":%d,\"dp\":%d}", model->tp, model->pp, model->dp);
+    call_answer_json(reply, &out);
+    bytes_release(&out);
+    return NULL;
+}

@@ -1,0 +1,300 @@
+/* Of each choice is known how much of it was sent; what is new of an output is the rest. The
+ * choices of several prompts are one list: choice j of prompt i is number i * n + j. */
+#include "runtime/endpoints/openai_answer.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/utf8.h"
+#include "proto/status.h"
+#include "runtime/endpoints/token_rows.h"
+#include "runtime/text/detokenizer.h"
+
+#include <string.h>
+
+struct sent {                /* of a choice */
+    size_t n_text, n_tokens; /* bytes, ids */
+    int64_t n_characters;    /* with those of the prompt */
+    bool begun, ended;
+};
+
+struct openai_answer {
+    struct answer answer;
+    struct openai_form form;
+    struct openai_head head;
+    char id[CALL_ID_BYTES];
+    char *role;
+    struct bytes begin; /* of every chunk */
+    struct bytes echo;  /* of a chat */
+    struct sent *sent;  /* [prompts * choices]; NULL: not streamed yet */
+    struct arena arena; /* of one chunk, or of one choice */
+};
+
+static struct openai_answer *of(struct answer *answer)
+{
+    return (struct openai_answer *)(void *)answer;
+}
+
+static const struct tokenizer *tokenizer_of(const struct openai_answer *a)
+{
+    return a->answer.call.endpoints->is.api->intake->tokenizer;
+}
+
+/* ---- parts of a choice ---- */
+
+/* The prompt as text: as it was given, or what its ids say. */
+static struct json_text prompt_text(struct openai_answer *a, int prompt)
+{
+    size_t n_bytes;
+    const char *given = generate_prompt_text(a->answer.generate, prompt, &n_bytes);
+    if (given != NULL)
+        return (struct json_text){given, n_bytes};
+    const struct ids *ids = generate_prompt_ids(a->answer.generate, prompt);
+    struct bytes text = {0};
+    detokenizer_decode(tokenizer_of(a), ids->data, ids->n, false, &text);
+    const struct json_text copy = {
+        arena_copy_text(&a->arena, text.len > 0 ? text.data : "", text.len), text.len};
+    bytes_release(&text);
+    return copy;
+}
+
+static struct json_text echo_of(struct openai_answer *a, int prompt)
+{
+    if (!a->form.echo)
+        return (struct json_text){"", 0};
+    if (a->head.kind == OPENAI_CHAT)
+        return (struct json_text){a->echo.data, a->echo.len};
+    return prompt_text(a, prompt);
+}
+
+/* Those of the prompt are with its first choice. */
+static const struct logprob_rows *prompt_rows(const struct openai_answer *a, int prompt)
+{
+    return &generate_output(a->answer.generate, prompt, 0)->prompt;
+}
+
+static struct token_rows rows_begin(struct openai_answer *a)
+{
+    return (struct token_rows){
+        .arena = &a->arena, .tokenizer = tokenizer_of(a), .as_ids = a->form.tokens_as_ids};
+}
+
+static void add_prompt_rows(struct openai_answer *a, struct token_rows *rows, int prompt)
+{
+    const struct ids *ids = generate_prompt_ids(a->answer.generate, prompt);
+    if (ids->n > 0)
+        token_rows_add_first(rows, ids->data[0]);
+    token_rows_add(rows, prompt_rows(a, prompt), 0, prompt_rows(a, prompt)->end.n);
+}
+
+/* What stands behind `sent` of a choice. */
+static struct openai_choice rest_of(struct openai_answer *a, int prompt, int choice,
+                                    const struct sent *sent)
+{
+    const struct output *output = generate_output(a->answer.generate, prompt, choice);
+    const size_t n_tokens = a->form.only_echo ? 0 : output->tokens.n;
+    struct openai_choice rest = {
+        .index = prompt * generate_choices(a->answer.generate) + choice,
+        .finish_reason = finish_reason_name(output->finish),
+        .stop_text = output->stop_text,
+        .stop_token = output->finish != FINISH_NONE ? output->stop_token : -1,
+        .has_token_ids = a->form.return_token_ids,
+        .has_prompt_ids = a->form.return_token_ids && !sent->begun,
+        .has_logprobs = a->form.has_logprobs,
+        .n_top = (int)a->form.n_top,
+        .text_offset = sent->n_characters,
+    };
+    if (!sent->begun) {
+        const struct ids *ids = generate_prompt_ids(a->answer.generate, prompt);
+        rest.role = a->role;
+        rest.echo = echo_of(a, prompt);
+        rest.prompt_ids = (struct openai_ids){ids->data, (int)ids->n};
+    }
+    if (!a->form.only_echo) {
+        rest.text =
+            (struct json_text){output->text.data + sent->n_text, output->n_released - sent->n_text};
+        rest.token_ids = (struct openai_ids){output->tokens.data + sent->n_tokens,
+                                             (int)(n_tokens - sent->n_tokens)};
+    }
+    if (a->form.has_logprobs) {
+        struct token_rows rows = rows_begin(a);
+        const size_t n_rows = n_tokens < output->logprobs.end.n ? n_tokens : output->logprobs.end.n;
+        if (!sent->begun && a->form.echo && a->head.kind == OPENAI_COMPLETION)
+            add_prompt_rows(a, &rows, prompt);
+        token_rows_add(&rows, &output->logprobs, sent->n_tokens, n_rows);
+        rest.logprobs = token_rows_view(&rows);
+    }
+    return rest;
+}
+
+static struct openai_usage usage_of(const struct openai_answer *a)
+{
+    const struct api_usage usage = generate_usage(a->answer.generate);
+    return (struct openai_usage){
+        usage.prompt_tokens, a->form.only_echo ? 0 : usage.completion_tokens, usage.cached_tokens};
+}
+
+/* ---- streams ---- */
+
+static void begin_stream(struct openai_answer *a)
+{
+    const struct generate_call *call = a->answer.generate;
+    const int n = generate_prompts(call) * generate_choices(call);
+    a->sent = memory_alloc((size_t)n, sizeof *a->sent);
+    openai_chunk_begin(&a->begin, &a->head);
+}
+
+/* A choice with the log-probabilities of its prompt waits for them: they come with choice 0. */
+static bool has_its_prompt(const struct openai_answer *a, int prompt)
+{
+    return !a->form.echo || !a->form.has_logprobs || a->head.kind == OPENAI_CHAT ||
+           prompt_rows(a, prompt)->end.n + 1 >= generate_prompt_ids(a->answer.generate, prompt)->n;
+}
+
+/* vLLM's clients know a chat by its first chunk, which has the role and no text. */
+static void write_role(struct openai_answer *a, const struct openai_choice *rest)
+{
+    const struct openai_choice first = {
+        .index = rest->index,
+        .role = rest->role,
+        .echo = rest->echo,
+        .stop_token = -1,
+        .has_prompt_ids = rest->has_prompt_ids,
+        .prompt_ids = rest->prompt_ids,
+    };
+    openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, &first, NULL);
+}
+
+static void write_rest(struct openai_answer *a, struct openai_choice *rest, const struct sent *sent,
+                       int prompt)
+{
+    struct openai_usage usage = {
+        (int64_t)generate_prompt_ids(a->answer.generate, prompt)->n,
+        (int64_t)sent->n_tokens,
+        0,
+    };
+    if (a->head.kind == OPENAI_CHAT && rest->role != NULL) {
+        write_role(a, rest);
+        rest->role = NULL;
+        rest->echo = (struct json_text){0};
+        rest->has_prompt_ids = false;
+    }
+    const bool shows_tokens = rest->has_logprobs ? rest->logprobs.n_rows > 0
+                                                 : rest->has_token_ids && rest->token_ids.n > 0;
+    if (rest->text.n_bytes > 0 || rest->echo.n_bytes > 0 || rest->finish_reason != NULL ||
+        shows_tokens)
+        openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, rest,
+                           a->form.continuous_usage ? &usage : NULL);
+}
+
+static void progress(struct answer *answer, int prompt, int choice)
+{
+    struct openai_answer *a = of(answer);
+    if (a->sent == NULL)
+        begin_stream(a);
+    struct sent *sent = &a->sent[prompt * generate_choices(answer->generate) + choice];
+    const struct output *output = generate_output(answer->generate, prompt, choice);
+    if (sent->ended || !has_its_prompt(a, prompt) ||
+        (output->tokens.n == 0 && output->finish == FINISH_NONE))
+        return;
+    struct openai_choice rest = rest_of(a, prompt, choice, sent);
+    sent->n_characters += (int64_t)utf8_count(rest.echo.data, rest.echo.n_bytes) +
+                          (int64_t)utf8_count(rest.text.data, rest.text.n_bytes);
+    sent->n_text = output->n_released;
+    sent->n_tokens = output->tokens.n;
+    sent->begun = true;
+    sent->ended = output->finish != FINISH_NONE;
+    write_rest(a, &rest, sent, prompt);
+    arena_reset(&a->arena);
+}
+
+static void finish_stream(struct openai_answer *a)
+{
+    const struct openai_usage usage = usage_of(a);
+    if (a->form.include_usage)
+        openai_chunk_write_usage(&a->answer.out, &a->begin, &usage);
+    openai_chunk_write_done(&a->answer.out);
+}
+
+static void fail(struct answer *answer, const struct error *why)
+{
+    bytes_add_text(&answer->out, "data: ");
+    status_write_json(&answer->out, why);
+    bytes_add_text(&answer->out, "\n\n");
+    openai_chunk_write_done(&answer->out);
+}
+
+/* ---- whole ---- */
+
+static void add_prompt_logprobs(struct openai_answer *a, struct openai_choice *choice, int prompt)
+{
+    if (generate_sampling(a->answer.generate)->params.prompt_logprobs == LOGPROBS_OFF)
+        return;
+    struct token_rows rows = rows_begin(a);
+    add_prompt_rows(a, &rows, prompt);
+    choice->has_prompt_logprobs = true;
+    choice->prompt_logprobs = token_rows_view(&rows);
+}
+
+static void finish_whole(struct openai_answer *a)
+{
+    static const struct sent nothing = {0};
+    const int n_prompts = generate_prompts(a->answer.generate);
+    const int n_choices = generate_choices(a->answer.generate);
+    const struct openai_usage usage = usage_of(a);
+    struct openai_choice choice = {0};
+    openai_whole_begin(&a->answer.out, &a->head);
+    for (int i = 0; i < n_prompts; i++)
+        for (int j = 0; j < n_choices; j++) {
+            arena_reset(&a->arena);
+            choice = rest_of(a, i, j, &nothing);
+            add_prompt_logprobs(a, &choice, i);
+            openai_whole_choice(&a->answer.out, &a->head, &choice, i + j == 0);
+        }
+    openai_whole_end(&a->answer.out, &a->head, &usage, &choice);
+}
+
+static void finish(struct answer *answer)
+{
+    if (answer->is_stream)
+        finish_stream(of(answer));
+    else
+        finish_whole(of(answer));
+}
+
+/* ---- life ---- */
+
+static void release(struct answer *answer)
+{
+    struct openai_answer *a = of(answer);
+    bytes_release(&a->begin);
+    bytes_release(&a->echo);
+    memory_free(a->role);
+    memory_free(a->sent);
+    arena_release(&a->arena);
+    memory_free(a);
+}
+
+static const struct answer_form openai_form = {
+    .stream_type = "text/event-stream",
+    .progress = progress,
+    .finish = finish,
+    .fail = fail,
+    .release = release,
+};
+
+struct call *openai_answer_start(const struct endpoints *e, const struct openai_start *start,
+                                 const struct generate_request *request, const struct reply *reply)
+{
+    struct openai_answer *a = memory_alloc(1, sizeof *a);
+    a->answer.form = &openai_form;
+    a->answer.is_stream = start->form->stream;
+    a->form = *start->form;
+    memcpy(a->id, request->source.request_id, sizeof a->id);
+    a->head = (struct openai_head){.kind = start->kind,
+                                   .id = a->id,
+                                   .model = e->is.api->model.name[0],
+                                   .created_s = call_time_s()};
+    a->role = start->role != NULL ? memory_copy_text(start->role) : NULL;
+    bytes_add(&a->echo, start->echo.data, start->echo.n_bytes);
+    return answer_start(&a->answer, e, request, reply);
+}

@@ -1,0 +1,73 @@
+#include "runtime/endpoints/token_rows.h"
+
+#include "base/memory.h"
+#include "runtime/text/detokenizer.h"
+
+#include <math.h>
+#include <string.h>
+
+struct json_text token_text(struct arena *arena, const struct tokenizer *tokenizer, int32_t token,
+                            bool as_id)
+{
+    struct bytes text = {0};
+    if (as_id)
+        bytes_printf(&text, "token_id:%d", token);
+    else
+        detokenizer_decode(tokenizer, &token, 1, false, &text);
+    const struct json_text copy = {arena_copy_text(arena, text.len > 0 ? text.data : "", text.len),
+                                   text.len};
+    bytes_release(&text);
+    return copy;
+}
+
+/* Larger arrays leave the smaller ones to the arena. */
+static void make_room(struct token_rows *rows, int n_rows, int n_entries)
+{
+    if (rows->n_rows + n_rows > rows->row_capacity) {
+        rows->row_capacity = 2 * rows->n_rows + n_rows;
+        int32_t *end = arena_alloc(rows->arena, (size_t)rows->row_capacity, sizeof *end);
+        if (rows->n_rows > 0)
+            memcpy(end, rows->end, (size_t)rows->n_rows * sizeof *end);
+        rows->end = end;
+    }
+    if (rows->n_entries + n_entries > rows->entry_capacity) {
+        rows->entry_capacity = 2 * rows->n_entries + n_entries;
+        struct json_logprob *entry =
+            arena_alloc(rows->arena, (size_t)rows->entry_capacity, sizeof *entry);
+        if (rows->n_entries > 0)
+            memcpy(entry, rows->entry, (size_t)rows->n_entries * sizeof *entry);
+        rows->entry = entry;
+    }
+}
+
+void token_rows_add_first(struct token_rows *rows, int32_t token)
+{
+    make_room(rows, 1, 1);
+    rows->entry[rows->n_entries++] = (struct json_logprob){
+        token, NAN, 0, token_text(rows->arena, rows->tokenizer, token, rows->as_ids)};
+    rows->end[rows->n_rows++] = rows->n_entries;
+}
+
+void token_rows_add(struct token_rows *rows, const struct logprob_rows *from, size_t begin,
+                    size_t end)
+{
+    if (begin >= end)
+        return;
+    const int32_t first = begin > 0 ? from->end.data[begin - 1] : 0;
+    const int32_t last = from->end.data[end - 1];
+    const int32_t shift = rows->n_entries - first;
+    make_room(rows, (int)(end - begin), last - first);
+    for (int32_t i = first; i < last; i++) {
+        const struct link_logprob *one = &from->entry[i];
+        rows->entry[rows->n_entries++] = (struct json_logprob){
+            one->token, one->logprob, one->rank,
+            token_text(rows->arena, rows->tokenizer, one->token, rows->as_ids)};
+    }
+    for (size_t i = begin; i < end; i++)
+        rows->end[rows->n_rows++] = from->end.data[i] + shift;
+}
+
+struct json_logprob_rows token_rows_view(const struct token_rows *rows)
+{
+    return (struct json_logprob_rows){rows->entry, rows->end, rows->n_rows};
+}
