@@ -36,6 +36,6 @@ struct call *call_refuse(const struct endpoints *e, const struct reply *reply,
 enum { CALL_ID_BYTES = sizeof(((struct api_source *)0)->request_id) };
 /* "cmpl-" and the id that the source has, or else 32 random hex digits. */
 void call_make_id(char out[CALL_ID_BYTES], const char *prefix, const struct api_source *source);
-/* The source with that id. */
+/* The source with that id, and with the time for "created". */
 struct api_source call_source(const struct call_request *request, const char *prefix);
 int64_t call_time_s(void); /* since 1970, for "created" */

@@ -106,6 +106,8 @@ struct api_source call_source(const struct call_request *request, const char *pr
 {
     struct api_source source = request->source;
     call_make_id(source.request_id, prefix, &request->source);
+    if (source.created_s == 0)
+        source.created_s = call_time_s();
     return source;
 }
 
