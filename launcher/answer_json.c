@@ -29,7 +29,7 @@ static struct json_logprob_rows rows_of(const struct logprob_rows *rows,
 static struct json_choice choice_of(const struct generation_item *item, int index,
                                     const struct sampling *sampling, struct arena *arena)
 {
-    const struct output *output = &item->output[index];
+    const struct output *output = &item->answer.output[index];
     const bool is_beam = sampling->params.beam_width > 0;
     const bool has_logprobs = sampling->params.logprobs != LOGPROBS_OFF;
     struct json_choice choice = {
@@ -44,7 +44,8 @@ static struct json_choice choice_of(const struct generation_item *item, int inde
         .finish_reason = finish_reason_name(output->finish),
         .stop_text = output->stop_text,
         .stop_token = output->stop_token,
-        .error = item->failure[index].kind == ERROR_NONE ? NULL : item->failure[index].text,
+        .error = item->answer.failure[index].kind == ERROR_NONE ? NULL
+                                                                : item->answer.failure[index].text,
     };
     if (has_logprobs)
         choice.logprobs = rows_of(&output->logprobs, sampling->rules.tokenizer, arena);
@@ -55,7 +56,8 @@ void answer_json_write(struct bytes *out, const struct generation_item *item,
                        const struct sampling *sampling, bool one_line)
 {
     struct arena arena = {0};
-    struct json_choice *choice = arena_alloc(&arena, (size_t)item->n_choices, sizeof *choice);
+    struct json_choice *choice =
+        arena_alloc(&arena, (size_t)item->answer.n_choices, sizeof *choice);
     char id[24];
     snprintf(id, sizeof id, "%zu", item->number);
     struct json_request request = {
@@ -63,20 +65,20 @@ void answer_json_write(struct bytes *out, const struct generation_item *item,
         .prompt = item->text,
         .prompt_ids = item->ids.data,
         .n_prompt = (int)item->ids.n,
-        .n_cached = item->output[0].cached_tokens,
+        .n_cached = item->answer.output[0].cached_tokens,
         .has_prompt_logprobs = sampling->params.prompt_logprobs != LOGPROBS_OFF,
         .seed = sampling->params.seed,
         .choice = choice,
-        .n_choices = item->n_choices,
+        .n_choices = item->answer.n_choices,
     };
-    for (int i = 0; i < item->n_choices; i++) {
+    for (int i = 0; i < item->answer.n_choices; i++) {
         choice[i] = choice_of(item, i, sampling, &arena);
-        request.n_drafted += item->output[i].n_drafted;
-        request.n_accepted += item->output[i].n_accepted;
+        request.n_drafted += item->answer.output[i].n_drafted;
+        request.n_accepted += item->answer.output[i].n_accepted;
     }
     if (request.has_prompt_logprobs)
         request.prompt_logprobs =
-            rows_of(&item->output[0].prompt, sampling->rules.tokenizer, &arena);
+            rows_of(&item->answer.output[0].prompt, sampling->rules.tokenizer, &arena);
     if (one_line)
         request_output_write_line(out, &request);
     else

@@ -1,11 +1,11 @@
 /* phalanx demo: the model that ships, on two ranks, one streamed answer. */
 #include "base/error.h"
 #include "base/system.h"
-#include "launcher/chat/prompt.h"
 #include "launcher/commands.h"
 #include "launcher/generation.h"
 #include "launcher/model_path.h"
 #include "launcher/stream.h"
+#include "runtime/gateway/chat_prompt.h"
 #include "runtime/options/options.h"
 #include "runtime/text/chat_template.h"
 
@@ -20,7 +20,9 @@ static bool ask(struct generation *g, struct session *session, const struct chat
     struct stream stream = {.begin_ns = clock_now_ns()};
     json_t *messages = json_pack("[{ss ss}]", "role", "user", "content", question);
     bool good = messages != NULL || error_set(err, ERROR_INPUT, "the question is not UTF-8");
-    if (good && !chat_prompt_make(prompt, &session->intake, messages, &ids, err)) {
+    const struct chat_prompt_request request = {.messages = messages,
+                                                .add_generation_prompt = true};
+    if (good && !chat_prompt_make(prompt, &session->intake, &request, &ids, err)) {
         ids_release(&ids);
         good = false;
     }
@@ -32,7 +34,7 @@ static bool ask(struct generation *g, struct session *session, const struct chat
     if (!generation_run(g, session, &hooks, err))
         return false;
     char speed[160];
-    stream_describe(speed, sizeof speed, &stream, g->item[0]->output[0].tokens.n);
+    stream_describe(speed, sizeof speed, &stream, g->item[0]->answer.output[0].tokens.n);
     printf("\n\n%s (%s)\n", speed, session->about);
     return true;
 }

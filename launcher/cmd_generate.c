@@ -36,9 +36,9 @@ static void write_out(const char *text, size_t n_bytes)
 
 static void note_failures(struct run *run, const struct generation_item *item)
 {
-    for (int i = 0; i < item->n_choices && run->failure.kind == ERROR_NONE; i++)
-        if (item->failure[i].kind != ERROR_NONE) {
-            run->failure = item->failure[i];
+    for (int i = 0; i < item->answer.n_choices && run->failure.kind == ERROR_NONE; i++)
+        if (item->answer.failure[i].kind != ERROR_NONE) {
+            run->failure = item->answer.failure[i];
             error_in(&run->failure, "prompt %zu", item->number);
         }
 }
@@ -51,9 +51,9 @@ static void add_answer(struct run *run, const struct generation_item *item)
     struct bytes *text = &run->text;
     bytes_clear(text);
     if (!is_json(run->options)) {
-        for (int i = 0; i < item->n_choices; i++) {
+        for (int i = 0; i < item->answer.n_choices; i++) {
             bytes_add_text(text, run->n_written + (size_t)i > 0 ? "\n" : "");
-            bytes_add(text, item->output[i].text.data, item->output[i].text.len);
+            bytes_add(text, item->answer.output[i].text.data, item->answer.output[i].text.len);
             bytes_add_char(text, '\n');
         }
         return;
@@ -102,7 +102,7 @@ static void write_the_rest(struct run *run)
     const struct generation *g = &run->generation;
     struct error ignored = {0};
     for (size_t i = 0; is_json(run->options) && i < g->n_submitted; i++)
-        if (g->item[i]->n_left == 0 && !ferror(stdout))
+        if (g->item[i]->answer.n_left == 0 && !ferror(stdout))
             write_answer(run, g->item[i], &ignored);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/gateway/dispatch.h"
 #include "runtime/options/options.h"
 
 #include <string.h>
@@ -11,44 +12,29 @@ enum {
     HELD_PER_IN_FLIGHT = 16,    /* answers that wait for a slow one before them */
 };
 
-struct generation_listener { /* of one choice */
-    struct generation *g;
-    struct generation_item *item;
-    int choice;
-    const struct generation_hooks *hooks;
-};
-
 bool generation_init(struct generation *out, const struct options *options, struct session *session,
                      struct error *err)
 {
     *out = (struct generation){0};
+    if (!options_is_given(options, "--max-tokens"))
+        out->max_length = (int32_t)options->factory.max_length;
     return sampling_read(&out->sampling, options, session, err);
 }
 
 static void free_item(struct generation_item *item)
 {
-    for (int i = 0; i < item->n_choices; i++)
-        output_release(&item->output[i]);
+    completion_close(&item->answer);
     ids_release(&item->ids);
     memory_free(item->text);
-    memory_free(item->output);
-    memory_free(item->failure);
-    memory_free(item->value);
-    memory_free(item->listener);
     memory_free(item);
 }
 
 static struct generation_item *add_item(struct generation *g, const char *text, size_t n_bytes)
 {
     struct generation_item *item = memory_alloc(1, sizeof *item);
+    item->generation = g;
     item->number = g->n_added++;
     item->priority = g->sampling.priority;
-    item->n_choices = item->n_left = g->sampling.n_choices;
-    item->output = memory_alloc((size_t)item->n_choices, sizeof *item->output);
-    item->failure = memory_alloc((size_t)item->n_choices, sizeof *item->failure);
-    item->listener = memory_alloc((size_t)item->n_choices, sizeof *item->listener);
-    for (int i = 0; i < item->n_choices; i++)
-        output_init(&item->output[i], &g->sampling.rules);
     if (text != NULL) {
         item->text = memory_alloc(n_bytes + 1, 1);
         memcpy(item->text, text, n_bytes);
@@ -65,10 +51,9 @@ static struct generation_item *add_item(struct generation *g, const char *text, 
 static bool add_prompt(struct generation *g, const struct session *session, const char *text,
                        size_t n_bytes, struct ids *take_ids, bool exact, struct error *err)
 {
-    const struct sampling *s = &g->sampling;
-    int32_t max_tokens = s->params.max_tokens;
-    if (s->max_length > 0)
-        max_tokens = (size_t)s->max_length > take_ids->n ? s->max_length - (int32_t)take_ids->n : 1;
+    int32_t max_tokens = g->sampling.params.max_tokens;
+    if (g->max_length > 0)
+        max_tokens = (size_t)g->max_length > take_ids->n ? g->max_length - (int32_t)take_ids->n : 1;
     if (!intake_fit(take_ids->n, session->max_model_len, exact, &max_tokens, err)) {
         ids_release(take_ids);
         return false;
@@ -97,133 +82,47 @@ bool generation_add_text(struct generation *g, struct session *session, const ch
     return add_prompt(g, session, text, n_bytes, &ids, exact_max_tokens, err);
 }
 
-/* All choices from `first` on end with an error. */
-static void fail_item(struct generation_item *item, int first, const struct error *why)
+/* What goes to the engine; borrows from the item. */
+static struct completion_request request_of(const struct generation_item *item)
 {
-    for (int i = first; i < item->n_choices; i++) {
-        item->failure[i] = *why;
-        output_end(&item->output[i], FINISH_ERROR);
-    }
+    const struct sampling *s = &item->generation->sampling;
+    return (struct completion_request){
+        .prompt = &item->ids,
+        .sampling = s,
+        .max_tokens = item->max_tokens,
+        .priority = item->priority,
+        .deadline_ns = s->deadline_ns > 0 ? clock_now_ns() + s->deadline_ns : 0,
+    };
 }
 
 void generation_add_refused(struct generation *g, const char *text, const struct error *why)
 {
     struct generation_item *item = add_item(g, text, text != NULL ? strlen(text) : 0);
-    fail_item(item, 0, why);
-    item->n_left = 0;
+    const struct completion_request request = request_of(item);
+    completion_refuse(&item->answer, &request, why);
 }
 
-/* ---- answers ---- */
+/* ---- prompts to the engine and back ---- */
 
-/* A beam search is one request, whatever it has beams. */
-static int n_requests(const struct generation *g, const struct generation_item *item)
+static bool take_progress(void *context, struct completion *answer, int choice)
 {
-    return g->sampling.params.beam_width > 0 ? 1 : item->n_choices;
+    struct generation_item *item = context;
+    const struct generation_hooks *hooks = item->hooks;
+    item->generation->n_tokens += answer->n_tokens - item->n_counted;
+    item->n_counted = answer->n_tokens;
+    return hooks->progress == NULL || hooks->progress(hooks->context, item, choice);
 }
-
-static bool tell_progress(const struct generation_listener *l)
-{
-    return l->hooks->progress == NULL || l->hooks->progress(l->hooks->context, l->item, l->choice);
-}
-
-static bool take_token(void *context, const struct link_token *token)
-{
-    struct generation_listener *l = context;
-    struct output *output = &l->item->output[l->choice];
-    if (n_requests(l->g, l->item) < l->item->n_choices) { /* beams come whole: it is only the end */
-        for (int i = 0; i < l->item->n_choices; i++)
-            output_end(&l->item->output[i], token->finish);
-        l->item->n_left = 0;
-        return tell_progress(l);
-    }
-    output_add(output, token);
-    l->g->n_tokens += token->token >= 0; /* without one it is only the end */
-    if (!tell_progress(l))
-        output_end(output, FINISH_ABORT);
-    l->item->n_left -= output->finish != FINISH_NONE;
-    return output->finish == FINISH_NONE;
-}
-
-static void take_prompt_logprobs(void *context, const struct link_prompt_logprobs *logprobs)
-{
-    struct generation_listener *l = context;
-    if (!output_add_prompt(&l->item->output[l->choice], logprobs))
-        error_set(&l->item->failure[l->choice], ERROR_PEER,
-                  "the engine left out log-probabilities of the prompt");
-}
-
-static void take_beams(void *context, const struct link_beams *beams)
-{
-    struct generation_listener *l = context;
-    struct generation_item *item = l->item;
-    const struct error none = {.kind = ERROR_PEER, .text = "the engine has fewer beams"};
-    const int n = beams->n_beams < item->n_choices ? beams->n_beams : item->n_choices;
-    for (int i = 0; i < n; i++) {
-        output_add_beam(&item->output[i], &beams->beam[i], beams->cached_tokens);
-        l->g->n_tokens += (uint64_t)beams->beam[i].n_tokens;
-    }
-    fail_item(item, n, &none);
-    item->n_left = 0;
-    tell_progress(l);
-}
-
-static void take_pooled(void *context, const struct link_pooled *pooled)
-{
-    struct generation_listener *l = context;
-    struct generation_item *item = l->item;
-    item->value = memory_alloc((size_t)pooled->n_values, sizeof(*item->value));
-    memcpy(item->value, pooled->value, (size_t)pooled->n_values * sizeof(*item->value));
-    item->n_values = pooled->n_values;
-    item->output[0].cached_tokens = pooled->cached_tokens;
-    output_end(&item->output[0], FINISH_STOP);
-    item->n_left = 0;
-    tell_progress(l);
-}
-
-static void take_failure(void *context, const struct error *why)
-{
-    struct generation_listener *l = context;
-    if (l->g->sampling.params.beam_width > 0) {
-        fail_item(l->item, 0, why);
-        l->item->n_left = 0;
-    } else {
-        l->item->failure[l->choice] = *why;
-        output_end(&l->item->output[l->choice], FINISH_ERROR);
-        l->item->n_left--;
-    }
-    tell_progress(l);
-}
-
-/* ---- prompts to the engine ---- */
 
 static void submit_item(struct generation *g, struct session *session, struct generation_item *item,
                         const struct generation_hooks *hooks)
 {
-    const struct sampling *s = &g->sampling;
-    const int64_t deadline_ns = s->deadline_ns > 0 ? clock_now_ns() + s->deadline_ns : 0;
+    const struct completion_request request = request_of(item);
+    const struct completion_hooks hear = {.progress = take_progress, .context = item};
+    if (item->answer.n_choices > 0) /* it was refused */
+        return;
+    item->hooks = hooks;
     g->n_prompt_tokens += item->ids.n;
-    for (int i = 0; item->n_left > 0 && i < n_requests(g, item); i++) {
-        struct link_submit submit = {.prompt = item->ids.data,
-                                     .n_prompt = (int)item->ids.n,
-                                     .choice = i,
-                                     .params = s->params,
-                                     .priority = item->priority,
-                                     .deadline_ns = deadline_ns,
-                                     .cache_key = (const uint8_t *)s->cache_key.data,
-                                     .n_cache_key = (int)s->cache_key.len};
-        submit.params.max_tokens = item->max_tokens;
-        submit.params.seed += (uint64_t)i;
-        if (i > 0) /* the same for all choices */
-            submit.params.prompt_logprobs = LOGPROBS_OFF;
-        item->listener[i] = (struct generation_listener){g, item, i, hooks};
-        const struct dispatch_listener hear = {.token = take_token,
-                                               .prompt_logprobs = take_prompt_logprobs,
-                                               .beams = take_beams,
-                                               .pooled = take_pooled,
-                                               .failed = take_failure,
-                                               .context = &item->listener[i]};
-        dispatch_submit(session->dispatch, &submit, &hear);
-    }
+    completion_open(&item->answer, session->dispatch, &request, &hear);
 }
 
 /* Hands on what is answered at the front. */
@@ -233,7 +132,7 @@ static bool hand_on(struct generation *g, const struct generation_hooks *hooks, 
     bool good = true;
     if (hooks->done == NULL)
         return true;
-    while (good && n < g->n_submitted && g->item[n]->n_left == 0) {
+    while (good && n < g->n_submitted && g->item[n]->answer.n_left == 0) {
         good = hooks->done(hooks->context, g->item[n], err);
         free_item(g->item[n++]);
     }

@@ -8,12 +8,13 @@
 #pragma once
 #include "launcher/sampling.h"
 #include "launcher/session.h"
-#include "runtime/gateway/output.h"
+#include "runtime/gateway/completion.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct generation;
+struct generation_hooks;
 struct options;
 
 /* One prompt and what came of it. */
@@ -23,16 +24,15 @@ struct generation_item {
     struct ids ids;
     int32_t max_tokens; /* what fits, at most what was asked for */
     int priority;
-    int n_choices, n_left; /* choices, and those that go on */
-    struct output *output; /* [n_choices] */
-    struct error *failure; /* [n_choices] kind NONE: none */
-    float *value;          /* [n_values] of a prompt that pools */
-    int n_values;
-    struct generation_listener *listener; /* [n_choices] */
+    struct completion answer; /* of one that was submitted, or refused */
+    uint64_t n_counted;       /* of its tokens, in those of the generation */
+    struct generation *generation;
+    const struct generation_hooks *hooks;
 };
 
 struct generation {
     struct sampling sampling;
+    int32_t max_length; /* of prompt and answer, where no --max-tokens was given; 0: none */
     struct generation_item **item;      /* [n_items] in order: those that were not handed on yet */
     size_t n_items, n_submitted;        /* of these, the first ones */
     size_t capacity, n_added;           /* n_added: prompts so far */

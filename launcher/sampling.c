@@ -1,69 +1,64 @@
 #include "launcher/sampling.h"
 
-#include "base/memory.h"
-#include "base/system.h"
-#include "base/utf8.h"
+#include "base/error.h"
 #include "launcher/session.h"
-#include "runtime/gateway/generation_config.h"
 #include "runtime/options/options.h"
 
-#include <errno.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t NS_OF_MS = 1000000;
+struct lists { /* what texts of options say, as numbers */
+    struct arena arena;
+    struct sampling_bias *bias;
+    size_t n_biases;
+};
 
-/* All ids of an option that may be repeated; at most `most` where that is not 0. */
-static bool read_ids(struct ids *out, const char *name, const struct option_list *list, size_t most,
-                     int vocab, struct error *err)
+/* ---- texts to numbers ---- */
+
+/* All ids of an option that may be repeated. NULL when it was not given. */
+static bool read_ids(const int64_t **out, size_t *n, struct lists *lists, const char *name,
+                     const struct option_list *list, int vocab, struct error *err)
 {
-    struct ids some = {0};
+    struct ids all = {0}, some = {0};
     bool good = true;
-    ids_clear(out);
     for (int i = 0; good && i < list->n; i++) {
         good = intake_ids(list->item[i], vocab, &some, err) || error_in(err, "%s", name);
         if (good)
-            ids_add_all(out, some.data, some.n);
-        if (good && out->n > most)
-            good = error_set(err, ERROR_INPUT, "%s: at most %zu ids", name, most);
+            ids_add_all(&all, some.data, some.n);
     }
+    int64_t *wide = good && list->n > 0 ? arena_alloc(&lists->arena, all.n, sizeof *wide) : NULL;
+    for (size_t i = 0; wide != NULL && i < all.n; i++)
+        wide[i] = all.data[i];
+    *out = wide;
+    *n = all.n;
+    ids_release(&all);
     ids_release(&some);
     return good;
 }
 
-static bool read_stop_ids(struct sampling *s, const struct options *options, int vocab,
-                          struct error *err)
+static size_t count_commas(const struct option_list *list)
 {
-    struct ids ids = {0};
-    const bool good = read_ids(&ids, "--stop-token-ids", &options->stop_token_ids,
-                               PARAMS_MAX_STOP_IDS, vocab, err);
-    for (size_t i = 0; good && i < ids.n; i++)
-        s->params.stop_id[i] = ids.data[i];
-    s->params.n_stop_ids = good ? (int32_t)ids.n : 0;
-    ids_release(&ids);
-    return good;
+    size_t n = 0;
+    for (int i = 0; i < list->n; i++)
+        for (const char *c = list->item[i]; *c != '\0'; c++)
+            n += *c == ',';
+    return n;
 }
 
 /* "ID:BIAS, ID:BIAS" behind what is there. */
-static bool add_biases(struct sampling *s, const char *text, int vocab, struct error *err)
+static bool add_biases(struct lists *lists, const char *text, struct error *err)
 {
     for (const char *at = text;; at++) {
         char *end;
-        errno = 0;
-        const long long id = strtoll(at, &end, 10);
+        const long long id = strtoll(at, &end, 10); /* at its limits it is no token either */
         if (end == at || *end != ':')
             return error_set(err, ERROR_INPUT, "want ID:BIAS, not '%.20s'", at);
-        if (errno != 0 || id < 0 || id >= vocab)
-            return error_set(err, ERROR_INPUT, "%.*s is no token of this model (0 .. %d)",
-                             (int)(end - at), at, vocab - 1);
         at = end + 1;
         const double bias = strtod(at, &end);
-        if (end == at || !(fabs(bias) <= 100))
+        if (end == at)
             return error_set(err, ERROR_INPUT, "want a bias of -100 to 100, not '%.20s'", at);
-        if (s->params.n_biases == PARAMS_MAX_BIASES)
-            return error_set(err, ERROR_INPUT, "at most %d of them", PARAMS_MAX_BIASES);
-        s->bias[s->params.n_biases++] = (struct token_bias){(int32_t)id, (float)bias};
+        lists->bias[lists->n_biases++] = (struct sampling_bias){id, bias};
         at = end + strspn(end, " ");
         if (*at == '\0')
             return true;
@@ -72,184 +67,106 @@ static bool add_biases(struct sampling *s, const char *text, int vocab, struct e
     }
 }
 
-static bool read_lists(struct sampling *s, const struct options *options, struct session *session,
-                       struct error *err)
+static bool read_lists(struct sampling_fields *f, struct lists *lists,
+                       const struct options *options, int vocab, struct error *err)
 {
-    const int vocab = session->vocab;
-    if (!read_stop_ids(s, options, vocab, err) ||
-        !read_ids(&s->allowed_id, "--allowed-token-ids", &options->allowed_token_ids, (size_t)vocab,
-                  vocab, err))
+    const struct option_list *biases = &options->logit_bias;
+    if (!read_ids(&f->stop_token_ids, &f->n_stop_token_ids, lists, "--stop-token-ids",
+                  &options->stop_token_ids, vocab, err) ||
+        !read_ids(&f->allowed_token_ids, &f->n_allowed_token_ids, lists, "--allowed-token-ids",
+                  &options->allowed_token_ids, vocab, err))
         return false;
-    if (options->logit_bias.n > 0)
-        s->bias = memory_alloc(PARAMS_MAX_BIASES, sizeof *s->bias);
-    for (int i = 0; i < options->logit_bias.n; i++)
-        if (!add_biases(s, options->logit_bias.item[i], vocab, err))
+    lists->bias =
+        arena_alloc(&lists->arena, count_commas(biases) + (size_t)biases->n, sizeof *lists->bias);
+    for (int i = 0; i < biases->n; i++)
+        if (!add_biases(lists, biases->item[i], err))
             return error_in(err, "--logit-bias");
-    if (!intake_bad_words(&session->intake, options->bad_words.item, options->bad_words.n,
-                          &s->bad_id, &s->bad_end, err))
-        return error_in(err, "--bad-words");
-    s->params.allowed_id = s->allowed_id.data;
-    s->params.n_allowed_ids = (int32_t)s->allowed_id.n;
-    s->params.bias = s->bias;
-    s->params.bad_id = s->bad_id.data;
-    s->params.bad_end = s->bad_end.data;
-    s->params.n_bad_words = (int32_t)s->bad_end.n;
+    f->logit_bias = lists->bias;
+    f->n_logit_bias = lists->n_biases;
     return true;
 }
 
-/* An option that was given, else what the makers of the model say, else the default. */
-static bool read_params(struct sampling_params *out, const struct options *options,
-                        const char *model_folder, struct error *err)
+/* ---- options to fields ---- */
+
+/* Those that makers of models give too are said only where the user said them. */
+static void take_given(struct sampling_fields *f, const struct options *options)
 {
-    const struct {
-        const char *name;
-        float *number;
-        double given_number;
-        int32_t *count;
-        int64_t given_count;
-    } rows[] = {
-        {.name = "--temperature",
-         .number = &out->temperature,
-         .given_number = options->temperature},
-        {.name = "--top-p", .number = &out->top_p, .given_number = options->top_p},
-        {.name = "--min-p", .number = &out->min_p, .given_number = options->min_p},
-        {.name = "--repetition-penalty",
-         .number = &out->repetition_penalty,
-         .given_number = options->repetition_penalty},
-        {.name = "--top-k", .count = &out->top_k, .given_count = options->top_k},
-        {.name = "--max-tokens", .count = &out->max_tokens, .given_count = options->max_tokens},
-    };
-    *out = params_default();
-    /* A chat answers until the model ends: what fits, unless somebody gave a number. */
-    out->max_tokens = options->command == COMMAND_CHAT ? INT32_MAX : (int32_t)options->max_tokens;
-    out->min_tokens = (int32_t)options->min_tokens;
-    out->frequency_penalty = (float)options->frequency_penalty;
-    out->presence_penalty = (float)options->presence_penalty;
-    out->logprobs = (int32_t)options->logprobs;
-    out->prompt_logprobs = (int32_t)options->prompt_logprobs;
-    out->ignore_eos = options->ignore_eos;
-    out->seed = (uint64_t)options->seed;
-    if (strcmp(options->generation_config, "auto") == 0 &&
-        !generation_config_read(out, model_folder, err))
+    if (options_is_given(options, "--temperature"))
+        f->temperature = options->temperature;
+    if (options_is_given(options, "--top-p"))
+        f->top_p = options->top_p;
+    if (options_is_given(options, "--min-p"))
+        f->min_p = options->min_p;
+    if (options_is_given(options, "--repetition-penalty"))
+        f->repetition_penalty = options->repetition_penalty;
+    if (options_is_given(options, "--top-k"))
+        f->top_k = options->top_k;
+    if (options_is_given(options, "--max-tokens"))
+        f->max_tokens = options->max_tokens;
+}
+
+static void take_all_others(struct sampling_fields *f, const struct options *options)
+{
+    const bool has_beams = options->beam_width > 1;
+    const bool all_beams = has_beams && (options->json || options->jsonl) &&
+                           !options_is_given(options, "--n"); /* a text is the best one */
+    f->frequency_penalty = options->frequency_penalty;
+    f->presence_penalty = options->presence_penalty;
+    f->length_penalty = options->length_penalty;
+    f->n = all_beams ? options->beam_width : options->n;
+    f->seed = options->seed;
+    f->min_tokens = options->min_tokens;
+    f->logprobs = options->logprobs;
+    f->prompt_logprobs = options->prompt_logprobs;
+    f->beam_width = options->beam_width;
+    f->priority = options->priority;
+    f->deadline_ms = options->deadline_ms;
+    f->ignore_eos = options->ignore_eos;
+    f->include_stop_str_in_output = options->include_stop_str;
+    f->skip_special_tokens = options->skip_special_tokens;
+    f->penalize_prompt = strcmp(options->length_penalty_scope, "total") == 0;
+    f->stop = options->stop.item;
+    f->n_stop = (size_t)options->stop.n;
+    f->bad_words = options->bad_words.item;
+    f->n_bad_words = (size_t)options->bad_words.n;
+    f->cache_salt = options->cache_salt;
+}
+
+/* "stop_token_ids: …" is "--stop-token-ids: …" to who wrote an option. */
+static bool name_option(struct error *err)
+{
+    const size_t n = strlen(err->param);
+    const bool begins = n > 0 && strncmp(err->text, err->param, n) == 0;
+    struct bytes text = {0};
+    if (n == 0)
         return false;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!options_is_given(options, rows[i].name))
-            continue;
-        if (rows[i].number != NULL)
-            *rows[i].number = (float)rows[i].given_number;
-        else
-            *rows[i].count = (int32_t)rows[i].given_count;
-    }
-    return true;
-}
-
-/* Beams end where the model ends, or at their length, and are all compared by the model's own
- * log-probabilities: what makes no sense with them is refused and not forgotten. */
-static bool refuse_beside_beams(const struct options *options, const struct sampling_params *params,
-                                struct error *err)
-{
-    const struct {
-        const char *name;
-        bool is_there; /* a file of options may give the value that changes nothing */
-    } others[] = {
-        {"--stop", options->stop.n > 0},
-        {"--stop-token-ids", params->n_stop_ids > 0},
-        {"--logprobs", params->logprobs >= 0},
-        {"--prompt-logprobs", params->prompt_logprobs >= 0},
-        {"--bad-words", params->n_bad_words > 0},
-        {"--logit-bias", params->n_biases > 0},
-        {"--allowed-token-ids", params->n_allowed_ids > 0},
-        {"--min-tokens", params->min_tokens > 0},
-        {"--repetition-penalty",
-         options_is_given(options, "--repetition-penalty") && params->repetition_penalty != 1},
-        {"--frequency-penalty", params->frequency_penalty != 0},
-        {"--presence-penalty", params->presence_penalty != 0},
-    };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (others[i].is_there)
-            return error_set(err, ERROR_INPUT,
-                             "%s: has no meaning with --beam-width (num_beams); leave one of the "
-                             "two out",
-                             others[i].name);
-    if (options_is_given(options, "--n") && options->n > options->beam_width)
-        return error_set(err, ERROR_INPUT,
-                         "--n: %lld answers of %lld beams; ask for fewer, or raise --beam-width",
-                         (long long)options->n, (long long)options->beam_width);
-    return true;
-}
-
-static bool read_beams(struct sampling *s, const struct options *options, struct error *err)
-{
-    if (options->beam_width == 1)
-        return true;
-    if (!refuse_beside_beams(options, &s->params, err))
-        return false;
-    s->params.beam_width = (int32_t)options->beam_width;
-    s->params.length_penalty = (float)options->length_penalty;
-    s->params.penalize_prompt = strcmp(options->length_penalty_scope, "total") == 0;
-    const bool all = options->json || options->jsonl; /* as vLLM; a text is the best one */
-    if (!options_is_given(options, "--n") && all)
-        s->n_choices = (int)options->beam_width;
-    return true;
-}
-
-/* Half a character would be found inside others, and cut them. */
-static bool check_stop_text(const char *text, struct error *err)
-{
-    if (*text == '\0')
-        return error_set(err, ERROR_INPUT, "--stop: a stop text cannot be empty");
-    return utf8_valid_bytes(text, strlen(text)) == strlen(text) ||
-           error_set(err, ERROR_INPUT, "--stop: the text is not UTF-8");
-}
-
-static bool draw_seed(struct sampling *s, const struct options *options, struct error *err)
-{
-    if (options->seed >= 0)
-        return true;
-    if (!system_random(&s->params.seed, sizeof s->params.seed, err))
-        return false;
-    s->params.seed >>= 11; /* 53 bits: every JSON reader gets it back whole */
-    return true;
+    bytes_printf(&text, "--%s%s%s", err->param, begins ? "" : ": ", err->text + (begins ? n : 0));
+    for (size_t i = 0; i < n; i++)
+        if (text.data[2 + i] == '_')
+            text.data[2 + i] = '-';
+    snprintf(err->text, sizeof err->text, "%s", text.data);
+    bytes_release(&text);
+    return false;
 }
 
 bool sampling_read(struct sampling *out, const struct options *options, struct session *session,
                    struct error *err)
 {
-    *out = (struct sampling){
-        .n_choices = (int)options->n,
-        .max_length =
-            options_is_given(options, "--max-tokens") ? 0 : (int32_t)options->factory.max_length,
-        .priority = (int)options->priority,
-        .deadline_ns = options->deadline_ms * NS_OF_MS,
-        .rules = {.tokenizer = session->intake.tokenizer,
-                  .stop = options->stop.item,
-                  .n_stop = options->stop.n,
-                  .min_tokens = (int)options->min_tokens,
-                  .include_stop = options->include_stop_str,
-                  .skip_special_tokens = options->skip_special_tokens},
-    };
-    for (int i = 0; i < options->stop.n; i++)
-        if (!check_stop_text(options->stop.item[i], err))
-            return false;
-    if (!intake_cache_key(options->cache_salt, &out->cache_key, err))
-        return error_in(err, "--cache-salt");
-    if (!read_params(&out->params, options, session->model_folder, err) ||
-        !draw_seed(out, options, err) || !read_lists(out, options, session, err) ||
-        !read_beams(out, options, err) || !params_check(&out->params, session->vocab, err))
-        return false;
-    if (out->params.beam_width == 0 && out->params.temperature < 1e-5f && out->n_choices > 1)
-        return error_set(err, ERROR_INPUT,
-                         "--n: %d equal answers at temperature 0; raise --temperature, or --n 1",
-                         out->n_choices);
-    return true;
-}
-
-void sampling_release(struct sampling *sampling)
-{
-    bytes_release(&sampling->cache_key);
-    ids_release(&sampling->allowed_id);
-    ids_release(&sampling->bad_id);
-    ids_release(&sampling->bad_end);
-    memory_free(sampling->bias);
-    *sampling = (struct sampling){0};
+    struct sampling_fields fields = sampling_nothing_said();
+    struct sampling_model model;
+    struct lists lists = {0};
+    const bool asks_makers = strcmp(options->generation_config, "auto") == 0;
+    /* A chat answers until the model ends: what fits, unless somebody gave a number. */
+    const int32_t max_tokens =
+        options->command == COMMAND_CHAT ? INT32_MAX : (int32_t)options->max_tokens;
+    *out = (struct sampling){0};
+    take_given(&fields, options);
+    take_all_others(&fields, options);
+    bool good = sampling_model_init(&model, &session->intake, session->vocab,
+                                    asks_makers ? session->model_folder : NULL, err) &&
+                read_lists(&fields, &lists, options, session->vocab, err);
+    if (good && !sampling_make(out, &fields, &model, max_tokens, err))
+        good = name_option(err);
+    arena_release(&lists.arena);
+    return good;
 }

@@ -117,8 +117,9 @@ static bool step_replica(struct session *session, int i, struct error *err)
     const enum replica_state before = replica->state;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
     if (ready && !is_the_same(session, &about)) {
-        const struct error why = {ERROR_INPUT, "the model is another one than before: its folder "
-                                               "has changed since the ranks were started"};
+        const struct error why = {.kind = ERROR_INPUT,
+                                  .text = "the model is another one than before: its folder has "
+                                          "changed since the ranks were started"};
         replica_lose(replica, &why, false);
         return true;
     }

@@ -25,7 +25,7 @@ static void write_for_terminal(const char *text, size_t n_bytes)
 bool stream_show(void *context, const struct generation_item *item, int choice)
 {
     struct stream *stream = context;
-    const struct output *output = &item->output[choice];
+    const struct output *output = &item->answer.output[choice];
     stream->last_ns = clock_now_ns();
     if (stream->first_ns == 0)
         stream->first_ns = stream->last_ns;

@@ -108,10 +108,10 @@ void request_output_write(struct bytes *out, const struct json_request *request)
     bytes_printf(out,
                  "\n    ],\n    \"finished\": true,\n    \"num_cached_tokens\": %d,\n"
                  "    \"num_drafted_tokens\": %d,\n    \"num_accepted_tokens\": %d,\n"
-                 "    \"seed\": %llu,\n    \"usage\": {\"prompt_tokens\": %d, "
+                 "    \"seed\": %lld,\n    \"usage\": {\"prompt_tokens\": %d, "
                  "\"completion_tokens\": %d, \"total_tokens\": %d}\n  }",
                  request->n_cached, request->n_drafted, request->n_accepted,
-                 (unsigned long long)request->seed, request->n_prompt, n_generated,
+                 (long long)request->seed, request->n_prompt, n_generated,
                  request->n_prompt + n_generated);
 }
 

@@ -91,7 +91,7 @@ struct batch {
 static bool take_token(void *context, const struct generation_item *item, int choice)
 {
     struct batch *b = context;
-    struct answer *a = &b->answer[item->number * (size_t)item->n_choices + (size_t)choice];
+    struct answer *a = &b->answer[item->number * (size_t)item->answer.n_choices + (size_t)choice];
     const int64_t now_ns = clock_now_ns();
     const uint64_t event = dispatch_events(b->session->dispatch);
     b->n_decoded += b->n_begun == b->n_answers;
@@ -115,19 +115,20 @@ static bool take_answer(void *context, const struct generation_item *item, struc
     struct bench_times *times = b->times;
     b->n_done++;
     times->n_requests++;
-    times->n_cached += (uint64_t)item->output[0].cached_tokens;
-    for (int i = 0; i < item->n_choices; i++) {
-        const struct answer *a = &b->answer[item->number * (size_t)item->n_choices + (size_t)i];
-        if (item->failure[i].kind != ERROR_NONE) {
-            *err = item->failure[i];
+    times->n_cached += (uint64_t)item->answer.output[0].cached_tokens;
+    for (int i = 0; i < item->answer.n_choices; i++) {
+        const struct answer *a =
+            &b->answer[item->number * (size_t)item->answer.n_choices + (size_t)i];
+        if (item->answer.failure[i].kind != ERROR_NONE) {
+            *err = item->answer.failure[i];
             return error_in(err, "prompt %zu", item->number);
         }
         samples_add(&times->end_to_end, (double)(a->last_ns - b->begin_ns) * 1e-9);
         if (a->n_tokens > 1)
             samples_add(&times->per_token,
                         (double)(a->last_ns - a->first_ns) * 1e-9 / (a->n_tokens - 1));
-        times->n_drafted += (uint64_t)item->output[i].n_drafted;
-        times->n_accepted += (uint64_t)item->output[i].n_accepted;
+        times->n_drafted += (uint64_t)item->answer.output[i].n_drafted;
+        times->n_accepted += (uint64_t)item->answer.output[i].n_accepted;
     }
     return true;
 }

@@ -43,7 +43,9 @@ static bool make_prompt(struct chat *chat, size_t n_forgotten, struct ids *out, 
     if (*chat->session.interrupt)
         return error_set(err, ERROR_LIMIT, "interrupted");
     json_t *messages = chat_history_messages(&chat->history, n_forgotten);
-    const bool good = chat_prompt_make(&chat->prompt, &chat->session.intake, messages, out, err);
+    const struct chat_prompt_request request = {.messages = messages,
+                                                .add_generation_prompt = true};
+    const bool good = chat_prompt_make(&chat->prompt, &chat->session.intake, &request, out, err);
     json_decref(messages);
     return good;
 }
@@ -107,7 +109,7 @@ static bool run(struct chat *chat, struct generation *g, struct stream *stream, 
     if (err->kind != ERROR_LIMIT || !chat->interactive || !interrupt_take_sigint())
         return false;
     *err = (struct error){0};
-    output_end(&g->item[0]->output[0], FINISH_ABORT);
+    output_end(&g->item[0]->answer.output[0], FINISH_ABORT);
     stream_show(stream, g->item[0], 0); /* what was held back */
     return true;
 }
@@ -116,9 +118,9 @@ static bool finish(struct chat *chat, const struct generation *g, const struct s
                    struct error *err)
 {
     const struct generation_item *item = g->item[0];
-    const struct output *output = &item->output[0];
-    if (item->failure[0].kind != ERROR_NONE) {
-        *err = item->failure[0];
+    const struct output *output = &item->answer.output[0];
+    if (item->answer.failure[0].kind != ERROR_NONE) {
+        *err = item->answer.failure[0];
         return false;
     }
     const bool stopped = output->finish == FINISH_ABORT;

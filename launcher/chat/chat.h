@@ -1,8 +1,8 @@
 /* launcher/chat/chat.h: what the parts of `phalanx chat` share: the loop, answers, /commands. */
 #pragma once
 #include "launcher/chat/history.h"
-#include "launcher/chat/prompt.h"
 #include "launcher/session.h"
+#include "runtime/gateway/chat_prompt.h"
 
 #include <stdbool.h>
 

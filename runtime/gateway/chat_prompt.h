@@ -17,7 +17,7 @@ struct options;
 struct chat_prompt { /* how prompts are made; borrowed but for `variables` */
     const struct chat_template *template;
     json_t *variables; /* of the template; NULL: none. Release with json_decref() */
-    enum content_format format;
+    enum content_format format, format_with_tools;
 };
 
 /* What the options say. ERROR_INPUT: variables that are no JSON object; a model without a
@@ -25,12 +25,13 @@ struct chat_prompt { /* how prompts are made; borrowed but for `variables` */
 bool chat_prompt_init(struct chat_prompt *out, const struct chat_template *t,
                       const struct options *options, struct error *err);
 
-struct chat_prompt_request { /* JSON is borrowed; NULL is absent */
+struct chat_prompt_request { /* JSON is borrowed; NULL and null are absent */
     const json_t *messages, *tools, *documents;
     const json_t *variables; /* of this request: over those of the options */
     bool add_generation_prompt, continue_final_message;
 };
-/* ERROR_INPUT with the parameter ("messages", …). */
+/* ERROR_INPUT with the parameter: "messages", "tools", "documents", "chat_template_kwargs",
+ * "continue_final_message". */
 bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
                       const struct chat_prompt_request *request, struct ids *out,
                       struct error *err);

@@ -16,13 +16,13 @@
 struct completion;
 struct dispatch;
 
+/* Hooks may open and close other completions. */
 struct completion_hooks {
     /* After each token of a choice (or rows of the prompt's log-probabilities), and at its end. Its
      * text up to n_released can be shown. False: nobody wants the rest of it, it ends with
-     * FINISH_ABORT. May be NULL. */
+     * FINISH_ABORT. Does not close its completion. May be NULL. */
     bool (*progress)(void *context, struct completion *completion, int choice);
-    /* Nothing more comes. It may call completion_close(), and nothing else of the dispatch. May be
-     * NULL. */
+    /* Nothing more comes. It may call completion_close(). May be NULL. */
     void (*done)(void *context, struct completion *completion);
     void *context;
 };
@@ -44,16 +44,21 @@ struct completion {
     struct error *failure; /* [n_choices] kind ERROR_NONE: none */
     float *value;          /* [n_values] of a prompt that pools */
     int n_values;
+    uint64_t n_tokens;                                 /* of all choices so far */
     int64_t started_ns, first_token_ns, last_token_ns; /* clock_now_ns(); 0: not yet */
     struct dispatch *dispatch;
     struct completion_choice *choice; /* [n_choices] who listens, and under which id */
+    bool is_opening;                  /* done has to wait for completion_open() */
 };
 
 /* Sends it. A request that cannot be sent ends at once: the hooks may be called before this
- * returns. */
+ * returns. The struct must stay where it is until completion_close(). */
 void completion_open(struct completion *out, struct dispatch *dispatch,
                      const struct completion_request *request,
                      const struct completion_hooks *hooks);
+/* One that ended before it was sent: every choice failed. No hook is called. */
+void completion_refuse(struct completion *out, const struct completion_request *request,
+                       const struct error *why);
 /* Cancels what goes on (no hook is called any more) and frees. All zero is fine. */
 void completion_close(struct completion *completion);
 /* The first failure of a choice, or NULL. */

@@ -1,5 +1,8 @@
 /* A request has another id on the link each time it is sent, so a token that was on its way when
- * its choice was cancelled, or called back, finds no entry and is dropped. */
+ * its choice was cancelled, or called back, finds no entry and is dropped.
+ *
+ * Listeners may submit and cancel: after one was called, entries are looked for again, and no loop
+ * holds one across a call. */
 #include "runtime/gateway/dispatch.h"
 
 #include "base/memory.h"
@@ -21,7 +24,8 @@ struct dispatch {
     struct router *router;
     struct engine engine[JOURNAL_MAX_ENGINES];
     int n_engines;
-    int ward; /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    int ward;        /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
+    bool is_sending; /* what a listener submits meanwhile is sent by the loop that called it */
     uint64_t n_events;
 };
 
@@ -137,6 +141,9 @@ static void send_waiting(struct dispatch *dispatch)
 {
     struct journal_entry *entry;
     int engine;
+    if (dispatch->is_sending)
+        return;
+    dispatch->is_sending = true;
     for (choose_ward(dispatch);
          dispatch->ward != JOURNAL_NOWHERE && load_of(dispatch, dispatch->ward) == 0 &&
          (entry = journal_waiting(dispatch->journal, true)) != NULL;
@@ -145,6 +152,7 @@ static void send_waiting(struct dispatch *dispatch)
     while ((entry = journal_waiting(dispatch->journal, false)) != NULL &&
            (engine = choose_engine(dispatch, entry)) != ROUTER_NOBODY)
         send_entry(dispatch, entry, engine);
+    dispatch->is_sending = false;
 }
 
 /* Something came of a request that was tried alone. It goes on later where others are still to be
@@ -216,6 +224,9 @@ static bool give_token(struct dispatch *dispatch, const struct link_token *from,
     journal_hear_token(entry, &token);
     token.id = entry->id;
     const bool wanted = entry->listener.token(entry->listener.context, &token);
+    entry = journal_find(dispatch->journal, from->id);
+    if (entry == NULL) /* cancelled */
+        return true;
     if (wanted && !ended) {
         if (was_suspect)
             release_suspect(dispatch, entry);
@@ -237,12 +248,14 @@ static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_ev
     if (entry->listener.prompt_logprobs == NULL)
         return not_asked("log-probabilities of the prompt", err);
     const bool was_suspect = journal_is_suspect(entry);
+    const uint64_t wire_id = rows.id;
     rows.id = entry->id;
     if (!journal_hear_prompt(dispatch->journal, entry, &rows))
         return true;
     dispatch->engine[entry->engine].was_heard = true;
     entry->listener.prompt_logprobs(entry->listener.context, &rows);
-    if (was_suspect)
+    entry = journal_find(dispatch->journal, wire_id);
+    if (entry != NULL && was_suspect)
         release_suspect(dispatch, entry);
     return true;
 }
@@ -334,6 +347,14 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
     return true;
 }
 
+bool dispatch_flush(struct dispatch *dispatch, int engine)
+{
+    struct engine *to = &dispatch->engine[engine];
+    bool all_sent = true;
+    /* of one that broke no more is sent: its end is there to be taken */
+    return !is_there(to) || !link_flush(to->link, &all_sent, &to->broken) || all_sent;
+}
+
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
                    struct error *err)
 {
@@ -341,15 +362,15 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *
     const bool was_broken = !is_there(from);
     bool got = true;
     *all_sent = true;
-    while (got && (dispatch_in_flight(dispatch) > at_most || dispatch_in_flight(dispatch) == 0)) {
+    while (got && (at_most == DISPATCH_ALL || dispatch_in_flight(dispatch) > at_most ||
+                   dispatch_in_flight(dispatch) == 0)) {
         struct link_event event;
         if (!link_receive_event(from->link, &event, &got, err) ||
             (got && !give_event(dispatch, engine, &event, err)))
             return false;
     }
     send_waiting(dispatch);
-    if (is_there(from) && !link_flush(from->link, all_sent, &from->broken))
-        *all_sent = true; /* there will be no more */
+    *all_sent = dispatch_flush(dispatch, engine);
     if (got || !was_broken)
         return true; /* what came before it broke is there next time: maybe why it did */
     *err = from->broken;
@@ -383,6 +404,16 @@ void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
 {
     journal_add(dispatch->journal, submit, listener);
     send_waiting(dispatch);
+}
+
+void dispatch_cancel(struct dispatch *dispatch, uint64_t id)
+{
+    struct journal_entry *entry = journal_find_id(dispatch->journal, id);
+    if (entry == NULL)
+        return;
+    send_cancel(dispatch, entry);
+    journal_remove(dispatch->journal, entry);
+    send_waiting(dispatch); /* a suspect may have waited for this one to end */
 }
 
 size_t dispatch_in_flight(const struct dispatch *dispatch)
@@ -432,11 +463,5 @@ void dispatch_cancel_all(struct dispatch *dispatch)
     while ((entry = any_entry(dispatch)) != NULL) {
         send_cancel(dispatch, entry);
         journal_remove(dispatch->journal, entry);
-    }
-    for (int i = 0; i < dispatch->n_engines; i++) {
-        struct engine *engine = &dispatch->engine[i];
-        bool all_sent; /* the rest goes with the next request */
-        if (is_there(engine))
-            link_flush(engine->link, &all_sent, &engine->broken);
     }
 }

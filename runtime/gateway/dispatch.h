@@ -39,19 +39,23 @@ struct dispatch_loss {
 /* The engine is gone. Its requests go to others or wait. */
 struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine);
 
-/* Takes a copy. submit->id = the id it chooses. A request that cannot be sent fails by its
+/* Takes a copy. submit->id = the id it chooses, never 0. A request that cannot be sent fails by its
  * listener, maybe before this returns. */
 void dispatch_submit(struct dispatch *dispatch, struct link_submit *submit,
                      const struct dispatch_listener *listener);
+/* Nothing more is reported of it, and its engine drops it. An id that is not in flight (any more)
+ * is fine. */
+void dispatch_cancel(struct dispatch *dispatch, uint64_t id);
 
 size_t dispatch_in_flight(const struct dispatch *dispatch); /* those that wait, too */
 /* Messages of engines so far: tokens with the same number came at the same time. */
 uint64_t dispatch_events(const struct dispatch *dispatch);
 
 /* Takes what is there of an engine and calls listeners, until at most `at_most` requests are in
- * flight (when there are none, all that is there: how the engine is); sends what waits. *all_sent
- * false: the link has more to send. False with ERROR_PEER when the engine is gone or answers what
- * was not asked, or the error that it sent: the caller detaches it. */
+ * flight (DISPATCH_ALL: all that is there, also when nothing is in flight); sends what waits.
+ * *all_sent false: the link has more to send. False with ERROR_PEER when the engine is gone or
+ * answers what was not asked, or the error that it sent: the caller detaches it. */
+#define DISPATCH_ALL SIZE_MAX
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
                    struct error *err);
 
@@ -66,11 +70,14 @@ void dispatch_ping(struct dispatch *dispatch);
  * there. With a ping twice a second this is at most a second old where all is well. */
 int64_t dispatch_heard_ns(const struct dispatch *dispatch, int engine);
 
+/* Sends more of what the link did not take at once. False: there is still more. */
+bool dispatch_flush(struct dispatch *dispatch, int engine);
+
 /* Ends requests that wait for an engine, and whose deadline is over at now_ns, as an engine would:
  * with FINISH_ABORT. The next deadline of one that waits; INT64_MAX: none. */
 int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns);
 
-/* Every request in flight fails. */
+/* Every request in flight fails, and what listeners submit meanwhile. */
 void dispatch_fail_all(struct dispatch *dispatch, const struct error *why);
 /* Cancels all that is in flight; nothing more is reported of it. */
 void dispatch_cancel_all(struct dispatch *dispatch);

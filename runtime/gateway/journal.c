@@ -11,7 +11,7 @@ struct slot {
     struct journal_entry entry; /* first: an entry is its slot */
     struct slot *prev, *next;   /* in the list that it is in */
     struct arena arena;         /* of the copies */
-    UT_hash_handle hh;          /* by wire_id */
+    UT_hash_handle hh, hh_id;   /* by wire_id, by id */
 };
 
 struct list { /* in order of the ids */
@@ -20,7 +20,7 @@ struct list { /* in order of the ids */
 };
 
 struct journal {
-    struct slot *by_wire_id;
+    struct slot *by_wire_id, *by_id;
     struct list waiting, suspects; /* suspects wait too */
     struct list at[JOURNAL_MAX_ENGINES];
     int n_engines;
@@ -117,6 +117,7 @@ struct journal_entry *journal_add(struct journal *journal, struct link_submit *s
     slot->entry.engine = JOURNAL_NOWHERE;
     slot->entry.listener = *listener;
     HASH_ADD(hh, journal->by_wire_id, entry.wire_id, sizeof slot->entry.wire_id, slot);
+    HASH_ADD(hh_id, journal->by_id, entry.id, sizeof slot->entry.id, slot);
     put_in(journal, slot);
     return &slot->entry;
 }
@@ -126,6 +127,7 @@ void journal_remove(struct journal *journal, struct journal_entry *entry)
     struct slot *slot = (struct slot *)entry;
     take_out(journal, slot);
     HASH_DELETE(hh, journal->by_wire_id, slot);
+    HASH_DELETE(hh_id, journal->by_id, slot);
     ids_release(&entry->output);
     arena_release(&slot->arena);
     memory_free(slot);
@@ -147,6 +149,13 @@ struct journal_entry *journal_find(struct journal *journal, uint64_t wire_id)
 {
     struct slot *slot;
     HASH_FIND(hh, journal->by_wire_id, &wire_id, sizeof wire_id, slot);
+    return entry_of(slot);
+}
+
+struct journal_entry *journal_find_id(struct journal *journal, uint64_t id)
+{
+    struct slot *slot;
+    HASH_FIND(hh_id, journal->by_id, &id, sizeof id, slot);
     return entry_of(slot);
 }
 

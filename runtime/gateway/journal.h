@@ -52,6 +52,8 @@ struct journal_entry *journal_add(struct journal *journal, struct link_submit *s
 void journal_remove(struct journal *journal, struct journal_entry *entry);
 /* NULL: none, or it was sent again under another id since. */
 struct journal_entry *journal_find(struct journal *journal, uint64_t wire_id);
+/* By the id that journal_add() gave; NULL: none. */
+struct journal_entry *journal_find_id(struct journal *journal, uint64_t id);
 
 /* The first one that waits, in order of the ids; NULL: none. */
 struct journal_entry *journal_waiting(struct journal *journal, bool suspects);

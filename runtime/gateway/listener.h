@@ -8,8 +8,9 @@ struct link_pooled;
 struct link_prompt_logprobs;
 struct link_token;
 
-/* A request has the functions of what it can be answered with; the others may be NULL. None of them
- * calls the dispatch. */
+/* A request has the functions of what it can be answered with; the others may be NULL. They may
+ * submit requests and cancel them, their own too, and call nothing else of the dispatch. What they
+ * are given lives until they return. */
 struct dispatch_listener {
     /* Returns false to cancel the choice (a stop string was found): nothing more is reported. */
     bool (*token)(void *context, const struct link_token *token);

@@ -2,8 +2,9 @@
  *
  * One validator for command line, HTTP, gRPC, batch files and the library: each fills
  * sampling_fields with what was said, and what was not said is taken from the makers of the model
- * (generation_config.json), else from vLLM's defaults. Errors are ERROR_INPUT with the field's name
- * of here as their parameter (error_param()).
+ * (generation_config.json), else from vLLM's defaults. Nothing of a field was checked before.
+ * Errors are ERROR_INPUT with the field's name of here as their parameter (error_param()), and
+ * their texts begin with it.
  */
 #pragma once
 #include "base/bytes.h"
@@ -21,7 +22,10 @@
 struct error;
 struct intake;
 
-enum { SAMPLING_MAX_STOPS = 64, SAMPLING_MAX_STOP_BYTES = 4096 /* of one */ };
+enum {
+    SAMPLING_MAX_STOPS = 64,
+    SAMPLING_MAX_TEXT_BYTES = 4096, /* of one stop text, of one bad word */
+};
 
 struct sampling_fields sampling_nothing_said(void);
 
@@ -29,8 +33,13 @@ struct sampling_model { /* what the fields are checked against; borrowed */
     struct intake *intake;
     int vocab;
     int max_logprobs;                /* at most PARAMS_MAX_LOGPROBS */
-    struct sampling_params defaults; /* params_default() with generation_config.json over it */
+    struct sampling_params defaults; /* max_tokens 0: the makers say none */
 };
+
+/* Defaults of generation_config.json in the folder; NULL: vLLM's alone. ERROR_INPUT names the file.
+ * max_logprobs is PARAMS_MAX_LOGPROBS. */
+bool sampling_model_init(struct sampling_model *out, struct intake *intake, int vocab,
+                         const char *model_folder, struct error *err);
 
 struct sampling {
     struct sampling_params params; /* its lists are those below; seed drawn where none was said */

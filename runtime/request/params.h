@@ -61,7 +61,8 @@ struct sampling_params {
 bool token_is_among(int32_t token, const int32_t *id, int n);
 
 struct sampling_params params_default(void); /* vLLM's: temperature 1, top_p 1, max_tokens 16, … */
-/* ERROR_INPUT names the parameter, what it is and its range. `vocab` bounds the token ids. */
+/* ERROR_INPUT names the parameter (error_param() too), what it is and its range. `vocab` bounds the
+ * token ids. */
 bool params_check(const struct sampling_params *params, int32_t vocab, struct error *err);
 
 /* Rules before temperature, of the token after n_output tokens of output: whether they could change

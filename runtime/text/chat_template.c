@@ -141,11 +141,15 @@ static bool check_objects(const json_t *list, const char *name, struct error *er
 {
     if (list == NULL || json_is_null(list))
         return true;
-    if (!json_is_array(list))
-        return error_set(err, ERROR_INPUT, "%s is no list", name);
+    if (!json_is_array(list)) {
+        error_set(err, ERROR_INPUT, "%s is no list", name);
+        return error_param(err, name);
+    }
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (!json_is_object(json_array_get(list, i)))
-            return error_set(err, ERROR_INPUT, "%s: item %zu is no object", name, i);
+        if (!json_is_object(json_array_get(list, i))) {
+            error_set(err, ERROR_INPUT, "%s: item %zu is no object", name, i);
+            return error_param(err, name);
+        }
     return true;
 }
 
@@ -157,23 +161,35 @@ static void take_flag(bool *flag, const json_t *variables, const char *name)
         *flag = json_is_true(given);
 }
 
+static bool check_variables(const json_t *variables, struct error *err)
+{
+    if (variables != NULL && !json_is_object(variables))
+        error_set(err, ERROR_INPUT, "the variables of the template are no object");
+    else if (json_object_get(variables, "messages") != NULL)
+        error_set(err, ERROR_INPUT, "messages cannot be a variable of the template too");
+    else
+        return true;
+    return error_param(err, "chat_template_kwargs");
+}
+
 static bool check_request(const struct chat_request *request, struct error *err)
 {
     if (!check_objects(request->messages, "messages", err) ||
         !check_objects(request->tools, "tools", err) ||
         !check_objects(request->documents, "documents", err))
         return false;
-    if (json_array_size(request->messages) == 0)
-        return error_set(err, ERROR_INPUT, "messages: there is none");
-    if (request->variables != NULL && !json_is_object(request->variables))
-        return error_set(err, ERROR_INPUT, "the variables of the template are no object");
-    if (json_object_get(request->variables, "messages") != NULL)
-        return error_set(err, ERROR_INPUT, "messages cannot be a variable of the template too");
-    if (request->continue_final_message && request->add_generation_prompt)
-        return error_set(err, ERROR_INPUT,
-                         "continue_final_message and add_generation_prompt exclude each other: a "
-                         "prompt ends inside the last message, or at the start of a new one");
-    return true;
+    if (json_array_size(request->messages) == 0) {
+        error_set(err, ERROR_INPUT, "messages: there is none");
+        return error_param(err, "messages");
+    }
+    if (!check_variables(request->variables, err))
+        return false;
+    if (!request->continue_final_message || !request->add_generation_prompt)
+        return true;
+    error_set(err, ERROR_INPUT,
+              "continue_final_message and add_generation_prompt exclude each other: a prompt ends "
+              "inside the last message, or at the start of a new one");
+    return error_param(err, "continue_final_message");
 }
 
 /* A reference of our own to what is borrowed; jansson only counts. */
@@ -255,9 +271,11 @@ static bool mark_messages(json_t **out, const json_t **text, const json_t *messa
     const size_t last = json_array_size(messages) - 1;
     const json_t *message = json_array_get(messages, last);
     json_t *content = mark_content(json_object_get(message, "content"), text);
-    if (content == NULL)
-        return error_set(err, ERROR_INPUT,
-                         "continue_final_message: the last message has no text to continue");
+    if (content == NULL) {
+        error_set(err, ERROR_INPUT,
+                  "continue_final_message: the last message has no text to continue");
+        return error_param(err, "continue_final_message");
+    }
     json_t *marked = json_copy((json_t *)message);
     json_object_set_new(marked, "content", content);
     *out = json_copy((json_t *)messages);
@@ -317,10 +335,12 @@ static bool cut_at_mark(struct jinja_output *out, const json_t *text, struct err
     const size_t begin = begin_without_space(message, end);
     const size_t at = find_last(&out->text, mark, WORD_BYTES);
     if (at == SIZE_MAX ||
-        memmem(out->text.data, out->text.len, message + begin, end - begin) == NULL)
-        return error_set(err, ERROR_INPUT,
-                         "continue_final_message: the template changes the last message, so no "
-                         "prompt can end inside it");
+        memmem(out->text.data, out->text.len, message + begin, end - begin) == NULL) {
+        error_set(err, ERROR_INPUT,
+                  "continue_final_message: the template changes the last message, so no prompt can "
+                  "end inside it");
+        return error_param(err, "continue_final_message");
+    }
     const bool keeps_space =
         at + MARK_BYTES <= out->text.len && memcmp(out->text.data + at, mark, MARK_BYTES) == 0;
     cut(out, keeps_space ? at : end_without_space(out->text.data, at));

@@ -51,9 +51,11 @@ class Tokens(Refused):
         self.refused("--logit-bias: want ID:BIAS,ID:BIAS", "--logit-bias", "5:1;6:1")
         self.refused("--logit-bias: 99999999 is no token of this model", "--logit-bias",
                      "99999999:1")
-        for bias in ("101", "nan", "x", "-100.5"):
-            self.refused("want a bias of -100 to 100", "--logit-bias", f"5:{bias}")
-        self.refused("at most 1024 of them", "--logit-bias", ",".join(["5:1"] * 1025))
+        self.refused("want a bias of -100 to 100", "--logit-bias", "5:x")
+        for bias in ("101", "nan", "-100.5"):
+            self.refused(f"--logit-bias must be in [-100, 100], got {bias}", "--logit-bias",
+                         f"5:{bias}")
+        self.refused("--logit-bias: at most 1024 tokens", "--logit-bias", ",".join(["5:1"] * 1025))
         self.refused("--allowed-token-ids: -1 is no token", "--allowed-token-ids=-1")
         self.refused("--bad-words: an empty word", "--bad-words", " ")
         self.refused("--stop-token-ids: at most 128 ids", "--stop-token-ids",
@@ -135,9 +137,9 @@ class Beams(Refused):
                               ("--stop-token-ids", 5), ("--allowed-token-ids", 5),
                               ("--prompt-logprobs", 0), ("--repetition-penalty", 1.3),
                               ("--frequency-penalty", 0.5), ("--presence-penalty", -1)):
-            self.refused(f"{option}: has no meaning with --beam-width", "--beam-width", 2, option,
+            self.refused(f"{option}: has no meaning with beam search", "--beam-width", 2, option,
                          value)
-        self.refused("--n: 3 answers of 2 beams; ask for fewer, or raise --beam-width",
+        self.refused("--n: 3 answers of 2 beams; ask for fewer, or for more beams",
                      "--beam-width", 2, "--n", 3)
         self.refused("outside 1 .. 16", "--beam-width", 17)
 

@@ -70,7 +70,7 @@ TEST(a_loss_says_how_many_go_on_and_whether_anything_came)
 TEST(all_fail_when_nothing_is_left_to_try)
 {
     struct world *world = make_world(1);
-    const struct error why = {ERROR_PEER, "the ranks are gone"};
+    const struct error why = {.kind = ERROR_PEER, .text = "the ranks are gone"};
     struct request *one = submit(world, NEVER);
     step(world, 0);
     dispatch_detach(world->dispatch, 0);
