@@ -47,6 +47,16 @@ enum log_level log_level(void)
     return (enum log_level)atomic_load_explicit(&most_level, memory_order_relaxed);
 }
 
+static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
+
+enum log_level log_level_named(const char *name)
+{
+    for (int i = 0; i <= LOG_TRACE; i++)
+        if (strcmp(name, level_names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_WARN;
+}
+
 static bool writes_json(void)
 {
     return atomic_load_explicit(&own_format, memory_order_relaxed) == LOG_JSON;
@@ -160,8 +170,7 @@ static void send(struct line *line)
 
 static const char *word_of(enum log_level level)
 {
-    static const char *const words[] = {"error", "warn", "info", "debug", "trace"};
-    return words[level];
+    return level_names[level];
 }
 
 static void write_rank(char out[16])

@@ -24,6 +24,8 @@ enum log_format { LOG_TEXT, LOG_JSON };
 void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as "gw" */
 void log_set_format(enum log_format format);
 enum log_level log_level(void);
+/* "error" … "trace"; of another word LOG_WARN. */
+enum log_level log_level_named(const char *name);
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -14,6 +14,8 @@ bool cmd_score(const struct options *options, const volatile sig_atomic_t *inter
                struct error *err);
 bool cmd_batch(const struct options *options, const volatile sig_atomic_t *interrupt,
                struct error *err);
+bool cmd_serve(const struct options *options, const volatile sig_atomic_t *interrupt,
+               struct error *err);
 /* Both of them; sets the options that make runs comparable. */
 bool cmd_bench(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
 bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 static void on_abort(int number)
@@ -15,6 +16,8 @@ void exit_code_catch_bugs(void) { signal(SIGABRT, on_abort); }
 
 enum exit_code exit_code_of(const struct error *err)
 {
+    if (strcmp(err->code, "drain_forced") == 0)
+        return EXIT_DRAIN_FORCED;
     switch (err->kind) {
     case ERROR_NONE:
         return EXIT_CLEAN;

@@ -81,6 +81,7 @@ static bool starts_ranks(enum command command)
     case COMMAND_DEMO:
     case COMMAND_SCORE:
     case COMMAND_BATCH:
+    case COMMAND_SERVE:
     case COMMAND_BENCH_LATENCY:
     case COMMAND_BENCH_THROUGHPUT:
         return true;
@@ -135,6 +136,9 @@ static bool run(struct options *options, struct error *err)
     case COMMAND_BATCH:
         interrupt = interrupt_catch();
         return cmd_batch(options, interrupt, err);
+    case COMMAND_SERVE:
+        interrupt = interrupt_catch();
+        return cmd_serve(options, interrupt, err);
     case COMMAND_BENCH_LATENCY:
     case COMMAND_BENCH_THROUGHPUT:
         interrupt = interrupt_catch();

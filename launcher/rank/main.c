@@ -74,21 +74,11 @@ static bool over_hosts; /* for the watchdog */
 
 /* ---- start ---- */
 
-static enum log_level level_of(const char *name)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
-    int level = LOG_WARN;
-    for (int i = 0; i <= LOG_TRACE; i++)
-        if (strcmp(name, names[i]) == 0)
-            level = i;
-    return (enum log_level)level;
-}
-
 static bool read_options(struct rank *r, int argc, char **argv, struct error *err)
 {
     if (!options_parse(&r->options, COMMAND_RANK, argc - 1, argv + 1, err))
         return false;
-    log_set(level_of(r->options.log_level), r->number);
+    log_set(log_level_named(r->options.log_level), r->number);
     over_hosts = r->options.hostfile != NULL;
     if (r->number != 0 || r->options.replay != NULL)
         return true;

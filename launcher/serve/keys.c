@@ -27,8 +27,8 @@ static bool add(struct keys *keys, const char *text, size_t n, const char *where
 {
     for (size_t i = 0; i < n; i++)
         if (text[i] <= ' ' || text[i] > '~')
-            return error_set(err, ERROR_INPUT,
-                             "%s: key %d has a character that no key can have", where, number);
+            return error_set(err, ERROR_INPUT, "%s: key %d has a character that no key can have",
+                             where, number);
     if (n < KEY_LEAST || n >= KEY_BYTES)
         return error_set(err, ERROR_INPUT, "%s: key %d has %zu characters; keys have %d to %d",
                          where, number, n, KEY_LEAST, KEY_BYTES - 1);
@@ -89,8 +89,8 @@ static bool read_all(struct keys *keys, struct error *err)
         return true;
     const int n_before = keys->n;
     return read_file(keys, options->serve.api_key_file, err) &&
-           (keys->n > n_before || error_set(err, ERROR_INPUT, "%s: there is no key in it",
-                                            options->serve.api_key_file));
+           (keys->n > n_before ||
+            error_set(err, ERROR_INPUT, "%s: there is no key in it", options->serve.api_key_file));
 }
 
 bool keys_open(struct keys **out, const struct options *options, struct error *err)

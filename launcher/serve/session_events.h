@@ -1,8 +1,8 @@
 /* launcher/serve/session_events.h: a session in the event loop of a server.
  *
- * What the session waits for (links, starts and ends of ranks, deadlines) becomes events. After each
- * turn of the loop the session makes a step, so that what calls have sent goes out, and what it
- * waits for now is what the loop waits for.
+ * What the session waits for (links, starts and ends of ranks, deadlines) becomes events. After
+ * each turn of the loop the session makes a step, so that what calls have sent goes out, and what
+ * it waits for now is what the loop waits for.
  */
 #pragma once
 #include <stdbool.h>

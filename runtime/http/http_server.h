@@ -16,12 +16,13 @@ struct http_exchange; /* one request and its response */
 struct http_server;
 
 struct http_limits {
-    size_t max_header_bytes; /* of all headers: 64 KB */
-    int max_headers;         /* 100 */
-    size_t max_body_bytes;
-    int max_connections;        /* one more gets 503 and is closed */
+    size_t max_header_bytes;    /* of a request's line and headers: 64 KB, at most 80 KB */
+    int max_headers;            /* 100 */
+    size_t max_body_bytes;      /* 32 MB */
+    int max_connections;        /* 4096; one more gets 503 and is closed */
     int64_t header_ns, body_ns; /* from the first byte of a request: 10 s, 30 s; then 408 */
     int64_t idle_ns;            /* between requests of a connection: 75 s */
+    int64_t send_ns;            /* a client that takes nothing of a response: 30 s, then closed */
     /* Of a streamed response that its reader does not take: then the exchange is closed. */
     int max_unsent_events;   /* 256 */
     size_t max_unsent_bytes; /* 256 KB */
@@ -47,16 +48,20 @@ struct http_handler {
     void *context;
 };
 
-/* ERROR_INPUT: host, port in use, certificate; the text says which. Does not take connections
- * before http_server_start(). */
+/* ERROR_INPUT: host, port in use, certificate; the text says which. The port is taken, but nobody
+ * can connect before http_server_start(). A host that is NULL or "" means all addresses. */
 bool http_server_open(struct http_server **out, struct event_base *base,
                       const struct http_settings *settings, const struct http_handler *handler,
                       struct error *err);
-void http_server_start(struct http_server *server);
+/* ERROR_INPUT: another program began to listen on the port meanwhile. */
+bool http_server_start(struct http_server *server, struct error *err);
 int http_server_port(const struct http_server *server);
-/* Takes no new connections, closes idle ones, and closes each other one after its response. */
+/* Takes no new connections, closes idle ones, and closes each other one after its response. To
+ * answer new requests with 503 meanwhile, let the handler do that first and drain later. */
 void http_server_drain(struct http_server *server);
-void http_server_close(struct http_server *server); /* at once; NULL is fine */
+/* At once, `closed` is called for what is open. NULL is fine. Not from inside of a handler's call.
+ */
+void http_server_close(struct http_server *server);
 struct http_counts {
     int n_connections, n_exchanges; /* now */
     uint64_t n_refused;             /* connections beyond the most */

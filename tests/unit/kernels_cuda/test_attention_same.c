@@ -19,7 +19,8 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 static void on_every_kind(void (*check_kind)(const struct kind *))
 {
-    for (int i = 0; i < N_KINDS; i++)
+    for (int i = SANITIZED; i < N_KINDS;
+         i += 1 + SANITIZED) /* they take minutes: one of a format */
         check_kind(&kinds[i]);
 }
 
@@ -53,7 +54,7 @@ static void other_chunks(const struct kind *kind)
     struct attention_case *whole = part_of_prompt(kind, 0, PROMPT);
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
         for (int done = 0; done < PROMPT; done += chunks[i]) {
-            if (chunks[i] < 17 && done / chunks[i] % 13 != 0)
+            if (chunks[i] < 17 && done / chunks[i] % (SANITIZED ? 39 : 13) != 0)
                 continue; /* a sample: each is a case of its own */
             const int n = done + chunks[i] < PROMPT ? chunks[i] : PROMPT - done;
             struct attention_case *c = part_of_prompt(kind, done, n);

@@ -1,0 +1,220 @@
+#include "launcher/serve/front.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/serve/keys.h"
+#include "runtime/api/metrics.h"
+#include "runtime/endpoints/endpoints.h"
+#include "runtime/http/http_server.h"
+#include "runtime/options/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct front {
+    struct front_settings is;
+};
+
+struct visit { /* one exchange */
+    struct front *front;
+    struct http_exchange *x;
+    const struct route *route;
+    struct call *call; /* NULL: answered */
+    uint64_t tenant;
+    char id[33]; /* of the request, as the user sees it */
+};
+
+/* ---- answers ---- */
+
+static void count(const struct visit *visit, int status)
+{
+    api_metrics_count_http(visit->front->is.api->metrics, http_method(visit->x),
+                           visit->route != NULL ? visit->route->path : NULL, status);
+}
+
+static void reply_whole(void *context, int status, const char *content_type, int retry_after_s,
+                        const char *body, size_t n_bytes)
+{
+    struct visit *visit = context;
+    char seconds[16];
+    if (retry_after_s > 0) {
+        snprintf(seconds, sizeof seconds, "%d", retry_after_s);
+        http_add_header(visit->x, "Retry-After", seconds);
+    }
+    count(visit, status);
+    visit->call = NULL;
+    http_respond(visit->x, status, content_type, body, n_bytes);
+}
+
+static void reply_begin(void *context, const char *content_type)
+{
+    struct visit *visit = context;
+    http_add_header(visit->x, "Cache-Control", "no-cache");
+    http_add_header(visit->x, "X-Accel-Buffering", "no"); /* proxies pass each event on at once */
+    count(visit, 200);
+    http_stream_begin(visit->x, 200, content_type);
+}
+
+static bool reply_event(void *context, const char *data, size_t n_bytes)
+{
+    const struct visit *visit = context;
+    return http_stream_write(visit->x, data, n_bytes);
+}
+
+static void reply_end(void *context)
+{
+    struct visit *visit = context;
+    visit->call = NULL;
+    http_stream_end(visit->x);
+}
+
+static struct reply reply_of(struct visit *visit)
+{
+    return (struct reply){.whole = reply_whole,
+                          .begin = reply_begin,
+                          .event = reply_event,
+                          .end = reply_end,
+                          .context = visit};
+}
+
+static void refuse(struct visit *visit, const char *code, const char *text)
+{
+    struct error why = {0};
+    error_set(&why, ERROR_INPUT, "%s", text);
+    error_code(&why, code);
+    const struct reply reply = reply_of(visit);
+    endpoints_error(&why, &reply);
+}
+
+/* ---- the request ---- */
+
+/* The user's own id where it is one that can stand in a log and a header. */
+static void name_request(struct visit *visit)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+    const char *given = http_header(visit->x, "x-request-id");
+    const size_t n = given != NULL ? strlen(given) : 0;
+    uint64_t random[2];
+    struct error ignored = {0};
+    if (n > 0 && n < sizeof visit->id && strspn(given, letters) == n) {
+        memcpy(visit->id, given, n + 1);
+    } else if (system_random(random, sizeof random, &ignored)) {
+        snprintf(visit->id, sizeof visit->id, "%016llx%016llx", (unsigned long long)random[0],
+                 (unsigned long long)random[1]);
+    }
+    http_add_header(visit->x, "X-Request-Id", visit->id);
+}
+
+static bool allows_origin(const struct option_list *origins, const char *origin)
+{
+    for (int i = 0; i < origins->n; i++)
+        if (strcmp(origins->item[i], "*") == 0 || strcmp(origins->item[i], origin) == 0)
+            return true;
+    return false;
+}
+
+/* Fetch standard, CORS protocol. A preflight is answered here, without a key: browsers send none.
+ */
+static bool answer_preflight(struct visit *visit)
+{
+    const char *origin = http_header(visit->x, "origin");
+    const bool allowed = origin != NULL && allows_origin(visit->front->is.origins, origin);
+    if (allowed) {
+        http_add_header(visit->x, "Access-Control-Allow-Origin", origin);
+        http_add_header(visit->x, "Vary", "Origin");
+        http_add_header(visit->x, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    }
+    if (strcmp(http_method(visit->x), "OPTIONS") != 0)
+        return false;
+    if (visit->route != NULL)
+        http_add_header(visit->x, "Allow", visit->route->methods);
+    if (allowed && visit->route != NULL) {
+        http_add_header(visit->x, "Access-Control-Allow-Methods", visit->route->methods);
+        http_add_header(visit->x, "Access-Control-Allow-Headers",
+                        "Authorization, Content-Type, X-Request-Id");
+        http_add_header(visit->x, "Access-Control-Max-Age", "86400");
+    }
+    count(visit, visit->route != NULL ? 204 : 404);
+    http_respond(visit->x, visit->route != NULL ? 204 : 404, "text/plain", "", 0);
+    return true;
+}
+
+/* Whether the method is one of "GET, HEAD". */
+static bool takes(const struct route *route, const char *method)
+{
+    const size_t n = strlen(method);
+    for (const char *at = route->methods; (at = strstr(at, method)) != NULL; at += n)
+        if ((at == route->methods || at[-1] == ' ') && (at[n] == '\0' || at[n] == ','))
+            return true;
+    return false;
+}
+
+static bool is_allowed(struct visit *visit)
+{
+    const bool is_open = visit->route != NULL && visit->route->access == ROUTE_OPEN;
+    return keys_allow(visit->front->is.keys, http_header(visit->x, "authorization"),
+                      &visit->tenant) ||
+           is_open;
+}
+
+static void on_headers(void *context, struct http_exchange *x)
+{
+    struct visit *visit = memory_alloc(1, sizeof *visit);
+    visit->front = context;
+    visit->x = x;
+    visit->route = endpoints_find(http_path(x));
+    http_set_data(x, visit);
+    name_request(visit);
+    if (answer_preflight(visit))
+        return;
+    if (!is_allowed(visit)) {
+        http_add_header(x, "WWW-Authenticate", "Bearer");
+        refuse(visit, "unauthorized",
+               "This server wants an API key: send the header Authorization: Bearer KEY");
+    } else if (visit->route == NULL) {
+        refuse(visit, "not_found", "There is nothing at this path");
+    } else if (!takes(visit->route, http_method(x))) {
+        http_add_header(x, "Allow", visit->route->methods);
+        refuse(visit, "method_not_allowed", "This path takes other methods: see the header Allow");
+    }
+}
+
+static void on_request(void *context, struct http_exchange *x)
+{
+    struct front *front = context;
+    struct visit *visit = http_data(x);
+    struct call_request request = {
+        .route = visit->route,
+        .method = http_method(x),
+        .source = {.tenant = visit->tenant, .peer = http_peer(x), .route = visit->route->path}};
+    request.body = http_body(x, &request.n_body);
+    memcpy(request.source.request_id, visit->id, sizeof visit->id);
+    const struct reply reply = reply_of(visit);
+    visit->call = endpoints_call(front->is.endpoints, &request, &reply);
+}
+
+static void on_closed(void *context, struct http_exchange *x, bool was_answered)
+{
+    (void)context, (void)was_answered;
+    struct visit *visit = http_data(x);
+    if (visit->call != NULL)
+        endpoints_cancel(visit->call);
+    memory_free(visit);
+}
+
+struct front *front_create(const struct front_settings *settings)
+{
+    struct front *front = memory_alloc(1, sizeof *front);
+    front->is = *settings;
+    return front;
+}
+
+void front_destroy(struct front *front) { memory_free(front); }
+
+struct http_handler front_handler(struct front *front)
+{
+    return (struct http_handler){
+        .headers = on_headers, .request = on_request, .closed = on_closed, .context = front};
+}

@@ -1,0 +1,215 @@
+#include "launcher/serve/server.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/serve/addresses.h"
+#include "launcher/serve/front.h"
+#include "launcher/serve/keys.h"
+#include "launcher/serve/life.h"
+#include "launcher/serve/notify.h"
+#include "launcher/serve/session_events.h"
+#include "launcher/serve/statistics.h"
+#include "launcher/service.h"
+#include "runtime/endpoints/endpoints.h"
+#include "runtime/http/http_server.h"
+#include "runtime/options/options.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+
+enum { NS_OF_S = 1000000000 };
+static const int64_t PROGRESS_NS = 2000000000; /* a replica that was not heard for so long hangs */
+
+struct server {
+    const struct options *options;
+    int64_t begin_ns;
+    struct event_base *base;
+    struct keys *keys;
+    struct service service;
+    struct endpoints *endpoints;
+    struct front *front;
+    struct http_server *http;
+    struct session_events *session_events;
+    struct statistics *statistics;
+    struct life *life;
+};
+
+/* ---- what the endpoints ask ---- */
+
+/* While every rank of some replica goes on: it takes requests. */
+static bool is_ready(void *context)
+{
+    struct server *server = context;
+    const struct service *service = &server->service;
+    if (service->admission.state != ADMISSION_OPEN)
+        return false;
+    const int64_t since_ns = clock_now_ns() - PROGRESS_NS;
+    for (int i = 0; i < service->session.n_replicas; i++)
+        if (service->session.replica[i].state == REPLICA_READY &&
+            dispatch_heard_ns(service->session.dispatch, i) >= since_ns)
+            return true;
+    return false;
+}
+
+static bool is_alive(void *context)
+{
+    (void)context;
+    return true; /* this thread answers */
+}
+
+/* ---- what life asks ---- */
+
+static void drain(void *context)
+{
+    struct server *server = context;
+    server->service.admission.state = ADMISSION_DRAINING;
+    notify_send("STOPPING=1\nSTATUS=draining");
+    log_write(LOG_INFO, "serve", "draining: %zu requests are finished first",
+              dispatch_in_flight(server->service.session.dispatch));
+}
+
+static void reload(void *context)
+{
+    struct server *server = context;
+    struct error err = {0};
+    if (keys_reload(server->keys, &err))
+        log_write(LOG_INFO, "serve", "%d API keys", keys_count(server->keys));
+    else
+        log_write(LOG_ERROR, "serve", "the keys of before stay: %s", err.text);
+}
+
+static bool is_idle(void *context)
+{
+    const struct server *server = context;
+    return dispatch_in_flight(server->service.session.dispatch) == 0 &&
+           http_server_counts(server->http).n_exchanges == 0;
+}
+
+static void give_up(void *context)
+{
+    struct server *server = context;
+    struct error why = {0};
+    error_set(&why, ERROR_LIMIT, "the server is ended, and could not wait longer");
+    error_code(&why, "draining");
+    dispatch_fail_all(server->service.session.dispatch, &why);
+}
+
+/* ---- open, load ---- */
+
+static bool listen_http(struct server *server, struct error *err)
+{
+    const struct options *options = server->options;
+    struct http_settings settings = {.host = options->serve.host,
+                                     .port = (int)options->serve.port,
+                                     .tls_cert_file = options->serve.ssl_certfile,
+                                     .tls_key_file = options->serve.ssl_keyfile,
+                                     .limits = http_limits_default()};
+    settings.limits.max_connections = (int)options->serve.max_connections;
+    settings.limits.max_body_bytes = (size_t)options->serve.max_body_bytes;
+    const struct http_handler handler = front_handler(server->front);
+    return http_server_open(&server->http, server->base, &settings, &handler, err);
+}
+
+bool server_open(struct server **out, const struct options *options, struct error *err)
+{
+    struct server *server = memory_alloc(1, sizeof *server);
+    *out = server;
+    server->options = options;
+    server->begin_ns = clock_now_ns();
+    if (!keys_open(&server->keys, options, err) ||
+        !addresses_check(options, keys_count(server->keys), err))
+        return false;
+    server->base = event_base_new();
+    if (server->base == NULL)
+        return error_set(err, ERROR_SYSTEM, "the system gives no event loop (epoll)");
+    const struct endpoints_settings settings = {
+        .api = &server->service.api, .is_ready = is_ready, .is_alive = is_alive, .context = server};
+    server->endpoints = endpoints_create(&settings);
+    const struct front_settings front = {.api = &server->service.api,
+                                         .endpoints = server->endpoints,
+                                         .keys = server->keys,
+                                         .origins = &options->serve.origin};
+    server->front = front_create(&front);
+    return listen_http(server, err);
+}
+
+static void tell_ready(const struct server *server)
+{
+    const struct options *options = server->options;
+    const struct session *session = &server->service.session;
+    char url[96], text[512];
+    addresses_url(url, sizeof url, options, http_server_port(server->http));
+    snprintf(text, sizeof text, "%s is ready at %s after %.1f s: %s, %lld tokens of KV cache",
+             server->service.api.model.name[0], url,
+             (double)(clock_now_ns() - server->begin_ns) / NS_OF_S, session->about,
+             (long long)session->kv_tokens);
+    log_tell("phalanx", text);
+    snprintf(text, sizeof text, "READY=1\nSTATUS=serving at %s", url);
+    notify_send(text);
+}
+
+bool server_load(struct server *server, const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    const struct options *options = server->options;
+    if (!service_open(&server->service, options, options->serve.max_queue, interrupt, err))
+        return false;
+    server->session_events = session_events_create(server->base, &server->service.session);
+    server->statistics =
+        statistics_create(server->base, &server->service, !options->serve.no_log_stats);
+    const struct life_settings life = {.drain_ns = options->serve.drain_timeout * NS_OF_S,
+                                       .drain = drain,
+                                       .reload = reload,
+                                       .is_idle = is_idle,
+                                       .give_up = give_up,
+                                       .context = server};
+    server->life = life_create(server->base, &life);
+    return true;
+}
+
+/* ---- run ---- */
+
+/* The ranks are lost for good, and every request has an error: it is to reach its reader. */
+static void say_last_words(struct server *server)
+{
+    const struct timeval wait = {0, 10000};
+    const int64_t until_ns = clock_now_ns() + NS_OF_S;
+    while (http_server_counts(server->http).n_exchanges > 0 && clock_now_ns() < until_ns) {
+        event_base_loopexit(server->base, &wait);
+        event_base_loop(server->base, 0);
+    }
+}
+
+bool server_run(struct server *server, struct error *err)
+{
+    http_server_start(server->http);
+    tell_ready(server);
+    while (session_events_step(server->session_events, err)) {
+        if (life_step(server->life))
+            return !life_was_forced(server->life) ||
+                   (error_set(err, ERROR_LIMIT,
+                              "requests that went on after --drain-timeout got an error") ||
+                    error_code(err, "drain_forced"));
+        event_base_loop(server->base, EVLOOP_ONCE);
+    }
+    say_last_words(server);
+    return false;
+}
+
+void server_close(struct server *server)
+{
+    if (server == NULL)
+        return;
+    http_server_close(server->http); /* calls that are open are cancelled */
+    life_destroy(server->life);
+    statistics_destroy(server->statistics);
+    session_events_destroy(server->session_events);
+    service_close(&server->service);
+    front_destroy(server->front);
+    endpoints_destroy(server->endpoints);
+    if (server->base != NULL)
+        event_base_free(server->base);
+    keys_close(server->keys);
+    memory_free(server);
+}

@@ -1,0 +1,111 @@
+#include "launcher/serve/session_events.h"
+
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/session.h"
+#include "runtime/options/options.h"
+
+#include <event2/event.h>
+#include <poll.h>
+
+enum { MAX_FILES = (REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS };
+static const struct timeval ping_every = {0, 500000}; /* so that health knows it when it is asked */
+
+struct watched {
+    struct event *event;
+    int fd;
+    short wants; /* of poll() */
+};
+
+struct session_events {
+    struct event_base *base;
+    struct session *session;
+    struct watched file[MAX_FILES];
+    int n_files;
+    struct event *timer, *ping;
+};
+
+/* The step is made after the turn, of all that came in it. */
+static void wake(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what, (void)context;
+}
+
+static void ping(evutil_socket_t fd, short what, void *context)
+{
+    const struct session_events *events = context;
+    (void)fd, (void)what;
+    dispatch_ping(events->session->dispatch);
+}
+
+struct session_events *session_events_create(struct event_base *base, struct session *session)
+{
+    struct session_events *events = memory_alloc(1, sizeof *events);
+    events->base = base;
+    events->session = session;
+    events->timer = evtimer_new(base, wake, NULL);
+    events->ping = event_new(base, -1, EV_PERSIST, ping, events);
+    evtimer_add(events->ping, &ping_every);
+    return events;
+}
+
+static void forget(struct watched *file)
+{
+    event_free(file->event);
+    *file = (struct watched){0};
+}
+
+void session_events_destroy(struct session_events *events)
+{
+    if (events == NULL)
+        return;
+    for (int i = 0; i < events->n_files; i++)
+        forget(&events->file[i]);
+    event_free(events->timer);
+    event_free(events->ping);
+    memory_free(events);
+}
+
+static void watch(struct session_events *events, const struct pollfd *want, int n)
+{
+    for (int i = 0; i < n || i < events->n_files; i++) {
+        struct watched *file = &events->file[i];
+        const bool is_there = i < events->n_files;
+        const bool is_same =
+            i < n && is_there && file->fd == want[i].fd && file->wants == want[i].events;
+        if (is_there && !is_same)
+            forget(file);
+        if (i >= n || is_same)
+            continue;
+        const short what = (short)(((want[i].events & POLLIN) != 0 ? EV_READ : 0) |
+                                   ((want[i].events & POLLOUT) != 0 ? EV_WRITE : 0) | EV_PERSIST);
+        *file = (struct watched){event_new(events->base, want[i].fd, what, wake, NULL), want[i].fd,
+                                 want[i].events};
+        event_add(file->event, NULL);
+    }
+    events->n_files = n;
+}
+
+static void wait_until(struct session_events *events, int64_t until_ns)
+{
+    const int64_t left_ns = until_ns - clock_now_ns();
+    const int64_t ns = left_ns > 0 ? left_ns : 0;
+    const struct timeval left = {ns / 1000000000, ns % 1000000000 / 1000 + 1};
+    if (until_ns == INT64_MAX)
+        evtimer_del(events->timer);
+    else
+        evtimer_add(events->timer, &left);
+}
+
+bool session_events_step(struct session_events *events, struct error *err)
+{
+    struct pollfd want[MAX_FILES];
+    int n;
+    int64_t until_ns;
+    if (!session_step(events->session, err))
+        return false;
+    session_watch(events->session, want, &n, &until_ns);
+    watch(events, want, n);
+    wait_until(events, until_ns);
+    return true;
+}

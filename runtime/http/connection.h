@@ -1,0 +1,92 @@
+/* runtime/http/connection.h: what the files of this folder share: servers, connections, exchanges.
+ *
+ * A connection has at most one exchange at a time. Bytes that come behind a request stay unread
+ * until it is answered. Whoever wants to end a connection from inside of a handler's call only
+ * marks it (connection_doom); it ends in the next turn of the loop, so no caller loses its exchange
+ * under its feet.
+ */
+#pragma once
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "runtime/http/chunks.h"
+#include "runtime/http/date.h"
+#include "runtime/http/head.h"
+#include "runtime/http/http_server.h"
+
+enum { HTTP_MAX_LISTENERS = 8 };
+
+struct http_server {
+    struct event_base *base;
+    struct http_limits limits;
+    struct http_handler handler;
+    struct tls *tls; /* NULL: plain */
+    struct evconnlistener *listeners[HTTP_MAX_LISTENERS];
+    int n_listeners, port;
+    struct event *retry; /* takes connections again after the system had no more files */
+    bool is_draining;
+    struct http_connection *connections; /* a list */
+    struct http_counts counts;
+    /* Of the Date header, for one second. */
+    int64_t date_second;
+    char date[DATE_BYTES];
+};
+
+enum connection_phase {
+    CONNECTION_HANDSHAKE, /* of TLS */
+    CONNECTION_IDLE,      /* no byte of a request is there */
+    CONNECTION_HEAD,
+    CONNECTION_BODY,
+    CONNECTION_WORK,    /* the handler has it, and has not ended its response */
+    CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL when it is ours */
+    CONNECTION_LINGER,  /* all is said; what the client still sends is thrown away for a moment,
+                           because a close over unread bytes would take the response from it */
+};
+
+struct http_exchange {
+    struct http_connection *connection;
+    struct head head;
+    struct bytes body;
+    struct chunks chunks;
+    void *data;           /* the handler's */
+    bool is_seen;         /* by the handler */
+    bool has_answer;      /* a response was begun */
+    bool is_chunked;      /* the response */
+    struct bytes headers; /* the handler's, as lines */
+    /* Of a stream: where the events that are not sent end, counted in bytes of output; a ring. */
+    uint64_t *event_ends;
+    int first_event, n_events;
+    uint64_t n_written;
+};
+
+struct http_connection {
+    struct http_server *server;
+    struct http_connection *next, **link; /* in the server's list */
+    struct bufferevent *stream;
+    struct event *timer;
+    struct http_exchange *exchange; /* NULL: none */
+    enum connection_phase phase;
+    int64_t begin_ns; /* of the first byte of the request */
+    bool closes;      /* after this response */
+    bool is_at_end;   /* the client sends no more */
+    bool is_doomed;
+    char peer[64];
+};
+
+/* Takes the socket, which does not block. */
+void connection_open(struct http_server *server, int socket, const char *peer);
+/* At once; tells the handler. Never from inside of one of its calls. */
+void connection_destroy(struct http_connection *c);
+void connection_doom(struct http_connection *c);
+/* The response is written to the end; the rest is to send it. */
+void connection_answered(struct http_connection *c);
+/* Whether nothing is going on: draining ends such a connection. */
+bool connection_is_idle(const struct http_connection *c);
+
+/* What this layer answers by itself. */
+void response_refuse(struct http_connection *c, const struct refusal *why);
+/* The same to a connection that is not even opened: a whole response as text. */
+const char *response_overloaded(void);

@@ -1,0 +1,167 @@
+"""What the tests of the server share: `phalanx serve` over the demo model, and ways to ask it.
+
+Only the standard library: tests of stock clients bring theirs.
+"""
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import urllib.parse
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
+from common import DEMO, PHALANX, SANITIZED  # noqa: E402  (CTest sets the environment it reads)
+
+READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
+START_S = 120 if SANITIZED else 60
+SLOW = 5 if SANITIZED else 1  # sanitized builds are not held to bounds of time
+
+
+class Answer:
+    """A whole response."""
+
+    def __init__(self, response, seconds):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+        self.seconds = seconds
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """A running server. Words are options after MODEL; environment variables as keywords."""
+
+    def __init__(self, *words, model=DEMO, ready=True, **environment):
+        words = [str(PHALANX), "serve", str(model), "--port", "0", *map(str, words)]
+        self.child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.PIPE, env={**os.environ, **environment})
+        self.lines = []
+        self.url = self.grpc = None
+        self.told = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+        if ready and not self.told.wait(START_S) or ready and self.url is None:
+            self.kill()
+            raise AssertionError("the server is not ready:\n" + self.err)
+
+    def _listen(self):
+        for line in self.child.stderr:
+            text = line.decode(errors="replace").rstrip("\n")
+            self.lines.append(text)
+            match = READY.search(text)
+            if match:
+                self.url, self.grpc = match.groups()
+                self.told.set()
+        self.told.set()
+
+    @property
+    def err(self):
+        return "\n".join(self.lines)
+
+    @property
+    def place(self):
+        parts = urllib.parse.urlsplit(self.url)
+        return parts.hostname, parts.port
+
+    def connect(self, timeout=60):
+        return http.client.HTTPConnection(*self.place, timeout=timeout)
+
+    def ask(self, method, path, body=None, headers=None, timeout=60):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        connection = self.connect(timeout)
+        begin = time.monotonic()
+        connection.request(method, path, body, {"Content-Type": "application/json",
+                                                **(headers or {})})
+        answer = Answer(connection.getresponse(), time.monotonic() - begin)
+        connection.close()
+        return answer
+
+    def get(self, path, **more):
+        return self.ask("GET", path, **more)
+
+    def post(self, path, body, **more):
+        return self.ask("POST", path, body, **more)
+
+    def stream(self, path, body, headers=None, timeout=60):
+        """The events of a stream, parsed; "[DONE]" as it stands. Closing the generator closes the
+        connection."""
+        connection = self.connect(timeout)
+        try:
+            connection.request("POST", path, json.dumps({**body, "stream": True}),
+                               {"Content-Type": "application/json", **(headers or {})})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise AssertionError(f"{response.status}: {response.read().decode()}")
+            for line in response:
+                text = line.decode().strip()
+                if text.startswith("data: "):
+                    yield "[DONE]" if text[6:] == "[DONE]" else json.loads(text[6:])
+        finally:
+            connection.close()
+
+    def metric(self, name):
+        """The sum of a metric over its labels; None when it is not there."""
+        found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$",
+                           self.get("/metrics").body.decode(), re.M)
+        return sum(map(float, found)) if found else None
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def wait(self, seconds=60):
+        """The exit code."""
+        return self.child.wait(seconds)
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.wait(60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+
+class ServerCase(unittest.TestCase):
+    """Tests that share one server, which must end in good order after them."""
+    WORDS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(*cls.WORDS)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        if code != 0:
+            raise AssertionError(f"exit {code}:\n{cls.server.err}")
+
+    def check_error(self, answer, status, param=None):
+        """An error body as users are promised it."""
+        self.assertEqual(answer.status, status, answer.body)
+        error = answer.json["error"]
+        self.assertEqual(sorted(error), ["code", "message", "param", "type"])
+        self.assertEqual(error["param"], param, error)
+        return error
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds * SLOW
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

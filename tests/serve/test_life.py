@@ -1,0 +1,232 @@
+"""How a server starts and ends, and what it says meanwhile: docs/faults.md, life cycle."""
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from serving import DEMO, PHALANX, SLOW, Server, wait_for
+
+LONG = {"prompt": "Once upon a time", "max_tokens": 400, "temperature": 0, "ignore_eos": True}
+
+
+class Streams:
+    """Streams that run beside a test; each ends with its events, or with an exception."""
+
+    def __init__(self, server, n, body):
+        self.events = [[] for _ in range(n)]
+        self.errors = [None] * n
+        self.threads = [threading.Thread(target=self._run, args=(server, i, body))
+                        for i in range(n)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, server, i, body):
+        try:
+            for event in server.stream("/v1/completions", body):
+                self.events[i].append(event)
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors[i] = error
+
+    def begun(self):
+        return all(self.events)
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(120)
+
+    def text(self, i):
+        return "".join(event["choices"][0]["text"] for event in self.events[i]
+                       if event != "[DONE]" and event.get("choices"))
+
+
+class Ends(unittest.TestCase):
+    def start(self, *words, **more):
+        server = Server(*words, **more)
+        self.addCleanup(server.kill)
+        return server
+
+    def test_sigterm_finishes_what_runs_and_lets_nobody_in(self):
+        server = self.start("--max-num-seqs", 2)
+        streams = Streams(server, 4, LONG)  # two of them wait
+        self.assertTrue(wait_for(lambda: any(streams.events), 20))
+        connection = server.connect()
+        connection.connect()
+        server.signal(signal.SIGTERM)
+        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 503, 1))
+        refused = server.post("/v1/completions", LONG)
+        self.assertEqual(refused.status, 503)
+        self.assertGreaterEqual(int(refused.headers["Retry-After"]), 1)
+        streams.join()
+        self.assertEqual(server.wait(), 0, server.err)
+        for i in range(4):
+            self.assertIsNone(streams.errors[i])
+            self.assertEqual(streams.events[i][-1], "[DONE]")
+            self.assertEqual(streams.text(i), streams.text(0))
+
+    def test_what_is_left_after_the_drain_timeout_gets_one_error(self):
+        server = self.start("--drain-timeout", 0)
+        streams = Streams(server, 2, {**LONG, "max_tokens": 3000})
+        self.assertTrue(wait_for(streams.begun, 20))
+        server.signal(signal.SIGTERM)
+        begin = time.monotonic()
+        self.assertEqual(server.wait(), 3, server.err)
+        self.assertLess(time.monotonic() - begin, 3 * SLOW)
+        streams.join()
+        for events in streams.events:
+            self.assertEqual(events[-1], "[DONE]")
+            self.assertEqual(events[-2]["error"]["code"], "draining")
+
+    def test_a_second_sigterm_ends_at_once(self):
+        server = self.start()
+        streams = Streams(server, 1, {**LONG, "max_tokens": 3000})
+        self.assertTrue(wait_for(streams.begun, 20))
+        server.signal(signal.SIGTERM)
+        time.sleep(0.2)
+        server.signal(signal.SIGTERM)
+        begin = time.monotonic()
+        self.assertEqual(server.wait(), 3, server.err)
+        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+        streams.join()
+
+    def test_an_idle_server_ends_at_once_with_0(self):
+        server = self.start()
+        begin = time.monotonic()
+        self.assertEqual(server.stop(), 0, server.err)
+        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+
+    def test_sigterm_while_it_loads_ends_within_2_s(self):
+        for delay in (0, 0.02, 0.1):
+            server = self.start(ready=False)
+            time.sleep(delay)
+            server.signal(signal.SIGTERM)
+            begin = time.monotonic()
+            self.assertIn(server.wait(), (0, -signal.SIGTERM), server.err)
+            self.assertLess(time.monotonic() - begin, 2 * SLOW)
+
+    def test_the_gateway_killed_leaves_no_rank(self):
+        server = self.start("-tp", 2)
+        ranks = subprocess.run(["pgrep", "-P", str(server.child.pid)], capture_output=True,
+                               check=False).stdout.split()
+        self.assertTrue(ranks)
+        server.kill()
+        self.assertTrue(wait_for(lambda: not any(
+            pathlib.Path("/proc", pid.decode()).exists() for pid in ranks), 3))
+        again = socket.socket()
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(server.place)
+        again.close()
+
+
+class Starts(unittest.TestCase):
+    def refuse(self, *words, model=DEMO, code=2):
+        begin = time.monotonic()
+        done = subprocess.run([str(PHALANX), "serve", str(model), *map(str, words)],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertLess(time.monotonic() - begin, 1 * SLOW)
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        return lines[0]
+
+    def test_a_port_in_use_is_told_before_the_model_is_touched(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            self.assertIn(str(port), self.refuse("--port", port))
+
+    def test_a_model_that_is_not_there_is_named(self):
+        self.assertIn("/nowhere/model", self.refuse("--port", 0, model="/nowhere/model"))
+
+    def test_a_model_that_is_a_file_or_empty_is_named(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="phalanx-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "file").write_text("no model")
+        (folder / "empty").mkdir()
+        for name in ("file", "empty"):
+            self.assertIn(str(folder / name), self.refuse("--port", 0, model=folder / name))
+
+    def test_an_address_for_others_wants_a_key(self):
+        self.assertIn("--api-key", self.refuse("--host", "0.0.0.0", "--port", 0))
+
+    def test_a_key_that_is_none_is_not_repeated(self):
+        line = self.refuse("--port", 0, "--api-key", "short")
+        self.assertIn("--api-key", line)
+        self.assertNotIn("short", line.replace("--api-key", ""))
+
+    def test_half_a_certificate_is_refused(self):
+        self.assertIn("--ssl-keyfile", self.refuse("--port", 0, "--ssl-certfile", "a.pem"))
+
+    def test_a_certificate_that_is_not_there_is_named(self):
+        self.assertIn("/nowhere/a.pem", self.refuse("--port", 0, "--ssl-certfile", "/nowhere/a.pem",
+                                                    "--ssl-keyfile", "/nowhere/b.pem"))
+
+
+class Lives(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="phalanx-test-"))
+        cls.keys = cls.folder / "keys"
+        cls.keys.write_text("# who may ask\nanna first-key-of-anna\nsecond-key-of-nobody\n")
+        cls.server = Server("--api-key-file", cls.keys)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.kill()
+        shutil.rmtree(cls.folder)
+
+    def status(self, key, path="/v1/models"):
+        return self.server.get(path, headers={"Authorization": f"Bearer {key}"}).status
+
+    def test_every_path_but_health_wants_a_key(self):
+        for path in ("/v1/models", "/metrics", "/version", "/nowhere", "/v1/chat/completions"):
+            self.assertEqual(self.server.get(path).status, 401, path)
+            self.assertEqual(self.status("wrong-key-of-anna", path), 401, path)
+        self.assertEqual(self.server.get("/health").status, 200)
+
+    def test_each_key_of_the_file_lets_in(self):
+        self.assertEqual(self.status("first-key-of-anna"), 200)
+        self.assertEqual(self.status("second-key-of-nobody"), 200)
+
+    def test_sighup_reads_the_keys_again_and_a_bad_file_changes_nothing(self):
+        before = self.keys.read_text()
+        self.keys.write_text("third-key-of-anna\n")
+        self.server.signal(signal.SIGHUP)
+        self.assertTrue(wait_for(lambda: self.status("third-key-of-anna") == 200, 5))
+        self.assertEqual(self.status("first-key-of-anna"), 401)
+        self.keys.write_text("bad\n")
+        self.server.signal(signal.SIGHUP)
+        self.assertTrue(wait_for(lambda: "the keys of before stay" in self.server.err, 5))
+        self.assertEqual(self.status("third-key-of-anna"), 200)
+        self.keys.write_text(before)
+        self.server.signal(signal.SIGHUP)
+        self.assertTrue(wait_for(lambda: self.status("first-key-of-anna") == 200, 5))
+
+    def test_a_reader_of_standard_error_that_leaves_ends_nothing(self):
+        child = subprocess.Popen([str(PHALANX), "serve", str(DEMO), "--port", "0", "--log-level",
+                                  "debug"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        url = None
+        while url is None:
+            line = child.stderr.readline().decode()
+            self.assertNotEqual(line, "")
+            url = line.split(" is ready at ")[1].split()[0] if " is ready at " in line else None
+        for stream in (child.stdin, child.stdout, child.stderr):
+            stream.close()
+        other = Server.__new__(Server)
+        other.url = url
+        self.assertEqual(other.post("/v1/completions", {"prompt": "a", "max_tokens": 3}).status, 200)
+        self.assertIsNone(child.poll())
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,104 @@
+"""More than a server can do, users that go away, and what stays of them."""
+import concurrent.futures
+import pathlib
+import random
+import sys
+import threading
+import time
+import unittest
+
+from serving import SLOW, ServerCase, wait_for
+
+BODY = {"prompt": "Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
+
+
+def files_and_threads(pid):
+    return (len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir())),
+            len(list(pathlib.Path(f"/proc/{pid}/task").iterdir())))
+
+
+class Load(ServerCase):
+    WORDS = ("--max-num-seqs", 4, "--max-queue", 4, "--disable-log-requests")
+
+    def is_quiet(self):
+        return (self.server.metric("phalanx_num_requests_running") == 0 and
+                self.server.metric("phalanx_num_requests_waiting") == 0)
+
+    def tearDown(self):
+        self.assertTrue(wait_for(self.is_quiet, 2), self.server.get("/metrics").body.decode())
+
+    def test_too_many_are_told_at_once_and_all_others_are_answered(self):
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(
+                lambda _: self.server.post("/v1/completions", {**BODY, "max_tokens": 200}),
+                range(40)))
+        good = [answer for answer in answers if answer.status == 200]
+        refused = [answer for answer in answers if answer.status == 429]
+        self.assertEqual(len(good) + len(refused), 40, {a.status for a in answers})
+        self.assertGreaterEqual(len(good), 8)
+        self.assertGreater(len(refused), 0)
+        for answer in refused:
+            self.check_error(answer, 429)
+            self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
+        self.assertEqual(len({answer.json["choices"][0]["text"] for answer in good}), 1)
+
+    def test_a_user_that_goes_away_frees_what_ran_for_it(self):
+        for taken in (0, 1, 5):
+            stream = self.server.stream("/v1/completions", {**BODY, "max_tokens": 5000})
+            for _ in range(taken):
+                next(stream)
+            stream.close()
+            self.assertTrue(wait_for(self.is_quiet, 1))
+
+    def test_one_that_waits_for_a_whole_answer_and_goes_away_frees_too(self):
+        connection = self.server.connect()
+        connection.request("POST", "/v1/completions",
+                           '{"prompt": "a", "max_tokens": 5000, "ignore_eos": true}')
+        self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
+        connection.close()
+        self.assertTrue(wait_for(self.is_quiet, 1))
+
+    def test_a_stalled_reader_is_cut_off_and_its_request_ends(self):
+        connection = self.server.connect()
+        connection.connect()
+        connection.sock.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF: little fits
+        connection.request("POST", "/v1/completions", '{"prompt": "a", "max_tokens": 7000, '
+                           '"ignore_eos": true, "stream": true, "logprobs": 5}')
+        self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
+        self.assertTrue(wait_for(self.is_quiet, 30))
+        connection.close()
+
+    def test_a_mix_has_the_texts_that_each_has_alone(self):
+        random.seed(4)
+        bodies = [{**BODY, "seed": i, "temperature": random.choice([0, 0.7, 1]),
+                   "max_tokens": random.randint(1, 40),
+                   "prompt": " ".join(random.choices(["the", "dog", "was", "happy"], k=5))}
+                  for i in range(24)]
+        alone = [self.server.post("/v1/completions", body).json["choices"][0]["text"]
+                 for body in bodies]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            together = [answer.json["choices"][0]["text"] for answer in pool.map(
+                lambda body: self.server.post("/v1/completions", body), bodies)]
+        self.assertEqual(together, alone)
+
+    def test_cancels_at_random_leave_files_threads_and_memory_as_they_were(self):
+        pid = self.server.child.pid
+        self.server.post("/v1/completions", BODY)
+        before = files_and_threads(pid)
+
+        def visit(i):
+            stream = self.server.stream("/v1/completions", {**BODY, "max_tokens": 60, "seed": i})
+            for k, _ in enumerate(stream):
+                if i % 5 == 0 and k == i % 7:
+                    break
+            stream.close()
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(visit, range(120)))
+        self.assertTrue(wait_for(lambda: files_and_threads(pid) <= before, 3),
+                        (files_and_threads(pid), before))
+
+
+if __name__ == "__main__":
+    threading.stack_size(1 << 19)
+    sys.exit(unittest.main())

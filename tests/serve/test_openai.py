@@ -1,0 +1,161 @@
+"""The `openai` package for Python, as its users use it, against `phalanx serve`."""
+import asyncio
+import math
+import sys
+import unittest
+
+from serving import ServerCase
+
+try:
+    import openai
+except ImportError:
+    openai = None
+
+PROMPT = "Once upon a time"
+MESSAGES = [{"role": "system", "content": "You tell short stories."},
+            {"role": "user", "content": "Tell me one."}]
+
+
+@unittest.skipIf(openai is None, "the package openai is not installed (build/venv)")
+class OpenAI(ServerCase):
+    WORDS = ("--served-model-name", "demo", "--served-model-name", "other")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.client = openai.OpenAI(base_url=cls.server.url + "/v1", api_key="any", max_retries=0)
+
+    def complete(self, **more):
+        return self.client.completions.create(
+            **{"model": "demo", "prompt": PROMPT, "max_tokens": 12, "temperature": 0, **more})
+
+    def chat(self, **more):
+        return self.client.chat.completions.create(
+            **{"model": "demo", "messages": MESSAGES, "max_tokens": 12, "temperature": 0, **more})
+
+    def test_models_have_all_names(self):
+        models = self.client.models.list().data
+        self.assertEqual([model.id for model in models], ["demo", "other"])
+        self.assertEqual(models[0].object, "model")
+
+    def test_a_completion(self):
+        answer = self.complete()
+        self.assertEqual(answer.object, "text_completion")
+        self.assertTrue(answer.id.startswith("cmpl-"))
+        self.assertEqual(answer.model, "demo")
+        self.assertEqual(answer.choices[0].finish_reason, "length")
+        self.assertEqual(answer.usage.completion_tokens, 12)
+        self.assertEqual(answer.usage.total_tokens, answer.usage.prompt_tokens + 12)
+
+    def test_a_stream_has_the_text_of_the_whole(self):
+        whole = self.complete()
+        chunks = list(self.complete(stream=True, stream_options={"include_usage": True}))
+        text = "".join(chunk.choices[0].text for chunk in chunks if chunk.choices)
+        self.assertEqual(text, whole.choices[0].text)
+        self.assertEqual(chunks[-1].choices, [])
+        self.assertEqual(chunks[-1].usage, whole.usage)
+        self.assertEqual({chunk.id for chunk in chunks}, {chunks[0].id})
+        reasons = [c.choices[0].finish_reason for c in chunks if c.choices]
+        self.assertEqual([r for r in reasons if r], ["length"])
+        self.assertEqual(reasons[-1], "length")
+
+    def test_a_chat_and_its_stream(self):
+        whole = self.chat()
+        self.assertEqual(whole.object, "chat.completion")
+        self.assertEqual(whole.choices[0].message.role, "assistant")
+        chunks = list(self.chat(stream=True))
+        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
+        self.assertEqual("".join(chunk.choices[0].delta.content or "" for chunk in chunks),
+                         whole.choices[0].message.content)
+        self.assertEqual(chunks[-1].choices[0].finish_reason, whole.choices[0].finish_reason)
+
+    def test_several_choices_by_seed(self):
+        first = self.complete(n=3, temperature=1, seed=7)
+        again = self.complete(n=3, temperature=1, seed=7)
+        texts = [choice.text for choice in first.choices]
+        self.assertEqual(texts, [choice.text for choice in again.choices])
+        self.assertEqual([choice.index for choice in first.choices], [0, 1, 2])
+        self.assertEqual(len(set(texts)), 3)
+        self.assertEqual(self.complete(temperature=1, seed=8).choices[0].text, texts[1])
+
+    def test_several_prompts_and_token_ids(self):
+        ids = self.client.post("/../tokenize", body={"prompt": PROMPT}, cast_to=dict)["tokens"]
+        answer = self.complete(prompt=[PROMPT, "The dog"], n=1)
+        self.assertEqual([choice.index for choice in answer.choices], [0, 1])
+        self.assertEqual(self.complete(prompt=ids).choices[0].text, answer.choices[0].text)
+        self.assertEqual(self.complete(prompt=[ids]).choices[0].text, answer.choices[0].text)
+
+    def test_logprobs_of_completions(self):
+        choice = self.complete(logprobs=3, max_tokens=5).choices[0]
+        logprobs = choice.logprobs
+        self.assertEqual("".join(logprobs.tokens), choice.text)
+        self.assertEqual(logprobs.text_offset[0], 0)
+        for chosen, best in zip(logprobs.token_logprobs, logprobs.top_logprobs):
+            self.assertEqual(len(best), 3)
+            self.assertEqual(max(best.values()), chosen)  # greedy
+
+    def test_logprobs_of_chats(self):
+        choice = self.chat(logprobs=True, top_logprobs=2, max_tokens=5).choices[0]
+        self.assertEqual("".join(t.token for t in choice.logprobs.content), choice.message.content)
+        for token in choice.logprobs.content:
+            self.assertEqual(len(token.top_logprobs), 2)
+            self.assertEqual(token.top_logprobs[0].logprob, token.logprob)
+            self.assertEqual(bytes(token.bytes).decode(), token.token)
+
+    def test_a_stop_text_ends_and_is_not_shown(self):
+        text = self.complete(max_tokens=40).choices[0].text
+        stop = text[10:14]
+        choice = self.complete(max_tokens=40, stop=[stop]).choices[0]
+        self.assertEqual(choice.finish_reason, "stop")
+        self.assertEqual(choice.text, text[:text.index(stop)])
+        self.assertEqual(choice.stop_reason, stop)
+        streamed = "".join(chunk.choices[0].text
+                           for chunk in self.complete(max_tokens=40, stop=[stop], stream=True))
+        self.assertEqual(streamed, choice.text)
+
+    def test_echo_with_logprobs_scores_a_prompt(self):
+        choice = self.complete(echo=True, max_tokens=1, logprobs=1).choices[0]
+        self.assertTrue(choice.text.startswith(PROMPT))
+        self.assertIsNone(choice.logprobs.token_logprobs[0])
+        self.assertTrue(all(x <= 0 for x in choice.logprobs.token_logprobs[1:]))
+
+    def test_parameters_that_openai_does_not_know(self):
+        answer = self.complete(extra_body={"top_k": 1, "repetition_penalty": 1.2, "min_tokens": 3,
+                                           "ignore_eos": True, "return_token_ids": True})
+        self.assertEqual(len(answer.choices[0].token_ids), 12)
+
+    def test_embeddings_have_length_1_and_order(self):
+        answer = self.client.embeddings.create(model="demo", input=["a dog", "a cat"])
+        self.assertEqual([item.index for item in answer.data], [0, 1])
+        for item in answer.data:
+            self.assertAlmostEqual(math.fsum(x * x for x in item.embedding), 1, places=4)
+        plain = self.client.embeddings.create(model="demo", input="a dog", encoding_format="float")
+        for a, b in zip(plain.data[0].embedding, answer.data[0].embedding):
+            self.assertAlmostEqual(a, b, places=6)
+
+    def test_an_unknown_model_is_not_found(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.complete(model="gpt-4")
+        self.assertIn("gpt-4", caught.exception.message)
+
+    def test_a_wrong_parameter_is_named(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.complete(temperature=3)
+        self.assertEqual(caught.exception.body["param"], "temperature")
+
+    def test_a_prompt_that_is_too_long_has_its_code(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.complete(prompt=[1] * 100000)
+        self.assertEqual(caught.exception.code, "context_length_exceeded")
+
+    def test_the_client_that_waits_for_many(self):
+        async def ask_all():
+            async with openai.AsyncOpenAI(base_url=self.server.url + "/v1", api_key="any") as client:
+                asked = [client.completions.create(model="demo", prompt=PROMPT, max_tokens=8,
+                                                   temperature=0) for _ in range(32)]
+                return [answer.choices[0].text for answer in await asyncio.gather(*asked)]
+        self.assertEqual(len(set(asyncio.run(ask_all()))), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
