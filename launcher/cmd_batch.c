@@ -15,6 +15,7 @@
 #include "runtime/options/options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -113,10 +114,19 @@ static bool prepare(struct batch *batch, const volatile sig_atomic_t *interrupt,
 
 /* ---- the batch ---- */
 
+/* When it was begun: now, or the time that builds which have to be the same again are given
+ * (reproducible-builds.org). */
+static int64_t time_of_begin(void)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    const long long given_s = epoch != NULL ? strtoll(epoch, NULL, 10) : 0;
+    return given_s > 0 ? given_s : clock_wall_ms() / 1000;
+}
+
 static bool begin(struct batch *batch, struct error *err)
 {
     const struct session *session = &batch->service.session;
-    batch_marks_set_begin(batch->marks, clock_wall_ms() / 1000);
+    batch_marks_set_begin(batch->marks, time_of_begin());
     batch_marks_add_ranks(batch->marks, session->model_mark, session->dtype, session->gpu,
                           session->max_model_len);
     if (!batch_results_begin(&batch->results, batch->marks, err))
@@ -141,8 +151,9 @@ static bool run(struct batch *batch, struct error *err)
                             .progress = &batch->progress,
                             .seed = o->seed >= 0 ? (uint64_t)o->seed : 0,
                             .created_s = batch_marks_begin(batch->marks)};
-    const uint64_t left = batch->lines.is_regular ? batch->lines.n_requests - results->n_found : 0;
-    progress_begin(&batch->progress, "requests", left, o->quiet);
+    const bool is_known = batch->lines.is_regular;
+    const uint64_t left = is_known ? batch->lines.n_requests - results->n_found : 0;
+    progress_begin(&batch->progress, "requests", left, o->quiet || (is_known && left == 0));
     const bool good = batch_run(&run, err) && batch_results_finish(&batch->results, err);
     progress_end(&batch->progress, results->n_answered - results->n_found,
                  batch->service.api.metrics->generation_tokens);
