@@ -17,12 +17,12 @@ enum {
     PLAN = 1 << COMMAND_PLAN,
     RANK = 1 << COMMAND_RANK,
     BENCH = LATENCY | THROUGHPUT,
-    ANSWER = GENERATE | CHAT,               /* what answers and takes every parameter of sampling */
+    ANSWER = GENERATE | CHAT, /* what answers and takes every parameter of sampling */
     TAKES = ANSWER | SERVE,   /* files of LLaMA-Factory, too */
     CALLS = SERVE | BATCH,    /* what answers requests of the protocol */
     STARTS = ANSWER | DEMO | SCORE | CALLS | BENCH, /* what starts ranks */
-    ENGINE = STARTS | RANK,                 /* and the rank itself */
-    SIZES = ENGINE | PLAN,                  /* what decides how large a rank is */
+    ENGINE = STARTS | RANK,                         /* and the rank itself */
+    SIZES = ENGINE | PLAN,                          /* what decides how large a rank is */
     EVERY = (1 << COMMAND_COUNT) - 1,
     USER = EVERY & ~RANK,
 };
@@ -190,7 +190,8 @@ const struct option option_table[] = {
      .choices = "auto|string|openai", .commands = CHAT | RENDER | CALLS, .section = "Chat",
      .help = "Contents as one text or as lists of parts; auto asks the template."},
     {.name = "--default-chat-template-kwargs", .kind = OPTION_TEXT,
-     .offset = FIELD(template_variables), .value = "JSON", .commands = CHAT | CALLS, .section = "Chat",
+     .offset = FIELD(template_variables), .value = "JSON", .commands = CHAT | CALLS,
+     .section = "Chat",
      .help = "An object: variables that the template sees."},
     {.name = "--enable-thinking", .kind = OPTION_FLAG, .offset = FIELD(enable_thinking),
      .commands = CHAT | CALLS, .section = "Chat",
@@ -210,8 +211,8 @@ const struct option option_table[] = {
      .help = "Port of gRPC; 0: none."},
     {.name = "--served-model-name", .kind = OPTION_LIST, .offset = FIELD(serve.model_name),
      .value = "NAME", .commands = CALLS, .basic = true, .section = "Server",
-     .help = "The model's name for clients; may be repeated, the first one is in answers. Not given: "
-             "MODEL as it was given."},
+     .help = "The model's name for clients; may be repeated, the first one is in answers. Not "
+             "given: MODEL as it was given."},
     {.name = "--api-key", .kind = OPTION_LIST, .offset = FIELD(serve.api_key), .value = "KEY",
      .commands = SERVE, .basic = true, .section = "Server",
      .help = "Who asks has to show one of these; may be repeated. The environment variable "
@@ -287,8 +288,8 @@ const struct option option_table[] = {
      .help = "Exit with 2 when a request failed."},
 
     {.name = "--generation-config", .kind = OPTION_TEXT, .offset = FIELD(generation_config),
-     .value = "NAME", .default_text = "auto", .choices = "auto|vllm", .commands = ANSWER | DEMO | CALLS,
-     .section = "Sampling",
+     .value = "NAME", .default_text = "auto", .choices = "auto|vllm",
+     .commands = ANSWER | DEMO | CALLS, .section = "Sampling",
      .help = "Defaults of sampling: auto takes those of the model's file, vllm does not."},
     {.name = "--max-tokens", .key = "max_new_tokens", .kind = OPTION_INT,
      .offset = FIELD(max_tokens), .value = "N", .default_text = "256", .min = 1, .max = 16777216,
@@ -302,15 +303,16 @@ const struct option option_table[] = {
      .basic = true, .section = "Sampling",
      .help = "0 takes the most likely token."},
     {.name = "--top-k", .kind = OPTION_INT, .offset = FIELD(top_k), .value = "K",
-     .default_text = "0", .min = -1, .max = 16777216, .commands = ANSWER | DEMO | CALLS, .basic = true,
-     .section = "Sampling",
+     .default_text = "0", .min = -1, .max = 16777216, .commands = ANSWER | DEMO | CALLS,
+     .basic = true, .section = "Sampling",
      .help = "Of the K most likely tokens; 0 and -1: all."},
     {.name = "--top-p", .kind = OPTION_NUMBER, .offset = FIELD(top_p), .value = "P",
      .default_text = "1", .min = 1e-9, .max = 1, .commands = ANSWER | DEMO | CALLS, .basic = true,
      .section = "Sampling",
      .help = "Of the most likely tokens that have probability P together."},
     {.name = "--min-p", .kind = OPTION_NUMBER, .offset = FIELD(min_p), .value = "P",
-     .default_text = "0", .max = 1, .commands = ANSWER | CALLS, .basic = true, .section = "Sampling",
+     .default_text = "0", .max = 1, .commands = ANSWER | CALLS, .basic = true,
+     .section = "Sampling",
      .help = "Of the tokens at least P times as likely as the best."},
     {.name = "--repetition-penalty", .kind = OPTION_NUMBER, .offset = FIELD(repetition_penalty),
      .value = "X", .default_text = "1", .min = 1e-6, .max = 1e6, .commands = ANSWER | CALLS,
@@ -329,10 +331,10 @@ const struct option option_table[] = {
      .section = "Sampling",
      .help = "Answers to each prompt; answer i uses seed + i."},
     {.name = "--seed", .kind = OPTION_INT, .offset = FIELD(seed), .value = "N",
-     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BATCH | BENCH | BATCH,
+     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BATCH | BENCH,
      .basic = true, .section = "Sampling",
-     .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json; batch: each line has one "
-             "of its own, made from this and the line."},
+     .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json. batch: each "
+             "line has its own, made from this one and the line."},
     {.name = "--stop", .kind = OPTION_LIST, .offset = FIELD(stop), .value = "TEXT",
      .commands = ANSWER, .basic = true, .section = "Sampling",
      .help = "End the answer before this text; may be repeated."},

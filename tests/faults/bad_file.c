@@ -50,11 +50,11 @@ static ssize_t room(int fd, off_t at, size_t n)
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     const ssize_t length = readlink(link, path, sizeof path - 1);
     path[length > 0 ? length : 0] = '\0';
-    const long left = atol(most) - (long)at;
-    if (!is_the_file(path) || left >= (long)n)
+    const long long left = strtoll(most, NULL, 10) - (long long)at;
+    if (!is_the_file(path) || left >= (long long)n)
         return (ssize_t)n;
     errno = ENOSPC;
-    return left > 0 ? left : -1;
+    return left > 0 ? (ssize_t)left : -1;
 }
 
 ssize_t write(int fd, const void *data, size_t n)
