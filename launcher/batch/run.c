@@ -19,6 +19,7 @@
 enum {
     IN_FLIGHT_PER_SEQUENCE = 4,      /* the engines never wait for the gateway */
     MAX_BYTES_IN_FLIGHT = 256 << 20, /* of requests; one is always let in */
+    LINES_AT_ONCE = 256,             /* then it is looked what else there is to do */
     FIRST_BAD_STATUS = 400,
 };
 
@@ -183,7 +184,9 @@ static bool has_room(const struct state *s)
 static bool send_requests(struct state *s, struct error *err)
 {
     struct batch_line line;
-    while (s->more && s->failure.kind == ERROR_NONE && has_room(s)) {
+    for (int i = 0; i < LINES_AT_ONCE; i++) {
+        if (!s->more || s->failure.kind != ERROR_NONE || !has_room(s))
+            break;
         /* what is there first: the next line may be one that somebody has yet to write */
         if (s->n_open > 0 && !batch_lines_is_ready(s->run->lines))
             break;

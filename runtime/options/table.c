@@ -333,8 +333,8 @@ const struct option option_table[] = {
     {.name = "--seed", .kind = OPTION_INT, .offset = FIELD(seed), .value = "N",
      .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BATCH | BENCH,
      .basic = true, .section = "Sampling",
-     .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json. batch: each "
-             "line has its own, made from this one and the line."},
+     .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json. batch: "
+             "each line has its own, made from this one and the line."},
     {.name = "--stop", .kind = OPTION_LIST, .offset = FIELD(stop), .value = "TEXT",
      .commands = ANSWER, .basic = true, .section = "Sampling",
      .help = "End the answer before this text; may be repeated."},
