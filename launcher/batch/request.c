@@ -51,7 +51,7 @@ static char *find_custom_id(const char *text, size_t n)
             continue;
         const size_t end = behind_text(text, n, at);
         size_t value = behind_space(text, n, end);
-        const bool is_key = depth == 1 && end - at == sizeof KEY - 1 &&
+        const bool is_key = depth == 1 && end <= n && end - at == sizeof KEY - 1 &&
                             memcmp(text + at, KEY, sizeof KEY - 1) == 0 && value < n &&
                             text[value] == ':';
         if (is_key) {

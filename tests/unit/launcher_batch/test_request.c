@@ -60,6 +60,7 @@ TEST(what_is_wrong_with_a_line_is_named_and_whose_it_is)
     check_refused("{\"custom_id\": \"a", "invalid_json_line", "(none)");
     check_refused("{\"custom_id\": \"a\\", "invalid_json_line", "(none)");
     check_refused("{\"custom_id\"", "invalid_json_line", "(none)");
+    check_refused("{\"ns\", \"body\": eam\": true}}\n", "invalid_json_line", "(none)");
     check_refused("\xff", "invalid_json_line", "(none)");
     check_refused("[1]", "invalid_request", "(none)");
     check_refused("{" CALL ", \"body\": {}}", "invalid_request", "(none)");
