@@ -9,12 +9,12 @@
 #include "launcher/session.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"
+#include "runtime/api/metrics.h"
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct api_metrics;
 struct chat_template;
 struct error;
 struct options;
@@ -25,6 +25,7 @@ struct service {
     struct chat_template *template;
     struct chat_prompt chat;
     struct admission admission;
+    struct api_metrics metrics;
     struct api api;
 };
 

@@ -211,6 +211,32 @@ bool session_run(struct session *session, size_t at_most, struct error *err)
     return true;
 }
 
+bool session_step(struct session *session, struct error *err)
+{
+    dispatch_expire(session->dispatch, clock_now_ns());
+    for (int i = 0; i < session->n_replicas; i++) {
+        bool all_sent;
+        if (!step_replica(session, i, err))
+            return false;
+        hear_replica(session, i, DISPATCH_ALL, &all_sent);
+    }
+    if (any_left(session))
+        return true;
+    *err = session->replica[0].why;
+    dispatch_fail_all(session->dispatch, err);
+    return false;
+}
+
+void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns)
+{
+    struct watch watch = {.fd = out,
+                          .until_ns = dispatch_expire(session->dispatch, clock_now_ns())};
+    for (int i = 0; i < session->n_replicas; i++)
+        watch_replica(&watch, &session->replica[i], dispatch_flush(session->dispatch, i));
+    *n = watch.n;
+    *until_ns = watch.until_ns;
+}
+
 /* ---- open and close ---- */
 
 static bool wait_until_ready(struct session *session, struct error *err)

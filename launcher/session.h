@@ -15,6 +15,7 @@
 
 struct error;
 struct options;
+struct pollfd;
 
 struct session {
     const struct options *options; /* borrowed */
@@ -47,6 +48,12 @@ bool session_open(struct session *out, const struct options *options, const char
  * ranks again that are lost. False when they are lost for good (every request has failed then), or
  * with ERROR_LIMIT when *interrupt is not 0. */
 bool session_run(struct session *session, size_t at_most, struct error *err);
+
+/* For the loop of others: what is there now, without waiting, and what to wait for before the next
+ * step: *n files at out[], of REPLICA_MAX_WATCHED + 1 for each replica, and a time (INT64_MAX: none).
+ * False as session_run(). */
+bool session_step(struct session *session, struct error *err);
+void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns);
 
 /* Ends the ranks in good order, with a bound. */
 void session_close(struct session *session);

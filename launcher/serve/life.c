@@ -61,7 +61,7 @@ static void on_time(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what, (void)context;
 }
 
-static struct event *on_signal(struct event_base *base, int number, event_callback_fn *call,
+static struct event *on_signal(struct event_base *base, int number, event_callback_fn call,
                                struct life *life)
 {
     struct event *event = evsignal_new(base, number, call, life);

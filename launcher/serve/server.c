@@ -175,6 +175,7 @@ static void say_last_words(struct server *server)
 {
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
+    api_settle(&server->service.api);
     while (http_server_counts(server->http).n_exchanges > 0 && clock_now_ns() < until_ns) {
         event_base_loopexit(server->base, &wait);
         event_base_loop(server->base, 0);
@@ -183,15 +184,17 @@ static void say_last_words(struct server *server)
 
 bool server_run(struct server *server, struct error *err)
 {
-    http_server_start(server->http);
+    if (!http_server_start(server->http, err))
+        return false;
     tell_ready(server);
     while (session_events_step(server->session_events, err)) {
-        if (life_step(server->life))
+        const bool more = api_settle(&server->service.api);
+        if (!more && life_step(server->life))
             return !life_was_forced(server->life) ||
                    (error_set(err, ERROR_LIMIT,
                               "requests that went on after --drain-timeout got an error") ||
                     error_code(err, "drain_forced"));
-        event_base_loop(server->base, EVLOOP_ONCE);
+        event_base_loop(server->base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
     }
     say_last_words(server);
     return false;

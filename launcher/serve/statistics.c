@@ -80,7 +80,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *context)
     notify_send("WATCHDOG=1");
 }
 
-static struct event *every(struct event_base *base, int64_t ns, event_callback_fn *call,
+static struct event *every(struct event_base *base, int64_t ns, event_callback_fn call,
                            struct statistics *statistics)
 {
     const struct timeval wait = {ns / 1000000000, ns % 1000000000 / 1000};

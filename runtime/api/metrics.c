@@ -1,5 +1,7 @@
 #include "runtime/api/metrics.h"
 
+#include "base/memory.h"
+
 #include <string.h>
 
 /* Seconds, as vLLM has them. */
@@ -17,28 +19,30 @@ static void set_bounds(struct metrics_histogram *histogram, const double *bound,
     histogram->n_bounds = (int)n;
 }
 
-/* 1, 2, 5, 10, 20, 50, … up to the longest. */
-static void set_lengths(struct metrics_histogram *histogram, int longest)
+/* 1, 2, 5, 10, 20, 50, … up to what no model takes. */
+static void set_lengths(struct metrics_histogram *histogram)
 {
     static const double steps[] = {1, 2, 5};
-    for (double ten = 1; histogram->n_bounds < METRICS_MAX_BOUNDS; ten *= 10)
-        for (int i = 0; i < 3 && histogram->n_bounds < METRICS_MAX_BOUNDS; i++) {
-            if (ten * steps[i] > longest)
-                return;
-            histogram->bound[histogram->n_bounds++] = ten * steps[i];
-        }
+    double ten = 1;
+    for (int i = 0; i < METRICS_MAX_BOUNDS; i++) {
+        histogram->bound[histogram->n_bounds++] = ten * steps[i % 3];
+        ten *= i % 3 == 2 ? 10 : 1;
+    }
 }
 
-void api_metrics_init(struct api_metrics *out, int max_model_len)
+struct api_metrics *api_metrics_create(void)
 {
-    *out = (struct api_metrics){0};
+    struct api_metrics *out = memory_alloc(1, sizeof *out);
     set_bounds(&out->first_token_s, first_token_s, sizeof first_token_s / sizeof(double));
     set_bounds(&out->inter_token_s, token_s, sizeof token_s / sizeof(double));
     set_bounds(&out->token_s, token_s, sizeof token_s / sizeof(double));
     set_bounds(&out->total_s, total_s, sizeof total_s / sizeof(double));
-    set_lengths(&out->prompt_length, max_model_len);
-    set_lengths(&out->generation_length, max_model_len);
+    set_lengths(&out->prompt_length);
+    set_lengths(&out->generation_length);
+    return out;
 }
+
+void api_metrics_destroy(struct api_metrics *metrics) { memory_free(metrics); }
 
 void metrics_observe(struct metrics_histogram *histogram, double value)
 {

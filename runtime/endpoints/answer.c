@@ -45,7 +45,7 @@ static void done(void *context, struct generate_call *generate)
         send(answer);
         reply.end(reply.context);
     } else {
-        call_answer_json(&reply, &answer->out);
+        endpoint_answer_json(&reply, &answer->out);
     }
     release(answer);
 }
@@ -60,7 +60,7 @@ static void failed(void *context, struct generate_call *generate, const struct e
         send(answer);
         reply.end(reply.context);
     } else {
-        call_refuse(answer->call.endpoints, &reply, why);
+        endpoint_refuse(answer->call.endpoints, &reply, why);
     }
     release(answer);
 }
@@ -87,5 +87,5 @@ struct call *answer_start(struct answer *answer, const struct endpoints *e,
     if (answer->generate != NULL)
         return &answer->call;
     release(answer);
-    return call_refuse(e, reply, &err);
+    return endpoint_refuse(e, reply, &err);
 }

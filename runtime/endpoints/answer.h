@@ -8,7 +8,7 @@
  */
 #pragma once
 #include "runtime/api/generate.h"
-#include "runtime/endpoints/call.h"
+#include "runtime/endpoints/endpoint.h"
 
 #include <stdbool.h>
 

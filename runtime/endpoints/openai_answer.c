@@ -21,7 +21,7 @@ struct openai_answer {
     struct answer answer;
     struct openai_form form;
     struct openai_head head;
-    char id[CALL_ID_BYTES];
+    char id[ENDPOINT_ID_BYTES];
     char *role;
     struct bytes begin; /* of every chunk */
     struct bytes echo;  /* of a chat */

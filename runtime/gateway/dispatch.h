@@ -52,12 +52,15 @@ size_t dispatch_in_flight(const struct dispatch *dispatch); /* those that wait, 
 uint64_t dispatch_events(const struct dispatch *dispatch);
 
 /* Takes what is there of an engine and calls listeners, until at most `at_most` requests are in
- * flight (DISPATCH_ALL: all that is there, also when nothing is in flight); sends what waits.
+ * flight (when there are none, or with DISPATCH_ALL, all that is there); sends what waits.
  * *all_sent false: the link has more to send. False with ERROR_PEER when the engine is gone or
  * answers what was not asked, or the error that it sent: the caller detaches it. */
 #define DISPATCH_ALL SIZE_MAX
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
                    struct error *err);
+
+/* Sends more of what the link did not take at once. False: there is still more. */
+bool dispatch_flush(struct dispatch *dispatch, int engine);
 
 /* What the engine said last of itself, with the counters of those that were in its place before: so
  * these never go back. NULL: none has said anything yet. While none is there, what is no counter is
@@ -69,9 +72,6 @@ void dispatch_ping(struct dispatch *dispatch);
 /* Until when all ranks of the engine are known to have made progress, clock_now_ns; 0: it is not
  * there. With a ping twice a second this is at most a second old where all is well. */
 int64_t dispatch_heard_ns(const struct dispatch *dispatch, int engine);
-
-/* Sends more of what the link did not take at once. False: there is still more. */
-bool dispatch_flush(struct dispatch *dispatch, int engine);
 
 /* Ends requests that wait for an engine, and whose deadline is over at now_ns, as an engine would:
  * with FINISH_ABORT. The next deadline of one that waits; INT64_MAX: none. */

@@ -11,15 +11,16 @@
 struct sampling_fields {
     double temperature, top_p, min_p;
     double repetition_penalty, frequency_penalty, presence_penalty, length_penalty;
-    int64_t top_k, n, seed, max_tokens, min_tokens;
+    int64_t top_k, n, max_tokens, min_tokens;
+    int64_t seed;                      /* any; -1: drawn, as when unsaid */
     int64_t logprobs, prompt_logprobs; /* how many besides the token itself; -1: off */
-    int64_t beam_width;                /* unsaid or below 2 with is_beam 0: sampling */
-    int64_t priority, deadline_ms;
+    int64_t beam_width;                /* 0, 1: sampling */
+    int64_t priority, deadline_ms;     /* deadline 0: none */
     int8_t ignore_eos, include_stop_str_in_output, skip_special_tokens;
     int8_t penalize_prompt; /* length_penalty_scope "total" */
     const char *const *stop;
     size_t n_stop;
-    const int64_t *stop_token_ids, *allowed_token_ids;
+    const int64_t *stop_token_ids, *allowed_token_ids; /* allowed and none: refused */
     size_t n_stop_token_ids, n_allowed_token_ids;
     const struct sampling_bias {
         int64_t token;
