@@ -17,6 +17,8 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_BATCH] = "phalanx batch MODEL -i in.jsonl -o out.jsonl [options]",
     [COMMAND_BENCH_LATENCY] = "phalanx bench latency MODEL [options]",
     [COMMAND_BENCH_THROUGHPUT] = "phalanx bench throughput MODEL [options]",
+    [COMMAND_BENCH_SERVE] = "phalanx bench serve [MODEL] --base-url URL [options]",
+    [COMMAND_BENCH_STARTUP] = "phalanx bench startup MODEL [options]",
     [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
 };
 
