@@ -79,6 +79,8 @@ static void add_options(json_t *marks, const struct options *options)
                                         "--default-chat-template-kwargs",
                                         "--enable-thinking",
                                         "--logprobs-mode",
+                                        "--task",
+                                        "--pooling",
                                         "--max-logprobs",
                                         "--served-model-name"};
     struct bytes text = {0};

@@ -387,12 +387,12 @@ const struct option option_table[] = {
      .help = "End each answer so long after its prompt went to the engine; 0: never."},
 
     {.name = "--task", .kind = OPTION_TEXT, .offset = FIELD(task), .value = "NAME",
-     .default_text = "auto", .choices = "auto|embed|classify|reward", .commands = SCORE | SERVE,
+     .default_text = "auto", .choices = "auto|embed|classify|reward", .commands = SCORE | CALLS,
      .basic = true, .section = "Scores",
      .help = "A vector, probabilities of the labels, or the plain numbers of the head; auto: what "
              "the model has."},
     {.name = "--pooling", .kind = OPTION_TEXT, .offset = FIELD(pooling), .value = "NAME",
-     .default_text = "auto", .choices = "auto|last|mean", .commands = SCORE | SERVE, .basic = true,
+     .default_text = "auto", .choices = "auto|last|mean", .commands = SCORE | CALLS, .basic = true,
      .section = "Scores",
      .help = "Of the last token, or the mean over all; auto: what 1_Pooling says, else last."},
     {.name = "--normalize", .kind = OPTION_FLAG, .offset = FIELD(normalize),
