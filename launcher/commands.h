@@ -12,6 +12,8 @@ bool cmd_generate(const struct options *options, const volatile sig_atomic_t *in
 bool cmd_chat(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
 bool cmd_score(const struct options *options, const volatile sig_atomic_t *interrupt,
                struct error *err);
+bool cmd_batch(const struct options *options, const volatile sig_atomic_t *interrupt,
+               struct error *err);
 bool cmd_serve(const struct options *options, const volatile sig_atomic_t *interrupt,
                struct error *err);
 /* latency and throughput; sets the options that make runs comparable. */

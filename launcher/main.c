@@ -80,6 +80,7 @@ static bool starts_ranks(enum command command)
     case COMMAND_CHAT:
     case COMMAND_DEMO:
     case COMMAND_SCORE:
+    case COMMAND_BATCH:
     case COMMAND_SERVE:
     case COMMAND_BENCH_LATENCY:
     case COMMAND_BENCH_THROUGHPUT:
@@ -133,6 +134,9 @@ static bool run(struct options *options, struct error *err)
     case COMMAND_SCORE:
         interrupt = interrupt_catch();
         return cmd_score(options, interrupt, err);
+    case COMMAND_BATCH:
+        interrupt = interrupt_catch();
+        return cmd_batch(options, interrupt, err);
     case COMMAND_SERVE:
         interrupt = interrupt_catch();
         return cmd_serve(options, interrupt, err);
@@ -242,6 +246,7 @@ int main(int argc, char **argv)
     open_standard_streams();
     answer_once();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write */
     log_set(LOG_WARN, -1);
     exit_code_catch_bugs();
 

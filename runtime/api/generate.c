@@ -125,9 +125,11 @@ static bool prepare(struct generate_call *call, const struct generate_request *r
 {
     struct api *api = call->base.api;
     struct sampling *sampling = &call->base.sampling;
+    struct sampling_fields fields = request->sampling;
+    if (fields.seed == SAMPLING_UNSAID && request->source.seed > 0)
+        fields.seed = (int64_t)request->source.seed;
     return api_check_model(api, request->model, err) &&
-           sampling_make(sampling, &request->sampling, &api->sampling, request->default_max_tokens,
-                         err) &&
+           sampling_make(sampling, &fields, &api->sampling, request->default_max_tokens, err) &&
            check_counts(api, request, sampling, err) &&
            call_admit(&call->base, is_chat(request) ? 1 : (int)request->n_prompts, err) &&
            read_prompts(call, request, err);

@@ -122,7 +122,7 @@ struct api_source endpoint_source(const struct call_request *request, const char
 {
     struct api_source source = request->source;
     endpoint_id(source.request_id, prefix, &request->source);
+    if (source.created_s == 0)
+        source.created_s = clock_wall_ms() / 1000;
     return source;
 }
-
-int64_t endpoint_time_s(void) { return clock_wall_ms() / 1000; }

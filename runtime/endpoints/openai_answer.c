@@ -288,7 +288,7 @@ struct call *openai_answer_start(const struct endpoints *e, const struct openai_
     a->head = (struct openai_head){.kind = start->kind,
                                    .id = a->id,
                                    .model = e->is.api->model.name[0],
-                                   .created_s = endpoint_time_s()};
+                                   .created_s = request->source.created_s};
     a->role = start->role != NULL ? memory_copy_text(start->role) : NULL;
     bytes_add(&a->echo, start->echo.data, start->echo.n_bytes);
     return answer_start(&a->answer, e, request, reply);

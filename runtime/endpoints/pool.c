@@ -59,7 +59,7 @@ static void done(void *context, struct pool_call *pool)
     }
     const struct openai_pool_answer whole = {.id = answer->id,
                                              .model = api->model.name[0],
-                                             .created_s = endpoint_time_s(),
+                                             .created_s = pool_source(pool)->created_s,
                                              .prompt_tokens = pool_usage(pool).prompt_tokens,
                                              .result = result};
     openai_pool_write(&out, &answer->request, &whole);

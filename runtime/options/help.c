@@ -14,6 +14,7 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_PLAN] = "phalanx plan MODEL -tp N -pp N [options]",
     [COMMAND_SCORE] = "phalanx score MODEL -p TEXT [options]",
     [COMMAND_SERVE] = "phalanx serve MODEL [options]",
+    [COMMAND_BATCH] = "phalanx batch MODEL -i in.jsonl -o out.jsonl [options]",
     [COMMAND_BENCH_LATENCY] = "phalanx bench latency MODEL [options]",
     [COMMAND_BENCH_THROUGHPUT] = "phalanx bench throughput MODEL [options]",
     [COMMAND_BENCH_SERVE] = "phalanx bench serve [MODEL] --base-url URL [options]",

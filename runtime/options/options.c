@@ -21,6 +21,8 @@ static const struct {
     [COMMAND_PLAN] = {"plan", "What each rank of a job would hold and receive, before it starts."},
     [COMMAND_SCORE] = {"score", "Texts in; vectors, rewards or probabilities of labels out."},
     [COMMAND_SERVE] = {"serve", "OpenAI HTTP, gRPC, a web page, metrics: a server."},
+    [COMMAND_BATCH] =
+        {"batch", "A file of OpenAI requests in, a file of answers out; goes on where it was."},
     [COMMAND_BENCH_LATENCY] = {"bench latency",
                                "How long a batch takes, against what memory allows."},
     [COMMAND_BENCH_THROUGHPUT] = {"bench throughput", "How fast many prompts are answered."},
@@ -252,6 +254,16 @@ bool options_is_given(const struct options *options, const char *name)
 {
     const struct option *option = option_find(name, options->command);
     return option != NULL && option_is_given(options, option);
+}
+
+bool options_print_value(struct bytes *out, const struct options *options, const char *name)
+{
+    const struct option *option = option_find(name, options->command);
+    if (option == NULL)
+        return false;
+    bytes_add_text(out, "");
+    option_print(out, options, option);
+    return true;
 }
 
 /* A text that nobody gave: an empty word would be one that somebody gave. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct bytes;
 struct error;
 
 enum command {
@@ -26,6 +27,7 @@ enum command {
     COMMAND_PLAN,
     COMMAND_SCORE,
     COMMAND_SERVE,
+    COMMAND_BATCH,
     COMMAND_BENCH_LATENCY,
     COMMAND_BENCH_THROUGHPUT,
     COMMAND_BENCH_SERVE,
@@ -122,6 +124,13 @@ struct options {
     } serve;
 
     struct {
+        const char *input, *output, *error_file,
+            *journal; /* the last two NULL: none, beside output */
+        double fsync_s;
+        bool restart, strict;
+    } batch;
+
+    struct {
         int64_t input_len, output_len, batch_size, num_iters, num_iters_warmup, num_prompts;
         const char *dataset, *output_json, *plot;
         /* serve */
@@ -172,6 +181,9 @@ void options_release(struct options *options);
 int options_for_rank(const struct options *options, struct arena *arena, char **word, int max);
 /* Whether the command line or the file set "--name"; false for an option of other commands. */
 bool options_is_given(const struct options *options, const char *name);
+/* Adds the value of "--name" as a text that gives it again; false for an option of other commands.
+ */
+bool options_print_value(struct bytes *out, const struct options *options, const char *name);
 
 const char *command_name(enum command command);
 const char *command_summary(enum command command); /* one line; NULL for phalanx-rank */
