@@ -5,7 +5,7 @@ import unittest
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 TABLE = TESTS.parent / "docs" / "faults.md"
-FOLDERS = "commands", "cluster", "faults"
+FOLDERS = "commands", "cluster", "faults", "grpc"
 NAMED = re.compile(r"(\w+): (\w+(?:, \w+)*)")
 
 
