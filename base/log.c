@@ -168,11 +168,6 @@ static void send(struct line *line)
 
 /* ---- its parts ---- */
 
-static const char *word_of(enum log_level level)
-{
-    return level_names[level];
-}
-
 static void write_rank(char out[16])
 {
     const int rank = atomic_load_explicit(&own_rank, memory_order_relaxed);
@@ -190,7 +185,7 @@ static void begin_text(struct line *line, enum log_level level, const char *modu
     line->n = (size_t)snprintf(line->data, sizeof line->data,
                                "%02d:%02d:%02d.%03d %s %-5s %.64s: ", (int)(ms / 3600000),
                                (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), who,
-                               word_of(level), module);
+                               level_names[level], module);
 }
 
 /* A member of the object; its text is left open for the caller where it is NULL. */
@@ -222,7 +217,7 @@ static void begin_json(struct line *line, enum log_level level, const char *modu
                                "{\"time\": \"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\", "
                                "\"level\": \"%s\", \"rank\": \"%s\"",
                                t.year, t.month, t.day, t.hour, t.minute, t.second,
-                               (int)(now_ms % 1000), word_of(level), who);
+                               (int)(now_ms % 1000), level_names[level], who);
     add_json_text(line, "module", module, 64);
 }
 

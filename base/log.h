@@ -18,7 +18,7 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
 /* As above, or each line one object: {"time": "2026-01-31T12:04:11.381Z", "level", "rank",
- * "module", "message"} and its fields. */
+ * "module", "message"}, and the fields of log_write_fields(). */
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as "gw" */

@@ -9,7 +9,6 @@
 #include "launcher/session.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"
-#include "runtime/api/metrics.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -25,7 +24,6 @@ struct service {
     struct chat_template *template;
     struct chat_prompt chat;
     struct admission admission;
-    struct api_metrics metrics;
     struct api api;
 };
 

@@ -115,7 +115,10 @@ static bool step_replica(struct session *session, int i, struct error *err)
     struct link_ready about;
     bool ready;
     const enum replica_state before = replica->state;
+    const bool was_heard = replica->link != NULL;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
+    if (!session->is_open && !was_heard && replica->link != NULL)
+        session->times.connected_ns = clock_now_ns();
     if (ready && !is_the_same(session, &about)) {
         const struct error why = {.kind = ERROR_INPUT,
                                   .text = "the model is another one than before: its folder has "
@@ -211,6 +214,32 @@ bool session_run(struct session *session, size_t at_most, struct error *err)
     return true;
 }
 
+bool session_step(struct session *session, struct error *err)
+{
+    dispatch_expire(session->dispatch, clock_now_ns());
+    for (int i = 0; i < session->n_replicas; i++) {
+        bool all_sent;
+        if (!step_replica(session, i, err))
+            return false;
+        hear_replica(session, i, DISPATCH_ALL, &all_sent);
+    }
+    if (any_left(session))
+        return true;
+    *err = session->replica[0].why;
+    dispatch_fail_all(session->dispatch, err);
+    return false;
+}
+
+void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns)
+{
+    struct watch watch = {.fd = out,
+                          .until_ns = dispatch_expire(session->dispatch, clock_now_ns())};
+    for (int i = 0; i < session->n_replicas; i++)
+        watch_replica(&watch, &session->replica[i], dispatch_flush(session->dispatch, i));
+    *n = watch.n;
+    *until_ns = watch.until_ns;
+}
+
 /* ---- open and close ---- */
 
 static bool wait_until_ready(struct session *session, struct error *err)
@@ -219,6 +248,7 @@ static bool wait_until_ready(struct session *session, struct error *err)
         if (!step(session, 0, err))
             return false;
     session->is_open = true;
+    session->times.ready_ns = clock_now_ns();
     return true;
 }
 
@@ -260,11 +290,14 @@ bool session_open(struct session *out, const struct options *options, const char
         (struct session){.options = options, .interrupt = interrupt, .model_folder = model_folder};
     if (!session_check(options, model_folder, err))
         return false;
+    out->times.begin_ns = clock_now_ns();
     out->n_replicas = (int)options->data_parallel_size;
     out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);
     out->dispatch = dispatch_create(out->n_replicas);
-    return start_replicas(out, err) && intake_open(&out->intake, model_folder, err) &&
-           wait_until_ready(out, err);
+    if (!start_replicas(out, err) || !intake_open(&out->intake, model_folder, err))
+        return false;
+    out->times.text_ns = clock_now_ns();
+    return wait_until_ready(out, err);
 }
 
 void session_close(struct session *session)

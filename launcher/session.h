@@ -15,6 +15,14 @@
 
 struct error;
 struct options;
+struct pollfd;
+
+struct session_times {    /* of session_open(), of clock_now_ns() */
+    int64_t begin_ns;     /* before a process was started */
+    int64_t connected_ns; /* rank 0 (of the last replica) was heard */
+    int64_t text_ns;      /* the tokenizer was read, while ranks load */
+    int64_t ready_ns;
+};
 
 struct session {
     const struct options *options; /* borrowed */
@@ -25,6 +33,7 @@ struct session {
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
     const char *model_folder;               /* borrowed */
     bool is_open;                           /* every replica was ready once */
+    struct session_times times;
     uint64_t model_mark;
     int vocab, max_model_len;
     int max_num_seqs;          /* sequences that the engines run at once, at least 1 */
@@ -47,6 +56,12 @@ bool session_open(struct session *out, const struct options *options, const char
  * ranks again that are lost. False when they are lost for good (every request has failed then), or
  * with ERROR_LIMIT when *interrupt is not 0. */
 bool session_run(struct session *session, size_t at_most, struct error *err);
+
+/* For the loop of others: what is there now, without waiting, and what to wait for before the next
+ * step: *n files at out[], of REPLICA_MAX_WATCHED + 1 for each replica, and a time (INT64_MAX: none).
+ * False as session_run(). */
+bool session_step(struct session *session, struct error *err);
+void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns);
 
 /* Ends the ranks in good order, with a bound. */
 void session_close(struct session *session);

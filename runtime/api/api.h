@@ -33,6 +33,7 @@ struct api_model {           /* what is served; borrowed */
     struct pooling_head head; /* how the model makes vectors, labels, scores */
     const char *about;        /* layout in words, for /version and the web page */
     int tp, pp, dp;
+    int hidden_size;     /* of a vector without a head; 0: not known */
     int block_tokens;    /* of the KV cache, for metrics; 0: not known */
     bool prefix_caching; /* likewise */
 };

@@ -21,12 +21,11 @@ static void set_bounds(struct metrics_histogram *histogram, const double *bound,
 static void set_lengths(struct metrics_histogram *histogram, int longest)
 {
     static const double steps[] = {1, 2, 5};
-    for (double ten = 1; histogram->n_bounds < METRICS_MAX_BOUNDS; ten *= 10)
-        for (int i = 0; i < 3 && histogram->n_bounds < METRICS_MAX_BOUNDS; i++) {
-            if (ten * steps[i] > longest)
-                return;
-            histogram->bound[histogram->n_bounds++] = ten * steps[i];
-        }
+    double ten = 1;
+    for (int i = 0; i < METRICS_MAX_BOUNDS && ten * steps[i % 3] <= longest; i++) {
+        histogram->bound[histogram->n_bounds++] = ten * steps[i % 3];
+        ten *= i % 3 == 2 ? 10 : 1;
+    }
 }
 
 void api_metrics_init(struct api_metrics *out, int max_model_len)

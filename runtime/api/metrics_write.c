@@ -1,6 +1,5 @@
 /* Families of engines have a sample for each of them; what is counted here, where nobody knows who
  * answered, has one for all. */
-#include "base/memory.h"
 #include "proto/prometheus.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"

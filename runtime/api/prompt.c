@@ -225,18 +225,45 @@ bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
 
 /* ---- room ---- */
 
+static bool prompt_too_long(int64_t n_prompt, const struct prompt_room *room, const char *param,
+                            struct error *err)
+{
+    error_set(err, ERROR_INPUT,
+              "This model's maximum context length is %d tokens. However, your request has %lld "
+              "input tokens. Please reduce the length of the input.",
+              room->max_model_len, (long long)n_prompt);
+    return too_long(err, param);
+}
+
+/* Is there a place for so many tokens in the KV cache, were there nothing else? */
+static bool check_cache(int64_t n_tokens, const struct prompt_room *room, const char *param,
+                        struct error *err)
+{
+    if (room->kv_tokens <= 0 || n_tokens <= room->kv_tokens)
+        return true;
+    error_set(err, ERROR_INPUT,
+              "prompt and answer are %lld tokens, and the KV cache of this server has room for "
+              "%lld: ask for less, or give the server more --kv-cache-memory-bytes",
+              (long long)n_tokens, (long long)room->kv_tokens);
+    return error_param(err, param);
+}
+
+bool prompt_fit_alone(size_t n_prompt, const struct prompt_room *room, const char *param,
+                      struct error *err)
+{
+    const int64_t n = (int64_t)n_prompt;
+    return (n <= room->max_model_len || prompt_too_long(n, room, param, err)) &&
+           check_cache(n, room, param, err);
+}
+
 bool prompt_fit(size_t n_prompt, const struct prompt_room *room, const char *param,
                 int32_t *max_tokens, struct error *err)
 {
     const int64_t n = (int64_t)n_prompt, length = room->max_model_len;
-    const int64_t kv = room->kv_tokens > 0 ? room->kv_tokens : INT64_MAX;
-    if (n >= length) {
-        error_set(err, ERROR_INPUT,
-                  "This model's maximum context length is %lld tokens. However, your request has "
-                  "%lld input tokens. Please reduce the length of the input.",
-                  (long long)length, (long long)n);
-        return too_long(err, param);
-    }
+    const bool by_cache = room->kv_tokens > 0 && room->kv_tokens < length;
+    const int64_t left = (by_cache ? room->kv_tokens : length) - n;
+    if (n >= length)
+        return prompt_too_long(n, room, param, err);
     if (room->max_tokens_said && n + *max_tokens > length) {
         error_set(err, ERROR_INPUT,
                   "This model's maximum context length is %lld tokens. However, you requested %d "
@@ -246,14 +273,9 @@ bool prompt_fit(size_t n_prompt, const struct prompt_room *room, const char *par
                   (long long)length, *max_tokens, (long long)n, (long long)n + *max_tokens);
         return too_long(err, "max_tokens");
     }
-    const int64_t left = (length < kv ? length : kv) - n;
-    if (left < 1 || (room->max_tokens_said && *max_tokens > left)) {
-        error_set(err, ERROR_INPUT,
-                  "prompt and answer are %lld tokens, and the KV cache of this server has room for "
-                  "%lld: ask for less, or give the server more --kv-cache-memory-bytes",
-                  (long long)n + (room->max_tokens_said ? *max_tokens : 1), (long long)kv);
-        return error_param(err, left < 1 ? param : "max_tokens");
-    }
+    if (!check_cache(n + 1, room, param, err) ||
+        (room->max_tokens_said && !check_cache(n + *max_tokens, room, "max_tokens", err)))
+        return false;
     if (*max_tokens > left)
         *max_tokens = (int32_t)left;
     return true;

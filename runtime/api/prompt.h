@@ -52,5 +52,7 @@ struct prompt_room {
     int64_t kv_tokens; /* 0: not known */
     bool max_tokens_said;
 };
+bool prompt_fit_alone(size_t n_prompt, const struct prompt_room *room, const char *param,
+                      struct error *err); /* a prompt that has no answer */
 bool prompt_fit(size_t n_prompt, const struct prompt_room *room, const char *param,
                 int32_t *max_tokens, struct error *err);

@@ -1,7 +1,7 @@
 /* /v1/chat/completions: the next message of a conversation. */
 #include "base/bytes.h"
 #include "base/error.h"
-#include "runtime/endpoints/call.h"
+#include "runtime/endpoints/endpoint.h"
 #include "runtime/endpoints/openai_answer.h"
 
 #include <string.h>
@@ -41,7 +41,7 @@ static struct call *start(const struct endpoints *e, const struct openai_request
                           const struct call_request *call, const struct reply *reply)
 {
     const struct generate_request request = {
-        .source = call_source(call, "chatcmpl-"),
+        .source = endpoint_source(call, "chatcmpl-"),
         .model = body->model,
         .sampling = body->sampling,
         .messages = body->messages,
@@ -72,7 +72,7 @@ struct call *chat_call(const struct endpoints *e, const struct call_request *cal
     struct error err = {0};
     struct call *answer = openai_chat_read(&body, call->body, call->n_body, &nothing_said, &err)
                               ? start(e, &body, call, reply)
-                              : call_refuse(e, reply, &err);
+                              : endpoint_refuse(e, reply, &err);
     openai_request_release(&body);
     return answer;
 }

@@ -1,6 +1,6 @@
 /* /v1/completions: texts or token ids that go on. */
 #include "base/error.h"
-#include "runtime/endpoints/call.h"
+#include "runtime/endpoints/endpoint.h"
 #include "runtime/endpoints/openai_answer.h"
 #include "runtime/endpoints/prompts.h"
 
@@ -15,7 +15,7 @@ struct call *completions_call(const struct endpoints *e, const struct call_reque
     struct call *answer;
     if (openai_completion_read(&body, call->body, call->n_body, &nothing_said, &err)) {
         const struct generate_request request = {
-            .source = call_source(call, "cmpl-"),
+            .source = endpoint_source(call, "cmpl-"),
             .model = body.model,
             .sampling = body.sampling,
             .prompt = prompts_of(&body.prompts, &body.body.arena),
@@ -27,7 +27,7 @@ struct call *completions_call(const struct endpoints *e, const struct call_reque
         const struct openai_start start = {.kind = OPENAI_COMPLETION, .form = &body.form};
         answer = openai_answer_start(e, &start, &request, reply);
     } else {
-        answer = call_refuse(e, reply, &err);
+        answer = endpoint_refuse(e, reply, &err);
     }
     openai_request_release(&body);
     return answer;

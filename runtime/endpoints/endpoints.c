@@ -5,7 +5,7 @@
 #include "base/system.h"
 #include "proto/status.h"
 #include "runtime/api/admission.h"
-#include "runtime/endpoints/call.h"
+#include "runtime/endpoints/endpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +18,17 @@ static const struct entry { /* the first member is what users of the header see 
 } table[] = {
     {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
     {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
+    {{"/generate", POST, ROUTE_WITH_KEY}, generate_call},
+    {{"/v1/embeddings", POST, ROUTE_WITH_KEY}, embeddings_call},
+    {{"/v1/score", POST, ROUTE_WITH_KEY}, score_call},
+    {{"/score", POST, ROUTE_WITH_KEY}, score_call},
+    {{"/v1/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
+    {{"/v2/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
+    {{"/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
+    {{"/classify", POST, ROUTE_WITH_KEY}, classify_call},
+    {{"/v1/score/evaluation", POST, ROUTE_WITH_KEY}, reward_call},
+    {{"/tokenize", POST, ROUTE_WITH_KEY}, tokenize_call},
+    {{"/detokenize", POST, ROUTE_WITH_KEY}, detokenize_call},
     {{"/v1/models", GET, ROUTE_WITH_KEY}, models_call},
     {{"/version", GET, ROUTE_WITH_KEY}, version_call},
     {{"/health", GET, ROUTE_OPEN}, health_call},
@@ -25,6 +36,11 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/health/ready", GET, ROUTE_OPEN}, ready_call},
     {{"/ping", "GET, HEAD, POST", ROUTE_OPEN}, health_call},
     {{"/metrics", GET, ROUTE_WITH_KEY}, metrics_call},
+    {{"/", GET, ROUTE_OPEN}, page_call},
+    {{"/favicon.ico", GET, ROUTE_OPEN}, icon_call},
+    {{"/sleep", POST, ROUTE_WITH_KEY}, sleep_call},
+    {{"/wake_up", POST, ROUTE_WITH_KEY}, wake_call},
+    {{"/is_sleeping", GET, ROUTE_WITH_KEY}, is_sleeping_call},
 };
 
 const struct route *endpoints_find(const char *path)
@@ -67,46 +83,46 @@ void endpoints_error(const struct error *why, const struct reply *reply) { refus
 
 /* ---- for endpoints ---- */
 
-struct call *call_refuse(const struct endpoints *e, const struct reply *reply,
-                         const struct error *why)
+struct call *endpoint_refuse(const struct endpoints *e, const struct reply *reply,
+                             const struct error *why)
 {
     refuse(why, admission_retry_after_s(e->is.api->admission), reply);
     return NULL;
 }
 
-struct call *call_answer(const struct reply *reply, int status, const char *content_type,
-                         const struct bytes *body)
+struct call *endpoint_answer(const struct reply *reply, int status, const char *content_type,
+                             const struct bytes *body)
 {
     reply->whole(reply->context, status, content_type, 0, body->len > 0 ? body->data : "",
                  body->len);
     return NULL;
 }
 
-struct call *call_answer_json(const struct reply *reply, const struct bytes *body)
+struct call *endpoint_answer_json(const struct reply *reply, const struct bytes *body)
 {
-    return call_answer(reply, 200, "application/json", body);
+    return endpoint_answer(reply, 200, "application/json", body);
 }
 
-void call_make_id(char out[CALL_ID_BYTES], const char *prefix, const struct api_source *source)
+void endpoint_id(char out[ENDPOINT_ID_BYTES], const char *prefix, const struct api_source *source)
 {
     uint64_t random[2] = {0};
     struct error ignored = {0};
     if (*source->request_id != '\0') {
-        snprintf(out, CALL_ID_BYTES, "%s%.*s", prefix, (int)(CALL_ID_BYTES - strlen(prefix) - 1),
-                 source->request_id);
+        snprintf(out, ENDPOINT_ID_BYTES, "%s%.*s", prefix,
+                 (int)(ENDPOINT_ID_BYTES - strlen(prefix) - 1), source->request_id);
         return;
     }
     if (!system_random(random, sizeof random, &ignored)) /* still an id, if no secret one */
         random[0] = (uint64_t)clock_now_ns();
-    snprintf(out, CALL_ID_BYTES, "%s%016llx%016llx", prefix, (unsigned long long)random[0],
+    snprintf(out, ENDPOINT_ID_BYTES, "%s%016llx%016llx", prefix, (unsigned long long)random[0],
              (unsigned long long)random[1]);
 }
 
-struct api_source call_source(const struct call_request *request, const char *prefix)
+struct api_source endpoint_source(const struct call_request *request, const char *prefix)
 {
     struct api_source source = request->source;
-    call_make_id(source.request_id, prefix, &request->source);
+    endpoint_id(source.request_id, prefix, &request->source);
     return source;
 }
 
-int64_t call_time_s(void) { return clock_wall_ms() / 1000; }
+int64_t endpoint_time_s(void) { return clock_wall_ms() / 1000; }

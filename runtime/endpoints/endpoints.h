@@ -26,6 +26,7 @@ const struct route *endpoints_find(const char *path);
 struct call_request { /* borrowed for endpoints_call() */
     const struct route *route;
     const char *method;
+    const char *query; /* as sent, behind the '?'; NULL or "": none */
     const char *body;
     size_t n_body;
     struct api_source source; /* request_id may be empty: the endpoint makes one with its prefix */

@@ -1,12 +1,12 @@
 /* /health, /ping: can it answer; /health/live: is the process itself well; /metrics. */
 #include "runtime/api/metrics.h"
-#include "runtime/endpoints/call.h"
+#include "runtime/endpoints/endpoint.h"
 
 static struct call *answer(bool well, const struct reply *reply)
 {
     struct bytes out = {0};
     bytes_add_text(&out, well ? "{\"status\":\"ok\"}" : "{\"status\":\"unavailable\"}");
-    call_answer(reply, well ? 200 : 503, "application/json", &out);
+    endpoint_answer(reply, well ? 200 : 503, "application/json", &out);
     bytes_release(&out);
     return NULL;
 }
@@ -37,7 +37,7 @@ struct call *metrics_call(const struct endpoints *e, const struct call_request *
     (void)call;
     struct bytes out = {0};
     api_metrics_write(&out, e->is.api);
-    call_answer(reply, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+    endpoint_answer(reply, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
     bytes_release(&out);
     return NULL;
 }

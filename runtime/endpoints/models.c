@@ -1,6 +1,6 @@
 /* /v1/models and /version: what is served. */
 #include "proto/json_write.h"
-#include "runtime/endpoints/call.h"
+#include "runtime/endpoints/endpoint.h"
 
 static void add_model(struct bytes *out, const struct api_model *model, int i)
 {
@@ -25,7 +25,7 @@ struct call *models_call(const struct endpoints *e, const struct call_request *c
     for (int i = 0; i < model->n_names; i++)
         add_model(&out, model, i);
     bytes_add_text(&out, "]}");
-    call_answer_json(reply, &out);
+    endpoint_answer_json(reply, &out);
     bytes_release(&out);
     return NULL;
 }
@@ -41,7 +41,7 @@ struct call *version_call(const struct endpoints *e, const struct call_request *
     bytes_add_text(&out, ",\"about\":");
     json_write_string(&out, model->about);
     bytes_printf(&out, ",\"tp\":%d,\"pp\":%d,\"dp\":%d}", model->tp, model->pp, model->dp);
-    call_answer_json(reply, &out);
+    endpoint_answer_json(reply, &out);
     bytes_release(&out);
     return NULL;
 }

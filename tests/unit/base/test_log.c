@@ -106,6 +106,63 @@ TEST(log_takes_info_from_rank_0_and_the_gateway_only)
     CHECK_EQ(lines_at(LOG_TRACE, 1), 4);
 }
 
+static const struct log_field fields[] = {
+    {.name = "id", .text = "cmpl-1"}, {.name = "peer", .text = "a \"b\"\n"},
+    {.name = "tokens", .number = 12}, {.name = "ms", .number = 1.25, .decimals = 1},
+    {.name = "finish", .text = ""},
+};
+
+static void write_fields(void *context)
+{
+    (void)context;
+    log_write_fields(LOG_WARN, "request", "ended", fields, 5);
+}
+
+TEST(log_fields_stand_behind_the_message)
+{
+    capture_stderr(logged, sizeof logged, write_fields, NULL);
+    CHECK_STR(after_time(logged), "r0 warn  request: ended id=cmpl-1 peer=\"a \\\"b\\\"\\n\" "
+                                  "tokens=12 ms=1.2 finish=\"\"\n");
+}
+
+/* A line as JSON without its time, which is of one length. */
+static const char *json_after_time(void (*write)(void *context), void *context)
+{
+    static const char time[] = "{\"time\": \"2026-01-31T12:04:11.381Z\", ";
+    log_set_format(LOG_JSON);
+    capture_stderr(logged, sizeof logged, write, context);
+    log_set_format(LOG_TEXT);
+    int year, month, day, hour, minute, n = 0;
+    CHECK_EQ(sscanf(logged, "{\"time\": \"%4d-%2d-%2dT%2d:%2d:%n", &year, &month, &day, &hour,
+                    &minute, &n),
+             5);
+    CHECK(n > 0 && year > 2024 && month <= 12 && day <= 31 && hour < 24 && minute < 60);
+    return logged + sizeof time - 1;
+}
+
+TEST(log_as_json_has_one_object_a_line)
+{
+    CHECK_STR(json_after_time(write_fields, NULL),
+              "\"level\": \"warn\", \"rank\": \"r0\", \"module\": \"request\", "
+              "\"message\": \"ended\", \"id\": \"cmpl-1\", \"peer\": \"a \\\"b\\\"\\u000a\", "
+              "\"tokens\": 12, \"ms\": 1.2, \"finish\": \"\"}\n");
+    CHECK_STR(json_after_time(tell_one, "no such file"),
+              "\"level\": \"error\", \"rank\": \"r0\", \"module\": \"phalanx\", "
+              "\"message\": \"no such file\"}\n");
+}
+
+TEST(log_as_json_is_json_whatever_the_text)
+{
+    char text[4000];
+    memset(text, '"', sizeof text);
+    text[sizeof text - 1] = '\0';
+    const char *line = json_after_time(write_one, text);
+    CHECK_STR(line + strlen(line) - 6, "...\"}\n");
+    CHECK(strlen(line) < 2048);
+    CHECK(strstr(json_after_time(write_one, "caf\xc3\xa9 \xff\xc2\x9b\xe2\x82"),
+                 "\"caf\xc3\xa9 \\ufffd\\u009b\\ufffd\\ufffd\"}\n") != NULL);
+}
+
 static void log_to_nowhere(void *context)
 {
     (void)context;

@@ -217,3 +217,15 @@ TEST(futex_wakes_a_thread_that_waits_for_ever)
     futex_wake((const uint32_t *)&word, 1, false);
     CHECK_EQ(pthread_join(thread, NULL), 0);
 }
+
+TEST(clock_utc_is_the_calendar_of_a_moment)
+{
+    struct calendar_time t;
+    clock_utc(&t, 951782400000 + 3723999); /* 2000-02-29, 01:02:03.999 */
+    CHECK_EQ(t.year, 2000);
+    CHECK_EQ(t.month, 2);
+    CHECK_EQ(t.day, 29);
+    CHECK_EQ(t.hour, 1);
+    CHECK_EQ(t.minute, 2);
+    CHECK_EQ(t.second, 3);
+}

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "runtime/text/encoder.h"
+#include "runtime/text/ids.h"
 #include "runtime/text/split/pattern.h"
 #include "runtime/text/split/pre_tokenizer.h"
 #include "runtime/text/tokenizer.h"
@@ -214,6 +215,65 @@ TEST(bert_and_roberta_put_one_token_on_either_side)
                    "{'type':'BertProcessing','cls':['a',0],'sep':['c',2]},"
                    "{'type':'BertProcessing','cls':['b',1],'sep':['b',1]}]}",
                    "1 0 1 2 1");
+}
+
+/* "before | between | after" of a pair; "no pairs". */
+static void check_pairs(const char *stage, const char *want)
+{
+    struct bytes members = {0}, got = {0};
+    bytes_printf(&members, "%s%s%s" MODEL, *stage ? "'post_processor':" : "", stage,
+                 *stage ? "," : "");
+    struct tokenizer *t = small_tokenizer(members.data);
+    struct tokenizer_frame frame;
+    if (!tokenizer_pair_frame(t, &frame)) {
+        bytes_add_text(&got, "no pairs");
+    } else {
+        const struct ids *part[] = {frame.before, frame.between, frame.after};
+        for (int p = 0; p < 3; p++) {
+            bytes_add_text(&got, p > 0 ? "|" : "");
+            for (size_t i = 0; i < part[p]->n; i++)
+                bytes_printf(&got, "%d", part[p]->data[i]);
+        }
+    }
+    CHECK_STR(got.data, want);
+    tokenizer_close(t);
+    bytes_release(&members);
+    bytes_release(&got);
+}
+
+TEST(pairs_of_texts_have_tokens_around_and_between_them)
+{
+#define TEMPLATE(pair)                                                             \
+    "{'type':'TemplateProcessing','single':[{'Sequence':{'id':'A'}}],'pair':" pair \
+    ",'special_tokens':{'a':{'ids':[0]},'b':{'ids':[1]}}}"
+#define TEXT(name)  "{'Sequence':{'id':'" name "'}}"
+#define TOKEN(name) "{'SpecialToken':{'id':'" name "'}}"
+    check_pairs("", "||");
+    check_pairs("{'type':'ByteLevel'}", "||");
+    check_pairs("{'type':'BertProcessing','cls':['a',0],'sep':['c',2]}", "0|2|2");
+    check_pairs("{'type':'RobertaProcessing','cls':['a',0],'sep':['c',2]}", "0|22|2");
+    check_pairs(TEMPLATE("[" TOKEN("a") "," TEXT("A") "," TOKEN("b") "," TOKEN("a") "," TEXT(
+                    "B") "," TOKEN("b") "]"),
+                "0|10|1");
+    check_pairs("{'type':'Sequence','processors':[{'type':'ByteLevel'}," TEMPLATE(
+                    "[" TEXT("A") "," TOKEN("b") "," TEXT("B") "]") "]}",
+                "|1|");
+    check_pairs(TEMPLATE("[" TEXT("B") "," TEXT("A") "]"), "no pairs");
+    check_pairs(TEMPLATE("[" TEXT("A") "]"), "no pairs");
+    check_pairs(TEMPLATE("[" TEXT("A") "," TEXT("B") "," TEXT("B") "," TOKEN("a") "]"), "no pairs");
+    check_pairs(TEMPLATE("[" TEXT("A") "," TOKEN("x") "," TEXT("B") "]"), "no pairs");
+    check_pairs(TEMPLATE("null"), "no pairs");
+    check_pairs("{'type':'Sequence','processors':["
+                "{'type':'BertProcessing','cls':['a',0],'sep':['c',2]},"
+                "{'type':'BertProcessing','cls':['b',1],'sep':['b',1]}]}",
+                "no pairs");
+}
+
+TEST(the_longest_token_is_known)
+{
+    struct tokenizer *t = small_tokenizer(MODEL);
+    CHECK_EQ(tokenizer_longest(t), 1);
+    tokenizer_close(t);
 }
 
 TEST(post_processors_that_make_no_sense_are_refused)

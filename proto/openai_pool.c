@@ -1,0 +1,298 @@
+#include "proto/openai_pool.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "proto/json_fields.h"
+#include "proto/openai_request.h"
+#include "proto/openai_response.h"
+
+#include <string.h>
+
+/* ---- requests ---- */
+
+static bool refuse(const char *key, const char *text, struct error *err)
+{
+    error_set(err, ERROR_INPUT, "%s: %s", key, text);
+    return error_param(err, key);
+}
+
+static bool read_form(struct openai_pool_request *out, struct error *err)
+{
+    const json_t *body = out->body.json;
+    const char *format = "float", *dtype = "float32";
+    if (!field_text(body, "encoding_format", &format, err) ||
+        !field_text(body, "embed_dtype", &dtype, err) ||
+        !field_int(body, "dimensions", &out->dimensions, err))
+        return false;
+    if (field_find(body, "dimensions") != NULL && out->dimensions < 1)
+        return refuse("dimensions", "want at least 1", err);
+    if (strcmp(dtype, "float32") != 0)
+        return refuse("embed_dtype", "want \"float32\"", err);
+    out->base64 = strcmp(format, "base64") == 0;
+    return out->base64 || strcmp(format, "float") == 0 ||
+           refuse("encoding_format", "want \"float\" or \"base64\"", err);
+}
+
+/* Under the first of these names that is there. */
+static const char *name_of(const json_t *body, const char *const name[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (field_find(body, name[i]) != NULL)
+            return name[i];
+    return name[0];
+}
+
+/* {"text": …} is a document too. */
+static bool read_documents(struct json_prompts *out, const json_t *body, const char *key,
+                           struct arena *arena, struct error *err)
+{
+    const json_t *list = field_find(body, key);
+    if (!json_is_object(json_array_get(list, 0)))
+        return json_prompts_read(out, body, key, arena, err);
+    struct json_prompt *prompt = arena_alloc(arena, json_array_size(list), sizeof *prompt);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *text = json_object_get(json_array_get(list, i), "text");
+        if (json_string_length(text) == 0)
+            return refuse(key, "want texts, or objects with a \"text\"", err);
+        prompt[i].text = json_string_value(text);
+        prompt[i].n_bytes = json_string_length(text);
+    }
+    *out = (struct json_prompts){prompt, json_array_size(list)};
+    return true;
+}
+
+/* One query to all documents, or one to each. */
+static bool read_pairs(struct openai_pool_request *out, const char *const first[3],
+                       const char *const second[3], struct error *err)
+{
+    struct arena *arena = &out->body.arena;
+    const json_t *body = out->body.json;
+    const char *query_key = name_of(body, first), *key = name_of(body, second);
+    struct json_prompts query;
+    if (!json_prompts_read(&query, body, query_key, arena, err) ||
+        !read_documents(&out->pairs, body, key, arena, err))
+        return false;
+    if (query.n != 1 && query.n != out->pairs.n)
+        return refuse(key, "Input lengths must be either 1:1, 1:N or N:N", err);
+    struct json_prompt *prompt = arena_alloc(arena, out->pairs.n, sizeof *prompt);
+    for (size_t i = 0; i < out->pairs.n; i++)
+        prompt[i] = query.prompt[query.n == 1 ? 0 : i];
+    out->prompts = (struct json_prompts){prompt, out->pairs.n};
+    return true;
+}
+
+static bool read_rerank(struct openai_pool_request *out, struct error *err)
+{
+    static const char *const query[] = {"query", "query", "query"};
+    static const char *const documents[] = {"documents", "texts", "documents"};
+    out->return_documents = true;
+    if (!field_int(out->body.json, "top_n", &out->top_n, err) ||
+        !field_bool(out->body.json, "return_documents", &out->return_documents, err) ||
+        !read_pairs(out, query, documents, err))
+        return false;
+    return out->top_n >= 0 || refuse("top_n", "want at least 0", err);
+}
+
+static bool read_inputs(struct openai_pool_request *out, struct error *err)
+{
+    static const char *const first[] = {"text_1", "data_1", "queries"};
+    static const char *const second[] = {"text_2", "data_2", "documents"};
+    static const char *const items[] = {"text_2", "data_2", "items"};
+    const json_t *body = out->body.json;
+    switch (out->kind) {
+    case OPENAI_SCORE:
+        return read_pairs(out, first, field_find(body, "items") != NULL ? items : second, err);
+    case OPENAI_RERANK:
+        return read_rerank(out, err);
+    case OPENAI_REWARD:
+        out->add_special_tokens = out->normalize = false; /* as there */
+        return json_prompts_read(&out->prompts, body, "messages", &out->body.arena, err);
+    default:
+        return json_prompts_read(&out->prompts, body, "input", &out->body.arena, err);
+    }
+}
+
+bool openai_pool_read(struct openai_pool_request *out, enum openai_pool_kind kind, const char *text,
+                      size_t n_bytes, struct error *err)
+{
+    *out = (struct openai_pool_request){.kind = kind,
+                                        .add_special_tokens = true,
+                                        .normalize = true,
+                                        .truncate_prompt_tokens = SAMPLING_UNSAID,
+                                        .priority = SAMPLING_UNSAID,
+                                        .deadline_ms = SAMPLING_UNSAID};
+    if (!request_body_read(&out->body, text, n_bytes, err))
+        return false;
+    const json_t *body = out->body.json;
+    return openai_read_model(&out->model, body, err) && read_form(out, err) &&
+           read_inputs(out, err) &&
+           openai_read_truncation(&out->truncate_prompt_tokens, body, err) &&
+           field_bool(body, "add_special_tokens", &out->add_special_tokens, err) &&
+           field_bool(body, "use_activation", &out->normalize, err) &&
+           field_bool(body, "normalize", &out->normalize, err) &&
+           field_int(body, "priority", &out->priority, err) &&
+           field_int(body, "deadline_ms", &out->deadline_ms, err);
+}
+
+void openai_pool_request_release(struct openai_pool_request *request)
+{
+    request_body_release(&request->body);
+}
+
+/* ---- answers ---- */
+
+static void add_numbers(struct bytes *out, const float *value, int n)
+{
+    bytes_add_char(out, '[');
+    for (int i = 0; i < n; i++) {
+        bytes_add_text(out, i > 0 ? "," : "");
+        json_write_float(out, (double)value[i]);
+    }
+    bytes_add_char(out, ']');
+}
+
+/* RFC 4648, section 4. */
+static void add_base64(struct bytes *out, const unsigned char *data, size_t n)
+{
+    static const char letter[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    bytes_add_char(out, '"');
+    for (size_t at = 0; at < n; at += 3) {
+        const unsigned b1 = at + 1 < n ? data[at + 1] : 0, b2 = at + 2 < n ? data[at + 2] : 0;
+        const unsigned bits = (unsigned)data[at] << 16 | b1 << 8 | b2;
+        const char four[] = {letter[bits >> 18], letter[bits >> 12 & 63],
+                             at + 1 < n ? letter[bits >> 6 & 63] : '=',
+                             at + 2 < n ? letter[bits & 63] : '='};
+        bytes_add(out, four, sizeof four);
+    }
+    bytes_add_char(out, '"');
+}
+
+static void add_usage(struct bytes *out, const struct openai_pool_answer *answer)
+{
+    const struct openai_usage usage = {.prompt_tokens = answer->prompt_tokens};
+    bytes_add_text(out, ",\"usage\":");
+    openai_write_usage(out, &usage);
+}
+
+static float score_of(const struct openai_pool_result *result)
+{
+    return result->n_values > 0 ? result->value[0] : 0;
+}
+
+static void add_result(struct bytes *out, const struct openai_pool_request *request,
+                       const struct openai_pool_result *result, size_t index)
+{
+    bytes_printf(out, "%s{\"index\":%zu,", index > 0 ? "," : "", index);
+    switch (request->kind) {
+    case OPENAI_EMBEDDINGS:
+        bytes_add_text(out, "\"object\":\"embedding\",\"embedding\":");
+        if (request->base64)
+            add_base64(out, (const unsigned char *)result->value,
+                       (size_t)result->n_values * sizeof *result->value);
+        else
+            add_numbers(out, result->value, result->n_values);
+        break;
+    case OPENAI_CLASSIFY:
+        bytes_add_text(out, "\"label\":");
+        json_write_string(out, result->label);
+        bytes_add_text(out, ",\"probs\":");
+        add_numbers(out, result->value, result->n_values);
+        bytes_printf(out, ",\"num_classes\":%d", result->n_values);
+        break;
+    default:
+        bytes_add_text(out, "\"object\":\"score\",\"score\":");
+        json_write_float(out, (double)score_of(result));
+    }
+    bytes_add_char(out, '}');
+}
+
+static void write_list(struct bytes *out, const struct openai_pool_request *request,
+                       const struct openai_pool_answer *answer)
+{
+    bytes_add_text(out, "{\"id\":");
+    json_write_string(out, answer->id);
+    bytes_add_text(out, ",\"object\":\"list\",\"created\":");
+    json_write_int(out, answer->created_s);
+    bytes_add_text(out, ",\"model\":");
+    json_write_string(out, answer->model);
+    bytes_add_text(out, ",\"data\":[");
+    for (size_t i = 0; i < request->prompts.n; i++)
+        add_result(out, request, &answer->result[i], i);
+    bytes_add_char(out, ']');
+    add_usage(out, answer);
+    bytes_add_char(out, '}');
+}
+
+/* The best one that is not written yet; of equals the first. n is at most 2048. */
+static size_t best_left(const struct openai_pool_answer *answer, const bool *is_written, size_t n)
+{
+    size_t best = n;
+    for (size_t i = 0; i < n; i++)
+        if (!is_written[i] &&
+            (best == n || score_of(&answer->result[i]) > score_of(&answer->result[best])))
+            best = i;
+    return best;
+}
+
+static void add_document(struct bytes *out, const struct json_prompt *document)
+{
+    bytes_add_text(out, ",\"document\":{\"text\":");
+    if (document->text != NULL)
+        json_write_text(out, (struct json_text){document->text, document->n_bytes});
+    else
+        bytes_add_text(out, "null");
+    bytes_add_text(out, ",\"multi_modal\":null}");
+}
+
+static void write_rerank(struct bytes *out, const struct openai_pool_request *request,
+                         const struct openai_pool_answer *answer)
+{
+    const size_t n = request->prompts.n;
+    const size_t top =
+        request->top_n > 0 && (size_t)request->top_n < n ? (size_t)request->top_n : n;
+    bool *is_written = memory_alloc(n, sizeof *is_written);
+    bytes_add_text(out, "{\"id\":");
+    json_write_string(out, answer->id);
+    bytes_add_text(out, ",\"model\":");
+    json_write_string(out, answer->model);
+    add_usage(out, answer);
+    bytes_add_text(out, ",\"results\":[");
+    for (size_t k = 0; k < top; k++) {
+        const size_t i = best_left(answer, is_written, n);
+        is_written[i] = true;
+        bytes_printf(out, "%s{\"index\":%zu", k > 0 ? "," : "", i);
+        if (request->return_documents)
+            add_document(out, &request->pairs.prompt[i]);
+        bytes_add_text(out, ",\"relevance_score\":");
+        json_write_float(out, (double)score_of(&answer->result[i]));
+        bytes_add_char(out, '}');
+    }
+    bytes_add_text(out, "]}");
+    memory_free(is_written);
+}
+
+static void write_reward(struct bytes *out, const struct openai_pool_request *request,
+                         const struct openai_pool_answer *answer)
+{
+    bytes_add_text(out, "{\"id\":");
+    json_write_string(out, answer->id);
+    bytes_add_text(out, ",\"object\":\"score.evaluation\",\"model\":");
+    json_write_string(out, answer->model);
+    bytes_add_text(out, ",\"scores\":[");
+    for (size_t i = 0; i < request->prompts.n; i++) {
+        bytes_add_text(out, i > 0 ? "," : "");
+        json_write_float(out, (double)score_of(&answer->result[i]));
+    }
+    bytes_add_text(out, "]}");
+}
+
+void openai_pool_write(struct bytes *out, const struct openai_pool_request *request,
+                       const struct openai_pool_answer *answer)
+{
+    if (request->kind == OPENAI_RERANK)
+        write_rerank(out, request, answer);
+    else if (request->kind == OPENAI_REWARD)
+        write_reward(out, request, answer);
+    else
+        write_list(out, request, answer);
+}
