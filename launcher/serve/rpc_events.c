@@ -66,8 +66,8 @@ bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct
         return true;
     if (!rpc_server_start(events->server, err))
         return false;
-    events->event = event_new(base, rpc_server_fd(events->server), EV_READ | EV_PERSIST, step,
-                              events->server);
+    events->event =
+        event_new(base, rpc_server_fd(events->server), EV_READ | EV_PERSIST, step, events->server);
     event_add(events->event, NULL);
     return true;
 }

@@ -44,7 +44,7 @@ class BothCase(serving.ServerCase):
         return list(self.stub.Generate(request, timeout=timeout))
 
     def complete(self, prompt=PROMPT, **body):
-        return self.server.post("/v1/completions", {"model": "model", "prompt": prompt, **body})
+        return self.server.post("/v1/completions", {"prompt": prompt, **body})
 
 
 def text_of(messages, index=0):
@@ -156,6 +156,8 @@ class Refusals(BothCase):
         for value in (float("nan"), float("inf"), -float("inf")):
             error, param, _ = self.grpc_error(lambda v=value: self.generate(temperature=v))
             self.assertEqual((error.code(), param), (StatusCode.INVALID_ARGUMENT, "temperature"))
+            error, param, _ = self.grpc_error(lambda v=value: self.generate(logit_bias={5: v}))
+            self.assertEqual((error.code(), param), (StatusCode.INVALID_ARGUMENT, "logit_bias"))
 
     def test_a_prompt_that_is_too_long_has_its_code(self):
         begin = time.monotonic()
