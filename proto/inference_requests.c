@@ -20,8 +20,11 @@ static double number_or_unsaid(bool has, double value) { return has ? value : (d
 static int64_t int_or_unsaid(bool has, int64_t value) { return has ? value : INFERENCE_UNSAID; }
 static int8_t flag_or_unsaid(bool has, bool value) { return has ? (int8_t)value : (int8_t)-1; }
 
+/* A list without entries is one that is not set. */
 static struct inference_ids read_ids(struct arena *arena, const uint32_t *id, size_t n)
 {
+    if (n == 0)
+        return (struct inference_ids){0};
     int64_t *wide = arena_alloc(arena, n, sizeof *wide);
     for (size_t i = 0; i < n; i++)
         wide[i] = id[i];
@@ -29,6 +32,35 @@ static struct inference_ids read_ids(struct arena *arena, const uint32_t *id, si
 }
 
 /* ---- what several requests have ---- */
+
+/* NaN stands for what is not set, so a client may not write it; infinity is in no range. */
+static bool check_numbers(const sampling_message *m, struct error *err)
+{
+    const struct {
+        const char *name;
+        bool has;
+        double value;
+    } row[] = {
+        {"temperature", m->has_temperature, m->temperature},
+        {"top_p", m->has_top_p, m->top_p},
+        {"min_p", m->has_min_p, m->min_p},
+        {"repetition_penalty", m->has_repetition_penalty, m->repetition_penalty},
+        {"frequency_penalty", m->has_frequency_penalty, m->frequency_penalty},
+        {"presence_penalty", m->has_presence_penalty, m->presence_penalty},
+        {"length_penalty", m->has_length_penalty, m->length_penalty},
+    };
+    const char *wrong = NULL;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (row[i].has && !isfinite(row[i].value))
+            wrong = row[i].name;
+    for (size_t i = 0; i < m->n_logit_bias; i++)
+        if (!isfinite(m->logit_bias[i]->value))
+            wrong = "logit_bias";
+    if (wrong == NULL)
+        return true;
+    error_set(err, ERROR_INPUT, "%s must be a finite number", wrong);
+    return error_param(err, wrong);
+}
 
 static bool read_sampling(struct inference_sampling *out, struct arena *arena,
                           const sampling_message *from, struct error *err)
@@ -65,8 +97,9 @@ static bool read_sampling(struct inference_sampling *out, struct arena *arena,
     for (size_t i = 0; i < m->n_logit_bias; i++)
         bias[i] = (struct inference_bias){.token = m->logit_bias[i]->key,
                                           .bias = m->logit_bias[i]->value};
-    out->logit_bias = bias;
-    return unpack_texts(&out->stop, arena, m->stop, m->n_stop, "stop", err) &&
+    out->logit_bias = m->n_logit_bias > 0 ? bias : NULL;
+    return check_numbers(m, err) &&
+           unpack_texts(&out->stop, arena, m->stop, m->n_stop, "stop", err) &&
            unpack_texts(&out->bad_words, arena, m->bad_words, m->n_bad_words, "bad_words", err);
 }
 

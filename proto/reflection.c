@@ -22,6 +22,13 @@ typedef Grpc__Reflection__V1__ServerReflectionRequest reflection_request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse reflection_response;
 
 enum { NOT_FOUND = 5, UNIMPLEMENTED = 12 }; /* google.rpc.Code */
+enum { /* the fields of the question; protobuf-c's names of them are longer than a line */
+       FILE_BY_FILENAME = 3,
+       FILE_CONTAINING_SYMBOL,
+       FILE_CONTAINING_EXTENSION,
+       ALL_EXTENSION_NUMBERS_OF_TYPE,
+       LIST_SERVICES,
+};
 
 /* ---- names in a file ---- */
 
@@ -187,23 +194,23 @@ static void read_files(struct answer *a)
 static bool answer_request(struct answer *a, const reflection_request *request, struct error *err)
 {
     const char *name;
-    switch (request->message_request_case) {
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
+    switch ((int)request->message_request_case) {
+    case FILE_BY_FILENAME:
         if (!unpack_text(&name, a->scratch, request->file_by_filename, "file_by_filename", err))
             return false;
         answer_by_name(a, name);
         return true;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
+    case FILE_CONTAINING_SYMBOL:
         if (!unpack_text(&name, a->scratch, request->file_containing_symbol,
                          "file_containing_symbol", err))
             return false;
         answer_by_symbol(a, name);
         return true;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
+    case LIST_SERVICES:
         answer_services(a);
         return true;
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
-    case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
+    case FILE_CONTAINING_EXTENSION:
+    case ALL_EXTENSION_NUMBERS_OF_TYPE:
         answer_error(a, NOT_FOUND, "there are no extensions");
         return true;
     default:

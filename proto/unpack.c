@@ -86,6 +86,6 @@ bool unpack_texts(const char *const **out, struct arena *arena, const ProtobufCB
     for (size_t i = 0; i < n; i++)
         if (!unpack_text(&list[i], arena, text[i], field, err))
             return false;
-    *out = list;
+    *out = n > 0 ? list : NULL;
     return true;
 }

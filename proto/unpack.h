@@ -23,5 +23,6 @@ bool unpack_text(const char **out, struct arena *arena, ProtobufCBinaryData text
 /* The same where it is set; NULL where it is not. */
 bool unpack_optional(const char **out, struct arena *arena, bool is_set, ProtobufCBinaryData text,
                      const char *field, struct error *err);
+/* NULL where there are none. */
 bool unpack_texts(const char *const **out, struct arena *arena, const ProtobufCBinaryData *text,
                   size_t n, const char *field, struct error *err);

@@ -50,11 +50,27 @@ bool addresses_check(const struct options *options, int n_keys, struct error *er
                      options->serve.host);
 }
 
-void addresses_url(char *out, size_t n_bytes, const struct options *options, int port)
+/* "127.0.0.1:8000", as a user of this machine writes it. */
+static void host_and_port(char *out, size_t n_bytes, const struct options *options, int port)
 {
     const char *host = options->serve.host;
     const bool everywhere = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
     const bool brackets = !everywhere && strchr(host, ':') != NULL;
-    snprintf(out, n_bytes, "%s://%s%s%s:%d", options->serve.ssl_certfile != NULL ? "https" : "http",
-             brackets ? "[" : "", everywhere ? "localhost" : host, brackets ? "]" : "", port);
+    snprintf(out, n_bytes, "%s%s%s:%d", brackets ? "[" : "", everywhere ? "localhost" : host,
+             brackets ? "]" : "", port);
+}
+
+void addresses_url(char *out, size_t n_bytes, const struct options *options, int port)
+{
+    char where[80];
+    host_and_port(where, sizeof where, options, port);
+    snprintf(out, n_bytes, "%s://%s", options->serve.ssl_certfile != NULL ? "https" : "http",
+             where);
+}
+
+void addresses_rpc(char *out, size_t n_bytes, const struct options *options)
+{
+    char where[80];
+    host_and_port(where, sizeof where, options, (int)options->serve.grpc_port);
+    snprintf(out, n_bytes, " (gRPC at %s)", where);
 }

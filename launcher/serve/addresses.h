@@ -11,3 +11,5 @@ struct options;
 bool addresses_check(const struct options *options, int n_keys, struct error *err);
 /* "http://127.0.0.1:8000", as a user of this machine writes it. */
 void addresses_url(char *out, size_t n_bytes, const struct options *options, int port);
+/* " (gRPC at 127.0.0.1:8001)" */
+void addresses_rpc(char *out, size_t n_bytes, const struct options *options);

@@ -9,6 +9,7 @@
 #include "launcher/serve/keys.h"
 #include "launcher/serve/life.h"
 #include "launcher/serve/notify.h"
+#include "launcher/serve/rpc_events.h"
 #include "launcher/serve/session_events.h"
 #include "launcher/serve/statistics.h"
 #include "launcher/service.h"
@@ -31,6 +32,7 @@ struct server {
     struct endpoints *endpoints;
     struct front *front;
     struct http_server *http;
+    struct rpc_events *rpc;
     struct session_events *session_events;
     struct statistics *statistics;
     struct life *life;
@@ -65,6 +67,7 @@ static void drain(void *context)
 {
     struct server *server = context;
     server->service.admission.state = ADMISSION_DRAINING;
+    rpc_events_drain(server->rpc);
     notify_send("STOPPING=1\nSTATUS=draining");
     log_write(LOG_INFO, "serve", "draining: %zu requests are finished first",
               dispatch_in_flight(server->service.session.dispatch));
@@ -84,7 +87,7 @@ static bool is_idle(void *context)
 {
     const struct server *server = context;
     return dispatch_in_flight(server->service.session.dispatch) == 0 &&
-           http_server_counts(server->http).n_exchanges == 0;
+           http_server_counts(server->http).n_exchanges == 0 && rpc_events_calls(server->rpc) == 0;
 }
 
 static void give_up(void *context)
@@ -134,17 +137,24 @@ bool server_open(struct server **out, const struct options *options,
                                          .keys = server->keys,
                                          .origins = &options->serve.origin};
     server->front = front_create(&front);
-    return listen_http(server, err);
+    const struct rpc_events_settings rpc = {.options = options,
+                                            .api = &server->service.api,
+                                            .keys = server->keys,
+                                            .is_ready = is_ready,
+                                            .context = server};
+    return listen_http(server, err) && rpc_events_open(&server->rpc, &rpc, err);
 }
 
 static void tell_ready(const struct server *server)
 {
     const struct options *options = server->options;
     const struct session *session = &server->service.session;
-    char url[96], text[512];
+    char url[96], rpc[96] = "", text[512];
     addresses_url(url, sizeof url, options, http_server_port(server->http));
-    snprintf(text, sizeof text, "%s is ready at %s after %.1f s: %s, %lld tokens of KV cache",
-             server->service.api.model.name[0], url,
+    if (server->rpc != NULL)
+        addresses_rpc(rpc, sizeof rpc, options);
+    snprintf(text, sizeof text, "%s is ready at %s%s after %.1f s: %s, %lld tokens of KV cache",
+             server->service.api.model.name[0], url, rpc,
              (double)(clock_now_ns() - server->begin_ns) / NS_OF_S, session->about,
              (long long)session->kv_tokens);
     log_tell("phalanx", text);
@@ -179,7 +189,9 @@ static void say_last_words(struct server *server)
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
     api_settle(&server->service.api);
-    while (http_server_counts(server->http).n_exchanges > 0 && clock_now_ns() < until_ns) {
+    while ((http_server_counts(server->http).n_exchanges > 0 ||
+            rpc_events_calls(server->rpc) > 0) &&
+           clock_now_ns() < until_ns) {
         event_base_loopexit(server->base, &wait);
         event_base_loop(server->base, 0);
     }
@@ -187,7 +199,8 @@ static void say_last_words(struct server *server)
 
 bool server_run(struct server *server, struct error *err)
 {
-    if (!http_server_start(server->http, err))
+    if (!http_server_start(server->http, err) ||
+        !rpc_events_start(server->rpc, server->base, err))
         return false;
     tell_ready(server);
     while (session_events_step(server->session_events, err)) {
@@ -208,6 +221,7 @@ void server_close(struct server *server)
     if (server == NULL)
         return;
     http_server_close(server->http); /* calls that are open are cancelled */
+    rpc_events_close(server->rpc);
     life_destroy(server->life);
     statistics_destroy(server->statistics);
     session_events_destroy(server->session_events);

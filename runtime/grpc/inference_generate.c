@@ -193,7 +193,7 @@ static struct sampling_fields sampling_of(struct arena *arena, const struct rpc 
     f.n_stop_token_ids = s->stop_token_ids.n;
     f.allowed_token_ids = s->allowed_token_ids.id;
     f.n_allowed_token_ids = s->allowed_token_ids.n;
-    f.logit_bias = bias;
+    f.logit_bias = s->n_logit_bias > 0 ? bias : NULL;
     f.n_logit_bias = s->n_logit_bias;
     f.priority = from->scheduling.priority;
     f.deadline_ms = inference_deadline_ms(rpc, from->scheduling.deadline_ms);

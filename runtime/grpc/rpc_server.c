@@ -137,7 +137,8 @@ static void close_started(struct rpc_server *server)
 {
     server->is_closing = true;
     grpc_server_shutdown_and_notify(server->grpc, server->queue, server);
-    grpc_server_cancel_all_calls(server->grpc);
+    if (server->n_calls > 0) /* it tells clients of an error of ours */
+        grpc_server_cancel_all_calls(server->grpc);
     while (!server->is_shut || server->first != NULL) {
         struct pollfd wait = {.fd = server->relay.fd, .events = POLLIN};
         poll(&wait, 1, -1);

@@ -5,7 +5,7 @@ import unittest
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 TABLE = TESTS.parent / "docs" / "faults.md"
-FOLDERS = "commands", "cluster", "faults", "http"
+FOLDERS = "commands", "cluster", "faults", "http", "grpc", "serve"
 NAMED = re.compile(r"(\w+): (\w+(?:, \w+)*)")
 
 

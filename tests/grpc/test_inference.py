@@ -1,12 +1,13 @@
 """The methods of phalanx.v1.Inference, asked by a client that protoc made."""
 import json
+import unittest
 
-import common
-from common import pb
+import fake
+from client import pb
 from grpc import StatusCode
 
 
-class Generate(common.ServerCase):
+class Generate(fake.ServerCase):
     def test_the_first_message_has_the_id_and_the_prompt(self):
         first = self.generate(request_id="mine", return_prompt_token_ids=True)[0]
         self.assertEqual(first.request_id, "mine")
@@ -70,18 +71,18 @@ class Generate(common.ServerCase):
     def test_nothing_to_answer_is_refused(self):
         error = self.fails(lambda: self.stub.Generate(pb.GenerateRequest()),
                            StatusCode.INVALID_ARGUMENT)
-        self.assertEqual(common.trailer(error, "phalanx-param"), "prompt")
+        self.assertEqual(fake.trailer(error, "phalanx-param"), "prompt")
 
     def test_an_id_that_cannot_be_written_in_a_log_is_refused(self):
         for name in ("", "x" * 64, "a b", "a\nb", "ä"):
             error = self.fails(lambda n=name: self.stub.Generate(
                 pb.GenerateRequest(text="x", request_id=n)), StatusCode.INVALID_ARGUMENT)
-            self.assertEqual(common.trailer(error, "phalanx-param"), "request_id")
+            self.assertEqual(fake.trailer(error, "phalanx-param"), "request_id")
 
 
-class Chat(common.ServerCase):
+class Chat(fake.ServerCase):
     def chat(self, *messages, **fields):
-        return self.stub.Chat(pb.ChatRequest(messages=messages, **fields), timeout=common.WAIT_S)
+        return self.stub.Chat(pb.ChatRequest(messages=messages, **fields), timeout=fake.WAIT_S)
 
     def test_messages_are_answered(self):
         answer = list(self.chat(pb.ChatMessage(role="user", content="hello")))
@@ -89,7 +90,7 @@ class Chat(common.ServerCase):
 
     def test_no_messages_are_refused(self):
         error = self.fails(self.chat, StatusCode.INVALID_ARGUMENT)
-        self.assertEqual(common.trailer(error, "phalanx-param"), "messages")
+        self.assertEqual(fake.trailer(error, "phalanx-param"), "messages")
 
     def test_tools_are_json(self):
         hello = pb.ChatMessage(role="user", content="hello")
@@ -97,10 +98,10 @@ class Chat(common.ServerCase):
         for bad in ("{}", "[", "nothing", "[" * 100 + "]" * 100):
             error = self.fails(lambda b=bad: self.chat(hello, tools_json=b),
                                StatusCode.INVALID_ARGUMENT)
-            self.assertEqual(common.trailer(error, "phalanx-param"), "tools_json")
+            self.assertEqual(fake.trailer(error, "phalanx-param"), "tools_json")
 
 
-class Others(common.ServerCase):
+class Others(fake.ServerCase):
     def test_a_text_and_its_ids_are_the_same(self):
         answer = self.stub.Tokenize(pb.TokenizeRequest(text="Once upon a time",
                                                        return_token_texts=True))
@@ -117,7 +118,7 @@ class Others(common.ServerCase):
     def test_an_id_beyond_the_vocabulary_is_refused(self):
         error = self.fails(lambda: self.stub.Detokenize(
             pb.DetokenizeRequest(token_ids=[1, 4294967295])), StatusCode.INVALID_ARGUMENT)
-        self.assertEqual(common.trailer(error, "phalanx-param"), "token_ids")
+        self.assertEqual(fake.trailer(error, "phalanx-param"), "token_ids")
 
     def test_each_input_has_a_vector(self):
         answer = self.stub.Embed(pb.EmbedRequest(inputs=[
@@ -137,7 +138,7 @@ class Others(common.ServerCase):
                 (lambda: self.stub.Embed(pb.EmbedRequest(inputs=[pb.Prompt(text="x")] * 2049)),
                  "inputs")):
             error = self.fails(call, StatusCode.INVALID_ARGUMENT)
-            self.assertEqual(common.trailer(error, "phalanx-param"), field)
+            self.assertEqual(fake.trailer(error, "phalanx-param"), field)
 
     def test_the_model_is_described(self):
         info = self.stub.GetModelInfo(pb.GetModelInfoRequest())
@@ -159,4 +160,4 @@ class Others(common.ServerCase):
 
 
 if __name__ == "__main__":
-    common.main()
+    unittest.main()

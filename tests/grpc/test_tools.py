@@ -5,9 +5,9 @@ import subprocess
 import tempfile
 import unittest
 
-import common
+import fake
 import grpc
-from common import pb
+from client import pb, pb_grpc
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc import StatusCode
@@ -20,7 +20,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class Health(common.ServerCase):
+class Health(fake.ServerCase):
     def setUp(self):
         super().setUp()
         self.health = health_pb2_grpc.HealthStub(self.channel)
@@ -41,7 +41,7 @@ class Health(common.ServerCase):
         self.fails(lambda: self.check("nothing"), StatusCode.NOT_FOUND)
 
     def test_a_watcher_is_told_within_a_second(self):
-        watch = self.health.Watch(health_pb2.HealthCheckRequest(), timeout=common.WAIT_S)
+        watch = self.health.Watch(health_pb2.HealthCheckRequest(), timeout=fake.WAIT_S)
         self.assertEqual(next(watch).status, SERVING)
         self.server.tell("starting")
         self.assertEqual(next(watch).status, NOT_SERVING)
@@ -55,7 +55,7 @@ class Health(common.ServerCase):
         watch.cancel()
 
 
-class Reflection(common.ServerCase):
+class Reflection(fake.ServerCase):
     def setUp(self):
         super().setUp()
         self.database = ProtoReflectionDescriptorDatabase(self.channel)
@@ -103,7 +103,7 @@ class Reflection(common.ServerCase):
             self.assertFalse(found(symbol), symbol)
 
 
-class Keys(common.ServerCase):
+class Keys(fake.ServerCase):
     WORDS = ("--key", "secret")
 
     def test_without_the_key_only_health_answers(self):
@@ -112,7 +112,7 @@ class Keys(common.ServerCase):
                  lambda: self.channel.unary_unary("/no/such")(b"")]
         for call in calls:
             error = self.fails(call, StatusCode.UNAUTHENTICATED)
-            self.assertEqual(common.trailer(error, "phalanx-code"), "unauthorized")
+            self.assertEqual(fake.trailer(error, "phalanx-code"), "unauthorized")
         health = health_pb2_grpc.HealthStub(self.channel)
         self.assertEqual(health.Check(health_pb2.HealthCheckRequest()).status, SERVING)
 
@@ -148,15 +148,15 @@ class Tls(unittest.TestCase):
                         "-keyout", self.key, "-out", self.cert], check=True, capture_output=True)
 
     def test_a_client_that_trusts_the_certificate_is_answered(self):
-        server = common.FakeServer("--tls", self.cert, self.key)
+        server = fake.FakeServer("--tls", self.cert, self.key)
         self.addCleanup(server.close)
         port = server.address.split(":")[1]
         trust = grpc.ssl_channel_credentials(self.cert.read_bytes())
         with grpc.secure_channel(f"localhost:{port}", trust) as channel:
-            stub = common.pb_grpc.InferenceStub(channel)
+            stub = pb_grpc.InferenceStub(channel)
             self.assertEqual(len(list(stub.Generate(pb.GenerateRequest(text="x")))), 18)
         with grpc.insecure_channel(server.address) as channel:
-            stub = common.pb_grpc.InferenceStub(channel)
+            stub = pb_grpc.InferenceStub(channel)
             with self.assertRaises(grpc.RpcError) as caught:
                 stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=5)
             self.assertIn(caught.exception.code(),
@@ -165,10 +165,10 @@ class Tls(unittest.TestCase):
     def test_a_file_that_is_no_certificate_is_refused_at_the_start(self):
         self.cert.write_text("nothing")
         with self.assertRaisesRegex(AssertionError, "ended with 2"):
-            common.FakeServer("--tls", self.cert, self.key)
+            fake.FakeServer("--tls", self.cert, self.key)
         with self.assertRaisesRegex(AssertionError, "ended with 2"):
-            common.FakeServer("--tls", "/no/such/file", self.key)
+            fake.FakeServer("--tls", "/no/such/file", self.key)
 
 
 if __name__ == "__main__":
-    common.main()
+    unittest.main()

@@ -33,7 +33,7 @@ TEST(zero_that_is_set_is_said)
     struct error err = {0};
     /* sampling: temperature 0, top_k 0, ignore_eos false; priority 0 */
     CHECK(inference_read_generate(
-        &r, &arena, BYTES("\x1a\x00\x2a\x0e\x09\0\0\0\0\0\0\0\0\x18\x00\x78\x00\x32\x02\x08\x00"),
+        &r, &arena, BYTES("\x1a\x00\x2a\x0d\x09\0\0\0\0\0\0\0\0\x18\x00\x78\x00\x32\x02\x08\x00"),
         &err));
     CHECK_STR(r.prompt.text.data, "");
     CHECK(r.sampling.temperature == 0);

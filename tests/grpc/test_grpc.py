@@ -3,10 +3,11 @@ import os
 import socket
 import threading
 import time
+import unittest
 
-import common
+import fake
 import grpc
-from common import pb
+from client import pb, pb_grpc
 from grpc import StatusCode
 
 GENERATE = "/phalanx.v1.Inference/Generate"
@@ -17,7 +18,7 @@ def raw(channel, path=GENERATE):
     return channel.unary_stream(path, request_serializer=None, response_deserializer=None)
 
 
-class Messages(common.ServerCase):
+class Messages(fake.ServerCase):
     WORDS = ("--max-message", 100_000)
 
     def test_an_oversized_message_is_refused(self):
@@ -34,19 +35,19 @@ class Messages(common.ServerCase):
         many = b"\x1a\x00" * 49_000  # empty chat messages, 2 bytes each
         error = self.fails(lambda: raw(self.channel, "/phalanx.v1.Inference/Chat")(many),
                            StatusCode.RESOURCE_EXHAUSTED)
-        self.assertEqual(common.trailer(error, "phalanx-code"), "too_large")
+        self.assertEqual(fake.trailer(error, "phalanx-code"), "too_large")
 
     def test_texts_that_are_no_text_are_refused(self):
         for junk in (b"\x1a\x02\xc3\x28", b"\x1a\x03\xed\xa0\x80", b"\x1a\x01\x00"):
             error = self.fails(lambda j=junk: raw(self.channel)(j), StatusCode.INVALID_ARGUMENT)
-            self.assertEqual(common.trailer(error, "phalanx-param"), "prompt")
+            self.assertEqual(fake.trailer(error, "phalanx-param"), "prompt")
 
     def test_metadata_over_the_limit_is_refused(self):
         """So large metadata may cost its sender the connection, and nobody else anything."""
         many = tuple((f"junk-{i}", "x") for i in range(10_000))
         for metadata in ((("junk", "x" * 20_000),), (("junk", "x" * 1_000_000),), many):
             with self.open_channel() as channel:
-                stub = common.pb_grpc.InferenceStub(channel)
+                stub = pb_grpc.InferenceStub(channel)
                 self.fails(lambda s=stub, m=metadata: s.Generate(pb.GenerateRequest(text="x"),
                                                                  metadata=m),
                            StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE)
@@ -61,17 +62,17 @@ class Messages(common.ServerCase):
     def test_errors_name_the_parameter(self):
         error = self.fails(lambda: self.stub.Generate(pb.GenerateRequest(
             text="x", sampling=pb.Sampling(temperature=3))), StatusCode.INVALID_ARGUMENT)
-        self.assertEqual(common.trailer(error, "phalanx-param"), "temperature")
+        self.assertEqual(fake.trailer(error, "phalanx-param"), "temperature")
 
     def test_a_wrong_model_is_not_found(self):
         error = self.fails(lambda: self.stub.Generate(pb.GenerateRequest(text="x", model="other")),
                            StatusCode.NOT_FOUND)
-        self.assertEqual(common.trailer(error, "phalanx-code"), "model_not_found")
+        self.assertEqual(fake.trailer(error, "phalanx-code"), "model_not_found")
 
     def test_a_full_queue_says_when_to_try_again(self):
         error = self.fails(lambda: self.stub.Generate(pb.GenerateRequest(text="full")),
                            StatusCode.RESOURCE_EXHAUSTED)
-        self.assertEqual(common.trailer(error, "grpc-retry-pushback-ms"), "3000")
+        self.assertEqual(fake.trailer(error, "grpc-retry-pushback-ms"), "3000")
 
     def test_a_lost_engine_ends_a_stream_with_one_error(self):
         stream = self.stub.Generate(pb.GenerateRequest(text="crash"))
@@ -83,7 +84,7 @@ class Messages(common.ServerCase):
         self.assertEqual(len(got), 3)
 
 
-class Endings(common.ServerCase):
+class Endings(fake.ServerCase):
     def test_a_deadline_ends_the_request_everywhere(self):
         begin = time.monotonic()
         self.fails(lambda: self.stub.Generate(pb.GenerateRequest(text="forever"), timeout=0.3),
@@ -93,7 +94,7 @@ class Endings(common.ServerCase):
 
     def test_a_deadline_in_the_message_counts_too(self):
         request = pb.GenerateRequest(text="forever", scheduling=pb.Scheduling(deadline_ms=100))
-        self.fails(lambda: self.stub.Generate(request, timeout=common.WAIT_S),
+        self.fails(lambda: self.stub.Generate(request, timeout=fake.WAIT_S),
                    StatusCode.DEADLINE_EXCEEDED)
 
     def test_cancelling_ends_the_request_at_once(self):
@@ -107,7 +108,7 @@ class Endings(common.ServerCase):
 
     def test_a_client_that_vanishes_ends_its_requests(self):
         channel = self.open_channel()
-        stub = common.pb_grpc.InferenceStub(channel)
+        stub = pb_grpc.InferenceStub(channel)
         streams = [stub.Generate(pb.GenerateRequest(text="forever")) for _ in range(20)]
         for stream in streams:
             next(stream)
@@ -142,10 +143,10 @@ class Endings(common.ServerCase):
         self.assertEqual(answers, [18] * 50)
 
 
-class Connections(common.ServerCase):
+class Connections(fake.ServerCase):
     def connect(self):
         host, port = self.server.address.split(":")
-        return socket.create_connection((host, int(port)), timeout=common.WAIT_S)
+        return socket.create_connection((host, int(port)), timeout=fake.WAIT_S)
 
     def test_what_speaks_no_http2_is_closed(self):
         for hello in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
@@ -162,7 +163,7 @@ class Connections(common.ServerCase):
     def test_a_second_server_does_not_share_the_port(self):
         port = self.server.address.split(":")[1]
         with self.assertRaisesRegex(AssertionError, "ended with 2"):
-            common.FakeServer("--port", port)
+            fake.FakeServer("--port", port)
 
     def test_a_thousand_cancelled_calls_leave_nothing(self):
         def files():
@@ -170,22 +171,22 @@ class Connections(common.ServerCase):
 
         self.generate()
         before = files()
-        for _ in range(1000 if not common.SANITIZED else 200):
+        for _ in range(1000 if not fake.SANITIZED else 200):
             self.stub.Generate(pb.GenerateRequest(text="forever")).cancel()
         self.server.wait_until(lambda c: c.in_flight == 0 and c.calls == 0)
         self.assertLessEqual(files(), before)
 
 
-class Draining(common.ServerCase):
+class Draining(fake.ServerCase):
     def test_accepted_calls_finish_and_new_ones_are_unavailable(self):
         stream = self.stub.Generate(pb.GenerateRequest(text="slow"))
         next(stream)
         self.server.tell("drain")
         error = self.fails(lambda: self.stub.Generate(pb.GenerateRequest(text="x")),
                            StatusCode.UNAVAILABLE)
-        self.assertEqual(common.trailer(error, "phalanx-code"), "draining")
+        self.assertEqual(fake.trailer(error, "phalanx-code"), "draining")
         self.assertEqual(len(list(stream)), 17)
 
 
 if __name__ == "__main__":
-    common.main()
+    unittest.main()

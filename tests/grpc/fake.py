@@ -1,42 +1,19 @@
-"""What the tests of gRPC share: clients made from proto/phalanx.proto by protoc, and a server.
+"""A server over a fake model, for tests of what is between it and its clients.
 
-The server is grpc_fake_server of the build, over a model that says one text (its prompts are told
-in tests/unit/runtime_grpc/fake_api.h).
+It is grpc_fake_server of the build; the model says one text, and what prompts make it do is told in
+tests/unit/runtime_grpc/fake_api.h.
 """
-import atexit
 import os
-import pathlib
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 
 import grpc
-import grpc_tools.protoc
+from client import pb, pb_grpc
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
 FAKE_SERVER = os.environ["PHALANX_FAKE_GRPC"]
 SANITIZED = os.environ.get("PHALANX_SANITIZED", "") != ""
 WAIT_S = 20  # for what takes milliseconds
-
-
-def make_client():
-    """Compiles the .proto as any user would, and imports what came of it."""
-    folder = tempfile.mkdtemp(prefix="phalanx-grpc-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    failed = grpc_tools.protoc.main(["protoc", f"-I{SOURCE / 'proto'}", f"--python_out={folder}",
-                                     f"--grpc_python_out={folder}", "phalanx.proto"])
-    if failed:
-        raise AssertionError("protoc refuses phalanx.proto")
-    sys.path.insert(0, folder)
-    import phalanx_pb2
-    import phalanx_pb2_grpc
-    return phalanx_pb2, phalanx_pb2_grpc
-
-
-pb, pb_grpc = make_client()
 
 
 class Counts:
@@ -124,6 +101,3 @@ class ServerCase(unittest.TestCase):
 def trailer(error, key):
     return dict(error.trailing_metadata() or ()).get(key)
 
-
-def main():
-    unittest.main(verbosity=1)

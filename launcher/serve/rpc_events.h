@@ -1,0 +1,31 @@
+/* launcher/serve/rpc_events.h: gRPC in the loop of the server; nothing where --grpc-port is 0.
+ *
+ * Then *out is NULL, which all functions take.
+ */
+#pragma once
+#include <stdbool.h>
+
+struct api;
+struct error;
+struct event_base;
+struct keys;
+struct options;
+struct rpc_events;
+
+struct rpc_events_settings { /* borrowed */
+    const struct options *options;
+    struct api *api;
+    const struct keys *keys;
+    bool (*is_ready)(void *context);
+    void *context;
+};
+
+/* Binds the port. ERROR_INPUT, ERROR_UNSUPPORTED as of rpc_server_open(). */
+bool rpc_events_open(struct rpc_events **out, const struct rpc_events_settings *settings,
+                     struct error *err);
+bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct error *err);
+int rpc_events_port(const struct rpc_events *events);  /* 0: none */
+int rpc_events_calls(const struct rpc_events *events); /* open now */
+void rpc_events_drain(struct rpc_events *events);
+/* Cancels what is open. */
+void rpc_events_close(struct rpc_events *events);
