@@ -114,7 +114,10 @@ static bool step_replica(struct session *session, int i, struct error *err)
     struct link_ready about;
     bool ready;
     const enum replica_state before = replica->state;
+    const bool was_heard = replica->link != NULL;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
+    if (!session->is_open && !was_heard && replica->link != NULL)
+        session->times.connected_ns = clock_now_ns();
     if (ready && !is_the_same(session, &about)) {
         const struct error why = {.kind = ERROR_INPUT,
                                   .text = "the model is another one than before: its folder has "
@@ -270,10 +273,14 @@ bool session_begin(struct session *out, const struct options *options, const cha
         (struct session){.options = options, .interrupt = interrupt, .model_folder = model_folder};
     if (!session_check(options, model_folder, err))
         return false;
+    out->times.begin_ns = clock_now_ns();
     out->n_replicas = (int)options->data_parallel_size;
     out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);
     out->dispatch = dispatch_create(out->n_replicas);
-    return start_replicas(out, err) && intake_open(&out->intake, model_folder, err);
+    if (!start_replicas(out, err) || !intake_open(&out->intake, model_folder, err))
+        return false;
+    out->times.text_ns = clock_now_ns();
+    return true;
 }
 
 bool session_open(struct session *out, const struct options *options, const char *model_folder,
@@ -284,6 +291,7 @@ bool session_open(struct session *out, const struct options *options, const char
     while (!out->is_open)
         if (!session_step(out, err) || (!out->is_open && !wait_for_more(out, err)))
             return false;
+    out->times.ready_ns = clock_now_ns();
     return true;
 }
 

@@ -17,6 +17,13 @@
 struct error;
 struct pollfd;
 
+struct session_times {    /* of session_open(), of clock_now_ns() */
+    int64_t begin_ns;     /* before a process was started */
+    int64_t connected_ns; /* rank 0 (of the last replica) was heard */
+    int64_t text_ns;      /* the tokenizer was read, while ranks load */
+    int64_t ready_ns;
+};
+
 struct session {
     const struct options *options; /* borrowed */
     struct replica *replica;       /* [n_replicas] */
@@ -26,6 +33,7 @@ struct session {
     const volatile sig_atomic_t *interrupt; /* borrowed; not 0: the user wants out */
     const char *model_folder;               /* borrowed */
     bool is_open; /* all replicas were ready at once: what follows is known */
+    struct session_times times;
     uint64_t model_mark;
     int vocab, max_model_len;
     int max_num_seqs;          /* sequences that the engines run at once, at least 1 */

@@ -184,6 +184,7 @@ static void fail_poison(struct dispatch *dispatch, struct journal_entry *entry)
               "engine_crash: the engine ended %d times when it had this request and nothing had "
               "come of it, at last without any other; it is not tried again",
               JOURNAL_SUSPECT + 1);
+    error_code(&why, "engine_crash");
     fail_entry(dispatch, entry, &why);
 }
 

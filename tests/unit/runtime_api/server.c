@@ -31,8 +31,9 @@ void server_open(struct server *server)
         .intake = &server->intake,
         .chat = &server->chat,
         .admission = &server->admission,
-        .metrics = api_metrics_create(),
+        .metrics = &server->metrics,
     };
+    api_metrics_init(&server->metrics, CONTEXT);
     CHECK(sampling_model_init(&server->api.sampling, &server->intake, 2048, NULL, &err));
     dispatch_attach(server->api.dispatch, 0, server->gateway);
 }
@@ -45,7 +46,6 @@ void server_close(struct server *server)
     dispatch_destroy(server->api.dispatch);
     link_destroy(server->gateway);
     link_destroy(server->engine);
-    api_metrics_destroy(server->api.metrics);
     chat_template_close(server->template);
     intake_close(&server->intake);
 }

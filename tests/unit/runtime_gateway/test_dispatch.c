@@ -1,3 +1,4 @@
+#include "base/system.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_gateway/one_engine.h"
 
@@ -307,5 +308,60 @@ TEST(what_an_engine_said_last_is_told_rather_than_that_it_is_gone)
     CHECK_EQ(heard.n_tokens, 1);
     CHECK(!dispatch_take(ends.dispatch, 0, 0, &err));
     CHECK_STR(err.text, "rank 1 is lost");
+    close_ends(&ends);
+}
+
+/* ---- how an engine is ---- */
+
+static void hear(struct ends *ends, const struct link_event *event)
+{
+    struct error err = {0};
+    bool all_sent;
+    CHECK(link_send_event(ends->engine, event, &err));
+    CHECK(dispatch_take(ends->dispatch, 0, 0, &all_sent, &err));
+}
+
+TEST(statistics_are_the_newest_and_counters_outlive_their_engine)
+{
+    struct ends ends = connect_ends();
+    struct link_event event = {.kind = LINK_STATS};
+    CHECK(dispatch_stats(ends.dispatch, 0) == NULL);
+    event.stats = (struct link_stats){.running = 3, .plans = 5, .kv_blocks = 9};
+    hear(&ends, &event);
+    event.stats = (struct link_stats){.running = 2, .plans = 7, .kv_blocks = 9};
+    hear(&ends, &event);
+    CHECK_EQ(dispatch_stats(ends.dispatch, 0)->running, 2);
+    CHECK_EQ(dispatch_stats(ends.dispatch, 0)->plans, 7);
+    dispatch_detach(ends.dispatch, 0);
+    CHECK_EQ(dispatch_stats(ends.dispatch, 0)->running, 0);
+    CHECK_EQ(dispatch_stats(ends.dispatch, 0)->plans, 7);
+    dispatch_attach(ends.dispatch, 0, ends.gateway);
+    event.stats = (struct link_stats){.running = 1, .plans = 1};
+    hear(&ends, &event);
+    CHECK_EQ(dispatch_stats(ends.dispatch, 0)->running, 1);
+    CHECK_EQ(dispatch_stats(ends.dispatch, 0)->plans, 8);
+    close_ends(&ends);
+}
+
+TEST(an_engine_is_heard_by_its_pulses_and_not_before_they_were)
+{
+    struct ends ends = connect_ends();
+    const int64_t attached_ns = dispatch_heard_ns(ends.dispatch, 0);
+    struct error err = {0};
+    struct link_command command;
+    bool got;
+    CHECK(attached_ns > 0 && attached_ns <= clock_now_ns());
+    dispatch_ping(ends.dispatch);
+    CHECK(link_receive_command(ends.engine, &command, &got, &err));
+    CHECK(got && command.kind == LINK_PING);
+    const int64_t now = clock_now_ns();
+    hear(&ends, &(struct link_event){.kind = LINK_PULSE, .progress_ns = now});
+    CHECK_EQ(dispatch_heard_ns(ends.dispatch, 0), now);
+    hear(&ends, &(struct link_event){.kind = LINK_PULSE, .progress_ns = now - 1000});
+    CHECK_EQ(dispatch_heard_ns(ends.dispatch, 0), now);
+    hear(&ends, &(struct link_event){.kind = LINK_PULSE, .progress_ns = INT64_MAX});
+    CHECK(dispatch_heard_ns(ends.dispatch, 0) <= clock_now_ns());
+    dispatch_detach(ends.dispatch, 0);
+    CHECK_EQ(dispatch_heard_ns(ends.dispatch, 0), 0);
     close_ends(&ends);
 }
