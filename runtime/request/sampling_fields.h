@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Not said: NAN, SAMPLING_UNSAID, -1 of a flag, NULL. Texts and lists are borrowed. */
+/* Not said: NAN, SAMPLING_UNSAID, -1 of a flag, NULL. A NaN that somebody said (no JSON can) is for
+ * the caller to refuse. Texts and lists are borrowed. */
 #define SAMPLING_UNSAID INT64_MIN
 struct sampling_fields {
     double temperature, top_p, min_p;
