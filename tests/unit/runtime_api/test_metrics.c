@@ -141,66 +141,15 @@ TEST(lengths_have_the_buckets_of_the_longest_sequence)
     for (int i = 0; i < 3; i++)
         server_token(&server, 0, 300, i == 2 ? FINISH_STOP : FINISH_NONE);
     write_metrics(&server);
-#define BUCKET(le) \
-    "vllm:request_generation_tokens_bucket{model_name=\"demo\",engine=\"0\",le=" le "} "
-    CHECK_STR(
-        family("vllm:request_generation_tokens"),
-        "# HELP vllm:request_generation_tokens Tokens of an answer.\n"
-        "# TYPE vllm:request_generation_tokens histogram\n" BUCKET("\"1\"") "0\n" BUCKET("\"2\"") "0\n" BUCKET("\"5\"") "1\n" BUCKET("\"10\"") "1\n" BUCKET("\"20\"") "1\n" BUCKET(
-            "\"50\"") "1\n" BUCKET("\"100\"") "1\n" BUCKET("\"200\"") "1\n" BUCKET("\"+Inf\"") "1\n"
-                                                                                               "vll"
-                                                                                               "m:"
-                                                                                               "req"
-                                                                                               "ues"
-                                                                                               "t_"
-                                                                                               "gen"
-                                                                                               "era"
-                                                                                               "tio"
-                                                                                               "n_"
-                                                                                               "tok"
-                                                                                               "ens"
-                                                                                               "_su"
-                                                                                               "m{"
-                                                                                               "mod"
-                                                                                               "el_"
-                                                                                               "nam"
-                                                                                               "e="
-                                                                                               "\"d"
-                                                                                               "emo"
-                                                                                               "\","
-                                                                                               "eng"
-                                                                                               "ine"
-                                                                                               "=\""
-                                                                                               "0\""
-                                                                                               "} "
-                                                                                               "3\n"
-                                                                                               "vll"
-                                                                                               "m:"
-                                                                                               "req"
-                                                                                               "ues"
-                                                                                               "t_"
-                                                                                               "gen"
-                                                                                               "era"
-                                                                                               "tio"
-                                                                                               "n_"
-                                                                                               "tok"
-                                                                                               "ens"
-                                                                                               "_co"
-                                                                                               "unt"
-                                                                                               "{mo"
-                                                                                               "del"
-                                                                                               "_na"
-                                                                                               "me="
-                                                                                               "\"d"
-                                                                                               "emo"
-                                                                                               "\","
-                                                                                               "eng"
-                                                                                               "ine"
-                                                                                               "=\""
-                                                                                               "0\""
-                                                                                               "} "
-                                                                                               "1"
-                                                                                               "\n");
+#define NAME              "vllm:request_generation_tokens"
+#define LABEL             "model_name=\"demo\",engine=\"0\""
+#define BUCKET(le, count) NAME "_bucket{" LABEL ",le=\"" le "\"} " count "\n"
+    CHECK_STR(family(NAME),
+              "# HELP " NAME " Tokens of an answer.\n"
+              "# TYPE " NAME " histogram\n" BUCKET("1", "0") BUCKET("2", "0") BUCKET("5", "1")
+                  BUCKET("10", "1") BUCKET("20", "1") BUCKET("50", "1") BUCKET("100", "1")
+                      BUCKET("200", "1") BUCKET("+Inf", "1") NAME "_sum{" LABEL "} 3\n" NAME
+                                                                  "_count{" LABEL "} 1\n");
     server_close(&server);
 }
 
