@@ -132,6 +132,12 @@ void memory_unmap(void *p, size_t n_bytes)
     account(&mapped, whole_pages(n_bytes), 0);
 }
 
+void memory_forget(void *p, size_t n_bytes)
+{
+    if (p != NULL)
+        check(madvise(p, whole_pages(n_bytes), MADV_DONTNEED) == 0);
+}
+
 struct arena_block {
     struct arena_block *before;
     char *free, *end; /* aligned; [free, end) is not handed out */

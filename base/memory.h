@@ -30,6 +30,10 @@ char *memory_copy_text(const char *text);
 bool memory_map(void **out, size_t n_bytes, struct error *err);
 void memory_unmap(void *p, size_t n_bytes); /* NULL is fine */
 
+/* Gives the pages of memory_map() back and keeps their addresses: zeros are there, and each page is
+ * had again when it is written. */
+void memory_forget(void *p, size_t n_bytes);
+
 /* What this process holds of the above now, as the system counts it (the allocator rounds up, and
  * maps have whole pages): each byte once. What libraries allocate for themselves is not in it. */
 struct memory_account {

@@ -185,7 +185,25 @@ struct ranks ranks_of_stage(const struct ranks *ranks)
                           .pp_stages = 1,
                           .world = ranks->tp,
                           .tp = ranks->tp,
-                          .watchdog = ranks->watchdog};
+                          .watchdog = ranks->watchdog,
+                          .settings = ranks->settings};
+}
+
+bool ranks_agree(const struct ranks *ranks, const struct error *mine, struct error *verdict,
+                 struct error *err)
+{
+    *verdict = (struct error){0};
+    for (int root = 0; root < ranks->world_size; root++) {
+        struct error theirs = mine != NULL ? *mine : (struct error){0};
+        if (!comm_broadcast(ranks->world, &theirs, sizeof theirs, root, true, err))
+            return false;
+        if (verdict->kind != ERROR_NONE || theirs.kind == ERROR_NONE)
+            continue;
+        *verdict = theirs;
+        if (root > 0)
+            error_in(verdict, "rank %d", root);
+    }
+    return true;
 }
 
 /* ----------------------------------------------------------------------------------- threads -- */

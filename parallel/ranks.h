@@ -55,6 +55,11 @@ size_t ranks_bytes_each(const struct ranks_settings *settings);
 /* The ranks of this rank's stage as a world of their own, with one stage: for what only they do
  * (the draft model). Borrows the group; not to be closed. */
 struct ranks ranks_of_stage(const struct ranks *ranks);
+/* All ranks come here, each as late as it likes and maybe with an error (mine; NULL: none).
+ * *verdict is the same on all of them: the error of the first one that has one, or ERROR_NONE.
+ * ERROR_PEER: another rank is gone. */
+bool ranks_agree(const struct ranks *ranks, const struct error *mine, struct error *verdict,
+                 struct error *err);
 /* From here on world and tp also move memory of `device`, a GPU: with its `open` (parallel/comm.h)
  * where ranks share a sum or are stages of a pipeline; a rank alone needs nothing. most_floats: the
  * largest count of a tree_reduce. Collective; fails as `open` does, perhaps on some ranks only:

@@ -18,6 +18,7 @@
 #include "runtime/plan_run.h"
 #include "runtime/pooler.h"
 #include "runtime/reporter.h"
+#include "runtime/rest.h"
 #include "runtime/row_picker.h"
 #include "runtime/sample/sampler.h"
 
@@ -41,7 +42,9 @@ struct engine {
     struct pipeline *pipeline;
     struct batch *ring; /* [n_flights] from submit to collect */
     int oldest;
-    bool stopping; /* the gateway said so, or is gone */
+    bool stopping;                    /* the gateway said so, or is gone */
+    enum plan_rest rest, wanted_rest; /* of all ranks: now, and what the gateway asked for last */
+    bool owes_rest;                   /* an answer to that */
 
     /* of the step being collected, one for each row of its logits */
     struct sample_row *row;
@@ -173,6 +176,12 @@ static void take_submit(struct engine *e, const struct link_submit *submit)
         heed_link(e, outbox_send_failure(e->outbox, submit->id, &err, &lost), &lost);
 }
 
+static void ask_rest(struct engine *e, enum plan_rest rest)
+{
+    e->wanted_rest = rest;
+    e->owes_rest = true;
+}
+
 static void take_command(struct engine *e, const struct link_command *command)
 {
     struct error err = {0};
@@ -189,8 +198,11 @@ static void take_command(struct engine *e, const struct link_command *command)
     case LINK_PING:
         heed_link(e, reporter_answer(e->reporter, &err), &err);
         break;
-    case LINK_SLEEP:
+    case LINK_SLEEP: /* nobody half awakes */
+        ask_rest(e, (int)command->sleep > (int)e->rest ? (enum plan_rest)command->sleep : e->rest);
+        break;
     case LINK_WAKE:
+        ask_rest(e, PLAN_AWAKE);
         break;
     }
 }
@@ -249,30 +261,57 @@ static void serve_link(struct engine *e, bool has_work)
     }
 }
 
-/* ---- submit ---- */
+/* ---- sleep ---- */
 
-/* Of a chosen batch. */
-static int64_t prompt_tokens_of(const struct batch *batch)
+_Static_assert((int)PLAN_AWAKE == (int)LINK_NOT_ASLEEP &&
+                   (int)PLAN_NO_CACHE == (int)LINK_NO_CACHE &&
+                   (int)PLAN_NO_WEIGHTS == (int)LINK_NO_WEIGHTS,
+               "the gateway's levels are those of the ranks");
+
+/* Whether no rank needs what it would give back. Who sleeps has no plans, whatever waits. */
+static bool may_rest(const struct engine *e)
 {
-    int64_t n = 0;
-    for (int i = 0; i < batch->n_sequences; i++) {
-        const struct request *request = batch->sequence[i];
-        const int left = request->n_prompt - request->n_computed;
-        if (left > 0)
-            n += left < batch->n_new[i] ? left : batch->n_new[i];
-    }
-    return n;
+    const struct scheduler_counts counts = scheduler_counts(e->scheduler);
+    return e->rest != PLAN_AWAKE ||
+           (pipeline_n_flights(e->pipeline) == 0 && counts.n_running == 0 && counts.n_waiting == 0);
 }
+
+static bool change_rest(struct engine *e, struct error *err)
+{
+    struct batch *batch = &e->ring[e->oldest];
+    scheduler_write_rest(e->scheduler, batch, e->wanted_rest);
+    if (!pipeline_submit(e->pipeline, batch->plan, err) ||
+        !rest_run(e->is.models, e->wanted_rest, err))
+        return false;
+    e->rest = e->wanted_rest;
+    return true;
+}
+
+/* Asleep, or awake, when the gateway asked for it and nothing runs any more. */
+static bool engine_rest(struct engine *e, struct error *err)
+{
+    struct error lost = {0};
+    if (!e->owes_rest || (e->wanted_rest != e->rest && !may_rest(e)))
+        return true;
+    if (e->wanted_rest != e->rest && !change_rest(e, err))
+        return false;
+    e->owes_rest = false;
+    heed_link(e, reporter_tell_sleep(e->reporter, (enum link_sleep)e->rest, &lost), &lost);
+    return true;
+}
+
+/* ---- submit ---- */
 
 static bool engine_submit(struct engine *e, struct error *err)
 {
     const int n_flights = e->is.n_flights, n = pipeline_n_flights(e->pipeline);
     struct batch *batch = &e->ring[(e->oldest + n) % n_flights];
-    if (n == n_flights || !scheduler_choose(e->scheduler, batch)) /* requests, */
+    if (e->rest != PLAN_AWAKE || n == n_flights ||
+        !scheduler_choose(e->scheduler, batch)) /* requests, */
         return true;
     if (e->draft != NULL && !draft_model_guess(e->draft, batch, err)) /* drafts -> */
         return false;
-    reporter_count(e->reporter, &(struct reporter_work){.n_prompt = prompt_tokens_of(batch)});
+    reporter_count_batch(e->reporter, batch);
     scheduler_write(e->scheduler, batch);                  /* plan -> */
     return pipeline_submit(e->pipeline, batch->plan, err); /* all ranks */
 }
@@ -367,25 +406,10 @@ static void send_vectors(struct engine *e, const struct batch *batch, const stru
     }
 }
 
-/* Of the answers, those of beams when their search has ended. */
-static int64_t tokens_of(const struct outcome *outcome, const struct batch *batch)
-{
-    int64_t n = 0;
-    for (int i = 0; i < batch->plan->n_logits; i++) {
-        if (outcome[i].id == 0 || batch->row[i].is_prompt)
-            continue;
-        n += outcome[i].token >= 0;
-        for (int k = 0; outcome[i].beam != NULL && k < outcome[i].n_beams; k++)
-            n += outcome[i].beam[k].n_tokens;
-    }
-    return n;
-}
-
 static void send_outcomes(struct engine *e, const struct batch *batch)
 {
     struct error err = {0};
-    reporter_count(e->reporter,
-                   &(struct reporter_work){.n_generated = tokens_of(e->outcome, batch)});
+    reporter_count_outcomes(e->reporter, batch, e->outcome);
     if (!e->stopping)
         heed_link(e, outbox_send_outcomes(e->outbox, batch, e->outcome, e->picked, &err), &err);
 }
@@ -415,6 +439,8 @@ static bool engine_step(struct engine *e, struct error *err)
     expire_deadlines(e);
     if (e->stopping)
         return true;
+    if (!engine_rest(e, err))
+        return false;
     const int64_t begin_ns = clock_now_ns();
     const int n_before = pipeline_n_flights(e->pipeline);
     if (!engine_submit(e, err))
@@ -424,7 +450,7 @@ static bool engine_step(struct engine *e, struct error *err)
     if (has_work && (n == n_before || n == e->is.n_flights) && !engine_collect(e, err))
         return false;
     if (has_work)
-        reporter_count(e->reporter, &(struct reporter_work){.busy_ns = clock_now_ns() - begin_ns});
+        reporter_count_time(e->reporter, clock_now_ns() - begin_ns);
     serve_link(e, has_work);
     return true;
 }

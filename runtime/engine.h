@@ -2,7 +2,7 @@
  *
  * One thread: it takes commands from the link between steps, plans a step, runs it together with
  * the other ranks (worker.h), picks tokens, and sends those of a step in one message. Without
- * work it sleeps on the link, until the next deadline of a request at most.
+ * work it waits on the link, until the next deadline of a request at most.
  *
  * What the gateway can rely on, per request:
  *   - a request that cannot be taken gives one LINK_FAILED of its id (ERROR_INPUT, ERROR_LIMIT);
@@ -12,6 +12,7 @@
  *     ERROR_INPUT: its rules leave no token);
  *   - past its deadline a last token that is none (-1), with FINISH_ABORT;
  *   - after the end the id is free again;
+ *   - what reporter.h says of the engine itself, a pulse as the answer to each ping among it;
  *   - after a cancel nothing more is sent for the id, but tokens that were on their way when the
  *     cancel was sent still arrive. A cancel of an unknown id does nothing.
  */

@@ -179,6 +179,7 @@ bool outbox_send_damage(struct outbox *o, uint64_t id, struct error *err)
     error_set(&why, ERROR_SYSTEM,
               "non_finite_logits: what the model computed for this request is no finite number; "
               "the weights may be damaged (--check-weights tells)");
+    error_code(&why, "non_finite_logits");
     log_write(LOG_ERROR, "engine", "request %llu: %s", (unsigned long long)id, why.text);
     return outbox_send_failure(o, id, &why, err);
 }

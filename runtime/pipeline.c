@@ -145,7 +145,7 @@ static bool run(struct pipeline *p, struct flight *flight, struct step_plan *pla
         !send(p, flight, plan, err))
         return false;
     p->n_carried = p->receiver == NULL ? plan_n_carried(plan, &flight->view) : 0;
-    return (flight->view.stop || plan_models_run(models, plan, &flight->view, err)) &&
+    return (!view_has_rows(&flight->view) || plan_models_run(models, plan, &flight->view, err)) &&
            pass_on(p, flight, err);
 }
 
@@ -153,11 +153,12 @@ bool pipeline_submit(struct pipeline *p, struct step_plan *plan, struct error *e
 {
     check(p->n_in_flight < p->is.n_flights && plan->model == (int32_t)p->is.model);
     struct flight *flight = flight_at(p, p->n_in_flight);
-    const bool good = run(p, flight, plan, err) && (flight->view.stop || p->receiver != NULL ||
-                                                    p->is_queued || take_rows(p, flight, err));
+    const bool good =
+        run(p, flight, plan, err) && (!view_has_rows(&flight->view) || p->receiver != NULL ||
+                                      p->is_queued || take_rows(p, flight, err));
     if (!good)
         return error_in(err, "step %llu", (unsigned long long)plan->step);
-    if (flight->view.stop) {
+    if (!view_has_rows(&flight->view)) {
         check(p->n_in_flight == 0);
         return true;
     }

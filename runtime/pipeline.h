@@ -44,10 +44,10 @@ void pipeline_create(struct pipeline **out, const struct pipeline_settings *sett
 void pipeline_destroy(struct pipeline *pipeline);        /* NULL is fine */
 int pipeline_n_flights(const struct pipeline *pipeline); /* plans that are not collected yet */
 
-/* A plan that is not more than there is room for; borrowed until it is collected. A stop (nothing
- * else is in the pipeline then) is only sent, and gives nothing to collect. Allocates nothing.
- * Errors name the step: ERROR_PEER (another rank is gone, or the plan is wrong), ERROR_SYSTEM (the
- * recorder cannot write). */
+/* A plan that is not more than there is room for; borrowed until it is collected. A stop or
+ * a rest (nothing else is in the pipeline then) is only sent, and gives nothing to collect.
+ * Allocates nothing. Errors name the step: ERROR_PEER (another rank is gone, or the plan is wrong),
+ * ERROR_SYSTEM (the recorder cannot write). */
 bool pipeline_submit(struct pipeline *pipeline, struct step_plan *plan, struct error *err);
 /* What the oldest plan gave: waits for it. Valid until the next call of pipeline_submit(). */
 bool pipeline_collect(struct pipeline *pipeline, struct step_home *out, struct error *err);

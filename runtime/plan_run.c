@@ -55,5 +55,5 @@ bool plan_models_pass_on(const struct plan_models *models, const struct step_pla
                          const struct step_view *view, struct error *err)
 {
     return plan_pass_on(models->ranks[plan->model], plan, err) &&
-           (view->stop || forward_pass_on(models->forward[plan->model], plan, err));
+           (!view_has_rows(view) || forward_pass_on(models->forward[plan->model], plan, err));
 }

@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct device_loading;
 struct error;
 struct forward;
+struct model;
 struct ranks;
 struct step_result;
 
@@ -21,6 +23,8 @@ struct plan_models {
     struct plan_limits limits[PLAN_MODELS]; /* these, */
     const struct ranks *ranks[PLAN_MODELS]; /* on these: all, or those of the first stage */
     int hidden_size[PLAN_MODELS];           /* of a row of hidden states */
+    struct model *model[PLAN_MODELS];       /* that forward is of: who sleeps (rest.h) */
+    const struct device_loading *loading;   /* how a GPU gets its weights; NULL: on CPUs */
 };
 
 /* Room for any plan of the job. */
@@ -35,6 +39,6 @@ bool plan_models_run(const struct plan_models *models, const struct step_plan *p
 bool plan_models_collect(const struct plan_models *models, enum plan_model model,
                          struct step_result *result, struct error *err);
 /* The plan, and the activations that were left by running it, to the next stage of its model; does
- * nothing on the last one. A stop has no activations. */
+ * nothing on the last one. A plan without rows has no activations. */
 bool plan_models_pass_on(const struct plan_models *models, const struct step_plan *plan,
                          const struct step_view *view, struct error *err);

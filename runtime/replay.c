@@ -6,6 +6,7 @@
 #include "runtime/pipeline.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
+#include "runtime/rest.h"
 #include "runtime/row_picker.h"
 #include "runtime/sample/sampler.h"
 
@@ -134,6 +135,16 @@ static bool run_plan(struct player *p, const struct step_plan *plan, int64_t *st
     return true;
 }
 
+/* The ranks sleep and wake where they did. */
+static bool run_rest(struct player *p, const struct step_plan *plan, struct error *err)
+{
+    struct step_view view;
+    memcpy(p->memory, plan, plan->n_bytes);
+    return plan_models_check(p->models, p->memory, plan->n_bytes, 0, &view, err) &&
+           pipeline_submit(p->pipeline[PLAN_TARGET], p->memory, err) &&
+           rest_run(p->models, (enum plan_rest) * view.rest, err);
+}
+
 /* Every step but the stop, which a record need not have, and then one. */
 static bool run_all(struct player *p, struct plan_record *record, struct replay_report *report,
                     struct error *err)
@@ -142,11 +153,16 @@ static bool run_all(struct player *p, struct plan_record *record, struct replay_
     for (const struct step_plan *plan; (plan = plan_record_next(record)) != NULL;) {
         if (plan->n_sections > 0 && plan->section[0].tag == PLAN_STOP)
             break;
+        step = plan->step;
+        if (plan->n_sections > 0 && plan->section[0].tag == PLAN_REST) {
+            if (!run_rest(p, plan, err))
+                return false;
+            continue;
+        }
         if (!run_plan(p, plan, &p->step_ns[report->n_steps++], err))
             return false;
         if (plan->model == PLAN_TARGET)
             report->n_tokens += plan->n_tokens;
-        step = plan->step;
     }
     plan_begin(p->memory, step + 1);
     plan_add(p->memory, PLAN_STOP, 0);

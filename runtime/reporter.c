@@ -65,6 +65,13 @@ static void beat(void *context, bool waits)
 
 bool reporter_answer(struct reporter *r, struct error *err) { return send_pulse(r, false, err); }
 
+bool reporter_tell_sleep(struct reporter *r, enum link_sleep sleep, struct error *err)
+{
+    const struct link_event event = {.kind = sleep == LINK_NOT_ASLEEP ? LINK_AWAKE : LINK_ASLEEP,
+                                     .sleep = sleep};
+    return link_send_event(r->link, &event, err);
+}
+
 /* ---- statistics ---- */
 
 static struct comm_spent spent_by(const struct ranks *ranks)
@@ -75,11 +82,32 @@ static struct comm_spent spent_by(const struct ranks *ranks)
                                .ns = stage->ns + world->ns};
 }
 
-void reporter_count(struct reporter *r, const struct reporter_work *work)
+void reporter_count_batch(struct reporter *r, const struct batch *batch)
 {
-    r->stats.prompt_tokens += (uint64_t)work->n_prompt;
-    r->stats.generated_tokens += (uint64_t)work->n_generated;
-    r->stats.busy_ns += (uint64_t)work->busy_ns;
+    for (int i = 0; i < batch->n_sequences; i++) {
+        const struct request *request = batch->sequence[i];
+        const int left = request->n_prompt - request->n_computed, n_new = batch->n_new[i];
+        if (left > 0)
+            r->stats.prompt_tokens += (uint64_t)(left < n_new ? left : n_new);
+    }
+}
+
+/* Tokens of beams when their search has ended. */
+void reporter_count_outcomes(struct reporter *r, const struct batch *batch,
+                             const struct outcome *outcome)
+{
+    for (int i = 0; i < batch->plan->n_logits; i++) {
+        if (outcome[i].id == 0 || batch->row[i].is_prompt)
+            continue;
+        r->stats.generated_tokens += outcome[i].token >= 0;
+        for (int k = 0; outcome[i].beam != NULL && k < outcome[i].n_beams; k++)
+            r->stats.generated_tokens += (uint64_t)outcome[i].beam[k].n_tokens;
+    }
+}
+
+void reporter_count_time(struct reporter *r, int64_t busy_ns)
+{
+    r->stats.busy_ns += (uint64_t)busy_ns;
     r->has_news = true;
 }
 
@@ -131,6 +159,7 @@ void reporter_create(struct reporter **out, struct link *link, const struct rank
     *r = (struct reporter){.link = link,
                            .ranks = ranks,
                            .scheduler = scheduler,
+                           .moved_ns = clock_now_ns(),
                            .rank_work_ns = memory_alloc((size_t)n_ranks, sizeof(int64_t))};
     if (ranks->settings.heart != NULL)
         *ranks->settings.heart = (struct heart){.beat = beat, .context = r};

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct batch;
+struct outcome;
 struct ranks;
 struct reporter;
 struct scheduler;
@@ -29,14 +31,16 @@ void reporter_create(struct reporter **out, struct link *link, const struct rank
                      const struct scheduler *scheduler);
 void reporter_destroy(struct reporter *reporter); /* NULL is fine */
 
-/* What the engine has done, to be counted. */
-struct reporter_work {
-    int64_t n_prompt, n_generated; /* tokens */
-    int64_t busy_ns;
-};
-void reporter_count(struct reporter *reporter, const struct reporter_work *work);
+/* What the engine has done: a batch that was chosen, and is not written yet; the outcomes of one;
+ * and the time that it took. */
+void reporter_count_batch(struct reporter *reporter, const struct batch *batch);
+void reporter_count_outcomes(struct reporter *reporter, const struct batch *batch,
+                             const struct outcome *outcome);
+void reporter_count_time(struct reporter *reporter, int64_t busy_ns);
 
 /* Between two steps: tells what is due. */
 bool reporter_tell(struct reporter *reporter, bool has_work, struct error *err);
 /* Between two steps: a pulse at once. */
 bool reporter_answer(struct reporter *reporter, struct error *err);
+/* That all ranks are asleep, or awake (LINK_NOT_ASLEEP). */
+bool reporter_tell_sleep(struct reporter *reporter, enum link_sleep sleep, struct error *err);

@@ -28,6 +28,7 @@ static const char *const tag_name[PLAN_TAGS] = {
     [PLAN_COPY] = "copy",
     [PLAN_STOP] = "stop",
     [PLAN_PICK] = "pick",
+    [PLAN_REST] = "rest",
 };
 
 static size_t align_up(size_t n) { return (n + SECTION_ALIGN - 1) & ~(size_t)(SECTION_ALIGN - 1); }
@@ -304,6 +305,18 @@ static bool check_values(const struct step_plan *plan, const struct plan_limits 
            check_copies(view->copy, plan->n_copies, err) && check_picks(plan, limits, view, err);
 }
 
+static bool find_rest(const struct step_plan *plan, const struct plan_section *const *section,
+                      const int32_t **rest, struct error *err)
+{
+    const int32_t *found;
+    if (!find_array(plan, section, PLAN_REST, 1, &found, err))
+        return false;
+    if (plan->n_sections != 1 || plan->n_tokens != 0 || *found < 0 || *found >= PLAN_RESTS)
+        return error_set(err, ERROR_PEER, "step plan: a rest that is none, or not alone");
+    *rest = found;
+    return true;
+}
+
 bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_limits *limits,
                 int n_carried, struct step_view *view, struct error *err)
 {
@@ -317,6 +330,12 @@ bool plan_check(const struct step_plan *plan, size_t n_bytes, const struct plan_
     if (v.stop) {
         if (plan->n_sections != 1 || section[PLAN_STOP]->n_bytes != 0)
             return error_set(err, ERROR_PEER, "step plan: a stop comes alone and empty");
+        *view = v;
+        return true;
+    }
+    if (section[PLAN_REST] != NULL) {
+        if (!find_rest(plan, section, &v.rest, err))
+            return false;
         *view = v;
         return true;
     }

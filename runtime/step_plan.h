@@ -44,6 +44,7 @@ enum plan_tag {
                          block [0]; none is both, none is written twice                         */
     PLAN_STOP,        /* empty: the last plan; every rank leaves its loop in good order         */
     PLAN_PICK,        /* struct plan_pick [n_logits]; or absent: all rows are wanted whole      */
+    PLAN_REST,        /* int32 [1] enum plan_rest, alone: no rows, but memory given back or taken */
     PLAN_TAGS
 };
 
@@ -79,6 +80,8 @@ enum plan_pick_kind {
     PICK_BEAM,   /* the n_best best, two for each beam */
     PICK_KINDS
 };
+/* What ranks do without while nobody asks for anything: runtime/rest.h. */
+enum plan_rest { PLAN_AWAKE, PLAN_NO_CACHE, PLAN_NO_WEIGHTS, PLAN_RESTS };
 enum { PLAN_MAX_BEST = 32 };
 struct plan_pick {
     uint64_t seed;
@@ -126,8 +129,14 @@ struct step_view {
     const int32_t *token, *first_row, *n_computed, *first_block, *block, *logits_row;
     const int32_t *hidden_row, *copy;
     const struct plan_pick *pick;
+    const int32_t *rest;
     bool stop;
 };
+/* Whether there is anything for the layers in it. */
+static inline bool view_has_rows(const struct step_view *view)
+{
+    return !view->stop && view->rest == NULL;
+}
 /* Checks everything that a rank relies on: sizes, offsets, alignment, tags, counts, ascending
  * rows, every token, block and position inside the limits, blocks enough for each sequence, every
  * number of a pick in its range. `n_carried` is plan_n_carried() of the plan before, 0 where no

@@ -6,6 +6,7 @@
 #include "runtime/forward/forward.h"
 #include "runtime/plan_broadcast.h"
 #include "runtime/plan_run.h"
+#include "runtime/rest.h"
 #include "runtime/result_sender.h"
 
 struct worker {
@@ -41,9 +42,11 @@ static bool run_plan(struct worker *w, bool *stop, struct error *err)
         return false;
     w->n_carried = w->ranks->pp_stages == 1 ? plan_n_carried(plan, &view) : 0;
     *stop = view.stop;
-    return (view.stop || plan_models_run(w->models, plan, &view, err)) &&
+    const bool has_rows = view_has_rows(&view);
+    return (!has_rows || plan_models_run(w->models, plan, &view, err)) &&
            plan_models_pass_on(w->models, plan, &view, err) &&
-           (view.stop || w->sender == NULL ||
+           (view.rest == NULL || rest_run(w->models, (enum plan_rest) * view.rest, err)) &&
+           (!has_rows || w->sender == NULL ||
             (plan_models_collect(w->models, PLAN_TARGET, &result, err) &&
              result_sender_run(w->sender, plan, &view, &result, err)));
 }

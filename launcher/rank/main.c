@@ -178,24 +178,10 @@ static bool load_models(struct rank *r, struct error *err)
  * result is that of all, and the error that of the first rank that has one. */
 static bool agree(struct rank *r, bool good, struct error *err)
 {
-    struct comm *world = r->ranks.world;
-    struct error first = {0};
-    r->agreed = false;
-    for (int root = 0; root < r->ranks.world_size; root++) {
-        struct error verdict = good ? (struct error){0} : *err, lost = {0};
-        if (!comm_broadcast(world, &verdict, sizeof verdict, root, true, &lost)) {
-            *err = lost;
-            return false;
-        }
-        if (first.kind == ERROR_NONE && verdict.kind != ERROR_NONE) {
-            first = verdict;
-            if (root > 0)
-                error_in(&first, "rank %d", root);
-        }
-    }
-    r->agreed = true;
-    *err = first;
-    return first.kind == ERROR_NONE;
+    struct error verdict, lost = {0};
+    r->agreed = ranks_agree(&r->ranks, good ? NULL : err, &verdict, &lost);
+    *err = r->agreed ? verdict : lost;
+    return err->kind == ERROR_NONE;
 }
 
 static bool shake_hands(struct rank *r, bool prepared, struct error *err)

@@ -207,15 +207,11 @@ static bool weights_fit(const struct model *model, struct device *device, struct
                      bytes_text(there, (int64_t)n_free), bytes_text(all, (int64_t)n_all));
 }
 
-static bool load_model(struct model *model, const struct options *options,
-                       const struct rank_compute *compute, struct error *err)
+static bool load_model(struct model *model, const struct device_loading *loading, struct error *err)
 {
-    const struct device_loading loading = {.device = compute->device,
-                                           .readers = compute->host->team,
-                                           .check_weights = options->check_weights};
     if (model->share.on_gpu)
-        return weights_fit(model, compute->device, err) && model_to_device(model, &loading, err);
-    return !options->check_weights || model_check_weights(model, err);
+        return weights_fit(model, loading->device, err) && model_to_device(model, loading, err);
+    return !loading->check_weights || model_check_weights(model, err);
 }
 
 bool rank_models_load(struct rank_models *m, const struct options *options,
@@ -224,9 +220,13 @@ bool rank_models_load(struct rank_models *m, const struct options *options,
 {
     m->on_gpu = compute->gpu != NULL;
     m->one_leaf = m->on_gpu && !compute->exact;
+    m->loading = (struct device_loading){.device = compute->device,
+                                         .readers = compute->host->team,
+                                         .check_weights = options->check_weights};
+    m->plan.loading = &m->loading;
     bool good = open_models(m, options, ranks, model_open, err);
     for (int i = 0; good && i < PLAN_MODELS; i++)
-        good = m->model[i] == NULL || load_model(m->model[i], options, compute, err);
+        good = m->model[i] == NULL || load_model(m->model[i], &m->loading, err);
     return good;
 }
 
@@ -291,6 +291,7 @@ bool rank_models_reserve(struct rank_models *m, const struct options *options,
             .kv_dtype = m->memory.kv_dtype,
             .processed_logprobs = strcmp(options->logprobs_mode, "processed_logprobs") == 0,
             .carries_tokens = i == PLAN_TARGET && m->on_gpu && ranks->pp_stages == 1};
+        m->plan.model[i] = m->model[i];
         if (!forward_create(&m->plan.forward[i], &settings, err))
             return false;
     }

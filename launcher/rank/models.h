@@ -10,6 +10,7 @@
 #include "launcher/rank/memory.h"
 #include "parallel/ranks.h"
 #include "runtime/model/config.h"
+#include "runtime/model/device_weights.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
 
@@ -28,6 +29,7 @@ struct rank_models {
     struct plan_models plan;          /* its pointers go into this struct: it must not move */
     struct plan_record replayed;      /* all zero without --replay */
     struct rank_memory memory;
+    struct device_loading loading; /* how GPUs get their weights */
     bool on_gpu, one_leaf; /* share.h, struct model_place; `phalanx plan` sets them itself */
 };
 

@@ -111,6 +111,8 @@ bool forward_create(struct forward **out, const struct forward_settings *setting
 void forward_sleep(struct forward *f)
 {
     struct error ended = {0};
+    if (f->kv.memory == NULL)
+        return;
     device_sync(f->device, &ended); /* a failure stays, and waking tells it */
     buckets_release(&f->buckets);
     kv_store_sleep(&f->kv);
@@ -118,6 +120,8 @@ void forward_sleep(struct forward *f)
 
 bool forward_wake(struct forward *f, struct error *err)
 {
+    if (f->kv.memory != NULL)
+        return true;
     buckets_init(&f->buckets, f->device, &f->limits);
     return kv_store_wake(&f->kv, f->model, f->limits.n_kv_blocks, err) &&
            device_sync(f->device, err);

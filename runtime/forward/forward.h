@@ -78,7 +78,7 @@ bool forward_pass_on(struct forward *forward, const struct step_plan *plan, stru
 /* Gives the KV cache back to the device, and forgets what was recorded over it and over the
  * weights: the model may then give those back too (model_device_release()). No plan may be waiting
  * to be collected. Until it is awake, which is when the weights are, only forward_destroy() may
- * follow. */
+ * follow. Nothing to do is fine, here and there. */
 void forward_sleep(struct forward *forward);
 /* The cache is as large as it was, and empty: no block has what it had. ERROR_SYSTEM: the memory is
  * no longer there; then it can only be destroyed. */

@@ -38,8 +38,8 @@ struct link_submit {
     const uint8_t *cache_key; /* [n_cache_key] */
     int n_cache_key;
 };
-/* Without KV cache; without weights too, which are read again at the waking. */
-enum link_sleep { LINK_NO_CACHE = 1, LINK_NO_WEIGHTS };
+/* Whole; without KV cache; without weights too, which are read again at the waking. */
+enum link_sleep { LINK_NOT_ASLEEP, LINK_NO_CACHE, LINK_NO_WEIGHTS };
 enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP, LINK_PING, LINK_SLEEP, LINK_WAKE };
 struct link_command {
     enum link_command_kind kind;

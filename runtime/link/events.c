@@ -103,6 +103,8 @@ static bool send_failure(struct link *link, uint64_t id, const struct error *fro
     failed.id = id;
     failed.kind = from->kind;
     failed.text = (char *)from->text;
+    failed.param = (char *)from->param;
+    failed.code = (char *)from->code;
     message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_FAILED;
     message.failed = &failed;
     return link_send_message(link, &message.base, err);
@@ -303,6 +305,8 @@ static bool read_failure(struct link_event *out, const Phalanx__Engine__V1__Fail
     out->failed_id = from->id;
     out->failure.kind = (enum error_kind)from->kind;
     snprintf(out->failure.text, sizeof out->failure.text, "%s", from->text);
+    snprintf(out->failure.param, sizeof out->failure.param, "%s", from->param);
+    snprintf(out->failure.code, sizeof out->failure.code, "%s", from->code);
     return true;
 }
 

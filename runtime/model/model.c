@@ -78,6 +78,29 @@ void model_close(struct model *model)
     memory_free(model);
 }
 
+void model_sleep(struct model *model)
+{
+    if (model->files->is_asleep)
+        return;
+    model->files->is_asleep = true;
+    if (model->share.on_gpu)
+        model_device_release(model);
+    else
+        weights_forget(model);
+}
+
+bool model_wake(struct model *model, const struct device_loading *loading, struct error *err)
+{
+    if (!model->files->is_asleep)
+        return true;
+    if (model->share.on_gpu && !model_to_device(model, loading, err))
+        return false;
+    if (!model->share.on_gpu)
+        weights_recall(model);
+    model->files->is_asleep = false;
+    return true;
+}
+
 const char *model_file_at(const struct model *model, const void *address)
 {
     if (model == NULL || model->files == NULL)

@@ -87,6 +87,14 @@ bool model_measure(struct model **out, const char *folder, const char *dtype,
 void model_measure_as(struct model *model, const struct model_place *place);
 void model_close(struct model *model); /* NULL is fine */
 
+/* Gives back the memory of the weights: of the GPU, or copies and pages of the files. They have no
+ * data until the model is awake, and the same then, at the same addresses on a CPU: the files must
+ * be as they were. `loading` (device_weights.h) is for a model on a GPU. ERROR_SYSTEM: the memory
+ * is no longer there. Nothing to do is fine. */
+struct device_loading;
+void model_sleep(struct model *model);
+bool model_wake(struct model *model, const struct device_loading *loading, struct error *err);
+
 /* --check-weights: ERROR_INPUT names the first tensor of this rank with a NaN or an infinity. Reads
  * all weights. */
 bool model_check_weights(const struct model *model, struct error *err);

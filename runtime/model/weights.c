@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/memory.h"
+#include "base/system.h"
 #include "kernels/dtype.h"
 #include "runtime/model/device_weights.h"
 #include "runtime/model/family.h"
@@ -248,16 +250,32 @@ void weights_share_head(struct model *model)
         model->lm_head = model->embed_tokens;
 }
 
+static void fill_in(struct model *model)
+{
+    weights_visit(model, place_slot,
+                  &(struct placing){.model = model, .copy = model->files->copies});
+    weights_share_head(model);
+}
+
 static bool place(struct model *model, struct error *err)
 {
     struct model_files *files = model->files;
     if (!memory_map(&files->copies, model->copied_bytes, err))
         return error_in(err, "copies of weights that cannot be used in place");
     files->copies_bytes = model->copied_bytes;
-    weights_visit(model, place_slot, &(struct placing){.model = model, .copy = files->copies});
-    weights_share_head(model);
+    fill_in(model);
     return true;
 }
+
+void weights_forget(struct model *model)
+{
+    const struct model_files *files = model->files;
+    for (int i = 0; i < files->checkpoint.n_files; i++)
+        file_map_forget(&files->checkpoint.file[i].map);
+    memory_forget(files->copies, files->copies_bytes);
+}
+
+void weights_recall(struct model *model) { fill_in(model); }
 
 /* What the names of the tensors say and config.json does not. */
 static void look_at_names(struct model *model)

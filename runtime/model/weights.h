@@ -17,6 +17,7 @@ struct model_files {
     struct checkpoint checkpoint;
     void *copies; /* of memory_map() */
     size_t copies_bytes;
+    bool is_asleep;
     struct device *device; /* that has the weights; NULL: none, or not now */
     void *on_device;       /* [device_bytes] */
 };
@@ -36,6 +37,9 @@ struct tensor_part weight_part(const struct model *model, const struct slot *slo
 bool weights_load(struct model *model, const char *dtype, struct error *err);
 /* The same without the last step: no weight is read, copied, or has data. */
 bool weights_measure(struct model *model, const char *dtype, struct error *err);
+/* Of a loaded model on a CPU: without pages, and with what they had. */
+void weights_forget(struct model *model);
+void weights_recall(struct model *model);
 /* The bytes of a measured model whose share has changed. */
 void weights_count(struct model *model);
 /* Where the head is the embedding, both are the same weight. */

@@ -134,3 +134,13 @@ void scheduler_write_stop(struct scheduler *s, struct batch *batch)
     plan_begin(batch->plan, ++s->step);
     plan_add(batch->plan, PLAN_STOP, 0);
 }
+
+void scheduler_write_rest(struct scheduler *s, struct batch *batch, enum plan_rest rest)
+{
+    scheduler_begin_call(s);
+    check(scheduler_counts(s).n_running == 0);
+    for (int32_t block = 0; s->blocks.cache != NULL && block < s->is.limits.n_kv_blocks; block++)
+        prefix_cache_forget(s->blocks.cache, block);
+    plan_begin(batch->plan, ++s->step);
+    *(int32_t *)plan_add(batch->plan, PLAN_REST, sizeof(int32_t)) = (int32_t)rest;
+}

@@ -149,6 +149,9 @@ struct plan_limits scheduler_draft_limits(const struct plan_limits *limits);
 void scheduler_write(struct scheduler *scheduler, struct batch *batch);
 /* The plan after which every rank leaves its loop. */
 void scheduler_write_stop(struct scheduler *scheduler, struct batch *batch);
+/* The plan after which every rank is at `rest`. Nothing runs, and no plan is in flight; from here
+ * on no block has what it had. */
+void scheduler_write_rest(struct scheduler *scheduler, struct batch *batch, enum plan_rest rest);
 
 /* Takes the results of the oldest batch in flight: result[i] and outcome[i] for each row of its
  * logits. Requests that pool and whose last row of hidden states this was are ended by it too; what

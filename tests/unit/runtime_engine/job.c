@@ -4,10 +4,12 @@
 #include "base/system.h"
 #include "kernels/device.h"
 #include "kernels/dtype.h"
+#include "parallel/heart.h"
 #include "parallel/ranks.h"
 #include "runtime/engine.h"
 #include "runtime/forward/forward.h"
 #include "runtime/forward/kv_groups.h"
+#include "runtime/model/device_weights.h"
 #include "runtime/model/model.h"
 #include "runtime/plan_record.h"
 #include "runtime/plan_run.h"
@@ -24,11 +26,13 @@
 static const int64_t patience_ns = 120LL * 1000 * 1000 * 1000;
 
 struct rank_parts {
+    struct heart heart;
     struct ranks ranks, of_stage; /* the draft model runs on those of the first stage */
     struct device *host, *device; /* who samples, who runs the layers: the same but with GPUs */
     struct model *model[PLAN_MODELS];
     struct plan_models models;
     struct plan_recorder *recorder;
+    struct device_loading loading; /* of the GPU */
 };
 
 static void close_parts(struct rank_parts *p)
@@ -182,6 +186,7 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
                         struct error *err)
 {
     const char *const folder[PLAN_MODELS] = {[PLAN_TARGET] = s->folder, [PLAN_DRAFT] = s->draft};
+    p->models.loading = &p->loading;
     p->models.ranks[PLAN_TARGET] = &p->ranks;
     p->models.ranks[PLAN_DRAFT] = &p->of_stage;
     for (int m = 0; m < PLAN_MODELS && folder[m] != NULL; m++) {
@@ -206,6 +211,8 @@ static bool open_models(struct rank_parts *p, const struct job_settings *s, int 
             .limits = limits,
             .kv_dtype = *kv_dtype,
             .carries_tokens = s->gpu != NULL && m == PLAN_TARGET && on->pp_stages == 1};
+        p->models.model[m] = p->model[m];
+        p->loading = (struct device_loading){.device = p->device, .readers = p->host->team};
         if (!forward_create(&p->models.forward[m], &settings, err))
             return false;
     }
@@ -225,13 +232,14 @@ static bool run_rank(void *context, int rank, struct error *err)
 {
     struct job *job = context;
     const struct job_settings *s = &job->settings;
+    struct rank_parts p = {0};
     const struct ranks_settings settings = {
         .tp_size = s->tp_size,
         .pp_stages = stages_of(s),
         .comm = "shm",
-        .settings = {.deadline_ns = s->deadline_ns ? s->deadline_ns : patience_ns},
+        .settings = {.deadline_ns = s->deadline_ns ? s->deadline_ns : patience_ns,
+                     .heart = &p.heart},
     };
-    struct rank_parts p = {0};
     int kv_dtype = 0;
     const bool good = ranks_open_threads(&p.ranks, job->memory, rank, &settings, err) &&
                       open_device(&p, s, err) && open_models(&p, s, &kv_dtype, err) &&
@@ -293,6 +301,26 @@ void job_submit(struct job *job, int request, const int32_t *prompt, int n_promp
                 const struct sampling_params *params)
 {
     job_replay(job, request, prompt, n_prompt, NULL, 0, params);
+}
+
+void job_ping(struct job *job) { send_command(job, &(struct link_command){.kind = LINK_PING}); }
+
+void job_ask_to_sleep(struct job *job, enum link_sleep sleep)
+{
+    const bool wakes = sleep == LINK_NOT_ASLEEP;
+    send_command(job,
+                 &(struct link_command){.kind = wakes ? LINK_WAKE : LINK_SLEEP, .sleep = sleep});
+}
+
+void job_sleep(struct job *job, enum link_sleep sleep)
+{
+    const int64_t until = clock_now_ns() + patience_ns;
+    const int n_before = job->n_sleeps;
+    job_ask_to_sleep(job, sleep);
+    while (job->n_sleeps == n_before) {
+        job_hear(job, 2000000);
+        CHECK(clock_now_ns() < until);
+    }
 }
 
 void job_cancel(struct job *job, int request)
@@ -373,6 +401,15 @@ static void take_pooled(struct job *job, const struct link_pooled *pooled)
     job->costs[pooled->id - 1].cached_tokens = pooled->cached_tokens;
 }
 
+static void take_pulse(struct job *job, int64_t progress_ns)
+{
+    const int64_t now = clock_now_ns(), age_ns = now - job->progress_ns;
+    CHECK(progress_ns <= now);
+    if (job->n_pulses++ > 0 && age_ns > job->oldest_ns)
+        job->oldest_ns = age_ns;
+    job->progress_ns = progress_ns;
+}
+
 static void take_event(struct job *job, const struct link_event *event)
 {
     switch (event->kind) {
@@ -397,6 +434,18 @@ static void take_event(struct job *job, const struct link_event *event)
     case LINK_POOLED:
         take_pooled(job, &event->pooled);
         break;
+    case LINK_STATS:
+        job->stats = event->stats;
+        job->n_stats++;
+        break;
+    case LINK_PULSE:
+        take_pulse(job, event->progress_ns);
+        break;
+    case LINK_ASLEEP:
+    case LINK_AWAKE:
+        job->sleep = event->kind == LINK_AWAKE ? LINK_NOT_ASLEEP : event->sleep;
+        job->n_sleeps++;
+        break;
     }
 }
 
@@ -408,6 +457,23 @@ static bool is_there(const struct job *job, int request, int n)
     for (int i = 0; i < JOB_MAX_REQUESTS; i++)
         n_ended += job->answer[i].n_ends;
     return n_ended >= n;
+}
+
+void job_hear(struct job *job, int64_t ns)
+{
+    const int64_t until = clock_now_ns() + ns;
+    for (int64_t now; (now = clock_now_ns()) < until;) {
+        struct link_event event;
+        struct error err = {0};
+        bool got;
+        if (!link_receive_event(job->link, &event, &got, &err))
+            test_fail(__FILE__, __LINE__, "%s", err.text);
+        struct pollfd wait = {.fd = link_fd(job->link), .events = POLLIN};
+        if (got)
+            take_event(job, &event);
+        else
+            poll(&wait, 1, (int)((until - now) / 1000000));
+    }
 }
 
 void job_wait(struct job *job, int request, int n)

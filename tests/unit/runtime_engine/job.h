@@ -83,6 +83,12 @@ struct job {
     struct error err[MAX_TEST_RANKS]; /* of each rank, after job_close() */
     struct answer answer[JOB_MAX_REQUESTS];
     struct answer_costs costs[JOB_MAX_REQUESTS];
+    struct link_stats stats; /* the last ones; no pointer of it is valid */
+    enum link_sleep sleep;   /* as the engine said last, of n_sleeps times */
+    int n_sleeps;
+    int n_stats, n_pulses;
+    int64_t progress_ns;            /* of the last pulse */
+    int64_t oldest_ns;              /* how old the last pulse ever was when the next one came */
     struct scheduler_counts counts; /* at the end, after job_close() */
     const char *replayed;           /* a record to run instead of an engine */
     struct replay_report report;    /* of it */
@@ -97,6 +103,12 @@ void job_replay(struct job *job, int request, const int32_t *prompt, int n_promp
 /* The same, with everything that a gateway can say; its id is that of `request`. */
 void job_send(struct job *job, int request, const struct link_submit *submit);
 void job_cancel(struct job *job, int request);
+void job_ping(struct job *job);
+/* Asks for it (LINK_NOT_ASLEEP: to wake), and reads events until the engine says that it is so. */
+void job_sleep(struct job *job, enum link_sleep sleep);
+void job_ask_to_sleep(struct job *job, enum link_sleep sleep); /* without the second half */
+/* Reads events for so long. */
+void job_hear(struct job *job, int64_t ns);
 /* Reads events until request `request` has n_tokens or has ended; -1: until `n_tokens` requests
  * have ended. Fails the test after 120 s. */
 void job_wait(struct job *job, int request, int n_tokens);

@@ -32,23 +32,29 @@ static struct ops slow_ops(void)
     return slow;
 }
 
+static struct job_settings slow_job(const char *folder, const struct ops *slow, int pp_stages)
+{
+    return (struct job_settings){.folder = folder,
+                                 .dtype = "auto",
+                                 .ops = slow,
+                                 .deadline_ns = deadline_ns,
+                                 .tp_size = 1,
+                                 .pp_stages = pp_stages,
+                                 .n_threads = 1,
+                                 .max_tokens = N_LONG,
+                                 .max_sequences = N_SHORT + 1,
+                                 .max_model_len = 2 * N_LONG,
+                                 .n_kv_blocks = 64};
+}
+
 /* Short requests are answered, half of them with a rule that wants whole rows at rank 0, when a
  * long prompt comes. */
 static void answer_beside_long_prompt(const char *folder, int tp_size, int pp_stages)
 {
     static struct job job;
     const struct ops slow = slow_ops();
-    const struct job_settings settings = {.folder = folder,
-                                          .dtype = "auto",
-                                          .ops = &slow,
-                                          .deadline_ns = deadline_ns,
-                                          .tp_size = tp_size,
-                                          .pp_stages = pp_stages,
-                                          .n_threads = 1,
-                                          .max_tokens = N_LONG,
-                                          .max_sequences = N_SHORT + 1,
-                                          .max_model_len = 2 * N_LONG,
-                                          .n_kv_blocks = 64};
+    struct job_settings settings = slow_job(folder, &slow, pp_stages);
+    settings.tp_size = tp_size;
     int32_t prompt[N_LONG];
     for (int i = 0; i < N_LONG; i++)
         prompt[i] = i % 50;
@@ -76,3 +82,28 @@ TEST(tensor_ranks_wait_for_one_whose_neighbour_has_a_long_prompt)
 {
     answer_beside_long_prompt(SOURCE_DIR "/tests/golden/gemma3-types", 2, 3);
 }
+
+/* In a step of seconds, as long on each of the stages. */
+static void hear_pulses_within_a_step(int pp_stages)
+{
+    static struct job job;
+    const struct ops slow = slow_ops();
+    const struct job_settings settings =
+        slow_job(SOURCE_DIR "/tests/golden/llama-bf16", &slow, pp_stages);
+    struct sampling_params params = params_default();
+    const int32_t prompt[N_LONG] = {1, 2, 3};
+    params.max_tokens = 1;
+    job_open(&job, &settings);
+    const int64_t begin_ns = clock_now_ns();
+    job_submit(&job, 0, prompt, N_LONG, &params);
+    job_wait(&job, -1, 1);
+    const int64_t step_ns = clock_now_ns() - begin_ns;
+    CHECK(step_ns > 1500LL * 1000 * 1000);
+    CHECK(job.n_pulses >= 3);
+    CHECK(job.oldest_ns < 1200LL * 1000 * 1000); /* of two seconds that there are */
+    job_close(&job, false);
+}
+
+TEST(a_long_step_is_progress) { hear_pulses_within_a_step(1); }
+
+TEST(a_wait_for_a_stage_with_a_long_step_is_progress) { hear_pulses_within_a_step(2); }

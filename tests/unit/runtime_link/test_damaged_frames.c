@@ -63,6 +63,8 @@ static int64_t sum_of(const int32_t *value, int n)
 
 static int64_t read_all_of_command(const struct link_command *command)
 {
+    if (command->kind == LINK_SLEEP)
+        CHECK(command->sleep == LINK_NO_CACHE || command->sleep == LINK_NO_WEIGHTS);
     if (command->kind != LINK_SUBMIT)
         return 0;
     const struct link_submit *s = &command->submit;
@@ -110,6 +112,19 @@ static int64_t read_all_of_event(const struct link_event *e)
         for (int i = 0; i < e->pooled.n_values; i++)
             sum += e->pooled.value[i] > 0;
         return sum;
+    case LINK_STATS:
+        CHECK(e->stats.n_ranks >= 0 && e->stats.kv_blocks_used <= e->stats.kv_blocks);
+        for (int i = 0; i < e->stats.n_ranks; i++)
+            sum += e->stats.rank_work_ns[i] > 0;
+        return sum;
+    case LINK_PULSE:
+        CHECK(e->progress_ns >= 0);
+        return e->progress_ns > 0;
+    case LINK_ASLEEP:
+        CHECK(e->sleep == LINK_NO_CACHE || e->sleep == LINK_NO_WEIGHTS);
+        return 1;
+    case LINK_AWAKE:
+        return 1;
     }
     test_fail(__FILE__, __LINE__, "an event of kind %d", (int)e->kind);
 }
@@ -181,6 +196,7 @@ TEST(damaged_events_are_taken_or_refused)
     static const struct link_beam beam[] = {{ids, 3, -1, -2, FINISH_STOP},
                                             {ids, 2, -1, -3, FINISH_LENGTH}};
     static const float value[] = {1, 2, 3};
+    static const int64_t work[] = {100, 20000, 3};
     const struct link_event events[] = {
         {.kind = LINK_READY,
          .ready = {.build = "build",
@@ -193,10 +209,21 @@ TEST(damaged_events_are_taken_or_refused)
                    .eos_id = ids,
                    .n_eos_ids = 3}},
         {.kind = LINK_TOKENS, .token = token, .n_tokens = 2},
-        {.kind = LINK_FAILED, .failed_id = 3, .failure = {ERROR_INPUT, "it is wrong"}},
+        {.kind = LINK_FAILED,
+         .failed_id = 3,
+         .failure = {.kind = ERROR_INPUT, .text = "it is wrong", .param = "p", .code = "c"}},
         {.kind = LINK_PROMPT_LOGPROBS, .prompt_logprobs = {3, 1, logprob, end, 2}},
         {.kind = LINK_BEAMS, .beams = {3, beam, 2, 16}},
         {.kind = LINK_POOLED, .pooled = {3, value, 3, 16}},
+        {.kind = LINK_STATS,
+         .stats = {.running = 1,
+                   .kv_blocks = 9,
+                   .kv_blocks_used = 4,
+                   .plans = 12,
+                   .rank_work_ns = work,
+                   .n_ranks = 3}},
+        {.kind = LINK_PULSE, .progress_ns = 1 << 30},
+        {.kind = LINK_ASLEEP, .sleep = LINK_NO_WEIGHTS},
     };
     int fd[2];
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);

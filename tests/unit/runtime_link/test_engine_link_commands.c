@@ -114,6 +114,33 @@ TEST(cancel_and_stop_arrive)
     ends_release(&ends);
 }
 
+TEST(pings_and_levels_of_sleep_arrive)
+{
+    struct ends ends = ends_make();
+    struct error err = {0};
+    const struct link_command sleep = {.kind = LINK_SLEEP, .sleep = LINK_NO_WEIGHTS};
+    CHECK(link_send_command(ends.gateway, &(struct link_command){.kind = LINK_PING}, &err));
+    CHECK(link_send_command(ends.gateway, &sleep, &err));
+    CHECK(link_send_command(ends.gateway, &(struct link_command){.kind = LINK_WAKE}, &err));
+    CHECK_EQ(receive_command(ends.engine).kind, LINK_PING);
+    const struct link_command got = receive_command(ends.engine);
+    CHECK_EQ(got.kind, LINK_SLEEP);
+    CHECK_EQ(got.sleep, LINK_NO_WEIGHTS);
+    CHECK_EQ(receive_command(ends.engine).kind, LINK_WAKE);
+    ends_release(&ends);
+}
+
+TEST(an_unknown_level_of_sleep_is_refused)
+{
+    Phalanx__Engine__V1__ToEngine message = PHALANX__ENGINE__V1__TO_ENGINE__INIT;
+    Phalanx__Engine__V1__Sleep sleep = PHALANX__ENGINE__V1__SLEEP__INIT;
+    message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_SLEEP;
+    message.sleep = &sleep;
+    check_command_refused(&message, "unknown level of sleep");
+    sleep.level = 3;
+    check_command_refused(&message, "unknown level of sleep");
+}
+
 /* A submit as protobuf, for a test to break. */
 struct raw_submit {
     Phalanx__Engine__V1__ToEngine message;

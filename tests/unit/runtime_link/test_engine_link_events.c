@@ -90,10 +90,14 @@ TEST(a_failure_arrives)
     struct ends ends = ends_make();
     struct link_event failed = {.kind = LINK_FAILED, .failed_id = 17};
     error_set(&failed.failure, ERROR_INPUT, "top_p is 2");
+    error_param(&failed.failure, "top_p");
+    error_code(&failed.failure, "out_of_range");
     const struct link_event got = send_and_receive(&ends, &failed);
     CHECK_EQ(got.failed_id, 17);
     CHECK_EQ(got.failure.kind, ERROR_INPUT);
     CHECK_STR(got.failure.text, "top_p is 2");
+    CHECK_STR(got.failure.param, "top_p");
+    CHECK_STR(got.failure.code, "out_of_range");
     ends_release(&ends);
 }
 
@@ -258,4 +262,81 @@ TEST(a_failure_of_an_unknown_kind_is_refused)
     check_event_refused(&message, "unknown kind of error");
     failed.kind = ERROR_PEER + 1;
     check_event_refused(&message, "unknown kind of error");
+}
+
+TEST(statistics_arrive_with_every_counter)
+{
+    struct ends ends = ends_make();
+    const int64_t work[] = {7, 0, 1LL << 62};
+    const struct link_stats sent = {.running = 1,
+                                    .waiting = 2,
+                                    .kv_blocks = 1LL << 40,
+                                    .kv_blocks_used = 4,
+                                    .cache_queries = 5,
+                                    .cache_hits = 6,
+                                    .preemptions = 7,
+                                    .prompt_tokens = 8,
+                                    .generated_tokens = 9,
+                                    .drafted = 10,
+                                    .accepted = 11,
+                                    .plans = 12,
+                                    .busy_ns = UINT64_MAX,
+                                    .comm_calls = 14,
+                                    .comm_bytes = 15,
+                                    .comm_ns = 16,
+                                    .rank_work_ns = work,
+                                    .n_ranks = 3};
+    struct link_stats got =
+        send_and_receive(&ends, &(struct link_event){.kind = LINK_STATS, .stats = sent}).stats;
+    CHECK(memcmp(got.rank_work_ns, work, sizeof work) == 0);
+    got.rank_work_ns = work;
+    CHECK(memcmp(&got, &sent, sizeof got) == 0);
+    ends_release(&ends);
+}
+
+TEST(pulses_and_ends_of_sleep_arrive)
+{
+    struct ends ends = ends_make();
+    struct link_event event = {.kind = LINK_PULSE, .progress_ns = INT64_MAX};
+    CHECK_EQ(send_and_receive(&ends, &event).progress_ns, INT64_MAX);
+    event = (struct link_event){.kind = LINK_ASLEEP, .sleep = LINK_NO_WEIGHTS};
+    CHECK_EQ(send_and_receive(&ends, &event).sleep, LINK_NO_WEIGHTS);
+    CHECK_EQ(send_and_receive(&ends, &(struct link_event){.kind = LINK_AWAKE}).kind, LINK_AWAKE);
+    ends_release(&ends);
+}
+
+TEST(statistics_out_of_their_range_are_refused)
+{
+    static int64_t work[LINK_MAX_RANKS + 1];
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Stats stats = PHALANX__ENGINE__V1__STATS__INIT;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_STATS;
+    message.stats = &stats;
+    stats.waiting = -1;
+    check_event_refused(&message, "a count below 0");
+    stats.waiting = 0;
+    stats.kv_blocks_used = 1;
+    check_event_refused(&message, "more KV blocks in use than there are");
+    stats.kv_blocks = 1;
+    stats.rank_work_ns = work;
+    stats.n_rank_work_ns = LINK_MAX_RANKS + 1;
+    check_event_refused(&message, "too many ranks");
+    stats.n_rank_work_ns = 2;
+    work[1] = -1;
+    check_event_refused(&message, "a time below 0");
+}
+
+TEST(pulses_and_levels_out_of_their_range_are_refused)
+{
+    Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Pulse pulse = PHALANX__ENGINE__V1__PULSE__INIT;
+    Phalanx__Engine__V1__Asleep asleep = PHALANX__ENGINE__V1__ASLEEP__INIT;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_PULSE;
+    message.pulse = &pulse;
+    pulse.progress_ns = -1;
+    check_event_refused(&message, "a time below 0");
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_ASLEEP;
+    message.asleep = &asleep;
+    asleep.level = 3;
+    check_event_refused(&message, "unknown level of sleep");
 }

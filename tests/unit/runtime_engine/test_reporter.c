@@ -1,0 +1,192 @@
+/* What an engine says of itself. */
+#include "base/memory.h"
+#include "base/system.h"
+#include "parallel/heart.h"
+#include "parallel/ranks.h"
+#include "parallel/watchdog.h"
+#include "runtime/reporter.h"
+#include "tests/test.h"
+#include "tests/unit/parallel/threads.h"
+#include "tests/unit/runtime_engine/job.h"
+#include "tests/unit/runtime_link/ends.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int64_t ms = 1000000;
+static const int32_t prompt[] = {5, 17, 40, 3,  9,  28, 11, 60, 2,  33,
+                                 7, 19, 5,  17, 40, 3,  9,  28, 11, 60};
+enum { N_PROMPT = sizeof prompt / sizeof *prompt, N_ANSWER = 9 };
+
+static struct job_settings small_job(void)
+{
+    return (struct job_settings){.folder = SOURCE_DIR "/tests/golden/llama-bf16",
+                                 .dtype = "auto",
+                                 .tp_size = 1,
+                                 .n_threads = 1,
+                                 .max_tokens = 64,
+                                 .max_sequences = 4,
+                                 .max_model_len = 128,
+                                 .n_kv_blocks = 32,
+                                 .prefix_caching = true};
+}
+
+/* The engine has told the last statistics of what it was asked when it is idle. */
+static void ask(struct job *job, int request)
+{
+    struct sampling_params params = params_default();
+    params.max_tokens = N_ANSWER;
+    params.temperature = 0;
+    params.ignore_eos = true;
+    job_submit(job, request, prompt, N_PROMPT, &params);
+    job_wait(job, request, N_ANSWER);
+    job_hear(job, 100 * ms);
+}
+
+TEST(an_engine_that_becomes_idle_tells_all_that_it_did)
+{
+    static struct job job;
+    struct job_settings settings = small_job();
+    settings.tp_size = 2;
+    job_open(&job, &settings);
+    ask(&job, 0);
+    CHECK_EQ(job.stats.prompt_tokens, N_PROMPT);
+    CHECK_EQ(job.stats.generated_tokens, N_ANSWER);
+    CHECK_EQ(job.stats.plans, N_ANSWER);
+    CHECK_EQ(job.stats.running + job.stats.waiting, 0);
+    CHECK_EQ(job.stats.kv_blocks, settings.n_kv_blocks);
+    CHECK_EQ(job.stats.kv_blocks_used, 0);
+    CHECK(job.stats.busy_ns > 0 && job.stats.comm_ns > 0);
+    CHECK(job.stats.comm_calls > N_ANSWER && job.stats.comm_bytes > job.stats.comm_calls);
+    ask(&job, 1); /* a block of the prompt is in the cache */
+    CHECK_EQ(job.stats.cache_hits, 16);
+    CHECK_EQ(job.stats.prompt_tokens, N_PROMPT + N_PROMPT - 16);
+    CHECK_EQ(job.stats.generated_tokens, 2 * N_ANSWER);
+    job_close(&job, false);
+}
+
+TEST(an_idle_engine_says_nothing_unasked)
+{
+    static struct job job;
+    const struct job_settings settings = small_job();
+    job_open(&job, &settings);
+    ask(&job, 0);
+    const int n_stats = job.n_stats, n_pulses = job.n_pulses;
+    job_hear(&job, 800 * ms);
+    CHECK_EQ(job.n_stats, n_stats);
+    CHECK_EQ(job.n_pulses, n_pulses);
+    const int64_t asked_ns = clock_now_ns();
+    job_ping(&job);
+    job_hear(&job, 100 * ms);
+    CHECK_EQ(job.n_pulses, n_pulses + 1);
+    CHECK(job.progress_ns >= asked_ns);
+    job_close(&job, false);
+}
+
+/* ---- two ranks, the other one a process ---- */
+
+struct pair {
+    struct ends ends;
+    struct heart heart;
+    struct ranks ranks;
+    struct reporter *reporter;
+    _Atomic int *ticks; /* the other rank does something in each round */
+    void *memory;
+    pid_t other;
+};
+
+static void be_the_other(struct pair *pair)
+{
+    struct watchdog *dog;
+    struct error err = {0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* where the test fails */
+    watchdog_open(&dog, &(struct watchdog_settings){
+                            .memory = pair->memory, .rank = 1, .n_ranks = 2, .world_rank = 1});
+    if (!watchdog_start(dog, &err))
+        _exit(1);
+    for (;;) {
+        if (*pair->ticks != 0)
+            watchdog_tick(dog);
+        system_sleep_ns(10 * ms);
+    }
+}
+
+static void pair_open(struct pair *pair)
+{
+    struct error err = {0};
+    *pair = (struct pair){.ends = ends_make(), .memory = shared_memory_map(watchdog_bytes(2))};
+    pair->ticks = shared_memory_map(4096);
+    pair->other = fork();
+    if (pair->other == 0)
+        be_the_other(pair);
+    pair->ranks = (struct ranks){.world_size = 2, .local_size = 2, .tp_size = 2, .pp_stages = 1};
+    pair->ranks.settings.heart = &pair->heart;
+    CHECK(comm_open_self(&pair->ranks.tp, &err));
+    CHECK(comm_open_self(&pair->ranks.world, &err));
+    watchdog_open(&pair->ranks.watchdog,
+                  &(struct watchdog_settings){.memory = pair->memory, .n_ranks = 2});
+    CHECK(watchdog_start(pair->ranks.watchdog, &err));
+    reporter_create(&pair->reporter, pair->ends.engine, &pair->ranks, NULL);
+    system_sleep_ns(600 * ms); /* they have heard each other */
+}
+
+static void pair_close(struct pair *pair)
+{
+    kill(pair->other, SIGKILL);
+    waitpid(pair->other, NULL, 0);
+    reporter_destroy(pair->reporter);
+    watchdog_close(pair->ranks.watchdog);
+    comm_close(pair->ranks.tp);
+    comm_close(pair->ranks.world);
+    munmap(pair->memory, watchdog_bytes(2));
+    munmap((void *)pair->ticks, 4096);
+    ends_release(&pair->ends);
+}
+
+/* How long ago all ranks made progress, as an answer to a ping has it. */
+static int64_t age_by_answer(struct pair *pair)
+{
+    struct error err = {0};
+    CHECK(reporter_answer(pair->reporter, &err));
+    return clock_now_ns() - receive_event(pair->ends.gateway).progress_ns;
+}
+
+/* The same, as the heart has it while rank 0 waits. */
+static int64_t age_by_wait(struct pair *pair)
+{
+    pair->heart.next_ns = 0;
+    heart_look(&pair->heart, true);
+    return clock_now_ns() - receive_event(pair->ends.gateway).progress_ns;
+}
+
+TEST(a_rank_that_is_stopped_is_no_progress_within_two_and_a_half_seconds)
+{
+    struct pair pair;
+    pair_open(&pair);
+    for (int i = 0; i < 10; i++, system_sleep_ns(50 * ms))
+        CHECK(age_by_answer(&pair) < 1000 * ms);
+    kill(pair.other, SIGSTOP);
+    const int64_t stopped_ns = clock_now_ns();
+    while (age_by_answer(&pair) < 2000 * ms)
+        system_sleep_ns(20 * ms);
+    CHECK(clock_now_ns() - stopped_ns < 2500 * ms);
+    pair_close(&pair);
+}
+
+TEST(while_rank_0_waits_progress_is_what_others_do)
+{
+    struct pair pair;
+    pair_open(&pair);
+    *pair.ticks = 1;
+    for (int i = 0; i < 20; i++, system_sleep_ns(50 * ms))
+        CHECK(age_by_wait(&pair) < 1000 * ms);
+    *pair.ticks = 0; /* it hangs, and beats on */
+    const int64_t hangs_ns = clock_now_ns();
+    while (age_by_wait(&pair) < 2000 * ms)
+        system_sleep_ns(20 * ms);
+    CHECK(clock_now_ns() - hangs_ns < 2500 * ms);
+    pair_close(&pair);
+}
