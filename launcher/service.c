@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/system.h"
-#include "runtime/api/metrics.h"
 #include "runtime/gateway/generation_config.h"
 #include "runtime/options/options.h"
 #include "runtime/text/chat_template.h"
@@ -81,7 +80,8 @@ static void join(struct service *s, const struct options *options, int64_t max_q
     s->api.sampling.vocab = session->vocab;
     s->api.sampling.max_logprobs = (int)options->serve.max_logprobs;
     s->api.admission = &s->admission;
-    s->api.metrics = api_metrics_create();
+    s->api.metrics = &s->metrics;
+    api_metrics_init(&s->metrics, session->max_model_len);
     s->api.logs_requests = options->command == COMMAND_SERVE && !options->serve.no_log_requests;
 }
 
@@ -101,7 +101,6 @@ bool service_open(struct service *out, const struct options *options, int64_t ma
 void service_close(struct service *s)
 {
     session_close(&s->session);
-    api_metrics_destroy(s->api.metrics);
     pooling_head_release(&s->api.model.head);
     json_decref(s->chat.variables);
     chat_template_close(s->template);

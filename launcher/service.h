@@ -9,6 +9,7 @@
 #include "launcher/session.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"
+#include "runtime/api/metrics.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct service {
     struct chat_template *template;
     struct chat_prompt chat;
     struct admission admission;
+    struct api_metrics metrics;
     struct api api;
 };
 
