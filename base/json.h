@@ -3,7 +3,8 @@
  * jansson parses; its own depth limit is compiled in and numbers beyond the range of a double
  * or of 64 bits only fail deep inside. So the text is scanned first, without allocating:
  * size, nesting, number of keys and values, number range, control characters, UTF-8.
- * Duplicate keys are refused. Errors are ERROR_INPUT with line and column.
+ * Duplicate keys are refused. Errors are ERROR_INPUT with line and column; their parameter is the
+ * member of the outermost object that they are in.
  */
 #pragma once
 #include <jansson.h>

@@ -228,17 +228,28 @@ static bool scan_word(struct scan *s, const char *word)
     return true;
 }
 
+/* Whatever is wrong inside a member of the outermost object, that member is its parameter. */
+static bool name_member(struct scan *s, const unsigned char *key, const unsigned char *end)
+{
+    char name[sizeof s->err->param];
+    snprintf(name, sizeof name, "%.*s", (int)(end - key < 64 ? end - key : 64), (const char *)key);
+    return error_param(s->err, name);
+}
+
 static bool scan_member(struct scan *s)
 {
+    const bool is_outermost = s->depth == 1;
+    const unsigned char *key = s->at + 1;
     if (!next_is(s, '"'))
         return fail_here(s, "a key in quotes");
     if (!count_value(s) || !scan_string(s))
         return false;
+    const unsigned char *end = s->at - 1;
     skip_space(s);
     if (!next_is(s, ':'))
         return fail_here(s, "':'");
     s->at++;
-    return scan_value(s);
+    return scan_value(s) || (is_outermost ? name_member(s, key, end) : false);
 }
 
 /* At the bracket or brace that opens. */

@@ -29,7 +29,7 @@ enum {
 
 static atomic_int most_level = LOG_INFO;
 static atomic_int own_rank = 0;
-static atomic_bool own_json = false;
+static atomic_int own_format = LOG_TEXT;
 
 void log_set(enum log_level most, int rank)
 {
@@ -37,7 +37,10 @@ void log_set(enum log_level most, int rank)
     atomic_store_explicit(&own_rank, rank, memory_order_relaxed);
 }
 
-void log_set_json(bool json) { atomic_store_explicit(&own_json, json, memory_order_relaxed); }
+void log_set_format(enum log_format format)
+{
+    atomic_store_explicit(&own_format, (int)format, memory_order_relaxed);
+}
 
 enum log_level log_level(void)
 {
@@ -54,7 +57,10 @@ enum log_level log_level_named(const char *name)
     return LOG_WARN;
 }
 
-static bool writes_json(void) { return atomic_load_explicit(&own_json, memory_order_relaxed); }
+static bool writes_json(void)
+{
+    return atomic_load_explicit(&own_format, memory_order_relaxed) == LOG_JSON;
+}
 
 /* ---- a line ---- */
 

@@ -14,14 +14,15 @@
  * threads start.
  */
 #pragma once
-#include <stdbool.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
+/* As above, or each line one object: {"time": "2026-01-31T12:04:11.381Z", "level", "rank",
+ * "module", "message"}, and the fields of log_write_fields(). */
+enum log_format { LOG_TEXT, LOG_JSON };
+
 void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as "gw" */
-/* Each line is one object: {"time": "2026-01-31T12:04:11.381Z", "level", "rank", "module",
- * "message"}, and the fields of log_write_fields(). */
-void log_set_json(bool json);
+void log_set_format(enum log_format format);
 enum log_level log_level(void);
 /* "error" … "trace"; of another word LOG_WARN. */
 enum log_level log_level_named(const char *name);

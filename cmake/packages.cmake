@@ -9,7 +9,6 @@ pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent_core libevent_openssl)
 pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET openssl)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
-pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc)
 pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
 
 # No pkg-config file comes with it.
@@ -22,6 +21,17 @@ if(WITH_MPI STREQUAL "ON")
   find_package(MPI REQUIRED COMPONENTS C)
 elseif(NOT WITH_MPI STREQUAL "OFF")
   find_package(MPI COMPONENTS C)
+endif()
+
+# HAS_GRPC decides between runtime/grpc and its rpc_absent.c.
+set(HAS_GRPC FALSE)
+if(WITH_GRPC STREQUAL "ON")
+  pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc)
+elseif(NOT WITH_GRPC STREQUAL "OFF")
+  pkg_check_modules(GRPC IMPORTED_TARGET grpc)
+endif()
+if(NOT WITH_GRPC STREQUAL "OFF" AND GRPC_FOUND)
+  set(HAS_GRPC TRUE)
 endif()
 
 find_package(Python3 COMPONENTS Interpreter) # for tests/lint only

@@ -14,8 +14,12 @@ bool cmd_score(const struct options *options, const volatile sig_atomic_t *inter
                struct error *err);
 bool cmd_serve(const struct options *options, const volatile sig_atomic_t *interrupt,
                struct error *err);
-/* Both of them; sets the options that make runs comparable. */
+/* latency and throughput; sets the options that make runs comparable. */
 bool cmd_bench(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
+bool cmd_bench_serve(struct options *options, const volatile sig_atomic_t *interrupt,
+                     struct error *err);
+bool cmd_bench_startup(struct options *options, const volatile sig_atomic_t *interrupt,
+                       struct error *err);
 bool cmd_demo(struct options *options, const volatile sig_atomic_t *interrupt, struct error *err);
 bool cmd_plan(struct options *options, struct error *err);
 bool cmd_doctor(const struct options *options, struct error *err);

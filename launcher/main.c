@@ -83,6 +83,7 @@ static bool starts_ranks(enum command command)
     case COMMAND_SERVE:
     case COMMAND_BENCH_LATENCY:
     case COMMAND_BENCH_THROUGHPUT:
+    case COMMAND_BENCH_STARTUP:
         return true;
     default:
         return false;
@@ -139,6 +140,12 @@ static bool run(struct options *options, struct error *err)
     case COMMAND_BENCH_THROUGHPUT:
         interrupt = interrupt_catch();
         return cmd_bench(options, interrupt, err);
+    case COMMAND_BENCH_SERVE:
+        interrupt = interrupt_catch();
+        return cmd_bench_serve(options, interrupt, err);
+    case COMMAND_BENCH_STARTUP:
+        interrupt = interrupt_catch();
+        return cmd_bench_startup(options, interrupt, err);
     case COMMAND_PLAN:
         return cmd_plan(options, err);
     case COMMAND_DOCTOR:

@@ -81,8 +81,8 @@ static void join(struct service *s, const struct options *options, int64_t max_q
     s->api.sampling.max_logprobs = (int)options->serve.max_logprobs;
     s->api.admission = &s->admission;
     s->api.metrics = &s->metrics;
-    s->api.logs_requests = options->command == COMMAND_SERVE && !options->serve.no_log_requests;
     api_metrics_init(&s->metrics, session->max_model_len);
+    s->api.logs_requests = options->command == COMMAND_SERVE && !options->serve.no_log_requests;
 }
 
 bool service_open(struct service *out, const struct options *options, int64_t max_queue,

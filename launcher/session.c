@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INTERRUPT_POLL_MS = 200 };
+enum { LOOK_MS = 200 }; /* at signals, and whether ranks are stopped */
 _Static_assert((int)OPTIONS_MAX_REPLICAS <= (int)JOURNAL_MAX_ENGINES, "each replica is an engine");
 
 /* ---- replicas ---- */
@@ -37,6 +37,8 @@ static void take_ready(struct session *session, const struct link_ready *ready)
     session->n_threads = ready->threads * ready->tp * ready->pp;
     session->weight_bytes = ready->weight_bytes;
     session->kv_tokens = ready->kv_tokens;
+    session->tp = ready->tp;
+    session->pp = ready->pp;
     snprintf(session->dtype, sizeof session->dtype, "%s", ready->dtype);
     snprintf(session->gpu, sizeof session->gpu, "%s", ready->gpu);
     if (*ready->gpu != '\0')
@@ -80,10 +82,7 @@ static void tell_loss(const struct session *session, const struct replica *repli
 
 static bool all_ready(const struct session *session)
 {
-    for (int i = 0; i < session->n_replicas; i++)
-        if (session->replica[i].state != REPLICA_READY)
-            return false;
-    return true;
+    return session_ready_replicas(session) == session->n_replicas;
 }
 
 static bool any_left(const struct session *session)
@@ -115,7 +114,10 @@ static bool step_replica(struct session *session, int i, struct error *err)
     struct link_ready about;
     bool ready;
     const enum replica_state before = replica->state;
+    const bool was_heard = replica->link != NULL;
     replica_step(replica, session->options, session->model_folder, &ready, &about);
+    if (!session->is_open && !was_heard && replica->link != NULL)
+        session->times.connected_ns = clock_now_ns();
     if (ready && !is_the_same(session, &about)) {
         const struct error why = {.kind = ERROR_INPUT,
                                   .text = "the model is another one than before: its folder has "
@@ -135,118 +137,103 @@ static bool step_replica(struct session *session, int i, struct error *err)
 }
 
 /* What a ready one has to say; its end is no error here. */
-static void hear_replica(struct session *session, int i, size_t at_most, bool *all_sent)
+static void hear_replica(struct session *session, int i, size_t at_most)
 {
     struct replica *replica = &session->replica[i];
     struct error why = {0};
-    *all_sent = true;
     if (replica->state != REPLICA_READY ||
-        (dispatch_take(session->dispatch, i, at_most, all_sent, &why) &&
-         !replica_hangs(replica, &why)))
+        (dispatch_take(session->dispatch, i, at_most, &why) && !replica_hangs(replica, &why)))
         return;
     const struct dispatch_loss loss = dispatch_detach(session->dispatch, i);
     replica_lose(replica, &why, loss.was_heard);
     replica->n_going_on = loss.n_going_on;
 }
 
-/* ---- waiting ---- */
+/* ---- rounds ---- */
 
-struct watch {
-    struct pollfd *fd; /* [(REPLICA_MAX_WATCHED + 1) * n_replicas] */
-    int n;
-    int64_t until_ns;
-};
-
-static void watch_replica(struct watch *watch, const struct replica *replica, bool all_sent)
-{
-    const bool is_timed = replica->state == REPLICA_DOWN || replica->state == REPLICA_ENDING;
-    watch->n += replica_watch(replica, watch->fd + watch->n);
-    if (replica->state == REPLICA_READY)
-        watch->fd[watch->n++] = (struct pollfd){
-            .fd = link_fd(replica->link), .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-    if (is_timed && replica->until_ns < watch->until_ns)
-        watch->until_ns = replica->until_ns;
-}
-
-/* A signal between the look at *interrupt and poll() is seen when the time is over. */
-static bool wait_for(const struct watch *watch, struct error *err)
-{
-    const int64_t left_ms = (watch->until_ns - clock_now_ns()) / 1000000 + 1;
-    return poll(watch->fd, (nfds_t)watch->n, left_ms > 0 ? (int)left_ms : 0) >= 0 ||
-           errno == EINTR || error_errno(err, "waiting for the ranks");
-}
-
-/* One round: what is there of every replica, and then, unless it is enough, a wait. */
+/* One round: what is there of every replica. */
 static bool step(struct session *session, size_t at_most, struct error *err)
 {
-    struct pollfd fd[(REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS];
-    const int64_t now_ns = clock_now_ns(), look_ns = (int64_t)INTERRUPT_POLL_MS * 1000000;
-    const int64_t next_ns = dispatch_expire(session->dispatch, now_ns);
-    struct watch watch = {.fd = fd,
-                          .until_ns = next_ns < now_ns + look_ns ? next_ns : now_ns + look_ns};
+    dispatch_expire(session->dispatch, clock_now_ns());
     for (int i = 0; i < session->n_replicas; i++) {
-        bool all_sent;
         if (!step_replica(session, i, err))
             return false;
-        hear_replica(session, i, at_most, &all_sent);
-        watch_replica(&watch, &session->replica[i], all_sent);
+        hear_replica(session, i, at_most);
     }
-    if (session->is_open ? dispatch_in_flight(session->dispatch) <= at_most : all_ready(session))
-        return true;
-    if (!any_left(session)) {
-        *err = session->replica[0].why;
-        dispatch_fail_all(session->dispatch, err);
-        return false;
-    }
-    if (*session->interrupt)
-        return error_set(err, ERROR_LIMIT, "interrupted");
-    return wait_for(&watch, err);
+    session->is_open = session->is_open || all_ready(session);
+    return true;
 }
 
-bool session_run(struct session *session, size_t at_most, struct error *err)
+/* No replica is left, and none will come. */
+static bool is_lost(const struct session *session, struct error *err)
 {
-    while (dispatch_in_flight(session->dispatch) > at_most)
-        if (!step(session, at_most, err))
-            return false;
+    if (any_left(session))
+        return false;
+    *err = session->replica[0].why;
+    dispatch_fail_all(session->dispatch, err);
     return true;
 }
 
 bool session_step(struct session *session, struct error *err)
 {
-    dispatch_expire(session->dispatch, clock_now_ns());
-    for (int i = 0; i < session->n_replicas; i++) {
-        bool all_sent;
-        if (!step_replica(session, i, err))
-            return false;
-        hear_replica(session, i, DISPATCH_ALL, &all_sent);
-    }
-    if (any_left(session))
-        return true;
-    *err = session->replica[0].why;
-    dispatch_fail_all(session->dispatch, err);
-    return false;
+    return step(session, 0, err) && !is_lost(session, err);
 }
 
 void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns)
 {
-    struct watch watch = {.fd = out,
-                          .until_ns = dispatch_expire(session->dispatch, clock_now_ns())};
+    const int64_t look_ns = clock_now_ns() + (int64_t)LOOK_MS * 1000000;
+    const int64_t deadline_ns = dispatch_expire(session->dispatch, INT64_MIN); /* ends nothing */
+    *n = 0;
+    *until_ns = deadline_ns < look_ns ? deadline_ns : look_ns;
+    for (int i = 0; i < session->n_replicas; i++) {
+        const struct replica *replica = &session->replica[i];
+        const bool is_timed = replica->state == REPLICA_DOWN || replica->state == REPLICA_ENDING;
+        *n += replica_watch(replica, out + *n);
+        if (replica->state == REPLICA_READY)
+            out[(*n)++] = (struct pollfd){
+                .fd = link_fd(replica->link),
+                .events = (short)(POLLIN | (dispatch_flush(session->dispatch, i) ? 0 : POLLOUT))};
+        if (is_timed && replica->until_ns < *until_ns)
+            *until_ns = replica->until_ns;
+    }
+}
+
+/* A signal between the look at *interrupt and poll() is seen when the time is over. */
+static bool wait_for_more(struct session *session, struct error *err)
+{
+    struct pollfd fd[SESSION_MAX_WATCHED];
+    int64_t until_ns;
+    int n;
+    if (*session->interrupt)
+        return error_set(err, ERROR_LIMIT, "interrupted");
+    session_watch(session, fd, &n, &until_ns);
+    const int64_t left_ms = (until_ns - clock_now_ns()) / 1000000 + 1;
+    return poll(fd, (nfds_t)n, left_ms > 0 ? (int)left_ms : 0) >= 0 || errno == EINTR ||
+           error_errno(err, "waiting for the ranks");
+}
+
+bool session_run(struct session *session, size_t at_most, struct error *err)
+{
+    while (dispatch_in_flight(session->dispatch) > at_most) {
+        if (!step(session, at_most, err))
+            return false;
+        if (dispatch_in_flight(session->dispatch) <= at_most)
+            break; /* that is enough, whatever became of the ranks */
+        if (is_lost(session, err) || !wait_for_more(session, err))
+            return false;
+    }
+    return true;
+}
+
+int session_ready_replicas(const struct session *session)
+{
+    int n = 0;
     for (int i = 0; i < session->n_replicas; i++)
-        watch_replica(&watch, &session->replica[i], dispatch_flush(session->dispatch, i));
-    *n = watch.n;
-    *until_ns = watch.until_ns;
+        n += session->replica[i].state == REPLICA_READY;
+    return n;
 }
 
 /* ---- open and close ---- */
-
-static bool wait_until_ready(struct session *session, struct error *err)
-{
-    while (!all_ready(session))
-        if (!step(session, 0, err))
-            return false;
-    session->is_open = true;
-    return true;
-}
 
 bool session_check(const struct options *options, const char *model_folder, struct error *err)
 {
@@ -279,18 +266,33 @@ static bool start_replicas(struct session *session, struct error *err)
     return good;
 }
 
-bool session_open(struct session *out, const struct options *options, const char *model_folder,
-                  const volatile sig_atomic_t *interrupt, struct error *err)
+bool session_begin(struct session *out, const struct options *options, const char *model_folder,
+                   const volatile sig_atomic_t *interrupt, struct error *err)
 {
     *out =
         (struct session){.options = options, .interrupt = interrupt, .model_folder = model_folder};
     if (!session_check(options, model_folder, err))
         return false;
+    out->times.begin_ns = clock_now_ns();
     out->n_replicas = (int)options->data_parallel_size;
     out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);
     out->dispatch = dispatch_create(out->n_replicas);
-    return start_replicas(out, err) && intake_open(&out->intake, model_folder, err) &&
-           wait_until_ready(out, err);
+    if (!start_replicas(out, err) || !intake_open(&out->intake, model_folder, err))
+        return false;
+    out->times.text_ns = clock_now_ns();
+    return true;
+}
+
+bool session_open(struct session *out, const struct options *options, const char *model_folder,
+                  const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    if (!session_begin(out, options, model_folder, interrupt, err))
+        return false;
+    while (!out->is_open)
+        if (!session_step(out, err) || (!out->is_open && !wait_for_more(out, err)))
+            return false;
+    out->times.ready_ns = clock_now_ns();
+    return true;
 }
 
 void session_close(struct session *session)

@@ -123,12 +123,6 @@ static bool read_lists(struct sampling_fields *out, const json_t *object, struct
         !field_ids(object, "allowed_token_ids", arena, &out->allowed_token_ids,
                    &out->n_allowed_token_ids, err))
         return false;
-    if (out->allowed_token_ids != NULL && out->n_allowed_token_ids == 0) {
-        error_set(err, ERROR_INPUT,
-                  "allowed_token_ids: an empty list allows no token; leave it "
-                  "out to allow all");
-        return error_param(err, "allowed_token_ids");
-    }
     return read_logit_bias(out, object, arena, err);
 }
 
@@ -181,11 +175,8 @@ static bool read_salt(struct sampling_fields *out, const json_t *object, struct 
 bool json_sampling_read(struct sampling_fields *out, const json_t *object, struct arena *arena,
                         struct error *err)
 {
-    if (!READ(out, object, common, err) || !READ(out, object, vllm, err))
-        return false;
-    if (out->seed == -1)
-        out->seed = SAMPLING_UNSAID; /* as everywhere: draw one */
-    return read_lists(out, object, arena, err) && read_prompt_logprobs(out, object, err) &&
+    return READ(out, object, common, err) && READ(out, object, vllm, err) &&
+           read_lists(out, object, arena, err) && read_prompt_logprobs(out, object, err) &&
            read_beams(out, object, err) && read_salt(out, object, err);
 }
 

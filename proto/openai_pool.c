@@ -105,7 +105,7 @@ static bool read_inputs(struct openai_pool_request *out, struct error *err)
     case OPENAI_RERANK:
         return read_rerank(out, err);
     case OPENAI_REWARD:
-        out->add_special_tokens = false; /* as there */
+        out->add_special_tokens = out->normalize = false; /* as there */
         return json_prompts_read(&out->prompts, body, "messages", &out->body.arena, err);
     default:
         return json_prompts_read(&out->prompts, body, "input", &out->body.arena, err);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "launcher/bench/random.h"
 #include "launcher/generation.h"
 #include "launcher/prompt_file.h"
 #include "runtime/options/options.h"
@@ -11,19 +12,10 @@
 
 /* ---- prompts ---- */
 
-/* Sebastiano Vigna's splitmix64: one state, every seed is as good as another. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static void make_random(struct ids *out, size_t n_tokens, int vocab, uint64_t *state)
 {
     for (size_t i = 0; i < n_tokens; i++)
-        ids_add(out, (int32_t)(next_random(state) % (uint64_t)vocab));
+        ids_add(out, (int32_t)(random_next(state) % (uint64_t)vocab));
 }
 
 static bool read_dataset(struct bench_prompts *out, const struct options *options,

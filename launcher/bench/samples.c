@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,6 +38,15 @@ double samples_mean(const struct samples *samples)
     for (size_t i = 0; i < samples->n; i++)
         sum += samples->value[i];
     return samples->n > 0 ? sum / (double)samples->n : 0;
+}
+
+double samples_std(const struct samples *samples)
+{
+    const double mean = samples_mean(samples);
+    double sum = 0;
+    for (size_t i = 0; i < samples->n; i++)
+        sum += (samples->value[i] - mean) * (samples->value[i] - mean);
+    return samples->n > 0 ? sqrt(sum / (double)samples->n) : 0;
 }
 
 void samples_release(struct samples *samples)

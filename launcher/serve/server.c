@@ -112,11 +112,13 @@ static bool listen_http(struct server *server, struct error *err)
     return http_server_open(&server->http, server->base, &settings, &handler, err);
 }
 
-bool server_open(struct server **out, const struct options *options, struct error *err)
+bool server_open(struct server **out, const struct options *options,
+                 const volatile sig_atomic_t *interrupt, struct error *err)
 {
     struct server *server = memory_alloc(1, sizeof *server);
     *out = server;
     server->options = options;
+    server->service.session.interrupt = interrupt;
     server->begin_ns = clock_now_ns();
     if (!keys_open(&server->keys, options, err) ||
         !addresses_check(options, keys_count(server->keys), err))
@@ -150,10 +152,11 @@ static void tell_ready(const struct server *server)
     notify_send(text);
 }
 
-bool server_load(struct server *server, const volatile sig_atomic_t *interrupt, struct error *err)
+bool server_load(struct server *server, struct error *err)
 {
     const struct options *options = server->options;
-    if (!service_open(&server->service, options, options->serve.max_queue, interrupt, err))
+    if (!service_open(&server->service, options, options->serve.max_queue,
+                      server->service.session.interrupt, err))
         return false;
     server->session_events = session_events_create(server->base, &server->service.session);
     server->statistics =

@@ -13,8 +13,10 @@ struct options;
 struct server;
 
 /* server_close() also after a failure. */
-bool server_open(struct server **out, const struct options *options, struct error *err);
-bool server_load(struct server *server, const volatile sig_atomic_t *interrupt, struct error *err);
+bool server_open(struct server **out, const struct options *options,
+                 const volatile sig_atomic_t *interrupt, struct error *err);
+/* Until *interrupt is not 0; from then on signals are heard by server_run(). */
+bool server_load(struct server *server, struct error *err);
 /* True: it ended in good order. ERROR_LIMIT with code "drain_forced": requests got an error because
  * --drain-timeout was over; ERROR_PEER: the ranks are lost. */
 bool server_run(struct server *server, struct error *err);

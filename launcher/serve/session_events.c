@@ -8,7 +8,7 @@
 #include <event2/event.h>
 #include <poll.h>
 
-enum { MAX_FILES = (REPLICA_MAX_WATCHED + 1) * OPTIONS_MAX_REPLICAS };
+enum { MAX_FILES = SESSION_MAX_WATCHED };
 static const struct timeval ping_every = {0, 500000}; /* so that health knows it when it is asked */
 
 struct watched {

@@ -1,7 +1,5 @@
 #include "runtime/api/metrics.h"
 
-#include "base/memory.h"
-
 #include <string.h>
 
 /* Seconds, as vLLM has them. */
@@ -19,30 +17,27 @@ static void set_bounds(struct metrics_histogram *histogram, const double *bound,
     histogram->n_bounds = (int)n;
 }
 
-/* 1, 2, 5, 10, 20, 50, … up to what no model takes. */
-static void set_lengths(struct metrics_histogram *histogram)
+/* 1, 2, 5, 10, 20, 50, … up to the longest. */
+static void set_lengths(struct metrics_histogram *histogram, int longest)
 {
     static const double steps[] = {1, 2, 5};
     double ten = 1;
-    for (int i = 0; i < METRICS_MAX_BOUNDS; i++) {
+    for (int i = 0; i < METRICS_MAX_BOUNDS && ten * steps[i % 3] <= longest; i++) {
         histogram->bound[histogram->n_bounds++] = ten * steps[i % 3];
         ten *= i % 3 == 2 ? 10 : 1;
     }
 }
 
-struct api_metrics *api_metrics_create(void)
+void api_metrics_init(struct api_metrics *out, int max_model_len)
 {
-    struct api_metrics *out = memory_alloc(1, sizeof *out);
+    *out = (struct api_metrics){0};
     set_bounds(&out->first_token_s, first_token_s, sizeof first_token_s / sizeof(double));
     set_bounds(&out->inter_token_s, token_s, sizeof token_s / sizeof(double));
     set_bounds(&out->token_s, token_s, sizeof token_s / sizeof(double));
     set_bounds(&out->total_s, total_s, sizeof total_s / sizeof(double));
-    set_lengths(&out->prompt_length);
-    set_lengths(&out->generation_length);
-    return out;
+    set_lengths(&out->prompt_length, max_model_len);
+    set_lengths(&out->generation_length, max_model_len);
 }
-
-void api_metrics_destroy(struct api_metrics *metrics) { memory_free(metrics); }
 
 void metrics_observe(struct metrics_histogram *histogram, double value)
 {

@@ -45,8 +45,7 @@ struct api_metrics {
     int n_http;
 };
 
-struct api_metrics *api_metrics_create(void);
-void api_metrics_destroy(struct api_metrics *metrics); /* NULL is fine */
+void api_metrics_init(struct api_metrics *out, int max_model_len);
 void metrics_observe(struct metrics_histogram *histogram, double value);
 
 /* An answer of HTTP. `handler` is the path of its route, a literal; NULL: it has none. What a

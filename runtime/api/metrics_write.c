@@ -1,6 +1,5 @@
 /* Families of engines have a sample for each of them; what is counted here, where nobody knows who
  * answered, has one for all. */
-#include "base/memory.h"
 #include "proto/prometheus.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"
@@ -154,27 +153,25 @@ static void write_cache_config(struct writer *w)
 static const struct {
     const char *name, *help;
     size_t offset;
-    bool is_length;
 } counters[] =
     {
         {"prompt_tokens_total", "Tokens of prompts whose answer has begun.",
-         offsetof(struct api_metrics, prompt_tokens), false},
+         offsetof(struct api_metrics, prompt_tokens)},
         {"generation_tokens_total", "Tokens of answers.",
-         offsetof(struct api_metrics, generation_tokens), false},
+         offsetof(struct api_metrics, generation_tokens)},
 },
   histograms[] = {
       {"time_to_first_token_seconds", "From a request to its first token.",
-       offsetof(struct api_metrics, first_token_s), false},
+       offsetof(struct api_metrics, first_token_s)},
       {"inter_token_latency_seconds", "From one token of an answer to the next.",
-       offsetof(struct api_metrics, inter_token_s), false},
+       offsetof(struct api_metrics, inter_token_s)},
       {"request_time_per_output_token_seconds", "Mean time of a token but the first.",
-       offsetof(struct api_metrics, token_s), false},
+       offsetof(struct api_metrics, token_s)},
       {"e2e_request_latency_seconds", "From a request to its end.",
-       offsetof(struct api_metrics, total_s), false},
-      {"request_prompt_tokens", "Tokens of a prompt.", offsetof(struct api_metrics, prompt_length),
-       true},
+       offsetof(struct api_metrics, total_s)},
+      {"request_prompt_tokens", "Tokens of a prompt.", offsetof(struct api_metrics, prompt_length)},
       {"request_generation_tokens", "Tokens of an answer.",
-       offsetof(struct api_metrics, generation_length), true},
+       offsetof(struct api_metrics, generation_length)},
 };
 
 static void write_counters(struct writer *w)
@@ -207,15 +204,6 @@ static void write_finished(struct writer *w)
     }
 }
 
-/* Lengths have no bounds beyond the longest sequence: all values are below. */
-static int bounds_below(const struct metrics_histogram *histogram, double longest)
-{
-    int n = histogram->n_bounds;
-    while (n > 0 && histogram->bound[n - 1] > longest)
-        n--;
-    return n;
-}
-
 static void write_histograms(struct writer *w)
 {
     const char *metrics = (const char *)w->api->metrics;
@@ -225,12 +213,9 @@ static void write_histograms(struct writer *w)
         for (int p = 0; p < N_PREFIXES; p++) {
             const struct metrics_histogram *histogram =
                 (const struct metrics_histogram *)(const void *)(metrics + histograms[i].offset);
-            const int n_bounds = histograms[i].is_length
-                                     ? bounds_below(histogram, w->api->model.max_model_len)
-                                     : histogram->n_bounds;
             full_name(name, prefixes[p], histograms[i].name);
             prometheus_family(w->out, name, PROMETHEUS_HISTOGRAM, histograms[i].help);
-            prometheus_histogram(w->out, name, &labels, histogram->bound, n_bounds,
+            prometheus_histogram(w->out, name, &labels, histogram->bound, histogram->n_bounds,
                                  histogram->count, histogram->sum);
         }
 }

@@ -1,10 +1,12 @@
 #include "runtime/endpoints/answer.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 static void release(struct answer *answer)
 {
     bytes_release(&answer->out);
+    memory_free(answer->is_over);
     answer->form->release(answer);
 }
 
@@ -22,13 +24,25 @@ static bool send(struct answer *answer)
     return !answer->is_deaf;
 }
 
+static void tell(struct answer *answer, int prompt, int choice)
+{
+    const int n_choices = generate_choices(answer->generate);
+    if (answer->is_over == NULL) {
+        const int n = generate_prompts(answer->generate) * n_choices;
+        answer->is_over = memory_alloc((size_t)n, sizeof *answer->is_over);
+    }
+    bool *is_over = &answer->is_over[prompt * n_choices + choice];
+    if (!*is_over)
+        *is_over = answer->form->progress(answer, prompt, choice);
+}
+
 static bool progress(void *context, struct generate_call *generate, int prompt, int choice)
 {
     struct answer *answer = context;
     (void)generate;
     if (answer->is_deaf)
         return false;
-    answer->form->progress(answer, prompt, choice);
+    tell(answer, prompt, choice);
     return send(answer);
 }
 
@@ -39,7 +53,7 @@ static void done(void *context, struct generate_call *generate)
     if (answer->is_stream)
         for (int i = 0; i < generate_prompts(generate); i++)
             for (int j = 0; j < generate_choices(generate); j++)
-                answer->form->progress(answer, i, j);
+                tell(answer, i, j);
     answer->form->finish(answer);
     if (answer->is_stream) {
         send(answer);

@@ -16,8 +16,9 @@ struct answer;
 
 struct answer_form {         /* each appends to answer->out */
     const char *stream_type; /* content type of a stream */
-    /* What is new of a choice; nothing where nothing is. Streams only. */
-    void (*progress)(struct answer *answer, int prompt, int choice);
+    /* What is new of a choice; nothing where nothing is. Streams only. True: its end is written,
+     * and nothing more comes. */
+    bool (*progress)(struct answer *answer, int prompt, int choice);
     /* All choices have ended: the end of a stream, or the whole body. */
     void (*finish)(struct answer *answer);
     /* The last words of a stream that has begun. */
@@ -32,6 +33,7 @@ struct answer { /* the first member of what a form adds */
     /* Below: answer.c's. */
     struct generate_call *generate;
     bool has_begun, is_deaf;
+    bool *is_over; /* [prompts * choices] their end is written */
     struct bytes out;
 };
 

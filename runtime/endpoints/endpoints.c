@@ -18,6 +18,7 @@ static const struct entry { /* the first member is what users of the header see 
 } table[] = {
     {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
     {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
+    {{"/generate", POST, ROUTE_WITH_KEY}, generate_call},
     {{"/v1/embeddings", POST, ROUTE_WITH_KEY}, embeddings_call},
     {{"/v1/score", POST, ROUTE_WITH_KEY}, score_call},
     {{"/score", POST, ROUTE_WITH_KEY}, score_call},
@@ -35,6 +36,8 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/health/ready", GET, ROUTE_OPEN}, ready_call},
     {{"/ping", "GET, HEAD, POST", ROUTE_OPEN}, health_call},
     {{"/metrics", GET, ROUTE_WITH_KEY}, metrics_call},
+    {{"/", GET, ROUTE_OPEN}, page_call},
+    {{"/favicon.ico", GET, ROUTE_OPEN}, icon_call},
     {{"/sleep", POST, ROUTE_WITH_KEY}, sleep_call},
     {{"/wake_up", POST, ROUTE_WITH_KEY}, wake_call},
     {{"/is_sleeping", GET, ROUTE_WITH_KEY}, is_sleeping_call},

@@ -7,14 +7,13 @@
 #include "base/utf8.h"
 #include "proto/status.h"
 #include "runtime/endpoints/token_rows.h"
-#include "runtime/text/detokenizer.h"
 
 #include <string.h>
 
 struct sent {                /* of a choice */
     size_t n_text, n_tokens; /* bytes, ids */
     int64_t n_characters;    /* with those of the prompt */
-    bool begun, ended;
+    bool begun;
 };
 
 struct openai_answer {
@@ -48,13 +47,7 @@ static struct json_text prompt_text(struct openai_answer *a, int prompt)
     const char *given = generate_prompt_text(a->answer.generate, prompt, &n_bytes);
     if (given != NULL)
         return (struct json_text){given, n_bytes};
-    const struct ids *ids = generate_prompt_ids(a->answer.generate, prompt);
-    struct bytes text = {0};
-    detokenizer_decode(tokenizer_of(a), ids->data, ids->n, false, &text);
-    const struct json_text copy = {
-        arena_copy_text(&a->arena, text.len > 0 ? text.data : "", text.len), text.len};
-    bytes_release(&text);
-    return copy;
+    return tokens_text(&a->arena, tokenizer_of(a), generate_prompt_ids(a->answer.generate, prompt));
 }
 
 static struct json_text echo_of(struct openai_answer *a, int prompt)
@@ -178,33 +171,32 @@ static void write_rest(struct openai_answer *a, struct openai_choice *rest, cons
         rest->echo = (struct json_text){0};
         rest->has_prompt_ids = false;
     }
-    const bool shows_tokens = rest->has_logprobs ? rest->logprobs.n_rows > 0
-                                                 : rest->has_token_ids && rest->token_ids.n > 0;
+    rest->has_logprobs = rest->logprobs.n_rows > 0;
+    const bool shows_tokens = rest->has_logprobs || (rest->has_token_ids && rest->token_ids.n > 0);
     if (rest->text.n_bytes > 0 || rest->echo.n_bytes > 0 || rest->finish_reason != NULL ||
         shows_tokens)
         openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, rest,
                            a->form.continuous_usage ? &usage : NULL);
 }
 
-static void progress(struct answer *answer, int prompt, int choice)
+static bool progress(struct answer *answer, int prompt, int choice)
 {
     struct openai_answer *a = of(answer);
     if (a->sent == NULL)
         begin_stream(a);
     struct sent *sent = &a->sent[prompt * generate_choices(answer->generate) + choice];
     const struct output *output = generate_output(answer->generate, prompt, choice);
-    if (sent->ended || !has_its_prompt(a, prompt) ||
-        (output->tokens.n == 0 && output->finish == FINISH_NONE))
-        return;
+    if (!has_its_prompt(a, prompt) || (output->tokens.n == 0 && output->finish == FINISH_NONE))
+        return false;
     struct openai_choice rest = rest_of(a, prompt, choice, sent);
     sent->n_characters += (int64_t)utf8_count(rest.echo.data, rest.echo.n_bytes) +
                           (int64_t)utf8_count(rest.text.data, rest.text.n_bytes);
     sent->n_text = output->n_released;
     sent->n_tokens = output->tokens.n;
     sent->begun = true;
-    sent->ended = output->finish != FINISH_NONE;
     write_rest(a, &rest, sent, prompt);
     arena_reset(&a->arena);
+    return output->finish != FINISH_NONE;
 }
 
 static void finish_stream(struct openai_answer *a)

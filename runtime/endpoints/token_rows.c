@@ -6,6 +6,14 @@
 #include <math.h>
 #include <string.h>
 
+static struct json_text keep(struct arena *arena, struct bytes *text)
+{
+    const struct json_text copy = {
+        arena_copy_text(arena, text->len > 0 ? text->data : "", text->len), text->len};
+    bytes_release(text);
+    return copy;
+}
+
 struct json_text token_text(struct arena *arena, const struct tokenizer *tokenizer, int32_t token,
                             bool as_id)
 {
@@ -14,10 +22,15 @@ struct json_text token_text(struct arena *arena, const struct tokenizer *tokeniz
         bytes_printf(&text, "token_id:%d", token);
     else
         detokenizer_decode(tokenizer, &token, 1, false, &text);
-    const struct json_text copy = {arena_copy_text(arena, text.len > 0 ? text.data : "", text.len),
-                                   text.len};
-    bytes_release(&text);
-    return copy;
+    return keep(arena, &text);
+}
+
+struct json_text tokens_text(struct arena *arena, const struct tokenizer *tokenizer,
+                             const struct ids *ids)
+{
+    struct bytes text = {0};
+    detokenizer_decode(tokenizer, ids->data, ids->n, false, &text);
+    return keep(arena, &text);
 }
 
 /* Larger arrays leave the smaller ones to the arena. */

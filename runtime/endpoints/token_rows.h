@@ -30,3 +30,6 @@ struct json_logprob_rows token_rows_view(const struct token_rows *rows);
 /* The text of one token, in the arena. */
 struct json_text token_text(struct arena *arena, const struct tokenizer *tokenizer, int32_t token,
                             bool as_id);
+/* The text of all of them, likewise, special tokens too. */
+struct json_text tokens_text(struct arena *arena, const struct tokenizer *tokenizer,
+                             const struct ids *ids);

@@ -48,6 +48,7 @@ static bool read_chat(struct ids *out, const struct api *api, struct openai_requ
     };
     if (api->chat == NULL)
         return refuse("messages", "this model has no chat template; give a prompt", err);
+    intake_limit(api->intake, (size_t)api->model.max_model_len);
     return chat_prompt_make(api->chat, api->intake, &chat, out, err) ||
            error_param(err, "messages");
 }

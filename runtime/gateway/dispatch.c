@@ -379,22 +379,19 @@ bool dispatch_flush(struct dispatch *dispatch, int engine)
     return !is_there(to) || !link_flush(to->link, &all_sent, &to->broken) || all_sent;
 }
 
-bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
-                   struct error *err)
+bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, struct error *err)
 {
     struct engine *from = &dispatch->engine[engine];
     const bool was_broken = !is_there(from);
     bool got = true;
-    *all_sent = true;
-    while (got && (at_most == DISPATCH_ALL || dispatch_in_flight(dispatch) > at_most ||
-                   dispatch_in_flight(dispatch) == 0)) {
+    while (got && (at_most == 0 || dispatch_in_flight(dispatch) > at_most)) {
         struct link_event event;
         if (!link_receive_event(from->link, &event, &got, err) ||
             (got && !give_event(dispatch, engine, &event, err)))
             return false;
     }
     send_waiting(dispatch);
-    *all_sent = dispatch_flush(dispatch, engine);
+    dispatch_flush(dispatch, engine);
     if (got || !was_broken)
         return true; /* what came before it broke is there next time: maybe why it did */
     *err = from->broken;

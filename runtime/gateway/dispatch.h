@@ -53,14 +53,11 @@ size_t dispatch_in_flight(const struct dispatch *dispatch); /* those that wait, 
 uint64_t dispatch_events(const struct dispatch *dispatch);
 
 /* Takes what is there of an engine and calls listeners, until at most `at_most` requests are in
- * flight (when there are none, or with DISPATCH_ALL, all that is there); sends what waits.
- * *all_sent false: the link has more to send. False with ERROR_PEER when the engine is gone or
+ * flight (0: all that is there); sends what waits. False with ERROR_PEER when the engine is gone or
  * answers what was not asked, or the error that it sent: the caller detaches it. */
-#define DISPATCH_ALL SIZE_MAX
-bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, bool *all_sent,
-                   struct error *err);
+bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, struct error *err);
 
-/* Sends more of what the link did not take at once. False: there is still more. */
+/* Sends more of what the link did not take at once. False: it takes no more now. */
 bool dispatch_flush(struct dispatch *dispatch, int engine);
 
 /* What the engine said last of itself, with the counters of those that were in its place before: so

@@ -1,8 +1,9 @@
 /* One connection: reads requests, one after the other, and ends when it must.
  *
- * Reading never stops, so that a client that leaves is noticed while its request is worked on. What
- * comes behind that request fills a buffer of at most MAX_AHEAD; when it is full nothing is read,
- * TCP holds the client back, and a look at the socket now and then says whether it is still there.
+ * Reading goes on while a request is worked on, so that a client that leaves is noticed. What comes
+ * behind that request fills a buffer of about MAX_AHEAD; when it is full nothing is read, TCP holds
+ * the client back, and a look at the socket now and then says whether it is still there. (The high
+ * watermark of bufferevents cannot do this: above it they call the reader again and again.)
  *
  * One timer serves all phases: a connection waits for one thing at a time. */
 #include "runtime/http/connection.h"
@@ -245,15 +246,19 @@ static void go_on(struct http_connection *c)
         connection_destroy(c);
         return;
     }
-    if (c->phase == CONNECTION_WORK && !c->is_doomed &&
-        evbuffer_get_length(bufferevent_get_input(c->stream)) >= MAX_AHEAD)
-        set_timer(c, look_ns);
+    if (!is_reading(c) && evbuffer_get_length(bufferevent_get_input(c->stream)) >= MAX_AHEAD) {
+        bufferevent_disable(c->stream, EV_READ);
+        if (c->phase == CONNECTION_WORK && !c->is_doomed)
+            set_timer(c, look_ns);
+    }
 }
 
 /* A whole response is with the system. */
 static void end_response(struct http_connection *c)
 {
     end_exchange(c, true);
+    if (!(bufferevent_get_enabled(c->stream) & EV_READ) && !c->is_at_end)
+        bufferevent_enable(c->stream, EV_READ);
     if (c->closes || c->server->is_draining) {
         linger(c);
         return;
@@ -380,6 +385,5 @@ void connection_open(struct http_server *server, int socket, const char *peer)
     const struct timeval patience = {send_ns / 1000000000, send_ns % 1000000000 / 1000};
     bufferevent_set_timeouts(stream, NULL, &patience);
     bufferevent_setcb(stream, on_read, on_written, on_event, c);
-    bufferevent_setwatermark(stream, EV_READ, 0, MAX_AHEAD);
     bufferevent_enable(stream, EV_READ | EV_WRITE);
 }

@@ -10,6 +10,9 @@
 
 static const char too_large[] = "the headers are larger than this server allows";
 
+static const char bad_length[] =
+    "Content-Length must be one number, and not beside Transfer-Encoding";
+
 static bool refuse(struct refusal *why, int status, const char *text)
 {
     *why = (struct refusal){status, text};
@@ -23,7 +26,15 @@ static const char *text_at(const struct head *head, uint32_t offset)
 
 /* ---- what the parser finds ---- */
 
-static void end_text(struct head *head) { bytes_add_char(&head->text, '\0'); }
+/* White space behind a value is no part of it. */
+static void end_text(struct head *head)
+{
+    struct bytes *text = &head->text;
+    while (head->part == HEAD_VALUE && text->len > head->fields[head->n_fields - 1].value &&
+           (text->data[text->len - 1] == ' ' || text->data[text->len - 1] == '\t'))
+        text->len--;
+    bytes_add_char(text, '\0');
+}
 
 static int on_target(http_parser *parser, const char *at, size_t n)
 {
@@ -130,9 +141,9 @@ static bool frame_body(struct head *head, const struct http_limits *limits, stru
     const int n_lengths = count_fields(head, "content-length", &length);
     const int n_encodings = count_fields(head, "transfer-encoding", &encoding);
     if (n_lengths > 0 && n_encodings > 0)
-        return refuse(why, 400, "Content-Length and Transfer-Encoding exclude each other");
+        return refuse(why, 400, bad_length);
     if (n_lengths > 1 || (length != NULL && !read_length(&head->n_body, length)))
-        return refuse(why, 400, "Content-Length must be one number of bytes");
+        return refuse(why, 400, bad_length);
     if (n_encodings > 1 || (encoding != NULL && strcasecmp(encoding, "chunked") != 0))
         return refuse(why, 400, "Transfer-Encoding can only be chunked");
     if (encoding != NULL && head->is_http_1_0)
@@ -154,8 +165,6 @@ static bool understand(struct head *head, const struct http_limits *limits, stru
     const int n_hosts = count_fields(head, "host", &host);
     if (n_hosts > 1 || (n_hosts == 0 && !head->is_http_1_0))
         return refuse(why, 400, "a request has one Host header");
-    if (!target_split(head->text.data, &head->path, &head->query))
-        return refuse(why, 400, "the path cannot be read");
     if (count_fields(head, "expect", &expectation) > 0 && !head->is_http_1_0) {
         if (strcasecmp(expectation, "100-continue") != 0)
             return refuse(why, 417, "the only expectation that is known is 100-continue");
@@ -240,6 +249,9 @@ static bool refuse_as_parser(const struct head *head, char first, struct refusal
         if (first >= 'A' && first <= 'Z')
             return refuse(why, 405, "this server does not know the method");
         return refuse(why, 400, "this is not HTTP");
+    case HPE_INVALID_CONTENT_LENGTH:
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+        return refuse(why, 400, bad_length);
     case HPE_INVALID_VERSION:
         return refuse(why, 505, "this server speaks HTTP/1.1");
     default:
@@ -275,8 +287,9 @@ bool head_read(struct head *head, const struct http_limits *limits, const char *
                refuse(why, 400, "the request is malformed");
     if (!understand(head, limits, why))
         return false;
-    join_fields(head);
-    return true;
+    join_fields(head); /* the last to move the texts */
+    return target_split(head->text.data, &head->path, &head->query) ||
+           refuse(why, 400, "the path cannot be read");
 }
 
 const char *head_find(const struct head *head, const char *name)

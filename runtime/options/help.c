@@ -16,6 +16,8 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_SERVE] = "phalanx serve MODEL [options]",
     [COMMAND_BENCH_LATENCY] = "phalanx bench latency MODEL [options]",
     [COMMAND_BENCH_THROUGHPUT] = "phalanx bench throughput MODEL [options]",
+    [COMMAND_BENCH_SERVE] = "phalanx bench serve [MODEL] --base-url URL [options]",
+    [COMMAND_BENCH_STARTUP] = "phalanx bench startup MODEL [options]",
     [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
 };
 

@@ -24,6 +24,10 @@ static const struct {
     [COMMAND_BENCH_LATENCY] = {"bench latency",
                                "How long a batch takes, against what memory allows."},
     [COMMAND_BENCH_THROUGHPUT] = {"bench throughput", "How fast many prompts are answered."},
+    [COMMAND_BENCH_SERVE] = {"bench serve",
+                             "Any OpenAI-compatible server under load: latencies, goodput."},
+    [COMMAND_BENCH_STARTUP] = {"bench startup",
+                               "How long ranks take to be ready, from the disk and from memory."},
     [COMMAND_RANK] = {"phalanx-rank", NULL},
 };
 
@@ -54,6 +58,12 @@ int command_find(enum command *out, int n_words, char **word)
 static bool takes_model(enum command command)
 {
     return command != COMMAND_DEMO && command != COMMAND_DOCTOR;
+}
+
+/* Without one a bench takes the first model of its server. */
+static bool needs_model(enum command command)
+{
+    return takes_model(command) && command != COMMAND_BENCH_SERVE;
 }
 
 static bool unknown_option(const char *name, enum command command, struct error *err)
@@ -100,7 +110,10 @@ static bool parse_option(struct options *out, int argc, char **argv, int *at, st
     if (text == NULL)
         return error_set(err, ERROR_INPUT, "%s wants a value (%s)", name, option->value);
     option_mark_given(out, option);
-    return option_set(out, option, name, text, err);
+    bool good = option_set(out, option, name, text, err);
+    while (good && option->many && *at + 1 < argc && argv[*at + 1][0] != '-')
+        good = option_set(out, option, name, argv[++*at], err);
+    return good;
 }
 
 bool option_is_model_key(const char *key)
@@ -187,7 +200,7 @@ bool options_parse(struct options *out, enum command command, int argc, char **a
         return true;
     if (out->config != NULL && !options_read_file(out, out->config, err))
         return false;
-    if (takes_model(command) && out->model == NULL)
+    if (needs_model(command) && out->model == NULL)
         return error_set(err, ERROR_INPUT, "%s wants a MODEL: the folder of a checkpoint",
                          command_name(command));
     return options_apply_factory(out, err) && options_apply_speculation(out, err);

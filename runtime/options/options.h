@@ -28,6 +28,8 @@ enum command {
     COMMAND_SERVE,
     COMMAND_BENCH_LATENCY,
     COMMAND_BENCH_THROUGHPUT,
+    COMMAND_BENCH_SERVE,
+    COMMAND_BENCH_STARTUP,
     COMMAND_RANK, /* the executable phalanx-rank, started by the gateway */
     COMMAND_COUNT
 };
@@ -121,7 +123,17 @@ struct options {
 
     struct {
         int64_t input_len, output_len, batch_size, num_iters, num_iters_warmup, num_prompts;
-        const char *dataset, *output_json;
+        const char *dataset, *output_json, *plot;
+        /* serve */
+        const char *base_url, *endpoint, *trace;
+        double request_rate, burstiness,
+            trace_speed;         /* request_rate: per second, may be infinite */
+        int64_t max_concurrency; /* 0: no limit */
+        int64_t num_warmups, vocab_size, ready_timeout, request_timeout; /* timeouts: seconds */
+        const char *percentile_metrics, *metric_percentiles;
+        struct option_list goodput;
+        bool save_detailed;
+        int64_t num_iters_cold, num_iters_warm; /* startup */
     } bench;
 
     struct { /* keys of LLaMA-Factory's files that are no options of ours */

@@ -1,6 +1,8 @@
 /* The table. One row an option; the order is the order of --help and docs/options.md. */
 #include "runtime/options/table.h"
 
+#include <math.h>
+
 #define FIELD(name) offsetof(struct options, name)
 
 enum {
@@ -13,14 +15,17 @@ enum {
     SERVE = 1 << COMMAND_SERVE,
     LATENCY = 1 << COMMAND_BENCH_LATENCY,
     THROUGHPUT = 1 << COMMAND_BENCH_THROUGHPUT,
+    SERVE_LOAD = 1 << COMMAND_BENCH_SERVE,
+    STARTUP = 1 << COMMAND_BENCH_STARTUP,
     PLAN = 1 << COMMAND_PLAN,
     RANK = 1 << COMMAND_RANK,
     BENCH = LATENCY | THROUGHPUT,
-    ANSWER = GENERATE | CHAT,               /* what answers and takes every parameter of sampling */
-    TAKES = ANSWER | SERVE,   /* files of LLaMA-Factory, too */
-    STARTS = ANSWER | DEMO | SCORE | SERVE | BENCH, /* what starts ranks */
-    ENGINE = STARTS | RANK,                 /* and the rank itself */
-    SIZES = ENGINE | PLAN,                  /* what decides how large a rank is */
+    LOADS = BENCH | SERVE_LOAD, /* what sends many prompts */
+    ANSWER = GENERATE | CHAT,   /* what answers and takes every parameter of sampling */
+    TAKES = ANSWER | SERVE,     /* files of LLaMA-Factory, too */
+    STARTS = ANSWER | DEMO | SCORE | SERVE | BENCH | STARTUP, /* what starts ranks */
+    ENGINE = STARTS | RANK,                                   /* and the rank itself */
+    SIZES = ENGINE | PLAN,                                    /* what decides how large a rank is */
     EVERY = (1 << COMMAND_COUNT) - 1,
     USER = EVERY & ~RANK,
 };
@@ -270,7 +275,7 @@ const struct option option_table[] = {
      .default_text = "0", .max = 16777216, .commands = ANSWER, .section = "Sampling",
      .help = "No end of the answer before."},
     {.name = "--temperature", .kind = OPTION_NUMBER, .offset = FIELD(temperature), .value = "T",
-     .default_text = "1", .max = 2, .commands = ANSWER | DEMO | BENCH | SERVE,
+     .default_text = "1", .max = 2, .commands = ANSWER | DEMO | LOADS | SERVE,
      .basic = true, .section = "Sampling",
      .help = "0 takes the most likely token."},
     {.name = "--top-k", .kind = OPTION_INT, .offset = FIELD(top_k), .value = "K",
@@ -301,7 +306,7 @@ const struct option option_table[] = {
      .section = "Sampling",
      .help = "Answers to each prompt; answer i uses seed + i."},
     {.name = "--seed", .kind = OPTION_INT, .offset = FIELD(seed), .value = "N",
-     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BENCH,
+     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | LOADS,
      .basic = true, .section = "Sampling",
      .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json."},
     {.name = "--stop", .kind = OPTION_LIST, .offset = FIELD(stop), .value = "TEXT",
@@ -334,7 +339,7 @@ const struct option option_table[] = {
     {.name = "--include-stop-str-in-output", .kind = OPTION_FLAG, .offset = FIELD(include_stop_str),
      .commands = ANSWER, .section = "Sampling",
      .help = "Keep the stop text in the answer."},
-    {.name = "--ignore-eos", .kind = OPTION_FLAG, .offset = FIELD(ignore_eos), .commands = ANSWER,
+    {.name = "--ignore-eos", .kind = OPTION_FLAG, .offset = FIELD(ignore_eos), .commands = ANSWER | SERVE_LOAD,
      .basic = true, .section = "Sampling",
      .help = "Go on after the model's end token."},
 
@@ -364,10 +369,10 @@ const struct option option_table[] = {
      .help = "Vectors of length 1."},
 
     {.name = "--input-len", .kind = OPTION_INT, .offset = FIELD(bench.input_len), .value = "N",
-     .default_text = "0", .max = 16777216, .commands = BENCH, .basic = true, .section = "Bench",
-     .help = "Tokens of each prompt, drawn at random; 0: latency 32, throughput 1024."},
+     .default_text = "0", .max = 16777216, .commands = LOADS | STARTUP, .basic = true, .section = "Bench",
+     .help = "Tokens of each prompt, drawn at random; 0: throughput and serve 1024, else 32."},
     {.name = "--output-len", .kind = OPTION_INT, .offset = FIELD(bench.output_len), .value = "N",
-     .default_text = "128", .min = 1, .max = 16777216, .commands = BENCH, .basic = true,
+     .default_text = "128", .min = 1, .max = 16777216, .commands = LOADS, .basic = true,
      .section = "Bench",
      .help = "Tokens of each answer."},
     {.name = "--batch-size", .kind = OPTION_INT, .offset = FIELD(bench.batch_size), .value = "N",
@@ -383,15 +388,87 @@ const struct option option_table[] = {
      .section = "Bench",
      .help = "Batches that count."},
     {.name = "--num-prompts", .kind = OPTION_INT, .offset = FIELD(bench.num_prompts),
-     .value = "N", .default_text = "1000", .min = 1, .max = 1000000, .commands = THROUGHPUT,
+     .value = "N", .default_text = "1000", .min = 1, .max = 1000000, .commands = THROUGHPUT | SERVE_LOAD,
      .basic = true, .section = "Bench",
-     .help = "Prompts, all there at the start."},
+     .help = "Prompts; throughput: all there at the start; with --trace: at most."},
     {.name = "--dataset", .alias = "--dataset-path", .kind = OPTION_TEXT,
-     .offset = FIELD(bench.dataset), .value = "FILE", .commands = BENCH, .basic = true,
+     .offset = FIELD(bench.dataset), .value = "FILE", .commands = LOADS, .basic = true,
      .section = "Bench",
      .help = "Prompts of this file, as of --prompts-file, instead of random ones."},
+    {.name = "--base-url", .kind = OPTION_TEXT, .offset = FIELD(bench.base_url), .value = "URL",
+     .default_text = "http://127.0.0.1:8000", .commands = SERVE_LOAD, .basic = true,
+     .section = "Bench",
+     .help = "The server; its key, if it wants one, is in the environment: OPENAI_API_KEY."},
+    {.name = "--endpoint", .kind = OPTION_TEXT, .offset = FIELD(bench.endpoint), .value = "PATH",
+     .default_text = "/v1/completions", .choices = "/v1/completions|/v1/chat/completions",
+     .commands = SERVE_LOAD, .basic = true, .section = "Bench",
+     .help = "What is asked, always with a streamed answer; random prompts are token ids, for a "
+             "chat words."},
+    {.name = "--request-rate", .kind = OPTION_NUMBER, .offset = FIELD(bench.request_rate),
+     .value = "R", .default_text = "inf", .min = 1e-6, .max = INFINITY, .commands = SERVE_LOAD,
+     .basic = true, .section = "Bench",
+     .help = "Requests a second that are sent whatever the answers do; inf: all at once."},
+    {.name = "--burstiness", .kind = OPTION_NUMBER, .offset = FIELD(bench.burstiness),
+     .value = "X", .default_text = "1", .min = 1e-3, .max = 1e6, .commands = SERVE_LOAD,
+     .section = "Bench",
+     .help = "Shape of the gamma distribution of gaps: 1 is Poisson, less has bursts, more is "
+             "even."},
+    {.name = "--max-concurrency", .kind = OPTION_INT, .offset = FIELD(bench.max_concurrency),
+     .value = "N", .default_text = "0", .max = 65536, .commands = SERVE_LOAD, .basic = true,
+     .section = "Bench",
+     .help = "Requests in flight at the most, the others wait here; 0: no limit."},
+    {.name = "--trace", .kind = OPTION_TEXT, .offset = FIELD(bench.trace), .value = "FILE",
+     .commands = SERVE_LOAD, .basic = true, .section = "Bench",
+     .help = "Arrivals and lengths of this file: JSON lines or CSV with timestamp (ms), "
+             "input_length, output_length."},
+    {.name = "--trace-speed", .kind = OPTION_NUMBER, .offset = FIELD(bench.trace_speed),
+     .value = "X", .default_text = "1", .min = 1e-6, .max = 1e6, .commands = SERVE_LOAD,
+     .section = "Bench",
+     .help = "So many times as fast as it was."},
+    {.name = "--goodput", .kind = OPTION_LIST, .offset = FIELD(bench.goodput),
+     .value = "METRIC:MS", .many = true, .commands = SERVE_LOAD, .basic = true,
+     .section = "Bench",
+     .help = "Also count requests within all of these: ttft:500 tpot:50 e2el:10000."},
+    {.name = "--percentile-metrics", .kind = OPTION_TEXT,
+     .offset = FIELD(bench.percentile_metrics), .value = "LIST",
+     .default_text = "ttft,tpot,itl,e2el", .commands = SERVE_LOAD, .section = "Bench",
+     .help = "What is reported: some of ttft, tpot, itl, e2el."},
+    {.name = "--metric-percentiles", .kind = OPTION_TEXT,
+     .offset = FIELD(bench.metric_percentiles), .value = "LIST", .default_text = "50,90,95,99",
+     .commands = SERVE_LOAD, .section = "Bench",
+     .help = "And which percentiles of it."},
+    {.name = "--num-warmups", .kind = OPTION_INT, .offset = FIELD(bench.num_warmups),
+     .value = "N", .default_text = "1", .max = 65536, .commands = SERVE_LOAD,
+     .section = "Bench",
+     .help = "Requests before those that count; if one fails, nothing else is sent."},
+    {.name = "--vocab-size", .kind = OPTION_INT, .offset = FIELD(bench.vocab_size), .value = "N",
+     .default_text = "1000", .min = 1, .max = INT32_MAX, .commands = SERVE_LOAD,
+     .section = "Bench",
+     .help = "Random token ids are below this."},
+    {.name = "--ready-check-timeout-sec", .kind = OPTION_INT,
+     .offset = FIELD(bench.ready_timeout), .value = "S", .default_text = "600", .max = 86400,
+     .commands = SERVE_LOAD, .section = "Bench",
+     .help = "How long to wait for the server to be there; 0: not at all."},
+    {.name = "--request-timeout-sec", .kind = OPTION_INT, .offset = FIELD(bench.request_timeout),
+     .value = "S", .default_text = "21600", .min = 1, .max = 604800, .commands = SERVE_LOAD,
+     .section = "Bench",
+     .help = "A request that takes longer has failed."},
+    {.name = "--save-detailed", .kind = OPTION_FLAG, .offset = FIELD(bench.save_detailed),
+     .commands = SERVE_LOAD, .section = "Bench",
+     .help = "--output-json gets the times of every request, too."},
+    {.name = "--plot", .kind = OPTION_TEXT, .offset = FIELD(bench.plot), .value = "FILE.svg",
+     .commands = SERVE_LOAD, .basic = true, .section = "Bench",
+     .help = "A picture: distributions of the latencies, and tokens and requests over time."},
+    {.name = "--num-iters-cold", .kind = OPTION_INT, .offset = FIELD(bench.num_iters_cold),
+     .value = "N", .default_text = "3", .max = 1000, .commands = STARTUP, .basic = true,
+     .section = "Bench",
+     .help = "Starts with nothing of the checkpoint in memory."},
+    {.name = "--num-iters-warm", .kind = OPTION_INT, .offset = FIELD(bench.num_iters_warm),
+     .value = "N", .default_text = "3", .max = 1000, .commands = STARTUP, .basic = true,
+     .section = "Bench",
+     .help = "Starts after those, with the checkpoint in the memory of the system."},
     {.name = "--output-json", .kind = OPTION_TEXT, .offset = FIELD(bench.output_json),
-     .value = "FILE", .commands = BENCH, .basic = true, .section = "Bench",
+     .value = "FILE", .commands = LOADS | STARTUP, .basic = true, .section = "Bench",
      .help = "Where all numbers go, as one JSON object."},
 
     {.name = "--json", .kind = OPTION_FLAG, .offset = FIELD(json),
@@ -413,7 +490,7 @@ const struct option option_table[] = {
      .commands = ENGINE, .section = "Output",
      .help = "Log-probabilities as the model gives them, or after penalties and all limits."},
     {.name = "--quiet", .kind = OPTION_FLAG, .offset = FIELD(quiet),
-     .commands = GENERATE | SCORE | BENCH, .section = "Output",
+     .commands = GENERATE | SCORE | LOADS | STARTUP, .section = "Output",
      .help = "No progress on standard error."},
     {.name = "--skip-special-tokens", .kind = OPTION_FLAG, .offset = FIELD(skip_special_tokens),
      .default_text = "true", .commands = ANSWER | DEMO, .section = "Output",
@@ -455,7 +532,7 @@ const struct option option_table[] = {
      .help = "No effect without an adapter."},
 
     {.name = "--config", .kind = OPTION_TEXT, .offset = FIELD(config), .value = "FILE",
-     .commands = STARTS | PLAN, .section = "Program",
+     .commands = STARTS | PLAN | SERVE_LOAD, .section = "Program",
      .help = "YAML file of options; the command line wins."},
     {.name = "--log-level", .kind = OPTION_TEXT, .offset = FIELD(log_level), .value = "NAME",
      .default_text = "warn", .choices = "error|warn|info|debug|trace", .commands = ENGINE,

@@ -9,7 +9,7 @@ struct bytes;
 enum option_kind {
     OPTION_FLAG,   /* bool; --name, or --no-name */
     OPTION_INT,    /* int64_t in [min, max]; takes k, K, m, M, g, G (k = 1000, K = 1024) */
-    OPTION_NUMBER, /* double in [min, max] */
+    OPTION_NUMBER, /* double in [min, max]; "inf" where max is */
     OPTION_TEXT,   /* const char *; `choices` restricts it */
     OPTION_LIST,   /* struct option_list; may be repeated */
 };
@@ -24,6 +24,7 @@ struct option {
     double min, max;
     const char *choices; /* "auto|shm|mpi" or NULL */
     unsigned commands;   /* bits of enum command */
+    bool many;           /* OPTION_LIST: words that follow it belong to it, until an option */
     bool basic;          /* shown by --help without =all */
     const char *section, *help;
 };

@@ -38,7 +38,8 @@ static bool parse_number(const struct option *option, const char *where, const c
     if (whole && end != text)
         end += strspn(end, " ");
     const int64_t times = whole ? multiplier(end) : *end == '\0';
-    if (end == text || times == 0 || errno == ERANGE || !isfinite(value) ||
+    if (end == text || times == 0 || errno == ERANGE ||
+        !(isfinite(value) || value == option->max) ||
         (whole && value * (double)times != floor(value * (double)times)))
         return error_set(
             err, ERROR_INPUT, "%s: '%s' is no %s", where, text,

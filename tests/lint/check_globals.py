@@ -12,7 +12,7 @@ import sys
 ALLOWED = {
     "log.c:most_level": "standard error belongs to the process",
     "log.c:own_rank": "the same",
-    "log.c:own_json": "the same",
+    "log.c:own_format": "the same",
     "memory.c:allocated": "memory belongs to the process",
     "memory.c:mapped": "the same",
     "features.c:features": "what the machine can do, found once",

@@ -44,7 +44,7 @@ class Load(ServerCase):
 
     def test_a_user_that_goes_away_frees_what_ran_for_it(self):
         for taken in (0, 1, 5):
-            stream = self.server.stream("/v1/completions", {**BODY, "max_tokens": 5000})
+            stream = self.server.stream("/v1/completions", {**BODY, "max_tokens": 1900})
             for _ in range(taken):
                 next(stream)
             stream.close()
@@ -53,7 +53,7 @@ class Load(ServerCase):
     def test_one_that_waits_for_a_whole_answer_and_goes_away_frees_too(self):
         connection = self.server.connect()
         connection.request("POST", "/v1/completions",
-                           '{"prompt": "a", "max_tokens": 5000, "ignore_eos": true}')
+                           '{"prompt": "a", "max_tokens": 1900, "ignore_eos": true}')
         self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
         connection.close()
         self.assertTrue(wait_for(self.is_quiet, 1))
@@ -62,7 +62,7 @@ class Load(ServerCase):
         connection = self.server.connect()
         connection.connect()
         connection.sock.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF: little fits
-        connection.request("POST", "/v1/completions", '{"prompt": "a", "max_tokens": 7000, '
+        connection.request("POST", "/v1/completions", '{"prompt": "a", "max_tokens": 1900, '
                            '"ignore_eos": true, "stream": true, "logprobs": 5}')
         self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
         self.assertTrue(wait_for(self.is_quiet, 30))

@@ -129,9 +129,9 @@ TEST(log_fields_stand_behind_the_message)
 static const char *json_after_time(void (*write)(void *context), void *context)
 {
     static const char time[] = "{\"time\": \"2026-01-31T12:04:11.381Z\", ";
-    log_set_json(true);
+    log_set_format(LOG_JSON);
     capture_stderr(logged, sizeof logged, write, context);
-    log_set_json(false);
+    log_set_format(LOG_TEXT);
     int year, month, day, hour, minute, n = 0;
     CHECK_EQ(sscanf(logged, "{\"time\": \"%4d-%2d-%2dT%2d:%2d:%n", &year, &month, &day, &hour,
                     &minute, &n),

@@ -31,8 +31,9 @@ void server_open(struct server *server)
         .intake = &server->intake,
         .chat = &server->chat,
         .admission = &server->admission,
-        .metrics = api_metrics_create(),
+        .metrics = &server->metrics,
     };
+    api_metrics_init(&server->metrics, CONTEXT);
     CHECK(sampling_model_init(&server->api.sampling, &server->intake, 2048, NULL, &err));
     dispatch_attach(server->api.dispatch, 0, server->gateway);
 }
@@ -45,7 +46,6 @@ void server_close(struct server *server)
     dispatch_destroy(server->api.dispatch);
     link_destroy(server->gateway);
     link_destroy(server->engine);
-    api_metrics_destroy(server->api.metrics);
     chat_template_close(server->template);
     intake_close(&server->intake);
 }
@@ -78,8 +78,8 @@ void server_hear(struct server *server)
 {
     struct error err = {0};
     struct link_command command;
-    bool got = true, all_sent;
-    CHECK(dispatch_take(server->api.dispatch, 0, 0, &all_sent, &err) && all_sent);
+    bool got = true;
+    CHECK(dispatch_take(server->api.dispatch, 0, 0, &err));
     while (got) {
         CHECK(link_receive_command(server->engine, &command, &got, &err));
         if (got && command.kind == LINK_SUBMIT)
@@ -93,8 +93,7 @@ void server_hear(struct server *server)
 void server_settle(struct server *server)
 {
     struct error err = {0};
-    bool all_sent;
-    CHECK(dispatch_take(server->api.dispatch, 0, 0, &all_sent, &err) && all_sent);
+    CHECK(dispatch_take(server->api.dispatch, 0, 0, &err));
     api_settle(&server->api);
 }
 

@@ -21,6 +21,7 @@ struct held { /* a sequence at the engine */
 struct server {
     struct api api;
     struct admission admission;
+    struct api_metrics metrics;
     struct intake intake;
     struct chat_template *template;
     struct chat_prompt chat;

@@ -6,7 +6,6 @@
 #include "runtime/text/encoder.h"
 #include "tests/test.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +36,7 @@ struct world { /* what a fake stands on */
     struct fake fake;
     struct intake intake;
     struct admission admission;
+    struct chat_prompt chat;
     struct generate_call *generate;
     struct pool_call *pool;
 };
@@ -59,31 +59,22 @@ static void encode(const struct fake *fake, const char *text, bool special, stru
 
 /* ---- the api ---- */
 
-struct sampling_fields sampling_nothing_said(void)
+bool api_check_model(const struct api *api, const char *name, struct error *err)
 {
-    return (struct sampling_fields){
-        .temperature = NAN,
-        .top_p = NAN,
-        .min_p = NAN,
-        .repetition_penalty = NAN,
-        .frequency_penalty = NAN,
-        .presence_penalty = NAN,
-        .length_penalty = NAN,
-        .top_k = SAMPLING_UNSAID,
-        .n = SAMPLING_UNSAID,
-        .seed = SAMPLING_UNSAID,
-        .max_tokens = SAMPLING_UNSAID,
-        .min_tokens = SAMPLING_UNSAID,
-        .logprobs = SAMPLING_UNSAID,
-        .prompt_logprobs = SAMPLING_UNSAID,
-        .beam_width = SAMPLING_UNSAID,
-        .priority = SAMPLING_UNSAID,
-        .deadline_ms = SAMPLING_UNSAID,
-        .ignore_eos = -1,
-        .include_stop_str_in_output = -1,
-        .skip_special_tokens = -1,
-        .penalize_prompt = -1,
-    };
+    if (name == NULL || strcmp(name, api->model.name[0]) == 0)
+        return true;
+    error_set(err, ERROR_INPUT, "The model `%s` does not exist.", name);
+    error_param(err, "model");
+    return error_code(err, "model_not_found");
+}
+
+/* Whatever is said, the prompt is "hello". */
+bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
+                      const struct chat_prompt_request *request, struct ids *out, struct error *err)
+{
+    static const struct encode_options options = {.add_special_tokens = true};
+    (void)p, (void)request;
+    return encoder_encode(intake->encoder, "hello", 5, &options, out, err);
 }
 
 int admission_retry_after_s(const struct admission *admission)
@@ -354,6 +345,7 @@ struct fake *fake_open(void)
                   .pp = 1,
                   .dp = 1},
         .intake = &world->intake,
+        .chat = &world->chat,
         .admission = &world->admission,
     };
     const struct endpoints_settings settings = {
@@ -477,6 +469,9 @@ void fake_end(struct fake *fake, int prompt, int choice, enum finish_reason reas
 void fake_done(struct fake *fake)
 {
     struct generate_call *call = world_of(fake)->generate;
+    for (int i = 0; i < call->n_prompts; i++)
+        for (int j = 0; j < call->n_choices; j++)
+            output_end(&call->output[i][j], FINISH_ABORT);
     call->listener.done(call->listener.context, call);
     forget(call);
 }

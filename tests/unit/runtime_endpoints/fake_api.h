@@ -49,7 +49,7 @@ void fake_say_likely(struct fake *fake, int prompt, int choice, const char *text
 /* Log-probabilities of all tokens of a prompt but the first: -1, -2, … */
 void fake_prompt_logprobs(struct fake *fake, int prompt);
 void fake_end(struct fake *fake, int prompt, int choice, enum finish_reason reason);
-/* All choices have ended: the listener's last word. */
+/* The listener's last word. Choices that go on are aborted, and nobody is told but by this. */
 void fake_done(struct fake *fake);
 void fake_fail(struct fake *fake, enum error_kind kind, const char *code, const char *text);
 /* Result i of a call that pools. */

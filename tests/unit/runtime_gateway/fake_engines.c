@@ -91,14 +91,13 @@ void step(struct world *world, int number)
 {
     struct engine *engine = &world->engine[number];
     struct error err = {0};
-    bool all_sent;
     if (engine->rank != NULL)
         hear_commands(engine);
     if (engine->rank != NULL && dies(world, engine))
         die(world, number);
     if (engine->rank != NULL)
         give_tokens(engine);
-    if (dispatch_take(world->dispatch, number, 0, &all_sent, &err))
+    if (dispatch_take(world->dispatch, number, 0, &err))
         return;
     CHECK_EQ(err.kind, ERROR_PEER);
     dispatch_detach(world->dispatch, number);

@@ -1,31 +1,8 @@
 #include "base/system.h"
-#include "runtime/gateway/dispatch.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_gateway/one_engine.h"
 
 #include <string.h>
-#include <sys/socket.h>
-
-struct ends { /* of one link: the dispatch is over the first */
-    struct link *gateway, *engine;
-    struct dispatch *dispatch;
-};
-
-static struct ends connect_ends(void)
-{
-    int fd[2];
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-    struct ends ends = {.gateway = link_create(fd[0]), .engine = link_create(fd[1])};
-    ends.dispatch = dispatch_create(1);
-    dispatch_attach(ends.dispatch, 0, ends.gateway);
-    return ends;
-}
-
-static void close_ends(struct ends *ends)
-{
-    dispatch_destroy(ends->dispatch);
-    link_destroy(ends->gateway);
-    link_destroy(ends->engine);
-}
 
 struct heard {
     int n_tokens, n_failures;
@@ -77,38 +54,6 @@ static uint64_t submit(struct ends *ends, struct heard *heard)
     return request.id;
 }
 
-static void engine_says(struct ends *ends, uint64_t id, enum finish_reason finish)
-{
-    struct error err = {0};
-    bool all_sent;
-    const struct link_token token = {.id = id, .token = 5, .finish = finish, .stop_token = -1};
-    const struct link_event event = {.kind = LINK_TOKENS, .token = &token, .n_tokens = 1};
-    CHECK(link_send_event(ends->engine, &event, &err));
-    CHECK(link_flush(ends->engine, &all_sent, &err) && all_sent);
-}
-
-static void engine_hears(struct ends *ends, enum link_command_kind kind, uint64_t id)
-{
-    struct error err = {0};
-    struct link_command command;
-    bool got;
-    CHECK(link_receive_command(ends->engine, &command, &got, &err));
-    CHECK(got);
-    CHECK_EQ(command.kind, kind);
-    CHECK_EQ(kind == LINK_SUBMIT ? command.submit.id : command.cancel_id, id);
-}
-
-/* Takes what the engine has sent. */
-static bool run(struct ends *ends, size_t at_most, enum error_kind want)
-{
-    struct error err = {0};
-    bool all_sent;
-    const bool good = dispatch_take(ends->dispatch, 0, at_most, &all_sent, &err);
-    CHECK_EQ(err.kind, want);
-    CHECK(!good || all_sent);
-    return good;
-}
-
 TEST(tokens_go_to_who_waits_until_the_last_one)
 {
     struct ends ends = connect_ends();
@@ -117,7 +62,7 @@ TEST(tokens_go_to_who_waits_until_the_last_one)
     engine_says(&ends, first, FINISH_NONE);
     engine_says(&ends, second, FINISH_LENGTH);
     engine_says(&ends, first, FINISH_STOP);
-    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK(take(&ends, 0, ERROR_NONE));
     CHECK_EQ(one.n_tokens, 2);
     CHECK_EQ(two.n_tokens, 1);
     close_ends(&ends);
@@ -130,7 +75,7 @@ TEST(a_choice_that_nobody_wants_any_more_is_cancelled_at_once)
     struct heard heard = {.wants_more = false};
     const uint64_t id = submit(&ends, &heard);
     engine_says(&ends, id, FINISH_NONE);
-    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK(take(&ends, 0, ERROR_NONE));
     CHECK_EQ(heard.n_tokens, 1);
     engine_hears(&ends, LINK_SUBMIT, id);
     engine_hears(&ends, LINK_CANCEL, id);
@@ -150,7 +95,7 @@ TEST(all_can_be_cancelled_and_the_link_goes_on)
     const uint64_t next = submit(&ends, &later);
     engine_says(&ends, id, FINISH_NONE); /* was on its way */
     engine_says(&ends, next, FINISH_STOP);
-    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK(take(&ends, 0, ERROR_NONE));
     CHECK_EQ(heard.n_tokens, 0);
     CHECK_EQ(later.n_tokens, 1);
     engine_hears(&ends, LINK_SUBMIT, next);
@@ -184,14 +129,6 @@ static struct link_event pooled_event(uint64_t id)
                                .pooled = {.id = id, .value = value, .n_values = 2}};
 }
 
-static void engine_sends(struct ends *ends, struct link_event event)
-{
-    struct error err = {0};
-    bool all_sent;
-    CHECK(link_send_event(ends->engine, &event, &err));
-    CHECK(link_flush(ends->engine, &all_sent, &err) && all_sent);
-}
-
 static uint64_t submit_all_kinds(struct ends *ends, struct heard *heard)
 {
     static const int32_t prompt[] = {1};
@@ -216,7 +153,7 @@ TEST(beams_and_vectors_are_the_end_and_log_probabilities_of_a_prompt_are_not)
     engine_sends(&ends, beams_event(second));
     engine_sends(&ends, pooled_event(third));
     engine_says(&ends, first, FINISH_STOP);
-    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK(take(&ends, 0, ERROR_NONE));
     CHECK(one.n_positions == 1 && one.n_tokens == 1);
     CHECK_EQ(two.n_beams, 1);
     CHECK_EQ(three.n_values, 2);
@@ -233,7 +170,7 @@ TEST(an_answer_that_nobody_asked_for_ends_the_link)
         engine_sends(&ends, kind == 0   ? prompt_event(id)
                             : kind == 1 ? beams_event(id)
                                         : pooled_event(id));
-        CHECK(!run(&ends, 0, ERROR_PEER));
+        CHECK(!take(&ends, 0, ERROR_PEER));
         close_ends(&ends);
     }
 }
@@ -246,7 +183,7 @@ TEST(it_takes_no_more_when_few_enough_are_in_flight)
     submit(&ends, &heard);
     engine_says(&ends, first, FINISH_STOP);
     engine_says(&ends, second, FINISH_STOP);
-    CHECK(run(&ends, 2, ERROR_NONE));
+    CHECK(take(&ends, 2, ERROR_NONE));
     CHECK_EQ(heard.n_tokens, 1);
     CHECK_EQ(dispatch_in_flight(ends.dispatch), 2);
     close_ends(&ends);
@@ -267,7 +204,7 @@ TEST(an_engine_that_only_says_again_what_came_has_come_to_nothing)
     uint64_t id = request.id; /* on the link; then the next number */
     for (int life = 0; life < 2; life++, id++) {
         engine_sends(&ends, prompt_event(id));
-        CHECK(run(&ends, 0, ERROR_NONE));
+        CHECK(take(&ends, 0, ERROR_NONE));
         CHECK_EQ(heard.n_positions, 1);
         CHECK_EQ(dispatch_detach(ends.dispatch, 0).was_heard, life == 0);
         dispatch_attach(ends.dispatch, 0, ends.gateway);
@@ -290,10 +227,10 @@ TEST(what_an_engine_said_before_it_broke_is_heard)
     dispatch_submit(ends.dispatch, &large, &listener);
     link_destroy(ends.engine);
     ends.engine = NULL;
-    CHECK(run(&ends, 2, ERROR_NONE)); /* there is more to read */
-    CHECK(run(&ends, 1, ERROR_NONE));
+    CHECK(take(&ends, 2, ERROR_NONE)); /* there is more to read */
+    CHECK(take(&ends, 1, ERROR_NONE));
     CHECK_EQ(heard.n_tokens, 2);
-    CHECK(!run(&ends, 0, ERROR_PEER));
+    CHECK(!take(&ends, 0, ERROR_PEER));
     CHECK_EQ(dispatch_detach(ends.dispatch, 0).n_going_on, 1);
     close_ends(&ends);
 }
@@ -336,7 +273,7 @@ TEST(a_request_that_no_frame_takes_fails_alone)
     CHECK_EQ(heard.n_failures, 1);
     const uint64_t id = submit(&ends, &small);
     engine_says(&ends, id, FINISH_STOP);
-    CHECK(run(&ends, 0, ERROR_NONE));
+    CHECK(take(&ends, 0, ERROR_NONE));
     CHECK_EQ(small.n_tokens, 1);
     close_ends(&ends);
 }
@@ -359,7 +296,6 @@ TEST(what_an_engine_said_last_is_told_rather_than_that_it_is_gone)
     struct ends ends = connect_ends();
     struct heard heard = {.wants_more = true};
     struct error err = {0};
-    bool all_sent;
     const struct link_event lost = {.kind = LINK_FAILED,
                                     .failure = {.kind = ERROR_PEER, .text = "rank 1 is lost"}};
     const uint64_t id = submit(&ends, &heard);
@@ -368,9 +304,9 @@ TEST(what_an_engine_said_last_is_told_rather_than_that_it_is_gone)
     CHECK(link_send_event(ends.engine, &lost, &err));
     link_destroy(ends.engine);
     ends.engine = NULL;
-    CHECK(dispatch_take(ends.dispatch, 0, 1, &all_sent, &err)); /* the rest of the prompt stays */
+    CHECK(dispatch_take(ends.dispatch, 0, 1, &err)); /* the rest of the prompt stays */
     CHECK_EQ(heard.n_tokens, 1);
-    CHECK(!dispatch_take(ends.dispatch, 0, 0, &all_sent, &err));
+    CHECK(!dispatch_take(ends.dispatch, 0, 0, &err));
     CHECK_STR(err.text, "rank 1 is lost");
     close_ends(&ends);
 }

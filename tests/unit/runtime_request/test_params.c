@@ -20,6 +20,7 @@ static void check_refused(const struct sampling_params *params, const char *want
     CHECK(!params_check(params, VOCAB, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
     CHECK_STR(err.text, want);
+    CHECK(*err.param != '\0' && strstr(want, err.param) != NULL);
 }
 
 TEST(defaults_are_those_of_vllm_and_are_taken)

@@ -1,0 +1,103 @@
+/* /generate in the shapes of three systems (proto/native_generate.h). */
+#include "base/error.h"
+#include "runtime/endpoints/native_answer.h"
+#include "runtime/endpoints/prompts.h"
+#include "runtime/endpoints/token_rows.h"
+#include "runtime/text/tokenizer.h"
+
+#include <string.h>
+
+enum { DEFAULT_MAX_TOKENS = 16 }; /* vLLM's; the other two say their own */
+
+const struct tokenizer *native_tokenizer(const struct native_answer *a)
+{
+    return a->answer.call.endpoints->is.api->intake->tokenizer;
+}
+
+static struct json_text prompt_text(struct native_answer *a, int prompt)
+{
+    struct json_text text;
+    text.data = generate_prompt_text(a->answer.generate, prompt, &text.n_bytes);
+    return text.data != NULL ? text
+                             : tokens_text(&a->arena, native_tokenizer(a),
+                                           generate_prompt_ids(a->answer.generate, prompt));
+}
+
+void native_add_rows(struct native_answer *a, struct native_choice *choice,
+                     const struct output *output, size_t begin)
+{
+    struct token_rows rows = {.arena = &a->arena, .tokenizer = native_tokenizer(a)};
+    const size_t n = output->logprobs.end.n;
+    bool *is_special = arena_alloc(&a->arena, n, sizeof *is_special);
+    for (size_t i = begin; i < n; i++)
+        is_special[i - begin] = tokenizer_is_special(native_tokenizer(a), output->tokens.data[i]);
+    token_rows_add(&rows, &output->logprobs, begin, n);
+    choice->logprobs = token_rows_view(&rows);
+    choice->is_special = is_special;
+}
+
+struct native_choice native_choice_of(struct native_answer *a, int prompt, int choice)
+{
+    const struct generate_call *call = a->answer.generate;
+    const struct output *output = generate_output(call, prompt, choice);
+    return (struct native_choice){
+        .id = a->id,
+        .index = prompt * generate_choices(call) + choice,
+        .prompt = prompt_text(a, prompt),
+        .text = {output->text.data, output->n_released},
+        .token_ids = output->tokens.data,
+        .n_tokens = (int)output->tokens.n,
+        .finish_reason = finish_reason_name(output->finish),
+        .stop_text = output->stop_text,
+        .stop_token = output->stop_token,
+        .seed = generate_sampling(call)->params.seed + (uint64_t)choice,
+        .prompt_tokens = (int64_t)generate_prompt_ids(call, prompt)->n,
+        .cached_tokens = output->cached_tokens,
+    };
+}
+
+void native_release(struct answer *answer)
+{
+    struct native_answer *a = (struct native_answer *)(void *)answer;
+    arena_release(&a->arena);
+    memory_free(a);
+}
+
+static struct call *start(const struct endpoints *e, struct native_request *body,
+                          const struct call_request *call, const struct reply *reply)
+{
+    static const struct answer_form *const forms[] = {
+        [NATIVE_VLLM] = &native_vllm_form,
+        [NATIVE_SGLANG] = &native_sglang_form,
+        [NATIVE_TGI] = &native_tgi_form,
+    };
+    const struct generate_request request = {
+        .source = endpoint_source(call, "gen-"),
+        .model = body->model,
+        .sampling = body->sampling,
+        .prompt = prompts_of(&body->prompts, &body->body.arena),
+        .n_prompts = body->prompts.n,
+        .add_special_tokens = body->add_special_tokens,
+        .truncate_prompt_tokens = body->truncate_prompt_tokens,
+        .default_max_tokens = DEFAULT_MAX_TOKENS,
+    };
+    struct native_answer *a = memory_alloc(1, sizeof *a);
+    a->answer.form = forms[body->form.dialect];
+    a->answer.is_stream = body->form.stream;
+    a->form = body->form;
+    memcpy(a->id, request.source.request_id, sizeof a->id);
+    return answer_start(&a->answer, e, &request, reply);
+}
+
+struct call *generate_call(const struct endpoints *e, const struct call_request *call,
+                           const struct reply *reply)
+{
+    const struct sampling_fields nothing_said = sampling_nothing_said();
+    struct native_request body;
+    struct error err = {0};
+    struct call *answer = native_request_read(&body, call->body, call->n_body, &nothing_said, &err)
+                              ? start(e, &body, call, reply)
+                              : endpoint_refuse(e, reply, &err);
+    native_request_release(&body);
+    return answer;
+}

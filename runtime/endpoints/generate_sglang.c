@@ -1,0 +1,58 @@
+/* /generate as SGLang: {"text", "output_ids", "meta_info"}; in a stream each event has all of it.
+ */
+#include "base/error.h"
+#include "proto/status.h"
+#include "runtime/endpoints/native_answer.h"
+
+static struct native_answer *of(struct answer *answer)
+{
+    return (struct native_answer *)(void *)answer;
+}
+
+static void add_choice(struct native_answer *a, int prompt, int choice)
+{
+    struct native_choice now = native_choice_of(a, prompt, choice);
+    if (a->form.has_logprobs)
+        native_add_rows(a, &now, generate_output(a->answer.generate, prompt, choice), 0);
+    native_write_sglang(&a->answer.out, &a->form, &now);
+    arena_reset(&a->arena);
+}
+
+static bool progress(struct answer *answer, int prompt, int choice)
+{
+    bytes_add_text(&answer->out, "data: ");
+    add_choice(of(answer), prompt, choice);
+    bytes_add_text(&answer->out, "\n\n");
+    return generate_output(answer->generate, prompt, choice)->finish != FINISH_NONE;
+}
+
+static void finish(struct answer *answer)
+{
+    struct native_answer *a = of(answer);
+    if (answer->is_stream) {
+        bytes_add_text(&answer->out, "data: [DONE]\n\n");
+        return;
+    }
+    bytes_add_text(&answer->out, a->form.is_list ? "[" : "");
+    for (int i = 0; i < generate_prompts(answer->generate); i++)
+        for (int j = 0; j < generate_choices(answer->generate); j++) {
+            bytes_add_text(&answer->out, i + j > 0 ? "," : "");
+            add_choice(a, i, j);
+        }
+    bytes_add_text(&answer->out, a->form.is_list ? "]" : "");
+}
+
+static void fail(struct answer *answer, const struct error *why)
+{
+    bytes_add_text(&answer->out, "data: ");
+    status_write_json(&answer->out, why);
+    bytes_add_text(&answer->out, "\n\ndata: [DONE]\n\n");
+}
+
+const struct answer_form native_sglang_form = {
+    .stream_type = "text/event-stream",
+    .progress = progress,
+    .finish = finish,
+    .fail = fail,
+    .release = native_release,
+};

@@ -1,0 +1,36 @@
+/* runtime/grpc/event_relay.h: events of a completion queue, brought to a thread with an event loop.
+ *
+ * gRPC makes progress only while somebody waits in its completion queue. One thread does nothing
+ * else: it puts what comes on a list and makes a descriptor readable.
+ */
+#pragma once
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+struct relayed_event {
+    void *tag;
+    bool ok;
+};
+
+struct event_relay {
+    grpc_completion_queue *queue; /* borrowed */
+    pthread_t thread;
+    int fd; /* an eventfd */
+    pthread_mutex_t lock;
+    struct relayed_event *event, *taken; /* under the lock: those that came; outside: the batch */
+    int n_events, capacity, taken_capacity;
+    int n_ticking; /* atomic: while it is not 0, fd is readable every TICK_MS too */
+};
+enum { EVENT_RELAY_TICK_MS = 250 };
+
+bool event_relay_open(struct event_relay *relay, grpc_completion_queue *queue, struct error *err);
+/* The events since the last call, valid until the next one. */
+struct relayed_event *event_relay_take(struct event_relay *relay, int *n);
+/* One more, or one less, wants to be called every TICK_MS. */
+void event_relay_tick(struct event_relay *relay, int change);
+/* The queue is shut down and nothing more comes. */
+void event_relay_close(struct event_relay *relay);

@@ -1,0 +1,86 @@
+#include "runtime/grpc/inference.h"
+
+#include "base/error.h"
+#include "base/system.h"
+#include "runtime/grpc/rpc.h"
+#include "runtime/text/detokenizer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Longer ones are no limits: the validator would refuse them, and a client has not written them. */
+static const int64_t MAX_DEADLINE_MS = 31536000000; /* a year */
+
+bool inference_source(struct api_source *out, const struct rpc *rpc, const char *request_id,
+                      struct error *err)
+{
+    *out = (struct api_source){
+        .tenant = rpc_tenant(rpc), .peer = rpc_peer(rpc), .route = rpc_method_of(rpc)->path};
+    if (request_id == NULL) {
+        uint64_t random[2];
+        if (!system_random(random, sizeof random, err))
+            return false;
+        snprintf(out->request_id, sizeof out->request_id, "grpc-%016llx%016llx",
+                 (unsigned long long)random[0], (unsigned long long)random[1]);
+        return true;
+    }
+    const size_t n = strlen(request_id);
+    size_t printable = 0;
+    while (request_id[printable] > ' ' && request_id[printable] <= '~')
+        printable++;
+    if (n == 0 || n >= sizeof out->request_id || printable < n) {
+        error_set(err, ERROR_INPUT,
+                  "request_id has %zu bytes: it must be 1 to %zu printable ASCII characters", n,
+                  sizeof out->request_id - 1);
+        return error_param(err, "request_id");
+    }
+    memcpy(out->request_id, request_id, n + 1);
+    return true;
+}
+
+int64_t inference_deadline_ms(const struct rpc *rpc, int64_t said)
+{
+    const int64_t of_call = rpc_deadline_ms(rpc);
+    const bool is_earlier = said == SAMPLING_UNSAID || said == 0 || said > of_call;
+    return of_call <= MAX_DEADLINE_MS && is_earlier ? of_call : said;
+}
+
+struct api_prompt inference_prompt(const struct inference_prompt *from)
+{
+    return (struct api_prompt){.text = from->text.data,
+                               .n_bytes = from->text.n_bytes,
+                               .id = from->id,
+                               .n_ids = from->n_ids};
+}
+
+static struct json_text token_text(struct arena *arena, const struct api *api, int32_t token)
+{
+    struct bytes text = {0};
+    detokenizer_decode(api->intake->tokenizer, &token, 1, false, &text);
+    const struct json_text copy = {arena_copy_text(arena, text.len > 0 ? text.data : "", text.len),
+                                   text.len};
+    bytes_release(&text);
+    return copy;
+}
+
+struct json_logprob_rows inference_rows(struct arena *arena, const struct api *api,
+                                        const struct logprob_rows *from, size_t begin, size_t end)
+{
+    if (begin >= end)
+        return (struct json_logprob_rows){0};
+    const int32_t first = begin == 0 ? 0 : from->end.data[begin - 1];
+    const int32_t last = from->end.data[end - 1];
+    struct json_logprob *entry = arena_alloc(arena, (size_t)(last - first), sizeof *entry);
+    int32_t *ends = arena_alloc(arena, end - begin, sizeof *ends);
+    for (int32_t i = first; i < last; i++) {
+        const struct link_logprob *one = &from->entry[i];
+        entry[i - first] =
+            (struct json_logprob){.token = one->token,
+                                  .logprob = one->logprob,
+                                  .rank = one->rank,
+                                  .decoded_token = token_text(arena, api, one->token)};
+    }
+    for (size_t i = begin; i < end; i++)
+        ends[i - begin] = from->end.data[i] - first;
+    return (struct json_logprob_rows){.entry = entry, .end = ends, .n_rows = (int)(end - begin)};
+}

@@ -1,0 +1,70 @@
+/* runtime/grpc/rpc_state.h: what rpc_server.c and rpc.c share: the server, and each call with the
+ * batches of operations that gRPC has of it. Nobody else needs it.
+ *
+ *   wait ──> begin ──> receive ──> send … send ──> status ──┐
+ *              └────── close: the client, or gRPC, is done ─┴──> free, when no batch is out
+ */
+#pragma once
+#include "base/error.h"
+#include "runtime/grpc/event_relay.h"
+#include "runtime/grpc/rpc.h"
+#include "runtime/grpc/rpc_server.h"
+
+#include <grpc/grpc.h>
+
+struct rpc_server {
+    struct rpc_settings settings; /* without its texts */
+    grpc_server *grpc;
+    grpc_completion_queue *queue;
+    struct event_relay relay;
+    int port;
+    bool is_started, is_draining, is_closing, is_shut; /* shut: gRPC said so */
+    struct rpc *first; /* calls, the newest first; with those that wait for a client */
+    int n_calls;       /* that a client made */
+    int64_t next_tick_ns;
+    struct arena scratch;
+    struct bytes buffer;
+};
+
+/* A batch that gRPC works on: its tag. `done` is called in the api's thread. */
+struct rpc_batch {
+    void (*done)(struct rpc *rpc, bool ok);
+    struct rpc *rpc;
+};
+
+struct rpc_message { /* that waits */
+    struct rpc_message *next;
+    grpc_byte_buffer *bytes;
+    size_t n_bytes;
+};
+
+struct rpc {
+    struct rpc_server *server;
+    struct rpc *previous, *next;
+    const struct rpc_method *method; /* NULL: waits, or refused */
+    grpc_call *call;                 /* NULL: waits for a client */
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+    char peer[80];
+    uint64_t tenant;
+    void *data;
+
+    struct rpc_batch wait, close, receive, send;
+    int n_batches; /* that are out */
+    int close_cancelled;
+    grpc_byte_buffer *received, *sending;
+    bool has_request; /* the method saw a message */
+
+    struct rpc_message *first, *last;
+    int n_queued;
+    size_t queued_bytes;
+    bool is_sending, has_sent_metadata;
+    bool is_ended;    /* rpc_end() or rpc_cancel() was called: no more messages */
+    bool has_status;  /* and its status is with gRPC */
+    bool is_over;     /* close came */
+    struct error why; /* of the end; kind ERROR_NONE: OK */
+};
+
+/* Lets gRPC give the next new call to this server. */
+void rpc_wait(struct rpc_server *server);
+bool rpc_say_draining(struct error *err); /* false */

@@ -1,0 +1,112 @@
+"""An OpenAI-compatible server without a model, with delays that are known.
+
+`delays(i)` says of the i-th request (first_s, gap_s): the time to the first token, and between
+tokens. `fault(i)` may name what goes wrong with it: an HTTP status, "cut", "error" or "garbage".
+"""
+import http.server
+import json
+import threading
+import time
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def reply(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        server = self.server
+        if server.key and self.headers.get("Authorization") != f"Bearer {server.key}":
+            self.reply(401, {"error": "Unauthorized"})
+        else:
+            self.reply(200, {"object": "list", "data": [{"id": "fake-model", "object": "model"}]})
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with server.lock:
+            i = len(server.bodies)
+            server.bodies.append(body)
+            server.n_now += 1
+            server.n_most = max(server.n_most, server.n_now)
+        try:
+            self.answer(i, body, server.fault(i))
+        except ConnectionError:
+            self.close_connection = True
+        finally:
+            with server.lock:
+                server.n_now -= 1
+
+    def answer(self, i, body, fault):
+        if isinstance(fault, int):
+            self.reply(fault, {"error": {"message": f"no. {fault}", "code": fault}})
+            return
+        is_chat = "messages" in body
+        n = body["max_completion_tokens" if is_chat else "max_tokens"]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        first_s, gap_s = self.server.delays(i)
+        if is_chat:
+            self.choice(is_chat, {"role": "assistant", "content": ""})
+        for k in range(n):
+            time.sleep(gap_s if k else first_s)
+            # the last character of the second token has not come yet
+            self.choice(is_chat, {"content": "" if k == 1 else "a "}, k == n - 1 and not is_chat)
+            if fault is not None and k == 1:
+                break
+        if fault == "error":
+            self.event({"error": {"message": "a rank was lost"}})
+        elif fault == "garbage":
+            self.event("{")
+        elif fault is None:
+            if is_chat:
+                self.choice(is_chat, {}, True)
+            self.event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": n}})
+            self.event("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def choice(self, is_chat, delta, ends=False):
+        what = {"delta": delta} if is_chat else {"text": delta["content"]}
+        self.event({"choices": [{"index": 0, "finish_reason": "length" if ends else None, **what}]})
+
+    def event(self, data):
+        text = data if isinstance(data, str) else json.dumps(data)
+        line = f"data: {text}\r\n\r\n".encode()
+        half = len(line) // 2  # an event may come in pieces
+        for part in (line[:half], line[half:]):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+
+
+class FakeOpenAI(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, delays=lambda i: (0, 0), fault=lambda i: None, key=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.delays, self.fault, self.key = delays, fault, key
+        self.lock = threading.Lock()
+        self.bodies = []  # in the order in which they came
+        self.n_now = self.n_most = 0
+
+    def handle_error(self, request, client_address):
+        pass  # a client that has gone
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()

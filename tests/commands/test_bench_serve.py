@@ -1,0 +1,303 @@
+"""phalanx bench serve, against a server whose delays are known."""
+import json
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree
+
+from common import phalanx
+from fake_openai import FakeOpenAI
+
+SLACK_S = 0.6  # by which a busy machine may be late
+
+
+def percentile(values, p):
+    """As numpy's default."""
+    values = sorted(values)
+    at = p / 100 * (len(values) - 1)
+    below = int(at)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (at - below) * (values[above] - values[below])
+
+
+class BenchCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="phalanx-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def bench(self, server, *words, code=0, warmups=0):
+        out = self.folder / "out.json"
+        result = phalanx("bench", "serve", "--base-url", server.url, "--quiet", "--num-warmups",
+                         warmups, "--save-detailed", "--output-json", out, *words)
+        self.assertEqual(result.code, code, result.err)
+        self.printed = result
+        text = out.read_text()
+        return json.loads(text) if text else None
+
+
+class Numbers(BenchCase):
+    def test_latencies_are_those_of_the_server(self):
+        with FakeOpenAI(delays=lambda i: (0.1, 0.02)) as server:
+            numbers = self.bench(server, "--num-prompts", 10, "--output-len", 6)
+        self.assertEqual(numbers["completed"], 10)
+        self.assertEqual(numbers["failed"], 0)
+        self.assertEqual(numbers["model_id"], "fake-model")
+        self.assertEqual(numbers["total_input_tokens"], 10 * 7)
+        self.assertEqual(numbers["total_output_tokens"], 10 * 6)
+        for name, least_s in (("ttft", 0.1), ("tpot", 0.02), ("e2el", 0.2)):
+            for which in ("mean", "median", "p50", "p90", "p95", "p99"):
+                value_s = numbers[f"{which}_{name}_ms"] / 1e3
+                self.assertGreater(value_s, least_s - 0.005, (name, which))
+                self.assertLess(value_s, least_s + SLACK_S, (name, which))
+        self.assertAlmostEqual(numbers["mean_itl_ms"], 20, delta=1e3 * SLACK_S)
+        self.assertEqual([len(gaps) for gaps in numbers["itls"]], [5] * 10)
+        self.assertRegex(self.printed.out, r"requests +10 answered, 0 failed, in \S+ s; at most 10")
+        self.assertRegex(self.printed.out, r"TTFT +mean \S+ ms, median \S+, std \S+, p50 \S+")
+
+    def test_the_summary_follows_from_the_details(self):
+        with FakeOpenAI(delays=lambda i: (0.01 * i, 0.002 * (i % 3))) as server:
+            numbers = self.bench(server, "--num-prompts", 12, "--output-len", 4)
+        tpots = [(end - first) / (n - 1) for end, first, n in
+                 zip(numbers["e2els"], numbers["ttfts"], numbers["output_lens"])]
+        itls = [gap for gaps in numbers["itls"] for gap in gaps]
+        for name, values in (("ttft", numbers["ttfts"]), ("tpot", tpots), ("itl", itls),
+                             ("e2el", numbers["e2els"])):
+            self.assertAlmostEqual(numbers[f"mean_{name}_ms"], 1e3 * statistics.mean(values))
+            self.assertAlmostEqual(numbers[f"std_{name}_ms"], 1e3 * statistics.pstdev(values))
+            for p in (50, 90, 95, 99):
+                self.assertAlmostEqual(numbers[f"p{p}_{name}_ms"], 1e3 * percentile(values, p))
+        self.assertAlmostEqual(numbers["output_throughput"] * numbers["duration"], 12 * 4)
+        self.assertAlmostEqual(numbers["request_throughput"] * numbers["duration"], 12)
+        self.assertAlmostEqual(numbers["total_token_throughput"] * numbers["duration"], 12 * 11)
+
+    def test_only_what_was_asked_for_is_reported(self):
+        with FakeOpenAI() as server:
+            numbers = self.bench(server, "--num-prompts", 2, "--output-len", 3,
+                                 "--percentile-metrics", "ttft,itl", "--metric-percentiles",
+                                 "25,99.9")
+        self.assertIn("p99.9_ttft_ms", numbers)
+        self.assertIn("p25_itl_ms", numbers)
+        self.assertNotIn("p99_ttft_ms", numbers)
+        self.assertNotIn("mean_tpot_ms", numbers)
+
+    def test_goodput_counts_requests_within_all_bounds(self):
+        delays = [(0, 0), (2 * SLACK_S, 0), (0, 2 * SLACK_S), (0, 0)]
+        with FakeOpenAI(delays=lambda i: delays[i % 4]) as server:
+            numbers = self.bench(server, "--num-prompts", 8, "--output-len", 2, "--goodput",
+                                 f"ttft:{1e3 * SLACK_S}", f"tpot:{1e3 * SLACK_S}", "e2el:60000")
+        self.assertEqual(numbers["within_goodput"], 4)
+        self.assertAlmostEqual(numbers["request_goodput"] * numbers["duration"], 4)
+        self.assertRegex(self.printed.out, "goodput .* within ttft 600 ms tpot 600 ms e2el 60000 ms"
+                                           ": 4 of 8")
+
+    def test_a_request_of_one_token_has_no_time_per_token(self):
+        with FakeOpenAI() as server:
+            numbers = self.bench(server, "--num-prompts", 3, "--output-len", 1, "--goodput",
+                                 "tpot:0.001")
+        self.assertEqual(numbers["mean_tpot_ms"], 0)
+        self.assertEqual(numbers["within_goodput"], 3)
+
+    def test_the_picture_is_xml_with_finite_numbers(self):
+        plot = self.folder / "out.svg"
+        with FakeOpenAI(delays=lambda i: (0.001 * i, 0.001), fault=lambda i: {3: 500}.get(i)) as server:
+            self.bench(server, "a <model> & more", "--num-prompts", 20, "--output-len", 5, "--plot",
+                       plot)
+        root = xml.etree.ElementTree.parse(plot).getroot()
+        space = "{http://www.w3.org/2000/svg}"
+        self.assertEqual(root.tag, space + "svg")
+        texts = [text.text for text in root.iter(space + "text")]
+        for word in ("TTFT", "TPOT", "ITL", "E2EL", "a <model> & more"):
+            self.assertIn(word, texts)
+        self.assertGreater(len(list(root.iter(space + "path"))), 10)
+        self.assertNotRegex(plot.read_text(), r"\b-?(nan|inf)\b")
+
+
+class Load(BenchCase):
+    def test_the_same_seed_sends_the_same_prompts_at_the_same_times(self):
+        runs = []
+        for seed in (1, 1, 2):
+            with FakeOpenAI() as server:
+                numbers = self.bench(server, "--num-prompts", 20, "--request-rate", 200, "--seed",
+                                     seed, "--input-len", 9, "--output-len", 1)
+                prompts = sorted(body["prompt"] for body in server.bodies)
+                runs.append((numbers["arrival_times"], prompts))
+        self.assertEqual(runs[0], runs[1])
+        self.assertNotEqual(runs[0][0], runs[2][0])
+        self.assertNotEqual(runs[0][1], runs[2][1])
+        arrivals, prompts = runs[0]
+        self.assertEqual(arrivals, sorted(arrivals))
+        self.assertAlmostEqual(arrivals[-1], 20 / 200)
+        self.assertEqual({len(prompt) for prompt in prompts}, {9})
+        self.assertEqual(len({prompt[0] for prompt in prompts} - set(range(1000))), 0)
+
+    def test_gaps_are_as_bursty_as_asked_for(self):
+        spread = {}
+        for burstiness in (0.25, 1, 100):
+            with FakeOpenAI() as server:
+                numbers = self.bench(server, "--num-prompts", 400, "--request-rate", 4000,
+                                     "--burstiness", burstiness, "--input-len", 1,
+                                     "--output-len", 1)
+            times = [0] + numbers["arrival_times"]
+            gaps = [b - a for a, b in zip(times, times[1:])]
+            spread[burstiness] = statistics.pstdev(gaps) / statistics.mean(gaps)
+        # of the gamma distribution: 1 / sqrt(shape)
+        self.assertAlmostEqual(spread[0.25], 2, delta=0.5)
+        self.assertAlmostEqual(spread[1], 1, delta=0.2)
+        self.assertAlmostEqual(spread[100], 0.1, delta=0.02)
+
+    def test_an_open_loop_does_not_wait_for_answers(self):
+        with FakeOpenAI(delays=lambda i: (2 * SLACK_S, 0)) as server:
+            numbers = self.bench(server, "--num-prompts", 20, "--request-rate", 100,
+                                 "--output-len", 1)
+        self.assertEqual(server.n_most, 20)
+        self.assertEqual(numbers["max_concurrent_requests"], 20)
+        self.assertGreaterEqual(numbers["client_late_ms"], 0)
+
+    def test_a_closed_loop_has_no_more_requests_than_it_may(self):
+        with FakeOpenAI(delays=lambda i: (0.02, 0)) as server:
+            numbers = self.bench(server, "--num-prompts", 12, "--max-concurrency", 3,
+                                 "--output-len", 2)
+        self.assertEqual(numbers["completed"], 12)
+        self.assertEqual(numbers["max_concurrent_requests"], 3)
+        self.assertLessEqual(server.n_most, 3)
+        self.assertLess(max(numbers["ttfts"]), 0.02 + SLACK_S)  # no time in the queue here
+
+    def test_a_trace_says_when_and_how_long(self):
+        rows = [(1000, 5, 2), (1050, 7, 3), (1200, 1, 1)]
+        json_lines = "".join(json.dumps({"timestamp": t, "input_length": i, "output_length": o,
+                                         "hash_ids": [1]}) + "\n" for t, i, o in rows)
+        csv = "output_length, timestamp,x,input_length\n" + "".join(
+            f"{o},{t},y,{i}\n" for t, i, o in rows)
+        for name, text in (("t.jsonl", json_lines), ("t.csv", csv)):
+            with FakeOpenAI() as server:
+                numbers = self.bench(server, "--trace", self.write(name, text), "--trace-speed", 2)
+            self.assertEqual(numbers["arrival_times"], [0, 0.025, 0.1])
+            self.assertEqual(sorted((len(b["prompt"]), b["max_tokens"]) for b in server.bodies),
+                             [(1, 1), (5, 2), (7, 3)])
+            for start, arrival in zip(numbers["start_times"], numbers["arrival_times"]):
+                self.assertGreaterEqual(start, arrival)
+                self.assertLess(start, arrival + SLACK_S)
+
+    def test_a_trace_that_is_wrong_is_refused_with_its_line(self):
+        good = '{"timestamp": 5, "input_length": 1, "output_length": 1}\n'
+        for text, message in (
+                ("", "no request in it"), ("a,b\n1,2\n", "line 1: no column timestamp"),
+                (good + good.replace("5", "4"), "line 2: timestamp 4 is before"),
+                (good.replace('h": 1', 'h": 0'), "line 1: input_length: 0 is no whole number"),
+                (good + "{}\n", 'line 2: "timestamp" is missing'),
+                ("timestamp,input_length,output_length\n1,2\n", "line 2: output_length is missing"),
+                ("timestamp,input_length,output_length\n1,x,3\n", "line 2: input_length: 'x'")):
+            result = phalanx("bench", "serve", "--trace", self.write("t", text))
+            self.assertEqual(result.code, 2, text)
+            self.assertIn(message, result.err)
+        result = phalanx("bench", "serve", "--trace", self.write("t", good), "--request-rate", 1)
+        self.assertEqual(result.code, 2)
+        self.assertIn("--trace says what --request-rate says", result.err)
+
+    def test_prompts_of_a_file_are_sent_as_they_are(self):
+        path = self.write("p.jsonl", '{"prompt": "a \\u00e9"}\n{"prompt_token_ids": [4, 5]}\n')
+        with FakeOpenAI() as server:
+            self.bench(server, "--dataset", path, "--num-prompts", 3, "--output-len", 2,
+                       "--temperature", 0, "--max-concurrency", 1)
+        self.assertEqual([body["prompt"] for body in server.bodies], ["a é", [4, 5], "a é"])
+        self.assertEqual(server.bodies[0], {
+            "model": "fake-model", "prompt": "a é", "max_tokens": 2, "stream": True,
+            "stream_options": {"include_usage": True}, "ignore_eos": True, "temperature": 0})
+
+    def test_a_chat_has_messages_and_its_opening_chunk_is_no_token(self):
+        with FakeOpenAI(delays=lambda i: (0.1, 0)) as server:
+            numbers = self.bench(server, "my-model", "--endpoint", "/v1/chat/completions",
+                                 "--num-prompts", 2, "--input-len", 5, "--output-len", 4,
+                                 "--no-ignore-eos")
+        body = server.bodies[0]
+        self.assertEqual(body["model"], "my-model")
+        self.assertEqual(len(body["messages"][0]["content"].split()), 5)
+        self.assertEqual(body["max_completion_tokens"], 4)
+        self.assertNotIn("ignore_eos", body)
+        self.assertGreater(min(numbers["ttfts"]), 0.095)
+        self.assertEqual([len(gaps) for gaps in numbers["itls"]], [3, 3])
+
+    def test_warm_up_requests_are_others_and_are_not_counted(self):
+        with FakeOpenAI() as server:
+            numbers = self.bench(server, "--num-prompts", 2, "--output-len", 1, warmups=3)
+        self.assertEqual(numbers["completed"], 2)
+        self.assertEqual(len({tuple(body["prompt"]) for body in server.bodies}), 5)
+
+
+class Failures(BenchCase):
+    def test_failures_are_counted_by_kind_and_the_rest_is_measured(self):
+        faults = {1: 429, 3: 429, 4: "cut", 5: "error", 6: "garbage"}
+        with FakeOpenAI(fault=faults.get) as server:
+            numbers = self.bench(server, "--num-prompts", 8, "--output-len", 4,
+                                 "--max-concurrency", 1)
+        self.assertEqual((numbers["completed"], numbers["failed"]), (3, 5))
+        self.assertEqual(numbers["total_output_tokens"], 3 * 4)
+        kinds = {kind: (entry["count"], entry["first"])
+                 for kind, entry in numbers["errors_by_kind"].items()}
+        self.assertEqual(kinds, {"HTTP 429": (2, "no. 429"),
+                                 "cut": (1, "the connection ended before the answer did"),
+                                 "error in the stream": (2, "a rank was lost")})
+        self.assertEqual(numbers["errors"][5], "a rank was lost")
+        self.assertIn("failed      HTTP 429: 2, the first with: no. 429", self.printed.out)
+
+    def test_a_request_that_takes_too_long_has_failed(self):
+        with FakeOpenAI(delays=lambda i: (30 if i == 1 else 0, 0)) as server:
+            numbers = self.bench(server, "--num-prompts", 2, "--output-len", 1,
+                                 "--max-concurrency", 1, "--request-timeout-sec", 1)
+        self.assertEqual(numbers["errors_by_kind"]["timeout"]["count"], 1)
+
+    def test_nothing_answered_is_a_failure_of_the_bench(self):
+        with FakeOpenAI(fault=lambda i: 500) as server:
+            self.bench(server, "--num-prompts", 3, code=74)
+        self.assertIn("no request was answered: no. 500", self.printed.err)
+
+    def test_a_warm_up_that_fails_ends_the_bench_before_it_begins(self):
+        with FakeOpenAI(fault=lambda i: 400) as server:
+            self.bench(server, "--num-prompts", 100, code=2, warmups=1)
+            self.assertEqual(len(server.bodies), 1)
+        self.assertIn("a request before the bench failed: HTTP 400: no. 400", self.printed.err)
+
+    def test_a_server_that_is_not_there_is_waited_for_and_then_named(self):
+        begin = time.monotonic()
+        result = phalanx("bench", "serve", "--base-url", "http://127.0.0.1:1",
+                         "--ready-check-timeout-sec", 2)
+        self.assertEqual(result.code, 2)
+        self.assertIn("http://127.0.0.1:1/v1/models", result.err)
+        self.assertGreater(time.monotonic() - begin, 1)
+
+    def test_the_key_is_that_of_the_environment(self):
+        with FakeOpenAI(key="sesame") as server:
+            result = phalanx("bench", "serve", "--base-url", server.url)
+            self.assertEqual(result.code, 2)
+            self.assertIn("HTTP 401: Unauthorized", result.err)
+            os.environ["OPENAI_API_KEY"] = "sesame"
+            self.addCleanup(os.environ.pop, "OPENAI_API_KEY")
+            self.assertEqual(self.bench(server, "--num-prompts", 1)["completed"], 1)
+
+    def test_mistakes_are_named_before_anything_is_sent(self):
+        for words, message in (
+                (("--goodput", "itl:5"), "--goodput: 'itl:5' is no bound like"),
+                (("--goodput", "ttft"), "--goodput: 'ttft' is no bound"),
+                (("--percentile-metrics", "ttft,x"), "--percentile-metrics: 'x' is none of"),
+                (("--metric-percentiles", "50,101"), "no list of numbers from 0 to 100"),
+                (("--request-rate", "0"), "--request-rate: 0 is outside"),
+                (("--output-json", "/nowhere/x"), "--output-json: cannot write"),
+                (("--plot", "/nowhere/x"), "--plot: cannot write"),
+                (("--endpoint", "/v1/embeddings"), "is none of /v1/completions"),
+                (("--dataset", "/nowhere"), "--dataset: /nowhere: No such file")):
+            result = phalanx("bench", "serve", "--base-url", "http://127.0.0.1:1", *words)
+            self.assertEqual(result.code, 2, words)
+            self.assertIn(message, result.err)
+
+
+if __name__ == "__main__":
+    unittest.main()

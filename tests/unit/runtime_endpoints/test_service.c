@@ -1,0 +1,169 @@
+/* What needs no engine: routes, models, health, tokens, sleep, the page. */
+#include "tests/test.h"
+#include "tests/unit/runtime_endpoints/fake_api.h"
+
+#include <string.h>
+
+TEST(a_path_is_found_exactly)
+{
+    CHECK(endpoints_find("/v1/models") != NULL);
+    CHECK(endpoints_find("/v1/models/") == NULL);
+    CHECK(endpoints_find("/V1/models") == NULL);
+    CHECK(endpoints_find("") == NULL);
+    CHECK_STR(endpoints_find("/v1/completions")->methods, "POST");
+    CHECK_STR(endpoints_find("/health")->methods, "GET, HEAD");
+}
+
+TEST(only_health_and_the_page_are_open)
+{
+    static const char *const open[] = {"/health", "/health/live", "/health/ready", "/ping",
+                                       "/",       "/favicon.ico"};
+    static const char *const keyed[] = {
+        "/v1/models", "/v1/chat/completions", "/metrics", "/version", "/tokenize", "/sleep"};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        CHECK_EQ(endpoints_find(open[i])->access, ROUTE_OPEN);
+    for (size_t i = 0; i < sizeof keyed / sizeof *keyed; i++)
+        CHECK_EQ(endpoints_find(keyed[i])->access, ROUTE_WITH_KEY);
+}
+
+TEST(every_name_of_the_model_is_listed)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "GET", "/v1/models", "");
+    check_body(fake, 200,
+               "{\"object\":\"list\",\"data\":[{\"id\":\"tiny\",\"object\":\"model\",\"created\":0,"
+               "\"owned_by\":\"phalanx\",\"root\":\"/m/tiny\",\"parent\":null,"
+               "\"max_model_len\":512,\"permission\":[]},{\"id\":\"other-name\",\"object\":"
+               "\"model\",\"created\":0,\"owned_by\":\"phalanx\",\"root\":\"/m/tiny\",\"parent\":"
+               "null,\"max_model_len\":512,\"permission\":[]}]}");
+    fake_close(fake);
+}
+
+TEST(the_version_says_how_the_model_is_laid_out)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "GET", "/version", "");
+    CHECK_EQ(fake->heard.status, 200);
+    CHECK(strstr(fake->heard.body.data, "\"about\":\"tp 2\",\"tp\":2,\"pp\":1,\"dp\":1}") != NULL);
+    fake_close(fake);
+}
+
+static void check_status(struct fake *fake, const char *path, int status)
+{
+    fake_call(fake, "GET", path, "");
+    CHECK_EQ(fake->heard.status, status);
+    fake_forget(fake);
+}
+
+TEST(health_is_what_ranks_and_gateway_say)
+{
+    struct fake *fake = fake_open();
+    check_status(fake, "/health", 200);
+    check_status(fake, "/ping", 200);
+    fake->not_ready = true;
+    check_status(fake, "/health", 503);
+    check_status(fake, "/health/ready", 503);
+    check_status(fake, "/health/live", 200);
+    fake->not_alive = true;
+    check_status(fake, "/health/live", 503);
+    fake_close(fake);
+}
+
+TEST(metrics_are_text)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "GET", "/metrics", "");
+    check_body(fake, 200, "a_metric 1\n");
+    CHECK_STR(fake->heard.type, "text/plain; version=0.0.4; charset=utf-8");
+    fake_close(fake);
+}
+
+TEST(a_text_has_tokens_and_back)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/tokenize",
+              "{\"model\": \"tiny\", \"prompt\": \"a b\", \"return_token_strs\": true}");
+    check_body(fake, 200,
+               "{\"count\":3,\"max_model_len\":512,\"tokens\":[0,69,290],"
+               "\"token_strs\":[\"<|begin_of_text|>\",\"a\",\"\xc4\xa0"
+               "b\"]}");
+    fake_forget(fake);
+    fake_call(fake, "POST", "/tokenize",
+              "{\"prompt\": \"<|im_start|>\","
+              "\"add_special_tokens\": false}");
+    CHECK(strstr(fake->heard.body.data, "[2]") == NULL); /* a text is never a special token */
+    CHECK(strstr(fake->heard.body.data, "\"token_strs\":null}") != NULL);
+    fake_forget(fake);
+    fake_call(fake, "POST", "/detokenize", "{\"tokens\": [69, 290]}");
+    check_body(fake, 200, "{\"prompt\":\"a b\"}");
+    fake_close(fake);
+}
+
+TEST(messages_have_tokens_too)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/tokenize",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}");
+    CHECK_EQ(fake->heard.status, 200);
+    CHECK(strstr(fake->heard.body.data, "{\"count\":4,") != NULL);
+    fake_close(fake);
+}
+
+TEST(what_has_no_tokens_is_refused_with_its_field)
+{
+    static const char *const wrong[][3] = {
+        {"/tokenize", "{}", "prompt"},
+        {"/tokenize", "{\"prompt\": [1]}", "prompt"},
+        {"/tokenize", "{\"prompt\": \"a\", \"add_special_tokens\": 1}", "add_special_tokens"},
+        {"/tokenize", "{\"messages\": []}", "messages"},
+        {"/detokenize", "{}", "tokens"},
+        {"/detokenize", "{\"tokens\": \"a\"}", "tokens"},
+        {"/detokenize", "{\"tokens\": [2048]}", "tokens"},
+        {"/detokenize", "{\"tokens\": [-1]}", "tokens"},
+    };
+    struct fake *fake = fake_open();
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char param[64];
+        fake_call(fake, "POST", wrong[i][0], wrong[i][1]);
+        CHECK_EQ(fake->heard.status, 400);
+        snprintf(param, sizeof param, "\"param\":\"%s\"", wrong[i][2]);
+        CHECK(strstr(fake->heard.body.data, param) != NULL);
+        fake_forget(fake);
+    }
+    fake_call(fake, "POST", "/tokenize", "{\"prompt\": \"a\", \"model\": \"x\"}");
+    CHECK_EQ(fake->heard.status, 404);
+    fake_close(fake);
+}
+
+TEST(a_server_sleeps_and_wakes)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/sleep?level=2", "");
+    CHECK_EQ(fake->slept_level, 2);
+    check_body(fake, 200, "");
+    fake_forget(fake);
+    fake_call(fake, "GET", "/is_sleeping", "");
+    check_body(fake, 200, "{\"is_sleeping\":true}");
+    fake_forget(fake);
+    fake_call(fake, "POST", "/wake_up?tags=weights", "");
+    CHECK(!fake->asleep);
+    fake_forget(fake);
+    fake_call(fake, "POST", "/sleep", "");
+    CHECK_EQ(fake->slept_level, 1);
+    fake_forget(fake);
+    fake_call(fake, "POST", "/sleep?mode=abort&level=3", "");
+    CHECK_EQ(fake->heard.status, 400);
+    fake_close(fake);
+}
+
+TEST(the_page_is_whole)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "GET", "/", "");
+    CHECK_EQ(fake->heard.status, 200);
+    CHECK(strncmp(fake->heard.body.data, "<!doctype html>", 15) == 0 ||
+          strncmp(fake->heard.body.data, "<!DOCTYPE html>", 15) == 0);
+    CHECK(strstr(fake->heard.body.data, "</html>") != NULL);
+    CHECK_EQ(strlen(fake->heard.body.data), fake->heard.body.len);
+    fake_close(fake);
+}

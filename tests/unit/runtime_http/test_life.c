@@ -1,0 +1,149 @@
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "tests/test.h"
+#include "tests/unit/runtime_http/site.h"
+
+static const char get[] = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+static void ignore(void *context, struct http_exchange *x)
+{
+    (void)context;
+    (void)x;
+}
+
+static void ignore_end(void *context, struct http_exchange *x, bool was_answered)
+{
+    (void)context;
+    (void)x;
+    (void)was_answered;
+}
+
+static const struct http_handler nobody = {ignore, ignore, ignore_end, NULL};
+
+static bool try_open(struct http_server **out, struct event_base *base, const char *host, int port,
+                     struct error *err)
+{
+    const struct http_settings settings = {
+        .host = host, .port = port, .limits = http_limits_default()};
+    return http_server_open(out, base, &settings, &nobody, err);
+}
+
+TEST(a_port_in_use_is_named)
+{
+    struct site site;
+    struct http_server *other = NULL;
+    struct error err = {0};
+    site_open(&site, NULL);
+    CHECK(!try_open(&other, site.base, "127.0.0.1", http_server_port(site.server), &err));
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "is in use by another program") != NULL);
+    site_close(&site);
+}
+
+TEST(a_port_can_be_taken_again_at_once)
+{
+    struct site site;
+    struct http_server *next = NULL;
+    struct error err = {0};
+    site_open(&site, NULL);
+    const int port = http_server_port(site.server), client = site_connect(&site);
+    site_say(&site, client, get);
+    CHECK(site_wait(&site, &site.n_open, 1));
+    http_server_close(site.server);
+    CHECK_EQ(site.n_closed, 1);
+    CHECK(try_open(&next, site.base, "127.0.0.1", port, &err));
+    CHECK(http_server_start(next, &err));
+    site.server = next;
+    close(client);
+    site_close(&site);
+}
+
+TEST(nobody_is_taken_before_the_start)
+{
+    struct event_base *base = event_base_new();
+    struct http_server *server = NULL;
+    struct error err = {0};
+    CHECK(try_open(&server, base, "127.0.0.1", 0, &err));
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)http_server_port(server)),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(connect(client, (const struct sockaddr *)&address, sizeof(address)) != 0);
+    close(client);
+    http_server_close(server);
+    event_base_free(base);
+}
+
+TEST(a_host_is_a_name_or_an_address)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "0.0.0.0", "", NULL};
+    struct event_base *base = event_base_new();
+    for (int i = 0; i < 5; i++) {
+        struct http_server *server = NULL;
+        struct error err = {0};
+        CHECK(try_open(&server, base, hosts[i], 0, &err));
+        CHECK(http_server_port(server) > 0);
+        http_server_close(server);
+    }
+    struct http_server *none = NULL;
+    struct error err = {0};
+    CHECK(!try_open(&none, base, "no.such.host.invalid", 0, &err));
+    CHECK(strstr(err.text, "no.such.host.invalid") != NULL);
+    err = (struct error){0};
+    CHECK(!try_open(&none, base, "192.0.2.1", 0, &err)); /* of documentations, nobody's */
+    CHECK(strstr(err.text, "192.0.2.1") != NULL);
+    event_base_free(base);
+}
+
+TEST(draining_closes_who_is_idle_and_each_other_after_its_response)
+{
+    struct site site;
+    site_open(&site, NULL);
+    const int idle = site_connect(&site), busy = site_connect(&site);
+    site_say(&site, busy, get);
+    CHECK(site_wait(&site, &site.n_open, 1));
+    http_server_drain(site.server);
+    CHECK_STR(site_hear_all(&site, idle), "");
+    http_respond(site.open[0], 200, NULL, "last", 4);
+    const char *got = site_hear_all(&site, busy);
+    CHECK(strstr(got, "\r\nConnection: close\r\n") != NULL);
+    CHECK(strstr(got, "last") != NULL);
+    site_run(&site, 20);
+    CHECK_EQ(http_server_counts(site.server).n_connections, 0);
+    site_close(&site);
+}
+
+TEST(draining_ends_a_stream_where_its_handler_ends_it)
+{
+    struct site site;
+    site_open(&site, NULL);
+    const int client = site_connect(&site);
+    site_say(&site, client, get);
+    CHECK(site_wait(&site, &site.n_open, 1));
+    http_stream_begin(site.open[0], 200, "text/plain");
+    http_server_drain(site.server);
+    site_run(&site, 20);
+    CHECK(http_stream_write(site.open[0], "more", 4));
+    http_stream_end(site.open[0]);
+    CHECK(strstr(site_hear_all(&site, client), "4\r\nmore\r\n0\r\n\r\n") != NULL);
+    CHECK_EQ(site.n_answered, 1);
+    site_close(&site);
+}
+
+TEST(closing_ends_every_exchange_once)
+{
+    struct site site;
+    site_open(&site, NULL);
+    const int client = site_connect(&site);
+    site_say(&site, client, get);
+    CHECK(site_wait(&site, &site.n_open, 1));
+    site_close(&site);
+    CHECK_EQ(site.n_closed, 1);
+    CHECK_EQ(site.n_answered, 0);
+    close(client);
+}
