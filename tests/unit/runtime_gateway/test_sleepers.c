@@ -42,9 +42,8 @@ static bool say(struct world *world, int number, enum link_event_kind kind, enum
 {
     const struct link_event event = {.kind = kind, .sleep = level};
     struct error err = {0};
-    bool all_sent;
     CHECK(link_send_event(world->engine[number].rank, &event, &err));
-    return dispatch_take(world->dispatch, number, 0, &all_sent, &err);
+    return dispatch_take(world->dispatch, number, 0, &err);
 }
 
 TEST(all_engines_sleep_and_wake_and_then_it_is_told)
