@@ -38,7 +38,7 @@ bool addresses_check(const struct options *options, int n_keys, struct error *er
     if ((options->serve.ssl_certfile == NULL) != (options->serve.ssl_keyfile == NULL))
         return error_set(err, ERROR_INPUT,
                          "TLS wants both files: --ssl-certfile and --ssl-keyfile");
-    if (options->serve.grpc_port > 0 && options->serve.grpc_port == options->serve.port)
+    if (options->serve.grpc_port != 0 && options->serve.grpc_port == options->serve.port)
         return error_set(err, ERROR_INPUT, "--grpc-port: %lld is the port of HTTP",
                          (long long)options->serve.grpc_port);
     if (!is_private(&alone, options->serve.host, err))

@@ -14,7 +14,6 @@
 #include "launcher/serve/statistics.h"
 #include "launcher/service.h"
 #include "runtime/endpoints/endpoints.h"
-#include "runtime/grpc/rpc_server.h"
 #include "runtime/http/http_server.h"
 #include "runtime/options/options.h"
 
@@ -33,8 +32,6 @@ struct server {
     struct endpoints *endpoints;
     struct front *front;
     struct http_server *http;
-    struct rpc_server *rpc; /* NULL: no --grpc-port */
-    struct event *rpc_event;
     struct rpc_events *rpc;
     struct session_events *session_events;
     struct statistics *statistics;
@@ -70,8 +67,6 @@ static void drain(void *context)
 {
     struct server *server = context;
     server->service.admission.state = ADMISSION_DRAINING;
-    if (server->rpc != NULL)
-        rpc_server_drain(server->rpc);
     rpc_events_drain(server->rpc);
     notify_send("STOPPING=1\nSTATUS=draining");
     log_write(LOG_INFO, "serve", "draining: %zu requests are finished first",
@@ -118,28 +113,6 @@ static bool listen_http(struct server *server, struct error *err)
     settings.limits.max_body_bytes = (size_t)options->serve.max_body_bytes;
     const struct http_handler handler = front_handler(server->front);
     return http_server_open(&server->http, server->base, &settings, &handler, err);
-}
-
-static bool allow(void *context, const char *authorization, uint64_t *tenant)
-{
-    const struct server *server = context;
-    return keys_allow(server->keys, authorization, tenant);
-}
-
-static bool listen_grpc(struct server *server, struct error *err)
-{
-    const struct options *options = server->options;
-    const struct rpc_settings settings = {.host = options->serve.host,
-                                          .port = (int)options->serve.grpc_port,
-                                          .tls_cert_file = options->serve.ssl_certfile,
-                                          .tls_key_file = options->serve.ssl_keyfile,
-                                          .limits = rpc_limits_default(),
-                                          .version = PHALANX_VERSION,
-                                          .api = &server->service.api,
-                                          .allow = allow,
-                                          .is_ready = is_ready,
-                                          .context = server};
-    return options->serve.grpc_port < 0 || rpc_server_open(&server->rpc, &settings, err);
 }
 
 bool server_open(struct server **out, const struct options *options,
@@ -210,36 +183,15 @@ bool server_load(struct server *server, struct error *err)
 
 /* ---- run ---- */
 
-static void on_rpc(evutil_socket_t fd, short what, void *context)
-{
-    struct server *server = context;
-    (void)fd, (void)what;
-    rpc_server_step(server->rpc);
-}
-
-static bool start(struct server *server, struct error *err)
-{
-    if (!http_server_start(server->http, err))
-        return false;
-    if (server->rpc == NULL)
-        return true;
-    if (!rpc_server_start(server->rpc, err))
-        return false;
-    server->rpc_event =
-        event_new(server->base, rpc_server_fd(server->rpc), EV_READ | EV_PERSIST, on_rpc, server);
-    event_add(server->rpc_event, NULL);
-    return true;
-}
-
 /* The ranks are lost for good, and every request has an error: it is to reach its reader. */
 static void say_last_words(struct server *server)
 {
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
     api_settle(&server->service.api);
-    while (
-        (http_server_counts(server->http).n_exchanges > 0 || rpc_events_calls(server->rpc) > 0) &&
-        clock_now_ns() < until_ns) {
+    while ((http_server_counts(server->http).n_exchanges > 0 ||
+            rpc_events_calls(server->rpc) > 0) &&
+           clock_now_ns() < until_ns) {
         event_base_loopexit(server->base, &wait);
         event_base_loop(server->base, 0);
     }
@@ -247,7 +199,8 @@ static void say_last_words(struct server *server)
 
 bool server_run(struct server *server, struct error *err)
 {
-    if (!http_server_start(server->http, err) || !rpc_events_start(server->rpc, server->base, err))
+    if (!http_server_start(server->http, err) ||
+        !rpc_events_start(server->rpc, server->base, err))
         return false;
     tell_ready(server);
     while (session_events_step(server->session_events, err)) {
@@ -268,9 +221,6 @@ void server_close(struct server *server)
     if (server == NULL)
         return;
     http_server_close(server->http); /* calls that are open are cancelled */
-    rpc_server_close(server->rpc);
-    if (server->rpc_event != NULL)
-        event_free(server->rpc_event);
     rpc_events_close(server->rpc);
     life_destroy(server->life);
     statistics_destroy(server->statistics);

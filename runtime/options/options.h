@@ -114,7 +114,7 @@ struct options {
 
     struct {
         const char *host;
-        int64_t port, grpc_port; /* 0: any that is free; grpc_port -1: none */
+        int64_t port, grpc_port; /* grpc_port 0: none */
         struct option_list model_name, api_key, origin;
         const char *api_key_file, *ssl_certfile, *ssl_keyfile; /* NULL: none */
         bool insecure, no_log_stats, no_log_requests;

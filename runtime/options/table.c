@@ -212,9 +212,8 @@ const struct option option_table[] = {
      .default_text = "8000", .max = 65535, .commands = SERVE, .basic = true, .section = "Server",
      .help = "Port of HTTP; 0: any that is free, said when it is ready."},
     {.name = "--grpc-port", .kind = OPTION_INT, .offset = FIELD(serve.grpc_port), .value = "N",
-     .default_text = "-1", .min = -1, .max = 65535, .commands = SERVE, .basic = true,
-     .section = "Server",
-     .help = "Port of gRPC; 0: any that is free, said when it is ready; -1: no gRPC."},
+     .default_text = "0", .max = 65535, .commands = SERVE, .basic = true, .section = "Server",
+     .help = "Port of gRPC; 0: none."},
     {.name = "--served-model-name", .kind = OPTION_LIST, .offset = FIELD(serve.model_name),
      .value = "NAME", .commands = CALLS, .basic = true, .section = "Server",
      .help = "The model's name for clients; may be repeated, the first one is in answers. Not "

@@ -18,7 +18,7 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
 from common import DEMO, PHALANX, SANITIZED  # noqa: E402  (CTest sets the environment it reads)
 
-READY = re.compile(r"is ready at (\S+?)(?: \(gRPC: port (\d+)\))? after")
+READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
 START_S = 120 if SANITIZED else 60
 SLOW = 5 if SANITIZED else 1  # sanitized builds are not held to bounds of time
 
