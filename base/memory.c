@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ARENA_ALIGN = 64, ARENA_BLOCK_MIN = 64 << 10, ARENA_BLOCK_MAX = 1 << 20 };
+enum { ARENA_ALIGN = 64, ARENA_BLOCK_MIN = 4 << 10, ARENA_BLOCK_MAX = 1 << 20 };
 
 /* Of the process, as the memory is. Relaxed: each is a number by itself, and orders nothing. */
 static atomic_llong allocated, mapped;

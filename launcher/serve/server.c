@@ -210,7 +210,8 @@ bool server_run(struct server *server, struct error *err)
                    (error_set(err, ERROR_LIMIT,
                               "requests that went on after --drain-timeout got an error") ||
                     error_code(err, "drain_forced"));
-        event_base_loop(server->base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+        /* one turn: without ONCE it would go on as long as a link has something to read */
+        event_base_loop(server->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
     }
     say_last_words(server);
     return false;

@@ -299,6 +299,7 @@ void call_send(struct api_call *call)
             .sampling = sampling,
             .max_tokens = prompt->max_tokens,
             .priority = sampling->priority,
+            .seed_offset = call->seed_said ? 0 : (uint64_t)i * (uint64_t)sampling->n_choices,
             .tenant = call->source.tenant,
             .deadline_ns = call->deadline_ns,
         };

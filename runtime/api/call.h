@@ -48,6 +48,7 @@ struct api_call { /* the first member of a call of either kind, in one memory_al
     int64_t arrived_ns, deadline_ns;
     struct error failure; /* kind ERROR_NONE: none */
     struct arena arena;   /* lives as long as the call */
+    bool seed_said;       /* by the user, for every prompt the same */
     bool is_sent, is_ended;
     struct api_call *previous, *next; /* in api->ended */
 };

@@ -142,6 +142,8 @@ struct generate_call *api_generate(struct api *api, const struct generate_reques
     struct generate_call *call = memory_alloc(1, sizeof *call);
     call->listener = *listener;
     call_init(&call->base, api, &request->source, &hooks);
+    call->base.seed_said =
+        request->sampling.seed != SAMPLING_UNSAID && request->sampling.seed != -1;
     if (!prepare(call, request, err)) {
         call_refuse(&call->base, err);
         return NULL;

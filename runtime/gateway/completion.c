@@ -178,7 +178,7 @@ static void submit(struct completion_choice *choice)
                                            .failed = take_failure,
                                            .context = choice};
     submit.params.max_tokens = r->max_tokens;
-    submit.params.seed += (uint64_t)choice->number;
+    submit.params.seed += r->seed_offset + (uint64_t)choice->number;
     if (choice->number > 0) /* the same for all choices */
         submit.params.prompt_logprobs = LOGPROBS_OFF;
     dispatch_submit(choice->completion->dispatch, &submit, &hear);

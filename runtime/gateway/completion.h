@@ -32,8 +32,9 @@ struct completion_request { /* borrowed until completion_close() */
     const struct sampling *sampling;
     int32_t max_tokens; /* that fit */
     int priority;
-    uint64_t tenant;     /* whose fair share; 0: nobody's */
-    int64_t deadline_ns; /* of clock_now_ns(); 0: none */
+    uint64_t seed_offset; /* added to the seed: so that equal prompts of one request differ */
+    uint64_t tenant;      /* whose fair share; 0: nobody's */
+    int64_t deadline_ns;  /* of clock_now_ns(); 0: none */
 };
 
 struct completion {

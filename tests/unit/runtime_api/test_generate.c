@@ -61,6 +61,26 @@ TEST(the_end_comes_after_the_last_choice_of_the_last_prompt)
     server_close(&server);
 }
 
+TEST(equal_prompts_have_seeds_of_their_own_unless_the_user_said_one)
+{
+    struct server server;
+    struct heard heard;
+    server_open(&server);
+    const struct api_prompt prompt[] = {text_of("One"), text_of("One")};
+    struct generate_request request = ask_for(prompt, 2);
+    request.sampling.n = 2;
+    generate_cancel(ask(&server, &request, &heard));
+    for (int i = 1; i < 4; i++)
+        CHECK_EQ(server.held[i].seed, server.held[0].seed + (uint64_t)i);
+    server_hear(&server);
+    request.sampling.seed = 5;
+    generate_cancel(ask(&server, &request, &heard));
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(server.held[i].seed, 5 + (uint64_t)(i % 2));
+    server_hear(&server);
+    server_close(&server);
+}
+
 TEST(a_choice_that_fails_ends_the_whole_call_with_its_error)
 {
     struct server server;
