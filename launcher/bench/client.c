@@ -149,7 +149,7 @@ static void judge(const struct call *call, struct call_result *result, CURLcode 
         fail(result, CALL_REFUSED, stream->why);
     } else if (code != CURLE_OK || !(stream->has_finish || stream->state == ANSWER_DONE)) {
         fail(result, CALL_CUT, "the connection ended before the answer did");
-    } else if (stream->n_chunks == 0) {
+    } else if (stream->end_ns == 0) {
         fail(result, CALL_REFUSED, "an answer without a token");
     }
 }
@@ -159,8 +159,9 @@ static void take_end(struct client *client, struct call *call, CURLcode code)
     struct call_result *result = &client->run->call[call->index];
     const struct answer_stream *stream = &call->stream;
     judge(call, result, code);
-    if (stream->n_chunks > 0) {
-        result->ttft_s = (double)(stream->first_ns - call->sent_ns) * 1e-9;
+    if (stream->end_ns > 0) { /* all its tokens may have had no text, and come with its end */
+        const int64_t first_ns = stream->n_chunks > 0 ? stream->first_ns : stream->end_ns;
+        result->ttft_s = (double)(first_ns - call->sent_ns) * 1e-9;
         result->e2el_s = (double)(stream->end_ns - call->sent_ns) * 1e-9;
     } else {
         result->e2el_s = (double)(clock_now_ns() - call->sent_ns) * 1e-9;

@@ -61,8 +61,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.choice(is_chat, {"role": "assistant", "content": ""})
         for k in range(n):
             time.sleep(gap_s if k else first_s)
-            # the last character of the second token has not come yet
-            self.choice(is_chat, {"content": "" if k == 1 else "a "}, k == n - 1 and not is_chat)
+            # the last character of the second token has not come yet, and an only one has none
+            self.choice(is_chat, {"content": "" if k == 1 or n == 1 else "a "},
+                        k == n - 1 and not is_chat)
             if fault is not None and k == 1:
                 break
         if fault == "error":
