@@ -59,6 +59,7 @@ static bool describe(struct service *s, const struct options *options, struct er
         .vocab = session->vocab,
         .max_model_len = session->max_model_len,
         .kv_tokens = session->kv_tokens,
+        .hidden_size = session->hidden_size,
         .about = session->about,
         .tp = (int)options->tensor_parallel_size,
         .pp = (int)options->pipeline_parallel_size,
