@@ -165,8 +165,9 @@ class Starts(unittest.TestCase):
         self.assertIn("--ssl-keyfile", self.refuse("--port", 0, "--ssl-certfile", "a.pem"))
 
     def test_a_certificate_that_is_not_there_is_named(self):
-        self.assertIn("/nowhere/a.pem", self.refuse("--port", 0, "--ssl-certfile", "/nowhere/a.pem",
-                                                    "--ssl-keyfile", "/nowhere/b.pem"))
+        line = self.refuse("--port", 0, "--ssl-certfile", "/nowhere/a.pem",
+                           "--ssl-keyfile", "/nowhere/b.pem")
+        self.assertIn("/nowhere/a.pem: No such file", line)
 
 
 class Lives(unittest.TestCase):
