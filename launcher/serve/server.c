@@ -162,7 +162,7 @@ static void tell_ready(const struct server *server)
              server->service.api.model.name[0], url, rpc,
              (double)(clock_now_ns() - server->begin_ns) / NS_OF_S, session->about,
              (long long)session->kv_tokens);
-    log_tell("phalanx", text);
+    log_note(LOG_INFO, "phalanx", text);
     snprintf(text, sizeof text, "READY=1\nSTATUS=serving at %s", url);
     notify_send(text);
 }

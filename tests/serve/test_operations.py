@@ -257,7 +257,7 @@ class Rest(unittest.TestCase):
 
 
 class Logs(OwnServer):
-    FORGED = "a\n\u001b[31mforged\u007f\u0000\r\u0085"
+    FORGED = "a\n\u001b[31mforged\u007f\r\u0085"
 
     def test_as_json_each_line_is_an_object_and_each_request_one_line(self):
         server = self.start("--log-format", "json", "--log-level", "debug")
@@ -266,9 +266,10 @@ class Logs(OwnServer):
         list(server.stream("/v1/completions", BODY))
         server.post("/v1/completions", {**BODY, "temperature": 9})
         self.assertEqual(server.stop(), 0)
-        lines = [json.loads(line) for line in server.lines if not line.startswith("phalanx: ")]
+        lines = [json.loads(line) for line in server.lines]
         requests = [line for line in lines if line["module"] == "request"]
         self.assertEqual([line["status"] for line in requests], [200] * 4 + [400], server.err)
+        self.assertEqual({line["rank"] for line in lines}, {"gw", "r0"})
         self.assertEqual([line["id"] for line in requests[:3]],
                          [f"cmpl-mine-{i}" for i in range(3)])
         for line in requests[:4]:
