@@ -187,9 +187,10 @@ class Health(OwnServer):
         self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 15))
 
     def test_a_long_prefill_is_healthy(self):
-        server = self.start()
+        n_prompts = 2 if SANITIZED else 24
+        server = self.start("--max-num-batched-tokens", 512 if SANITIZED else 65536)  # in a step
         readiness = self.readiness(server)
-        prompts = [[7 + i] * 2000 for i in range(24)]
+        prompts = [[7 + i] * 2000 for i in range(n_prompts)]
         answer = server.post("/v1/completions", {"prompt": prompts, "max_tokens": 1})
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(set(readiness()), {200})
