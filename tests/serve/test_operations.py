@@ -186,11 +186,11 @@ class Health(OwnServer):
             pass  # it was lost by then, and is started again
         self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 15))
 
+    @unittest.skipIf(SANITIZED, "a part of a step may take more than the two seconds")
     def test_a_long_prefill_is_healthy(self):
-        n_prompts = 2 if SANITIZED else 24
-        server = self.start("--max-num-batched-tokens", 512 if SANITIZED else 65536)  # in a step
+        server = self.start("--max-num-batched-tokens", 65536)  # one step takes seconds
         readiness = self.readiness(server)
-        prompts = [[7 + i] * 2000 for i in range(n_prompts)]
+        prompts = [[7 + i] * 2000 for i in range(24)]
         answer = server.post("/v1/completions", {"prompt": prompts, "max_tokens": 1})
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(set(readiness()), {200})
