@@ -300,11 +300,13 @@ void log_write(enum log_level level, const char *module, const char *fmt, ...)
     errno = code;
 }
 
-void log_tell(const char *who, const char *text)
+void log_tell(const char *who, const char *text) { log_note(LOG_ERROR, who, text); }
+
+void log_note(enum log_level level, const char *who, const char *text)
 {
     struct line line;
     if (writes_json()) {
-        begin_json(&line, LOG_ERROR, who);
+        begin_json(&line, level, who);
         add_json_text(&line, "message", text, sizeof line.data);
         line.data[line.n++] = '}';
     } else {

@@ -41,3 +41,5 @@ void log_write_fields(enum log_level level, const char *module, const char *mess
 
 /* The one line with which a program tells its user why it ends: "phalanx: text". Of any level. */
 void log_tell(const char *who, const char *text);
+/* The same of what does not end it; the level is for who reads JSON. */
+void log_note(enum log_level level, const char *who, const char *text);

@@ -77,7 +77,7 @@ static void tell_loss(const struct session *session, const struct replica *repli
              replica->state == REPLICA_DOWN ? "starting the ranks again"
                                             : "these ranks are not started again",
              rest);
-    log_tell("phalanx", text);
+    log_note(LOG_WARN, "phalanx", text);
 }
 
 static bool all_ready(const struct session *session)

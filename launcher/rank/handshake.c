@@ -69,7 +69,7 @@ static bool hash_checkpoint(uint64_t *out, const char *folder, struct error *err
 static bool may_differ(const char *word)
 {
     static const char *const own[] = {
-        "--threads=", "--kernels=", "--log-level=",          "--link=",
+        "--threads=", "--kernels=", "--log-level=",          "--log-format=",       "--link=",
         "--record=",  "--replay=",  "--speculative-config=", "--speculative-model="};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strncmp(word, own[i], strlen(own[i])) == 0)

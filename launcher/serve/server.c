@@ -13,6 +13,7 @@
 #include "launcher/serve/session_events.h"
 #include "launcher/serve/statistics.h"
 #include "launcher/service.h"
+#include "runtime/api/sleep.h"
 #include "runtime/endpoints/endpoints.h"
 #include "runtime/http/http_server.h"
 #include "runtime/options/options.h"
@@ -97,6 +98,7 @@ static void give_up(void *context)
     error_set(&why, ERROR_LIMIT, "the server is ended, and could not wait longer");
     error_code(&why, "draining");
     dispatch_fail_all(server->service.session.dispatch, &why);
+    api_sleep_fail(&server->service.api, &why);
 }
 
 /* ---- open, load ---- */
@@ -129,8 +131,11 @@ bool server_open(struct server **out, const struct options *options,
     server->base = event_base_new();
     if (server->base == NULL)
         return error_set(err, ERROR_SYSTEM, "the system gives no event loop (epoll)");
-    const struct endpoints_settings settings = {
-        .api = &server->service.api, .is_ready = is_ready, .is_alive = is_alive, .context = server};
+    const struct endpoints_settings settings = {.api = &server->service.api,
+                                                .is_ready = is_ready,
+                                                .is_alive = is_alive,
+                                                .context = server,
+                                                .can_sleep = true};
     server->endpoints = endpoints_create(&settings);
     const struct front_settings front = {.api = &server->service.api,
                                          .endpoints = server->endpoints,
@@ -157,7 +162,7 @@ static void tell_ready(const struct server *server)
              server->service.api.model.name[0], url, rpc,
              (double)(clock_now_ns() - server->begin_ns) / NS_OF_S, session->about,
              (long long)session->kv_tokens);
-    log_tell("phalanx", text);
+    log_note(LOG_INFO, "phalanx", text);
     snprintf(text, sizeof text, "READY=1\nSTATUS=serving at %s", url);
     notify_send(text);
 }
@@ -184,10 +189,11 @@ bool server_load(struct server *server, struct error *err)
 /* ---- run ---- */
 
 /* The ranks are lost for good, and every request has an error: it is to reach its reader. */
-static void say_last_words(struct server *server)
+static void say_last_words(struct server *server, const struct error *why)
 {
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
+    api_sleep_fail(&server->service.api, why);
     api_settle(&server->service.api);
     while (
         (http_server_counts(server->http).n_exchanges > 0 || rpc_events_calls(server->rpc) > 0) &&
@@ -212,7 +218,7 @@ bool server_run(struct server *server, struct error *err)
         /* one turn: without ONCE it would go on as long as a link has something to read */
         event_base_loop(server->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
     }
-    say_last_words(server);
+    say_last_words(server, err);
     return false;
 }
 

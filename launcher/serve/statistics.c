@@ -51,7 +51,7 @@ static double percent(uint64_t part, uint64_t whole)
 static void tell(const struct sums *now, const struct sums *before, double seconds)
 {
     log_write(
-        LOG_WARN, "serve",
+        LOG_INFO, "serve",
         "%.1f prompt tokens/s, %.1f generated tokens/s, %lld running, %lld waiting, KV cache "
         "%.1f %%, prefix cache hits %.1f %%",
         (double)(now->prompt_tokens - before->prompt_tokens) / seconds,

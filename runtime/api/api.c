@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "runtime/api/call.h"
+#include "runtime/api/sleep.h"
 
 #include <string.h>
 
@@ -22,5 +23,5 @@ bool api_settle(struct api *api)
     const bool any = api->ended.first != NULL;
     while (api->ended.first != NULL)
         call_tell_end(api->ended.first);
-    return any;
+    return sleep_settle(api) || any;
 }

@@ -42,6 +42,11 @@ struct api_calls { /* in the order in which they were added */
     struct api_call *first, *last;
 };
 
+struct api_rest { /* all zero at first: awake (sleep.h) */
+    struct sleep_call *first;
+    bool is_under_way; /* the ranks are not yet as they were asked to be */
+};
+
 struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_model model;
     struct dispatch *dispatch;
@@ -52,11 +57,13 @@ struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_metrics *metrics; /* NULL: nothing is counted */
     bool logs_requests;          /* a line for each at its end (request_log.h) */
     struct api_calls ended;      /* all zero at first: calls whose end is not told yet */
+    struct api_rest rest;
 };
 
-/* Tells the ends of calls. The owner calls it after every dispatch_take(), dispatch_expire(),
- * dispatch_detach() and dispatch_fail_all(), and after api_generate() and api_pool() before it
- * waits. True: some were told, and what their listeners asked may have to be sent. */
+/* Tells the ends of calls, and those who wait for sleep. The owner calls it after every
+ * dispatch_take(), dispatch_expire(), dispatch_detach() and dispatch_fail_all(), and after
+ * api_generate() and api_pool() before it waits. True: some were told, and what their listeners
+ * asked may have to be sent. */
 bool api_settle(struct api *api);
 
 /* Who asks. */

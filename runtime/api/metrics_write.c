@@ -121,6 +121,28 @@ static void write_ranks(struct writer *w)
     }
 }
 
+/* One of the states is 1. What ranks are asked to be: they are on their way at once. */
+static void write_sleep(struct writer *w)
+{
+    static const char *const states[] = {[LINK_NOT_ASLEEP] = "awake",
+                                         [LINK_NO_CACHE] = "weights_offloaded",
+                                         [LINK_NO_WEIGHTS] = "discard_all"};
+    const enum link_sleep asleep = dispatch_asleep(w->api->dispatch);
+    char name[NAME_BYTES];
+    for (int p = 0; p < N_PREFIXES; p++) {
+        full_name(name, prefixes[p], "engine_sleep_state");
+        prometheus_family(w->out, name, PROMETHEUS_GAUGE,
+                          "1 of the state an engine is in: awake, or asleep at level 1 or 2.");
+        for (int i = 0; i < n_engines(w); i++) {
+            const struct prometheus_labels labels = labels_of(w, i);
+            for (int s = LINK_NOT_ASLEEP; s <= LINK_NO_WEIGHTS; s++)
+                prometheus_sample(w->out, name, &labels,
+                                  &(struct prometheus_label){"sleep_state", states[s]},
+                                  s == (int)asleep);
+        }
+    }
+}
+
 static void write_cache_config(struct writer *w)
 {
     const struct api_model *model = &w->api->model;
@@ -261,6 +283,7 @@ void api_metrics_write(struct bytes *out, const struct api *api)
     for (size_t i = 0; i < sizeof engine_families / sizeof *engine_families; i++)
         write_engines(&w, &engine_families[i]);
     write_ranks(&w);
+    write_sleep(&w);
     write_cache_config(&w);
     write_admission(&w);
     if (api->metrics == NULL)

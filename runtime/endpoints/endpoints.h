@@ -48,11 +48,8 @@ struct endpoints_settings {
     struct api *api;
     bool (*is_ready)(void *context); /* for /health and /health/ready */
     bool (*is_alive)(void *context);
-    /* For /sleep, /wake_up, NULL: not here (404). level 1 or 2. */
-    bool (*sleep)(void *context, int level, struct error *err);
-    bool (*wake)(void *context, struct error *err);
-    bool (*is_asleep)(void *context);
     void *context;
+    bool can_sleep; /* /sleep, /wake_up and /is_sleeping are there; else 404 */
 };
 struct endpoints *endpoints_create(const struct endpoints_settings *settings);
 void endpoints_destroy(struct endpoints *endpoints); /* NULL is fine; no call may be open */

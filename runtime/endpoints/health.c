@@ -1,12 +1,31 @@
-/* /health, /ping: can it answer; /health/live: is the process itself well; /metrics. */
+/* /health, /health/ready, /ping: does it take requests; /health/live: is the process itself well;
+ * /metrics. */
+#include "runtime/api/admission.h"
 #include "runtime/api/metrics.h"
 #include "runtime/endpoints/endpoint.h"
 
-static struct call *answer(bool well, const struct reply *reply)
+/* Why a server that is not ready is not. */
+static const char *state_of(const struct endpoints *e)
+{
+    switch (e->is.api->admission->state) {
+    case ADMISSION_STARTING:
+        return "starting";
+    case ADMISSION_SLEEPING:
+        return "sleeping";
+    case ADMISSION_DRAINING:
+        return "draining";
+    case ADMISSION_OPEN:
+        break;
+    }
+    return "unavailable"; /* ranks that do not get on, or are not there */
+}
+
+/* ill: NULL, or what it is. */
+static struct call *answer(const char *ill, const struct reply *reply)
 {
     struct bytes out = {0};
-    bytes_add_text(&out, well ? "{\"status\":\"ok\"}" : "{\"status\":\"unavailable\"}");
-    endpoint_answer(reply, well ? 200 : 503, "application/json", &out);
+    bytes_printf(&out, "{\"status\":\"%s\"}", ill != NULL ? ill : "ok");
+    endpoint_answer(reply, ill == NULL ? 200 : 503, "application/json", &out);
     bytes_release(&out);
     return NULL;
 }
@@ -15,14 +34,14 @@ struct call *live_call(const struct endpoints *e, const struct call_request *cal
                        const struct reply *reply)
 {
     (void)call;
-    return answer(e->is.is_alive(e->is.context), reply);
+    return answer(e->is.is_alive(e->is.context) ? NULL : "unavailable", reply);
 }
 
 struct call *ready_call(const struct endpoints *e, const struct call_request *call,
                         const struct reply *reply)
 {
     (void)call;
-    return answer(e->is.is_ready(e->is.context), reply);
+    return answer(e->is.is_ready(e->is.context) ? NULL : state_of(e), reply);
 }
 
 struct call *health_call(const struct endpoints *e, const struct call_request *call,

@@ -1,5 +1,8 @@
-/* /sleep?level=1, /wake_up, /is_sleeping: the memory of the model, given back for a while. */
+/* /sleep?level=1, /wake_up, /is_sleeping: the memory of the model, given back for a while. They
+ * answer when it is so; who does not wait for that changes nothing. */
+#include "runtime/api/sleep.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "runtime/endpoints/endpoint.h"
 
 #include <string.h>
@@ -20,63 +23,94 @@ static const char *query_value(const char *query, const char *name, size_t *n)
     return NULL;
 }
 
-static bool read_level(int *level, const char *query, struct error *err)
+static bool read_level(enum link_sleep *level, const char *query, struct error *err)
 {
     size_t n = 0;
     const char *value = query_value(query, "level", &n);
-    *level = value != NULL ? *value - '0' : 1;
-    if (value == NULL || (n == 1 && (*level == 1 || *level == 2)))
+    const char digit = value == NULL ? '1' : n == 1 ? *value : '0';
+    *level = digit == '1' ? LINK_NO_CACHE : LINK_NO_WEIGHTS;
+    if (digit == '1' || digit == '2')
         return true;
-    error_set(err, ERROR_INPUT, "level: want 1 (weights to the host's memory) or 2 (dropped)");
+    error_set(err, ERROR_INPUT, "level: want 1 (without the KV cache) or 2 (without weights too)");
     return error_param(err, "level");
 }
 
-static struct call *absent(const struct endpoints *e, const struct reply *reply)
-{
-    struct error err = {0};
-    error_set(&err, ERROR_INPUT, "this server cannot sleep: start it with --enable-sleep-mode");
-    error_code(&err, "not_found");
-    return endpoint_refuse(e, reply, &err);
-}
+/* ---- who waits ---- */
 
-static struct call *end(const struct endpoints *e, const struct reply *reply, bool good,
-                        const struct error *err)
+struct sleeper {
+    struct call call; /* the first member */
+    struct sleep_call *waits;
+};
+
+static void done(void *context, const struct error *why)
 {
     static const struct bytes nothing = {0};
-    return good ? endpoint_answer(reply, 200, "text/plain", &nothing)
-                : endpoint_refuse(e, reply, err);
+    struct sleeper *sleeper = context;
+    if (why == NULL)
+        endpoint_answer(&sleeper->call.reply, 200, "text/plain", &nothing);
+    else
+        endpoint_refuse(sleeper->call.endpoints, &sleeper->call.reply, why);
+    memory_free(sleeper);
 }
+
+static void cancel(struct call *call)
+{
+    struct sleeper *sleeper = (struct sleeper *)(void *)call;
+    sleep_cancel(sleeper->waits);
+    memory_free(sleeper);
+}
+
+static bool is_there(const struct endpoints *e, struct error *err)
+{
+    if (e->is.can_sleep)
+        return true;
+    error_set(err, ERROR_INPUT, "the model cannot sleep here: only a server can");
+    return error_code(err, "not_found");
+}
+
+static struct call *start(const struct endpoints *e, enum link_sleep level,
+                          const struct reply *reply, struct error *err)
+{
+    struct sleeper *sleeper = memory_alloc(1, sizeof *sleeper);
+    sleeper->call = (struct call){.endpoints = e, .reply = *reply, .cancel = cancel};
+    sleeper->waits = api_sleep(e->is.api, level, done, sleeper, err);
+    if (sleeper->waits != NULL)
+        return &sleeper->call;
+    memory_free(sleeper);
+    return endpoint_refuse(e, reply, err);
+}
+
+/* ---- calls ---- */
 
 struct call *sleep_call(const struct endpoints *e, const struct call_request *request,
                         const struct reply *reply)
 {
     struct error err = {0};
-    int level;
-    if (e->is.sleep == NULL)
-        return absent(e, reply);
-    const bool good =
-        read_level(&level, request->query, &err) && e->is.sleep(e->is.context, level, &err);
-    return end(e, reply, good, &err);
+    enum link_sleep level;
+    if (!is_there(e, &err) || !read_level(&level, request->query, &err))
+        return endpoint_refuse(e, reply, &err);
+    return start(e, level, reply, &err);
 }
 
+/* vLLM's tags=weights or kv_cache: all of it wakes, whichever is asked for. */
 struct call *wake_call(const struct endpoints *e, const struct call_request *request,
                        const struct reply *reply)
 {
     struct error err = {0};
     (void)request;
-    if (e->is.wake == NULL)
-        return absent(e, reply);
-    return end(e, reply, e->is.wake(e->is.context, &err), &err);
+    return is_there(e, &err) ? start(e, LINK_NOT_ASLEEP, reply, &err)
+                             : endpoint_refuse(e, reply, &err);
 }
 
 struct call *is_sleeping_call(const struct endpoints *e, const struct call_request *request,
                               const struct reply *reply)
 {
     struct bytes out = {0};
+    struct error err = {0};
     (void)request;
-    if (e->is.is_asleep == NULL)
-        return absent(e, reply);
-    bytes_printf(&out, "{\"is_sleeping\":%s}", e->is.is_asleep(e->is.context) ? "true" : "false");
+    if (!is_there(e, &err))
+        return endpoint_refuse(e, reply, &err);
+    bytes_printf(&out, "{\"is_sleeping\":%s}", api_is_asleep(e->is.api) ? "true" : "false");
     endpoint_answer_json(reply, &out);
     bytes_release(&out);
     return NULL;

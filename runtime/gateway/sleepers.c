@@ -12,10 +12,10 @@ void sleepers_leave(struct sleepers *s, int engine) { s->engine[engine] = (struc
 bool sleepers_hear(struct sleepers *s, int engine, enum link_sleep sleep)
 {
     struct sleeper *one = &s->engine[engine];
-    const bool was_asked = one->is_asked;
-    if ((sleep == LINK_NOT_ASLEEP) == (one->asked == LINK_NOT_ASLEEP))
-        one->is_asked = false;
-    return was_asked;
+    if (!one->is_asked || (sleep == LINK_NOT_ASLEEP) != (one->asked == LINK_NOT_ASLEEP))
+        return false;
+    one->is_asked = false;
+    return true;
 }
 
 bool sleepers_is_awake(const struct sleepers *s, int engine)
@@ -46,7 +46,7 @@ bool sleepers_next(struct sleepers *s, bool idle, int *engine, struct link_comma
     const bool wakes = s->wanted == LINK_NOT_ASLEEP;
     for (int i = 0; (wakes || idle) && i < JOURNAL_MAX_ENGINES; i++) {
         struct sleeper *one = &s->engine[i];
-        if (!one->is_there || one->asked == s->wanted)
+        if (!one->is_there || one->is_asked || one->asked == s->wanted)
             continue;
         one->asked = s->wanted;
         one->is_asked = true;

@@ -7,7 +7,10 @@
  *   awake       asleep        LINK_WAKE        when it has answered
  *
  *   * when nothing is in flight any more. An engine that comes is awake, so it is sent to sleep
- * too.
+ *     too.
+ *
+ * An engine is asked one thing at a time: it may answer two questions in one, and who has asked
+ * twice could not tell which of them it has heard.
  */
 #pragma once
 #include "runtime/gateway/journal.h"
@@ -30,7 +33,7 @@ struct sleepers { /* all zero: nobody is there, and all shall be awake */
 
 void sleepers_come(struct sleepers *sleepers, int engine);
 void sleepers_leave(struct sleepers *sleepers, int engine);
-/* An answer; one to what was asked before that may still come. False: nobody asked. */
+/* An answer. False: nobody asked for that. */
 bool sleepers_hear(struct sleepers *sleepers, int engine, enum link_sleep sleep);
 /* Whether it can be given requests. */
 bool sleepers_is_awake(const struct sleepers *sleepers, int engine);

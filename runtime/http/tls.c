@@ -8,14 +8,20 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <string.h>
+
 struct tls {
     SSL_CTX *context;
 };
 
-/* What OpenSSL says last is nearest to the cause. */
+/* What OpenSSL says last is nearest to the cause; but of a file that cannot be read, what the
+ * system said first. */
 static bool fail(struct error *err, const char *what, const char *file)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    const unsigned long first = ERR_peek_error();
+    const char *reason = ERR_GET_LIB(first) == ERR_LIB_SYS
+                             ? strerror(ERR_GET_REASON(first))
+                             : ERR_reason_error_string(ERR_peek_last_error());
     error_set(err, ERROR_INPUT, "%s %s: %s", what, file, reason ? reason : "cannot be used");
     ERR_clear_error();
     return false;

@@ -262,8 +262,8 @@ const struct option option_table[] = {
      .commands = SERVE, .section = "Server",
      .help = "No line for each request."},
     {.name = "--log-format", .kind = OPTION_TEXT, .offset = FIELD(serve.log_format),
-     .value = "NAME", .default_text = "text", .choices = "text|json", .commands = SERVE,
-     .section = "Server",
+     .value = "NAME", .default_text = "text", .choices = "text|json",
+     .commands = SERVE | RANK, .section = "Server",
      .help = "Lines of the log as text, or each as a JSON object."},
 
     {.name = "--input-file", .alias = "-i", .kind = OPTION_TEXT, .offset = FIELD(batch.input),

@@ -1,4 +1,5 @@
-"""docs/faults.md names tests that exist, and every test of this folder and of tests/http."""
+"""docs/faults.md names tests that exist, and every test of this folder, of tests/http, and of how a
+server lives."""
 import pathlib
 import re
 import unittest
@@ -6,7 +7,14 @@ import unittest
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 TABLE = TESTS.parent / "docs" / "faults.md"
 FOLDERS = "commands", "cluster", "faults", "http", "grpc", "serve"
+OF_SERVERS = "life", "load", "operations"  # of tests/serve; the others are of clients
 NAMED = re.compile(r"(\w+): (\w+(?:, \w+)*)")
+
+
+def name_of(file):
+    """As rows have it; those of tests/serve as CTest has them."""
+    name = file.stem[len("test_"):]
+    return f"serve_{name}" if file.parent.name == "serve" else name
 
 
 def tests_of(file):
@@ -15,10 +23,8 @@ def tests_of(file):
 
 class Table(unittest.TestCase):
     def setUp(self):
-        self.there = {}  # two folders may have a file of that name
-        for folder in FOLDERS:
-            for file in (TESTS / folder).glob("test_*.py"):
-                self.there.setdefault(file.stem[len("test_"):], set()).update(tests_of(file))
+        self.there = {name_of(file): tests_of(file)
+                      for folder in FOLDERS for file in (TESTS / folder).glob("test_*.py")}
         self.named = {}
         for row in TABLE.read_text().splitlines():
             cells = [cell.strip() for cell in row.strip("|").split("|")]
@@ -31,10 +37,12 @@ class Table(unittest.TestCase):
             self.assertEqual(names - self.there.get(file, set()), set(), file)
 
     def test_no_test_of_these_folders_is_without_a_row(self):
-        for file in [*(TESTS / "faults").glob("test_*.py"), *(TESTS / "http").glob("test_*.py")]:
+        servers = [TESTS / "serve" / f"test_{name}.py" for name in OF_SERVERS]
+        for file in [*(TESTS / "faults").glob("test_*.py"), *(TESTS / "http").glob("test_*.py"),
+                     *servers]:
             if file != pathlib.Path(__file__).resolve():
-                name = file.stem[len("test_"):]
-                self.assertEqual(tests_of(file) - self.named.get(name, set()), set(), name)
+                name = name_of(file)
+                self.assertEqual(self.there[name] - self.named.get(name, set()), set(), name)
 
 
 if __name__ == "__main__":

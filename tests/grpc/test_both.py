@@ -180,6 +180,16 @@ class Refusals(BothCase):
         self.assertEqual((error.code(), param, code),
                          (StatusCode.NOT_FOUND, "model", "model_not_found"))
 
+    def test_a_server_that_sleeps_refuses_and_is_not_serving_until_it_is_awake(self):
+        health = health_pb2_grpc.HealthStub(self.channel)
+        self.assertEqual(self.server.post("/sleep", None).status, 200)
+        error, _, code = self.grpc_error(self.generate)
+        self.assertEqual((error.code(), code), (StatusCode.UNAVAILABLE, "sleeping"))
+        self.assertEqual(health.Check(health_pb2.HealthCheckRequest()).status, 2)
+        self.assertEqual(self.server.post("/wake_up", None).status, 200)
+        self.assertTrue(self.generate(max_tokens=1))
+        self.assertEqual(health.Check(health_pb2.HealthCheckRequest()).status, 1)
+
     def test_after_all_that_nothing_is_in_flight(self):
         self.assertTrue(serving.wait_for(lambda: self.stub.GetServerInfo(
             pb.GetServerInfoRequest()).sequences_in_flight == 0, 2))

@@ -16,7 +16,7 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
-from common import DEMO, PHALANX, SANITIZED  # noqa: E402  (CTest sets the environment it reads)
+from common import DEMO, HAS_MPI, PHALANX, SANITIZED  # noqa: E402  (CTest sets the environment it reads)
 
 READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
 START_S = 120 if SANITIZED else 60
@@ -135,6 +135,36 @@ class Server:
         self.child.wait()
 
 
+class Streams:
+    """Streams that run beside a test; each ends with its events, or with an exception."""
+
+    def __init__(self, server, n, body):
+        self.events = [[] for _ in range(n)]
+        self.errors = [None] * n
+        self.threads = [threading.Thread(target=self._run, args=(server, i, body))
+                        for i in range(n)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, server, i, body):
+        try:
+            for event in server.stream("/v1/completions", body):
+                self.events[i].append(event)
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors[i] = error
+
+    def begun(self):
+        return all(self.events)
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(120)
+
+    def text(self, i):
+        return "".join(event["choices"][0]["text"] for event in self.events[i]
+                       if event != "[DONE]" and event.get("choices"))
+
+
 class ServerCase(unittest.TestCase):
     """Tests that share one server, which must end in good order after them."""
     WORDS = ()
@@ -165,3 +195,22 @@ def wait_for(condition, seconds):
             return True
         time.sleep(0.02)
     return False
+
+
+def ranks_of(server):
+    """The process ids of its ranks, also of those that mpirun started; the highest ones last."""
+    children = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            name, rest = (folder / "stat").read_text().rsplit(")", 1)
+        except OSError:
+            continue  # it has ended meanwhile
+        children.setdefault(int(rest.split()[1]), []).append((int(folder.name),
+                                                              name.split("(", 1)[1]))
+    found, left = [], [server.child.pid]
+    while left:
+        for pid, name in children.get(left.pop(), ()):
+            left.append(pid)
+            if name == "phalanx-rank":
+                found.append(pid)
+    return sorted(found)

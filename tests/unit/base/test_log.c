@@ -47,6 +47,7 @@ TEST(log_escapes_what_could_move_a_cursor_or_forge_a_line)
 }
 
 static void tell_one(void *text) { log_tell("phalanx", text); }
+static void note_one(void *text) { log_note(LOG_INFO, "phalanx", text); }
 
 TEST(log_tells_a_user_one_line_whatever_the_text)
 {
@@ -149,6 +150,9 @@ TEST(log_as_json_has_one_object_a_line)
     CHECK_STR(json_after_time(tell_one, "no such file"),
               "\"level\": \"error\", \"rank\": \"r0\", \"module\": \"phalanx\", "
               "\"message\": \"no such file\"}\n");
+    CHECK_STR(json_after_time(note_one, "it is ready"),
+              "\"level\": \"info\", \"rank\": \"r0\", \"module\": \"phalanx\", "
+              "\"message\": \"it is ready\"}\n");
 }
 
 TEST(log_as_json_is_json_whatever_the_text)

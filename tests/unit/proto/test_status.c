@@ -22,7 +22,7 @@ TEST(a_code_decides_before_the_kind_does)
         {"queue_full", 429, 8},          {"draining", 503, 14},
         {"sleeping", 503, 14},           {"not_ready", 503, 14},
         {"too_large", 413, 8},           {"engine_crash", 500, 13},
-        {"non_finite_logits", 500, 13},
+        {"non_finite_logits", 500, 13},  {"superseded", 409, 10},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const struct status got = status_for(ERROR_INPUT, want[i].code);

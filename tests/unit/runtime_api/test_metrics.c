@@ -55,6 +55,7 @@ TEST(every_family_has_both_names_and_only_those_of_the_others_where_they_have_it
                                        "num_preemptions_total",
                                        "spec_decode_num_draft_tokens_total",
                                        "spec_decode_num_accepted_tokens_total",
+                                       "engine_sleep_state",
                                        "cache_config_info",
                                        "prompt_tokens_total",
                                        "generation_tokens_total",

@@ -1,8 +1,8 @@
 #include "tests/unit/runtime_endpoints/fake_api.h"
 
 #include "base/memory.h"
-#include "runtime/api/admission.h"
 #include "runtime/api/metrics.h"
+#include "runtime/api/sleep.h"
 #include "runtime/text/encoder.h"
 #include "tests/test.h"
 
@@ -32,13 +32,19 @@ struct pool_call {
     int n_values[FAKE_MAX_PROMPTS];
 };
 
+struct sleep_call {
+    struct fake *fake;
+    sleep_done_fn *done;
+    void *context;
+};
+
 struct world { /* what a fake stands on */
     struct fake fake;
     struct intake intake;
-    struct admission admission;
     struct chat_prompt chat;
     struct generate_call *generate;
     struct pool_call *pool;
+    struct sleep_call *sleep;
 };
 
 static struct world *world_of(const struct fake *fake)
@@ -270,6 +276,29 @@ struct api_usage pool_usage(const struct pool_call *call)
 }
 const struct api_source *pool_source(const struct pool_call *call) { return &call->source; }
 
+struct sleep_call *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
+                             void *context, struct error *err)
+{
+    struct fake *fake = fake_of(api);
+    if (refuses(fake, err))
+        return NULL;
+    struct sleep_call *call = memory_alloc(1, sizeof *call);
+    *call = (struct sleep_call){.fake = fake, .done = done, .context = context};
+    fake->slept_level = (int)level;
+    fake->admission.state = level == LINK_NOT_ASLEEP ? ADMISSION_OPEN : ADMISSION_SLEEPING;
+    world_of(fake)->sleep = call;
+    return call;
+}
+
+void sleep_cancel(struct sleep_call *call)
+{
+    call->fake->n_cancelled++;
+    world_of(call->fake)->sleep = NULL;
+    memory_free(call);
+}
+
+bool api_is_asleep(const struct api *api) { return api->admission->state == ADMISSION_SLEEPING; }
+
 /* ---- the reply ---- */
 
 static void hear_whole(void *context, int status, const char *content_type, int retry_after_s,
@@ -311,20 +340,6 @@ static void hear_end(void *context)
 
 static bool is_ready(void *context) { return !((struct fake *)context)->not_ready; }
 static bool is_alive(void *context) { return !((struct fake *)context)->not_alive; }
-static bool is_asleep(void *context) { return ((struct fake *)context)->asleep; }
-static bool sleep_now(void *context, int level, struct error *err)
-{
-    struct fake *fake = context;
-    fake->slept_level = level;
-    fake->asleep = true;
-    return !refuses(fake, err);
-}
-static bool wake_now(void *context, struct error *err)
-{
-    (void)err;
-    ((struct fake *)context)->asleep = false;
-    return true;
-}
 
 struct fake *fake_open(void)
 {
@@ -346,16 +361,14 @@ struct fake *fake_open(void)
                   .dp = 1},
         .intake = &world->intake,
         .chat = &world->chat,
-        .admission = &world->admission,
+        .admission = &fake->admission,
     };
     const struct endpoints_settings settings = {
         .api = &fake->api,
         .is_ready = is_ready,
         .is_alive = is_alive,
-        .sleep = sleep_now,
-        .wake = wake_now,
-        .is_asleep = is_asleep,
         .context = fake,
+        .can_sleep = true,
     };
     fake->endpoints = endpoints_create(&settings);
     return fake;
@@ -364,7 +377,7 @@ struct fake *fake_open(void)
 void fake_close(struct fake *fake)
 {
     struct world *world = world_of(fake);
-    CHECK(world->generate == NULL && world->pool == NULL);
+    CHECK(world->generate == NULL && world->pool == NULL && world->sleep == NULL);
     endpoints_destroy(fake->endpoints);
     intake_close(&world->intake);
     bytes_release(&fake->heard.body);
@@ -506,6 +519,15 @@ void fake_pooled(struct fake *fake)
     struct pool_call *call = world_of(fake)->pool;
     call->listener.done(call->listener.context, call);
     world_of(fake)->pool = NULL;
+    memory_free(call);
+}
+
+void fake_slept(struct fake *fake, const struct error *why)
+{
+    struct sleep_call *call = world_of(fake)->sleep;
+    world_of(fake)->sleep = NULL;
+    fake->call = NULL;
+    call->done(call->context, why);
     memory_free(call);
 }
 

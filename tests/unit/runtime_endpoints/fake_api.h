@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "runtime/api/admission.h"
 #include "runtime/api/generate.h"
 #include "runtime/api/pool.h"
 
@@ -25,14 +26,15 @@ struct fake { /* all zero is an open server that knows its model */
     struct call *call; /* NULL: answered */
     struct heard heard;
     struct error refusal; /* kind ERROR_NONE: api_generate() and api_pool() take the request */
-    bool not_ready, not_alive, asleep;
-    int slept_level, n_cancelled;
+    bool not_ready, not_alive;
+    int slept_level, n_cancelled; /* level: 0 when it was woken */
     /* of the last request */
     struct generate_request asked;
     struct pool_request pooled;
     struct bytes asked_text; /* all prompts that are texts, each with a '|' behind it */
     struct bytes asked_json; /* messages, tools, … as JSON, each with a newline behind it */
     char asked_model[64], asked_stop[64];
+    struct admission admission;
     struct api api;
 };
 
@@ -55,6 +57,8 @@ void fake_fail(struct fake *fake, enum error_kind kind, const char *code, const 
 /* Result i of a call that pools. */
 void fake_value(struct fake *fake, int i, const float *value, int n_values);
 void fake_pooled(struct fake *fake);
+/* A call that sleeps or wakes has its end; why NULL: it is so. */
+void fake_slept(struct fake *fake, const struct error *why);
 
 /* The whole answer, or all events. Also checks that it came as one of the two. */
 void check_body(struct fake *fake, int status, const char *want);

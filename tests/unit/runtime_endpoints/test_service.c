@@ -48,11 +48,16 @@ TEST(the_version_says_how_the_model_is_laid_out)
     fake_close(fake);
 }
 
-static void check_status(struct fake *fake, const char *path, int status)
+static void check_answer(struct fake *fake, const char *method, const char *path, int status)
 {
-    fake_call(fake, "GET", path, "");
+    fake_call(fake, method, path, "");
     CHECK_EQ(fake->heard.status, status);
     fake_forget(fake);
+}
+
+static void check_status(struct fake *fake, const char *path, int status)
+{
+    check_answer(fake, "GET", path, status);
 }
 
 TEST(health_is_what_ranks_and_gateway_say)
@@ -135,24 +140,75 @@ TEST(what_has_no_tokens_is_refused_with_its_field)
     fake_close(fake);
 }
 
-TEST(a_server_sleeps_and_wakes)
+TEST(sleep_and_waking_are_answered_when_they_are_so)
 {
     struct fake *fake = fake_open();
     fake_call(fake, "POST", "/sleep?level=2", "");
     CHECK_EQ(fake->slept_level, 2);
+    CHECK_EQ(fake->heard.n_whole, 0);
+    fake_slept(fake, NULL);
     check_body(fake, 200, "");
     fake_forget(fake);
     fake_call(fake, "GET", "/is_sleeping", "");
     check_body(fake, 200, "{\"is_sleeping\":true}");
     fake_forget(fake);
     fake_call(fake, "POST", "/wake_up?tags=weights", "");
-    CHECK(!fake->asleep);
+    CHECK_EQ(fake->slept_level, 0);
+    fake_slept(fake, NULL);
+    check_body(fake, 200, "");
     fake_forget(fake);
+    fake_call(fake, "GET", "/is_sleeping", "");
+    check_body(fake, 200, "{\"is_sleeping\":false}");
+    fake_close(fake);
+}
+
+TEST(a_sleep_is_of_level_1_unless_it_says_so_and_of_no_other_than_2)
+{
+    static const char *const bad[] = {"/sleep?level=", "/sleep?level=0", "/sleep?level=3",
+                                      "/sleep?mode=abort&level=12"};
+    struct fake *fake = fake_open();
     fake_call(fake, "POST", "/sleep", "");
     CHECK_EQ(fake->slept_level, 1);
+    fake_slept(fake, NULL);
     fake_forget(fake);
-    fake_call(fake, "POST", "/sleep?mode=abort&level=3", "");
-    CHECK_EQ(fake->heard.status, 400);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        check_answer(fake, "POST", bad[i], 400);
+    fake_close(fake);
+}
+
+TEST(a_sleep_that_comes_to_nothing_says_why)
+{
+    struct error why = {0};
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/sleep", "");
+    error_set(&why, ERROR_LIMIT, "meanwhile somebody asked the model to wake up");
+    error_code(&why, "superseded");
+    fake_slept(fake, &why);
+    CHECK_EQ(fake->heard.status, 409);
+    fake_close(fake);
+}
+
+TEST(who_does_not_wait_for_a_sleep_is_forgotten)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/sleep", "");
+    endpoints_cancel(fake->call);
+    CHECK_EQ(fake->n_cancelled, 1);
+    CHECK_EQ(fake->heard.n_whole, 0);
+    fake_close(fake);
+}
+
+TEST(a_server_that_is_not_ready_says_why)
+{
+    struct fake *fake = fake_open();
+    fake->not_ready = true;
+    fake->admission.state = ADMISSION_SLEEPING;
+    fake_call(fake, "GET", "/health/ready", "");
+    check_body(fake, 503, "{\"status\":\"sleeping\"}");
+    fake_forget(fake);
+    fake->admission.state = ADMISSION_DRAINING;
+    fake_call(fake, "GET", "/health", "");
+    check_body(fake, 503, "{\"status\":\"draining\"}");
     fake_close(fake);
 }
 

@@ -121,11 +121,28 @@ TEST(who_waits_for_a_sleep_is_told_when_it_is_not_wanted_any_more)
     dispatch_sleep(world->dispatch, LINK_NO_CACHE, told, &sleep);
     dispatch_wake(world->dispatch, told, &wake);
     CHECK_EQ(sleep.n_given_up, 1);
-    CHECK(say(world, 0, LINK_ASLEEP, LINK_NO_CACHE)); /* it fell asleep before it heard of it */
+    check_command(&world->engine[0], LINK_SLEEP, LINK_NO_CACHE);
+    check_silence(&world->engine[0]); /* it is asked one thing at a time */
+    CHECK(say(world, 0, LINK_ASLEEP, LINK_NO_CACHE));
     CHECK_EQ(wake.n_good, 0);
+    check_command(&world->engine[0], LINK_WAKE, LINK_NOT_ASLEEP);
     CHECK(say(world, 0, LINK_AWAKE, LINK_NOT_ASLEEP));
     CHECK_EQ(wake.n_good, 1);
     CHECK_EQ(sleep.n_good, 0);
+    close_world(world);
+}
+
+TEST(what_was_asked_for_and_taken_back_at_once_is_asked_for_once)
+{
+    struct world *world = make_world(1);
+    struct wish wish = {0};
+    dispatch_sleep(world->dispatch, LINK_NO_CACHE, NULL, NULL);
+    dispatch_wake(world->dispatch, NULL, NULL);
+    dispatch_sleep(world->dispatch, LINK_NO_CACHE, told, &wish);
+    check_command(&world->engine[0], LINK_SLEEP, LINK_NO_CACHE);
+    CHECK(say(world, 0, LINK_ASLEEP, LINK_NO_CACHE));
+    check_silence(&world->engine[0]);
+    CHECK_EQ(wish.n_good, 1);
     close_world(world);
 }
 

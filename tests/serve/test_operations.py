@@ -1,0 +1,394 @@
+"""What those who run a server see of it: sleep, health, logs, metrics, systemd; and lost ranks."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from serving import (HAS_MPI, SANITIZED, SLOW, Server, ServerCase, Streams, ranks_of, wait_for)
+
+try:
+    from prometheus_client import parser as prometheus
+except ImportError:
+    prometheus = None
+
+BODY = {"prompt": "Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
+LONG = {**BODY, "max_tokens": 400}
+NO_MPI = "mpirun is not installed"
+TWO_RANKS = ("-tp", 2) if HAS_MPI else ()
+
+
+def memory_of(pids):
+    """Bytes that the processes have in memory."""
+    return sum(int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * \
+        os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds(pid):
+    return sum(int((task / "schedstat").read_text().split()[0])
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+class OwnServer(unittest.TestCase):
+    """Tests that break their servers."""
+
+    def start(self, *words, **more):
+        server = Server(*words, **more)
+        self.addCleanup(server.kill)
+        return server
+
+    def readiness(self, server):
+        """Asks again and again whether it is ready, until the function that is returned is called:
+        that gives all answers."""
+        statuses, over = [], threading.Event()
+
+        def watch():
+            while not over.is_set():
+                statuses.append(server.get("/health/ready").status)
+                time.sleep(0.005)
+        thread = threading.Thread(target=watch)
+        thread.start()
+
+        def end():
+            over.set()
+            thread.join()
+            return statuses
+        self.addCleanup(end)
+        return end
+
+
+class Sleep(ServerCase):
+    def setUp(self):
+        self.assertEqual(self.server.post("/wake_up", None).status, 200)
+
+    def text(self):
+        return self.server.post("/v1/completions", BODY).json["choices"][0]["text"]
+
+    def asleep(self):
+        return self.server.get("/is_sleeping").json["is_sleeping"]
+
+    def test_ranks_give_memory_back_and_waking_gives_the_same_text(self):
+        before = self.text()
+        pids = ranks_of(self.server)
+        awake = memory_of(pids)
+        for level, part in ((1, 0.8), (2, 0.6)):
+            self.assertEqual(self.server.post(f"/sleep?level={level}", None).status, 200)
+            if not SANITIZED:
+                self.assertLess(memory_of(pids), part * awake)
+            self.assertEqual(self.server.post("/wake_up", None).status, 200)
+            self.assertEqual(self.text(), before)
+
+    def test_one_that_sleeps_refuses_and_is_not_ready_but_lives(self):
+        self.server.post("/sleep", None)
+        refused = self.server.post("/v1/completions", BODY)
+        self.assertEqual(self.check_error(refused, 503)["code"], "sleeping")
+        self.assertGreaterEqual(int(refused.headers["Retry-After"]), 1)
+        for path in ("/health", "/health/ready"):
+            answer = self.server.get(path)
+            self.assertEqual((answer.status, answer.json), (503, {"status": "sleeping"}))
+        self.assertEqual(self.server.get("/health/live").status, 200)
+        self.assertTrue(self.asleep())
+        self.server.post("/wake_up", None)
+        self.assertTrue(wait_for(lambda: self.server.get("/health/ready").status == 200, 1))
+        self.assertFalse(self.asleep())
+
+    def test_what_is_in_flight_is_finished_first(self):
+        want = self.server.post("/v1/completions", LONG).json["choices"][0]["text"]
+        streams = Streams(self.server, 2, LONG)
+        self.assertTrue(wait_for(streams.begun, 20))
+        sleep = threading.Thread(target=self.server.post, args=("/sleep", None))
+        sleep.start()
+        self.assertTrue(wait_for(self.asleep, 1))
+        self.assertEqual(self.server.post("/v1/completions", BODY).status, 503)
+        self.assertTrue(sleep.is_alive())
+        sleep.join()
+        streams.join()
+        self.assertEqual([streams.text(0), streams.text(1)], [want, want])
+
+    def test_asking_twice_is_asking_once(self):
+        for path in ("/sleep", "/sleep", "/sleep?level=2", "/sleep?level=1", "/wake_up", "/wake_up"):
+            self.assertEqual(self.server.post(path, None).status, 200, path)
+
+    def test_who_waits_for_sleep_is_told_that_somebody_woke_it(self):
+        streams = Streams(self.server, 1, LONG)
+        self.assertTrue(wait_for(streams.begun, 20))
+        answers = []
+        sleep = threading.Thread(target=lambda: answers.append(self.server.post("/sleep", None)))
+        sleep.start()
+        self.assertTrue(wait_for(self.asleep, 1))
+        self.assertEqual(self.server.post("/wake_up", None).status, 200)
+        sleep.join()
+        self.assertEqual(self.check_error(answers[0], 409)["code"], "superseded")
+        streams.join()
+
+    def test_who_leaves_while_it_falls_asleep_changes_nothing(self):
+        streams = Streams(self.server, 1, LONG)
+        self.assertTrue(wait_for(streams.begun, 20))
+        connection = self.server.connect()
+        connection.request("POST", "/sleep", "")
+        self.assertTrue(wait_for(self.asleep, 1))
+        connection.close()
+        streams.join()
+        self.assertEqual(self.server.post("/sleep", None).status, 200)
+        self.assertTrue(self.asleep())
+
+    def test_the_state_is_a_metric(self):
+        def states():
+            return {state: value for state, value in re.findall(
+                r'^vllm:engine_sleep_state\{.*sleep_state="(\w+)"\} (\d)$',
+                self.server.get("/metrics").body.decode(), re.M)}
+        self.assertEqual(states(), {"awake": "1", "weights_offloaded": "0", "discard_all": "0"})
+        self.server.post("/sleep?level=2", None)
+        self.assertEqual(states(), {"awake": "0", "weights_offloaded": "0", "discard_all": "1"})
+
+    def test_no_other_level_is_known(self):
+        self.check_error(self.server.post("/sleep?level=3", None), 400, "level")
+
+
+class SleepAndEnd(OwnServer):
+    def test_a_server_that_sleeps_ends_at_once_with_0(self):
+        server = self.start()
+        server.post("/sleep?level=2", None)
+        begin = time.monotonic()
+        self.assertEqual(server.stop(), 0, server.err)
+        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+
+    def test_ranks_that_start_again_while_it_sleeps_fall_asleep_too(self):
+        server = self.start()
+        want = server.post("/v1/completions", BODY).json["choices"][0]["text"]
+        server.post("/sleep", None)
+        os.kill(ranks_of(server)[0], signal.SIGKILL)
+        self.assertTrue(wait_for(lambda: "starting the ranks again" in server.err, 10))
+        self.assertEqual(server.get("/health/ready").json, {"status": "sleeping"})
+        self.assertEqual(server.post("/wake_up", None).status, 200)
+        self.assertEqual(server.post("/v1/completions", BODY).json["choices"][0]["text"], want)
+
+
+class Health(OwnServer):
+    @unittest.skipUnless(HAS_MPI, NO_MPI)
+    def test_a_stopped_rank_is_not_ready_until_it_goes_on(self):
+        server = self.start(*TWO_RANKS)
+        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 5))
+        stopped = ranks_of(server)[-1]
+        os.kill(stopped, signal.SIGSTOP)
+        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 503, 2.5))
+        self.assertEqual(server.get("/health/live").status, 200)
+        try:
+            os.kill(stopped, signal.SIGCONT)
+        except ProcessLookupError:
+            pass  # it was lost by then, and is started again
+        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 15))
+
+    @unittest.skipIf(SANITIZED, "a part of a step may take more than the two seconds")
+    def test_a_long_prefill_is_healthy(self):
+        server = self.start("--max-num-batched-tokens", 65536)  # one step takes seconds
+        readiness = self.readiness(server)
+        prompts = [[7 + i] * 2000 for i in range(24)]
+        answer = server.post("/v1/completions", {"prompt": prompts, "max_tokens": 1})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(set(readiness()), {200})
+
+    def test_streams_of_lost_ranks_go_on_and_it_is_not_ready_meanwhile(self):
+        server = self.start(*TWO_RANKS)
+        want = server.post("/v1/completions", LONG).json["choices"][0]["text"]
+        streams = Streams(server, 8, LONG)
+        self.assertTrue(wait_for(streams.begun, 20))
+        readiness = self.readiness(server)
+        os.kill(ranks_of(server)[-1], signal.SIGKILL)
+        streams.join()
+        self.assertEqual(streams.errors, [None] * 8)
+        self.assertEqual({streams.text(i) for i in range(8)}, {want})
+        self.assertEqual({events[-1] for events in streams.events}, {"[DONE]"})
+        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 5))
+        self.assertIn(503, readiness())
+
+    def test_without_restarts_every_stream_has_one_error_and_it_ends_with_70(self):
+        server = self.start("--max-restarts", 0, *TWO_RANKS)
+        streams = Streams(server, 4, {**LONG, "max_tokens": 1500})
+        self.assertTrue(wait_for(streams.begun, 20))
+        os.kill(ranks_of(server)[-1], signal.SIGKILL)
+        begin = time.monotonic()
+        self.assertEqual(server.wait(), 70, server.err)
+        self.assertLess(time.monotonic() - begin, 5 * SLOW)
+        streams.join()
+        self.assertEqual(streams.errors, [None] * 4)
+        for events in streams.events:
+            self.assertEqual(events[-1], "[DONE]")
+            self.assertEqual([i for i, event in enumerate(events) if "error" in event],
+                             [len(events) - 2])
+
+
+class Rest(unittest.TestCase):
+    """A server that nobody asks anything for ten seconds, and then somebody does."""
+    SECONDS = 10.5
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.server.post("/v1/completions", {**BODY, "max_tokens": 1})
+        wait_for(lambda: "tokens/s" in cls.server.err, 12)  # of this one
+        pids = [cls.server.child.pid, *ranks_of(cls.server)]
+        n_lines, before = len(cls.server.lines), {pid: cpu_seconds(pid) for pid in pids}
+        time.sleep(cls.SECONDS)
+        cls.shares = [(cpu_seconds(pid) - before[pid]) / cls.SECONDS for pid in pids]
+        cls.lines = cls.server.lines[n_lines:]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.kill()
+
+    @unittest.skipIf(SANITIZED, "sanitizers have threads of their own")
+    def test_it_takes_a_hundredth_of_a_core(self):
+        for share in self.shares:
+            self.assertLessEqual(share, 0.01)
+
+    def test_it_says_nothing_when_nothing_ran(self):
+        self.assertEqual(self.lines, [])
+
+    def test_it_says_how_fast_it_was_when_something_ran(self):
+        said = [line for line in self.server.lines if "generated tokens/s" in line]
+        self.assertEqual(len(said), 1, self.server.err)
+
+
+class Logs(OwnServer):
+    FORGED = "a\n\u001b[31mforged\u007f\r\u0085"
+
+    def test_as_json_each_line_is_an_object_and_each_request_one_line(self):
+        server = self.start("--log-format", "json", "--log-level", "debug")
+        for i in range(3):
+            server.post("/v1/completions", BODY, headers={"X-Request-Id": f"mine-{i}"})
+        list(server.stream("/v1/completions", BODY))
+        server.post("/v1/completions", {**BODY, "temperature": 9})
+        self.assertEqual(server.stop(), 0)
+        lines = [json.loads(line) for line in server.lines]
+        requests = [line for line in lines if line["module"] == "request"]
+        self.assertEqual([line["status"] for line in requests], [200] * 4 + [400], server.err)
+        self.assertEqual({line["rank"] for line in lines}, {"gw", "r0"})
+        self.assertEqual([line["id"] for line in requests[:3]],
+                         [f"cmpl-mine-{i}" for i in range(3)])
+        for line in requests[:4]:
+            self.assertEqual(line["output_tokens"], 24)
+            self.assertLess(0, line["ttft_ms"])
+            self.assertLessEqual(line["ttft_ms"], line["total_ms"])
+
+    def test_nothing_that_users_write_forges_a_line(self):
+        for form in ("text", "json"):
+            server = self.start("--log-format", form, "--log-level", "debug")
+            server.post("/v1/completions", {**BODY, "model": self.FORGED})
+            server.post("/v1/completions", {**BODY, "stop": self.FORGED, "user": self.FORGED})
+            server.get("/nowhere%0aforged%1b%00")
+            server.post("/v1/completions", BODY, headers={"X-Request-Id": "a\tforged\x1b[31m"})
+            self.assertEqual(server.stop(), 0)
+            self.assertIn("forged", server.err)  # it was told, and as what it is
+            for line in server.lines:
+                self.assertNotRegex(line, r"[\x00-\x1f\x7f\x85]")
+                self.assertFalse(line.startswith("forged"), line)
+
+
+def parse(text):
+    """Families by name, as Prometheus reads them (text format 0.0.4): type, and samples by name and
+    labels. Raises ValueError."""
+    families, family = {}, None
+    label = re.compile(r'(\w+)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
+    for line in text.splitlines():
+        kind = re.fullmatch(r"# (HELP|TYPE) ([a-zA-Z_:][\w:]*) (.+)", line)
+        sample = re.fullmatch(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)", line)
+        if kind and kind[1] == "HELP":
+            if kind[2] in families:
+                raise ValueError(f"twice: {line}")
+            family = families[kind[2]] = {"name": kind[2], "type": None, "samples": {}}
+        elif kind and kind[2] == family["name"] and not family["samples"]:
+            family["type"] = kind[3]
+        elif sample:
+            base = re.sub("_(bucket|sum|count)$", "", sample[1]) \
+                if family["type"] == "histogram" else sample[1]
+            labels = sample[2] or ""
+            if base != family["name"] or label.sub("", labels) != "":
+                raise ValueError(line)
+            key = sample[1], tuple(label.findall(labels))
+            if key in family["samples"]:
+                raise ValueError(f"twice: {line}")
+            family["samples"][key] = float(sample[3])
+        else:
+            raise ValueError(line)
+    return families
+
+
+class Metrics(ServerCase):
+    WORDS = ("--served-model-name", 'a "model"\\ of\nours')
+
+    def scrape(self):
+        return self.server.get("/metrics").body.decode()
+
+    def test_all_of_it_can_be_read_and_histograms_add_up(self):
+        self.server.post("/v1/completions", BODY)
+        families = parse(self.scrape())
+        self.assertGreater(len(families), 30)
+        for family in families.values():
+            self.assertIn(family["type"], ("counter", "gauge", "histogram"), family["name"])
+            if family["type"] == "counter":
+                self.assertTrue(family["name"].endswith("_total"), family["name"])
+            if family["type"] == "histogram":
+                values = {name: [] for name in ("bucket", "count", "sum")}
+                for (name, _), value in family["samples"].items():
+                    values[name.rsplit("_", 1)[1]].append(value)
+                self.assertEqual(values["bucket"], sorted(values["bucket"]), family["name"])
+                self.assertEqual(values["bucket"][-1:] or values["count"], values["count"])
+
+    @unittest.skipIf(prometheus is None, "the package prometheus-client is not installed")
+    def test_the_client_of_prometheus_reads_it_too(self):
+        names = {f.name for f in prometheus.text_string_to_metric_families(self.scrape())}
+        self.assertIn("vllm:num_requests_running", names)
+
+    def test_what_users_make_up_is_no_label(self):
+        self.server.get("/first-of-them")
+        self.server.ask("BREW", "/first-of-them")
+        before = self.series()
+        for i in range(30):
+            self.server.get(f"/made-up-{i}")
+            self.server.post(f"/v1/made-up-{i}", {})
+            self.server.ask(f"BREW{i}", f"/made-up-{i}")
+            self.server.post("/v1/completions", {**BODY, "model": f"made-up-{i}"},
+                             headers={"X-Request-Id": f"made-up-{i}"})
+        text = self.scrape()
+        self.assertNotIn("made-up", text)
+        self.assertNotIn("BREW", text)
+        self.assertLess(len(self.series() - before), 9)
+
+    def series(self):
+        return {key for family in parse(self.scrape()).values() for key in family["samples"]}
+
+
+class Systemd(OwnServer):
+    def test_it_hears_of_the_start_the_heart_and_the_end(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="phalanx-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        heard = []
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+            ear.bind(str(folder / "notify"))
+            ear.settimeout(0.1)
+
+            def hears(line):
+                try:
+                    while line not in heard:
+                        heard.extend(ear.recv(4096).decode().split("\n"))
+                except TimeoutError:
+                    pass
+                return line in heard
+            server = self.start(NOTIFY_SOCKET=str(folder / "notify"), WATCHDOG_USEC="400000")
+            self.assertTrue(wait_for(lambda: hears("READY=1"), 2))
+            heard.clear()
+            self.assertTrue(wait_for(lambda: hears("WATCHDOG=1"), 1))
+            self.assertEqual(server.stop(), 0)
+            self.assertTrue(wait_for(lambda: hears("STOPPING=1"), 2))
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
