@@ -249,8 +249,9 @@ static void serve_link(struct engine *e, bool has_work)
 {
     struct error err = {0};
     bool all_sent = true;
-    heed_link(e, reporter_tell(e->reporter, has_work, &err), &err);
-    heed_link(e, link_flush(e->is.link, &all_sent, &err), &err);
+    const bool good =
+        reporter_tell(e->reporter, has_work, &err) && link_flush(e->is.link, &all_sent, &err);
+    heed_link(e, good, &err);
     if (has_work || e->stopping)
         return;
     struct pollfd wait = {.fd = link_fd(e->is.link),
