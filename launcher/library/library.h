@@ -15,10 +15,10 @@ struct phalanx_model {
     struct options options;
     struct arena words; /* of the options, which point into them */
     struct service service;
-    volatile sig_atomic_t interrupt;     /* always 0: signals are the program's */
-    struct phalanx_request *first;       /* all that were not released */
-    size_t n_open;                       /* of them, those that are not done */
-    bool is_running;                     /* a phalanx_text_fn may be under way */
+    volatile sig_atomic_t interrupt; /* always 0: signals are the program's */
+    struct phalanx_request *first;   /* all that were not released */
+    size_t n_open;                   /* of them, those that are not done */
+    bool is_running;                 /* a phalanx_text_fn may be under way */
 };
 
 struct library_choice {

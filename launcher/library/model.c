@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    MAX_OPTIONS = 1024,   /* words */
+    MAX_OPTIONS = 1024,  /* words */
     MAX_QUEUE = 1 << 20, /* sequences: the program knows what it asks */
 };
 
@@ -94,7 +94,10 @@ void phalanx_close(struct phalanx_model *model)
     close_model(model);
 }
 
-const char *phalanx_about(const struct phalanx_model *model) { return model->service.session.about; }
+const char *phalanx_about(const struct phalanx_model *model)
+{
+    return model->service.session.about;
+}
 
 int phalanx_max_model_len(const struct phalanx_model *model)
 {
@@ -128,9 +131,9 @@ bool library_round(struct phalanx_model *model, int timeout_ms, struct error *er
     const size_t in_flight = dispatch_in_flight(session->dispatch);
     check(!model->is_running); /* a phalanx_text_fn must not run its model */
     model->is_running = true;
-    const bool good = timeout_ms < 0 ? in_flight == 0 || session_run(session, in_flight - 1, err)
-                                     : wait_for_ranks(session, timeout_ms, err) &&
-                                           session_step(session, err);
+    const bool good = timeout_ms < 0
+                          ? in_flight == 0 || session_run(session, in_flight - 1, err)
+                          : wait_for_ranks(session, timeout_ms, err) && session_step(session, err);
     settle(model);
     model->is_running = false;
     return good;

@@ -84,8 +84,7 @@ PHALANX_API struct phalanx_request *phalanx_generate(struct phalanx_model *model
 /* messages: a JSON array: [{"role": "user", "content": "Hi"}]. The parameters may also have tools,
  * documents, chat_template_kwargs, add_generation_prompt and continue_final_message. */
 PHALANX_API struct phalanx_request *phalanx_chat(struct phalanx_model *model, const char *messages,
-                                                 const char *parameters,
-                                                 struct phalanx_error *err);
+                                                 const char *parameters, struct phalanx_error *err);
 
 enum phalanx_task {
     PHALANX_EMBED = 0,    /* a vector of length 1 */
@@ -107,15 +106,17 @@ typedef bool phalanx_text_fn(void *context, struct phalanx_request *request, int
 
 /* As above, without waiting. on_text may be NULL. What is asked goes to the ranks at once; answers
  * come in phalanx_run(). NULL: refused, and nothing is asked. */
-PHALANX_API struct phalanx_request *
-phalanx_ask(struct phalanx_model *model, const char *prompt, const char *parameters,
-            phalanx_text_fn *on_text, void *context, struct phalanx_error *err);
-PHALANX_API struct phalanx_request *
-phalanx_ask_chat(struct phalanx_model *model, const char *messages, const char *parameters,
-                 phalanx_text_fn *on_text, void *context, struct phalanx_error *err);
-PHALANX_API struct phalanx_request *
-phalanx_ask_measure(struct phalanx_model *model, enum phalanx_task task, const char *text,
-                    const char *other, struct phalanx_error *err);
+PHALANX_API struct phalanx_request *phalanx_ask(struct phalanx_model *model, const char *prompt,
+                                                const char *parameters, phalanx_text_fn *on_text,
+                                                void *context, struct phalanx_error *err);
+PHALANX_API struct phalanx_request *phalanx_ask_chat(struct phalanx_model *model,
+                                                     const char *messages, const char *parameters,
+                                                     phalanx_text_fn *on_text, void *context,
+                                                     struct phalanx_error *err);
+PHALANX_API struct phalanx_request *phalanx_ask_measure(struct phalanx_model *model,
+                                                        enum phalanx_task task, const char *text,
+                                                        const char *other,
+                                                        struct phalanx_error *err);
 
 /* Until every request has ended; whether one failed is told by phalanx_wait(). False: the ranks are
  * lost for good, and all requests have failed. */

@@ -51,8 +51,8 @@ static void be_done(struct phalanx_request *r)
 
 static void take_usage(struct phalanx_request *r, struct api_usage usage)
 {
-    r->usage = (struct phalanx_usage){usage.prompt_tokens, usage.completion_tokens,
-                                      usage.cached_tokens};
+    r->usage =
+        (struct phalanx_usage){usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens};
 }
 
 /* ---- what comes ---- */
@@ -157,10 +157,10 @@ static struct phalanx_request *ask(struct phalanx_model *model, const char *prom
                                        .add_special_tokens = messages == NULL};
     r->on_text = on_text;
     r->context = context;
-    const bool good = parameters_read(&read, &request, parameters, messages != NULL, &why) &&
-                      (messages == NULL ||
-                       parameters_read_messages(&read, &request, messages, &why)) &&
-                      send(r, &request, &why);
+    const bool good =
+        parameters_read(&read, &request, parameters, messages != NULL, &why) &&
+        (messages == NULL || parameters_read_messages(&read, &request, messages, &why)) &&
+        send(r, &request, &why);
     parameters_release(&read);
     if (good)
         return r;
@@ -187,13 +187,12 @@ struct phalanx_request *phalanx_ask_measure(struct phalanx_model *model, enum ph
                                             const char *text, const char *other,
                                             struct phalanx_error *err)
 {
-    static const enum pool_task tasks[] = {
-        [PHALANX_EMBED] = POOL_EMBED, [PHALANX_SCORE] = POOL_SCORE,
-        [PHALANX_CLASSIFY] = POOL_CLASSIFY};
+    static const enum pool_task tasks[] = {[PHALANX_EMBED] = POOL_EMBED,
+                                           [PHALANX_SCORE] = POOL_SCORE,
+                                           [PHALANX_CLASSIFY] = POOL_CLASSIFY};
     struct error why = {0};
     struct phalanx_request *r = create(model);
-    const struct pool_listener listener = {
-        .done = on_values, .failed = on_no_values, .context = r};
+    const struct pool_listener listener = {.done = on_values, .failed = on_no_values, .context = r};
     const struct api_prompt prompt = {.text = text, .n_bytes = strlen(text)};
     const struct api_prompt pair = {.text = other, .n_bytes = other ? strlen(other) : 0};
     const bool known = (size_t)task < sizeof tasks / sizeof *tasks;
