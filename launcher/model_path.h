@@ -15,8 +15,8 @@ enum { MODEL_PATH_BYTES = 4096 };
  */
 bool model_path_find(char *out, const char *model, const char *needs, struct error *err);
 
-/* The model that guesses, of --speculative-model, becomes its folder: it may be a name in the cache,
- * too. */
+/* The model that guesses, of --speculative-model, becomes its folder: it may be a name in the
+ * cache, too. */
 bool model_path_find_draft(struct options *options, struct error *err);
 
 /* The model that ships with Phalanx: beside an installed program, or in the source tree. */

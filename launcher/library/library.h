@@ -18,7 +18,8 @@ struct phalanx_model {
     volatile sig_atomic_t interrupt; /* always 0: signals are the program's */
     struct phalanx_request *first;   /* all that were not released */
     size_t n_open;                   /* of them, those that are not done */
-    bool is_running;                 /* a phalanx_text_fn may be under way */
+    bool any_unwanted; /* of them, cancelled while the answers of ranks are looked at */
+    bool is_running;   /* a phalanx_text_fn may be under way */
 };
 
 struct library_choice {
@@ -38,7 +39,7 @@ struct phalanx_request {
     int n_choices;
     float *value;
     size_t n_values;
-    struct phalanx_usage usage;
+    struct phalanx_counts usage;
     struct error failure; /* kind ERROR_NONE: none */
     bool is_unwanted;     /* cancelled while the ranks' answers are looked at */
 };
@@ -59,6 +60,6 @@ void parameters_release(struct library_parameters *parameters);
 /* Fills the user's error, where one is wanted. Always false. */
 bool library_fail(struct phalanx_error *out, const struct error *err);
 
-/* Waits for what the ranks say, and takes it. until_ms: at most so long; -1: until something ended.
- * False: they are lost for good. */
-bool library_round(struct phalanx_model *model, int until_ms, struct error *err);
+/* Waits for what the ranks say, and takes it. timeout_ms: at most so long; -1: until something
+ * ended. False: they are lost for good. */
+bool library_round(struct phalanx_model *model, int timeout_ms, struct error *err);

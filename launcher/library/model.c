@@ -112,6 +112,17 @@ static void settle(struct phalanx_model *model)
         continue;
 }
 
+/* What was cancelled while answers were looked at. */
+static void end_unwanted(struct phalanx_model *model)
+{
+    if (!model->any_unwanted)
+        return;
+    model->any_unwanted = false;
+    for (struct phalanx_request *r = model->first; r != NULL; r = r->next)
+        if (r->is_unwanted)
+            phalanx_cancel(r);
+}
+
 /* Until something is there, at most so long. */
 static bool wait_for_ranks(struct session *session, int timeout_ms, struct error *err)
 {
@@ -136,6 +147,7 @@ bool library_round(struct phalanx_model *model, int timeout_ms, struct error *er
                           : wait_for_ranks(session, timeout_ms, err) && session_step(session, err);
     settle(model);
     model->is_running = false;
+    end_unwanted(model);
     return good;
 }
 

@@ -148,11 +148,11 @@ PHALANX_API const char *phalanx_finish_reason(const struct phalanx_request *requ
 /* Of phalanx_measure(): the vector, the score, or the probabilities. */
 PHALANX_API const float *phalanx_values(const struct phalanx_request *request, size_t *n);
 
-struct phalanx_usage {
+struct phalanx_counts {
     int64_t prompt_tokens, completion_tokens;
     int64_t cached_tokens; /* of the prompt, that had been computed before */
 };
-PHALANX_API struct phalanx_usage phalanx_usage(const struct phalanx_request *request);
+PHALANX_API struct phalanx_counts phalanx_usage(const struct phalanx_request *request);
 
 #ifdef __cplusplus
 }

@@ -52,7 +52,7 @@ static void be_done(struct phalanx_request *r)
 static void take_usage(struct phalanx_request *r, struct api_usage usage)
 {
     r->usage =
-        (struct phalanx_usage){usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens};
+        (struct phalanx_counts){usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens};
 }
 
 /* ---- what comes ---- */
@@ -72,7 +72,7 @@ static bool take_choice(struct phalanx_request *r, const struct generate_call *c
     bytes_add(&choice->text, output->text.data + n_had, n_text - n_had);
     const char *text = choice->text.data + n_had;
     if (r->on_text != NULL && !r->on_text(r->context, r, i, text, n_text - n_had))
-        r->is_unwanted = true;
+        phalanx_cancel(r);
     return !r->is_unwanted;
 }
 
@@ -268,8 +268,12 @@ struct phalanx_request *phalanx_measure(struct phalanx_model *model, enum phalan
 void phalanx_cancel(struct phalanx_request *r)
 {
     r->is_unwanted = true;
-    if (phalanx_is_done(r) || r->model->is_running)
+    if (phalanx_is_done(r))
         return;
+    if (r->model->is_running) {
+        r->model->any_unwanted = true;
+        return;
+    }
     if (r->generate != NULL) {
         take_usage(r, generate_usage(r->generate));
         generate_cancel(r->generate);
@@ -326,4 +330,4 @@ const float *phalanx_values(const struct phalanx_request *r, size_t *n)
     return r->value;
 }
 
-struct phalanx_usage phalanx_usage(const struct phalanx_request *r) { return r->usage; }
+struct phalanx_counts phalanx_usage(const struct phalanx_request *r) { return r->usage; }

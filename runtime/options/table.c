@@ -22,9 +22,9 @@ enum {
     LIBRARY = 1 << COMMAND_LIBRARY,
     RANK = 1 << COMMAND_RANK,
     BENCH = LATENCY | THROUGHPUT,
-    LOADS = BENCH | SERVE_LOAD, /* what sends many prompts */
-    ANSWER = GENERATE | CHAT,   /* what answers and takes every parameter of sampling */
-    TAKES = ANSWER | SERVE,     /* files of LLaMA-Factory, too */
+    LOADS = BENCH | SERVE_LOAD,      /* what sends many prompts */
+    ANSWER = GENERATE | CHAT,        /* what answers and takes every parameter of sampling */
+    TAKES = ANSWER | SERVE,          /* files of LLaMA-Factory, too */
     CALLS = SERVE | BATCH | LIBRARY, /* what answers requests of the protocol */
     STARTS = ANSWER | DEMO | SCORE | CALLS | BENCH | STARTUP, /* what starts ranks */
     ENGINE = STARTS | RANK,                                   /* and the rank itself */
