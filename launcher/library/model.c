@@ -1,5 +1,6 @@
 /* A model: opened, run, closed. */
 #include "base/check.h"
+#include "base/log.h"
 #include "base/system.h"
 #include "launcher/library/library.h"
 #include "runtime/options/options.h"
@@ -59,8 +60,10 @@ static bool open_model(struct phalanx_model *out, const char *model, const char 
 {
     struct options *options = &out->options;
     out->service.session.interrupt = &out->interrupt;
-    return read_options(out, model, option, n_options, err) &&
-           model_path_find_draft(options, err) &&
+    if (!read_options(out, model, option, n_options, err))
+        return false;
+    log_set(log_level_named(options->log_level), -1);
+    return model_path_find_draft(options, err) &&
            service_open(&out->service, options, MAX_QUEUE, &out->interrupt, err);
 }
 
@@ -77,7 +80,7 @@ struct phalanx_model *phalanx_open(const char *model, const char *const *option,
 {
     struct error why = {0};
     struct phalanx_model *out = memory_alloc(1, sizeof *out);
-    if (open_model(out, model, option, n_options, &why))
+    if (open_model(out, model != NULL ? model : "", option, n_options, &why))
         return out;
     library_fail(err, &why);
     close_model(out);

@@ -141,6 +141,11 @@ static bool send(struct phalanx_request *r, struct generate_request *request, st
     return true;
 }
 
+static struct api_prompt prompt_of(const char *text)
+{
+    return (struct api_prompt){.text = text, .n_bytes = text != NULL ? strlen(text) : 0};
+}
+
 /* messages NULL: `prompt` is asked. */
 static struct phalanx_request *ask(struct phalanx_model *model, const char *prompt,
                                    const char *messages, const char *parameters,
@@ -150,7 +155,7 @@ static struct phalanx_request *ask(struct phalanx_model *model, const char *prom
     struct error why = {0};
     struct library_parameters read = {0};
     struct phalanx_request *r = create(model);
-    const struct api_prompt text = {.text = prompt, .n_bytes = prompt ? strlen(prompt) : 0};
+    const struct api_prompt text = prompt_of(prompt);
     struct generate_request request = {.default_max_tokens = messages != NULL ? INT32_MAX : 16,
                                        .prompt = &text,
                                        .n_prompts = 1,
@@ -180,7 +185,7 @@ struct phalanx_request *phalanx_ask_chat(struct phalanx_model *model, const char
                                          const char *parameters, phalanx_text_fn *on_text,
                                          void *context, struct phalanx_error *err)
 {
-    return ask(model, NULL, messages, parameters, on_text, context, err);
+    return ask(model, NULL, messages != NULL ? messages : "", parameters, on_text, context, err);
 }
 
 struct phalanx_request *phalanx_ask_measure(struct phalanx_model *model, enum phalanx_task task,
@@ -193,16 +198,16 @@ struct phalanx_request *phalanx_ask_measure(struct phalanx_model *model, enum ph
     struct error why = {0};
     struct phalanx_request *r = create(model);
     const struct pool_listener listener = {.done = on_values, .failed = on_no_values, .context = r};
-    const struct api_prompt prompt = {.text = text, .n_bytes = strlen(text)};
-    const struct api_prompt pair = {.text = other, .n_bytes = other ? strlen(other) : 0};
+    const struct api_prompt prompt = prompt_of(text), pair = prompt_of(other);
     const bool known = (size_t)task < sizeof tasks / sizeof *tasks;
+    const bool is_reward = task == PHALANX_SCORE && other == NULL; /* as over HTTP: plain */
     const struct pool_request request = {.source = source(),
                                          .task = known ? tasks[task] : POOL_EMBED,
                                          .prompt = &prompt,
                                          .n_prompts = 1,
                                          .pair = other != NULL ? &pair : NULL,
-                                         .add_special_tokens = true,
-                                         .normalize = true,
+                                         .add_special_tokens = !is_reward,
+                                         .normalize = !is_reward,
                                          .truncate_prompt_tokens = SAMPLING_UNSAID,
                                          .priority = SAMPLING_UNSAID,
                                          .deadline_ms = SAMPLING_UNSAID};

@@ -113,6 +113,23 @@ TEST(a_prompt_that_is_too_long_has_a_code)
     phalanx_close(model);
 }
 
+TEST(what_is_not_given_is_an_error)
+{
+    struct phalanx_model *model = open_demo();
+    CHECK(phalanx_open(NULL, NULL, 0, &err) == NULL);
+    CHECK(phalanx_generate(model, NULL, NULL, &err) == NULL);
+    CHECK_STR(err.param, "prompt");
+    CHECK(phalanx_chat(model, NULL, NULL, &err) == NULL);
+    CHECK_STR(err.param, "messages");
+    CHECK(phalanx_measure(model, PHALANX_EMBED, NULL, NULL, &err) == NULL);
+    CHECK_STR(err.param, "input");
+    CHECK(phalanx_measure(model, (enum phalanx_task)9, PROMPT, NULL, &err) == NULL);
+    CHECK_EQ(err.kind, PHALANX_ERROR_INPUT);
+    phalanx_close(model);
+    phalanx_close(NULL);
+    phalanx_release(NULL);
+}
+
 /* ---- answers ---- */
 
 struct seen {
