@@ -77,7 +77,7 @@ struct phalanx_request; /* a question and its answer; phalanx_release() it */
 /* parameters: a JSON object with the names of POST /v1/completions: temperature, top_p, top_k,
  * min_p, max_tokens, min_tokens, n, seed, stop, stop_token_ids, ignore_eos, logit_bias, bad_words,
  * priority, deadline_ms and so on; NULL: none. A name that is not known is an error: err->param has
- * it. */
+ * it. Where nobody says max_tokens it is 16, and of a chat what fits. */
 PHALANX_API struct phalanx_request *phalanx_generate(struct phalanx_model *model,
                                                      const char *prompt, const char *parameters,
                                                      struct phalanx_error *err);
