@@ -58,21 +58,6 @@ static bool run_text_tool(const struct options *options, struct error *err)
                : cmd_detokenize_run(folder, stdin, stdout, err);
 }
 
-/* The model that guesses may be a name in the cache, as MODEL may: ranks get folders. */
-static bool find_draft(struct options *options, struct error *err)
-{
-    char folder[MODEL_PATH_BYTES];
-    if (options->speculative_method == NULL ||
-        strcmp(options->speculative_method, "draft_model") != 0)
-        return true;
-    if (!model_path_find(folder, options->speculative_model, "config.json", err))
-        return error_in(err, "--speculative-model");
-    char absolute[PATH_MAX]; /* a rank may begin in another folder */
-    const char *found = realpath(folder, absolute) != NULL ? absolute : folder;
-    options->speculative_model = arena_copy_text(&options->arena, found, strlen(found));
-    return true;
-}
-
 static bool starts_ranks(enum command command)
 {
     switch (command) {
@@ -106,9 +91,9 @@ static void set_defaults_of_ranks(struct options *options)
 static bool find_place(struct options *options, struct error *err)
 {
     if (!starts_ranks(options->command))
-        return users_job_check_alone(options, err) && find_draft(options, err);
+        return users_job_check_alone(options, err) && model_path_find_draft(options, err);
     set_defaults_of_ranks(options);
-    return ranks_check_launcher(err) && find_draft(options, err) &&
+    return ranks_check_launcher(err) && model_path_find_draft(options, err) &&
            (!users_job_is_here() || users_job_enter(options, err));
 }
 

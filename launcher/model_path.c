@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/options/options.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +85,20 @@ bool model_path_find(char *out, const char *model, const char *needs, struct err
                                           "%s is missing: MODEL is the folder of a Hugging Face "
                                           "checkpoint",
                                           path);
+}
+
+bool model_path_find_draft(struct options *options, struct error *err)
+{
+    char folder[MODEL_PATH_BYTES];
+    if (options->speculative_method == NULL ||
+        strcmp(options->speculative_method, "draft_model") != 0)
+        return true;
+    if (!model_path_find(folder, options->speculative_model, "config.json", err))
+        return error_in(err, "--speculative-model");
+    char absolute[PATH_MAX]; /* a rank may begin in another folder */
+    const char *found = realpath(folder, absolute) != NULL ? absolute : folder;
+    options->speculative_model = arena_copy_text(&options->arena, found, strlen(found));
+    return true;
 }
 
 bool program_folder(char *out, struct error *err)

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
-#include "launcher/rank/bytes.h"
+#include "launcher/bytes_text.h"
 #include "runtime/gateway/journal.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/model/config.h"

@@ -180,6 +180,28 @@ bool json_sampling_read(struct sampling_fields *out, const json_t *object, struc
            read_beams(out, object, err) && read_salt(out, object, err);
 }
 
+static bool is_member(const char *key, const struct member *member, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(member[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+bool json_sampling_knows(const char *key)
+{
+    static const char *const others[] = {
+        "stop",       "bad_words",       "stop_token_ids",  "allowed_token_ids",
+        "logit_bias", "prompt_logprobs", "use_beam_search", "length_penalty_scope",
+        "cache_salt",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(others[i], key) == 0)
+            return true;
+    return is_member(key, common, sizeof common / sizeof *common) ||
+           is_member(key, vllm, sizeof vllm / sizeof *vllm);
+}
+
 bool json_sampling_read_sglang(struct sampling_fields *out, const json_t *object,
                                struct arena *arena, struct error *err)
 {

@@ -16,6 +16,8 @@ struct error;
  * What `out` has stays where a field is absent; it begins as sampling_nothing_said(). */
 bool json_sampling_read(struct sampling_fields *out, const json_t *object, struct arena *arena,
                         struct error *err);
+/* Whether the above looks at a member of this name. */
+bool json_sampling_knows(const char *key);
 /* SGLang's sampling_params: max_new_tokens (128), min_new_tokens, sampling_seed, no_stop_trim;
  * top_k 2^30 is off, as there. */
 bool json_sampling_read_sglang(struct sampling_fields *out, const json_t *object,

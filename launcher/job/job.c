@@ -119,8 +119,10 @@ bool job_start(struct job *job, const struct options *options, const char *model
 
 bool job_has_ended(struct job *job, int *exit_status)
 {
-    int status;
-    if (job->pid == 0 || waitpid(job->pid, &status, WNOHANG) != job->pid)
+    int status = 0;
+    const pid_t pid = job->pid == 0 ? 0 : waitpid(job->pid, &status, WNOHANG);
+    const bool was_reaped = pid < 0 && errno == ECHILD; /* by the program that has the library */
+    if (pid == 0 || (pid < 0 && !was_reaped))
         return false;
     *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : JOB_SIGNALLED + WTERMSIG(status);
     mpirun_files_remove(&job->files, job->pid);

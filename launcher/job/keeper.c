@@ -3,10 +3,10 @@
 #include "launcher/job/job.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,14 +14,14 @@
 enum { END_GRACE_MS = 2000 }; /* for mpirun, which the system has sent SIGTERM */
 
 /* In the keeper. The job is not its child, so it watches and does not reap. */
-static void outlive(struct job *job, int pipe)
+static void outlive(struct job *job, int end)
 {
     char word;
     ssize_t n;
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    dup2(pipe, STDIN_FILENO); /* other links must end with this program, and so must its output */
+    dup2(end, STDIN_FILENO); /* other links must end with this program, and so must its output */
     dup2(job->watch, STDOUT_FILENO);
     syscall(SYS_close_range, STDERR_FILENO, UINT_MAX, 0);
     job->listener = -1;
@@ -38,23 +38,23 @@ static void outlive(struct job *job, int pipe)
 
 void keeper_start(struct job *job)
 {
-    int pipe[2];
-    if (pipe2(pipe, O_CLOEXEC) != 0)
+    int end[2]; /* no pipe: writing to one that nobody reads is a signal to the whole program */
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end) != 0)
         return;
     const pid_t between = fork(); /* its child has no parent when it ends: nobody has to reap it */
     if (between == 0) {
         setsid();
         if (fork() == 0) {
-            close(pipe[1]);
-            outlive(job, pipe[0]);
+            close(end[1]);
+            outlive(job, end[0]);
         }
         _exit(0);
     }
-    close(pipe[0]);
+    close(end[0]);
     if (between < 0)
-        close(pipe[1]);
+        close(end[1]);
     else
-        job->keeper = pipe[1];
+        job->keeper = end[1];
     while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
         ;
 }
@@ -63,7 +63,7 @@ void keeper_dismiss(struct job *job)
 {
     if (job->keeper == 0)
         return;
-    if (write(job->keeper, "", 1) < 0) {
+    if (send(job->keeper, "", 1, MSG_NOSIGNAL) < 0) {
         /* it was killed: then it does nothing, too */
     }
     close(job->keeper);

@@ -2,7 +2,7 @@
  *
  * Until the ranks have found each other a job has folders with names. SIGKILL, or a system without
  * memory, leaves nobody who would remove them: the ranks are ended too. The keeper is a process
- * that sleeps meanwhile. It has no file of ours but the end of a pipe, by whose end it hears of
+ * that sleeps meanwhile. It has no file of ours but one end of a socket, by whose end it hears of
  * this program's, takes no signals, and is nobody's child. Then it ends the job and cleans up.
  */
 #pragma once

@@ -5,6 +5,7 @@
 #include "launcher/model_path.h"
 #include "runtime/options/options.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +17,44 @@ static char *copy(struct arena *arena, const char *text)
     return arena_copy_text(arena, text, strlen(text));
 }
 
-static bool find_program(char program[MODEL_PATH_BYTES], struct error *err)
+/* In another's program: what PHALANX_RANK says, or what was installed or built with libphalanx. */
+static bool find_by_library(char program[MODEL_PATH_BYTES], const char *library, struct error *err)
 {
+    static const char *const places[] = {PROGRAMS_FROM_LIBRARY "/", ""};
+    const char *said = getenv("PHALANX_RANK");
+    const int n_folder = (int)(strrchr(library, '/') - library);
+    if (said != NULL && *said != '\0') {
+        snprintf(program, MODEL_PATH_BYTES, "%s", said);
+        return access(program, X_OK) == 0 ||
+               error_set(err, ERROR_INPUT, "PHALANX_RANK: %s: no such program", said);
+    }
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(program, MODEL_PATH_BYTES, "%.*s/%sphalanx-rank", n_folder, library, places[i]);
+        if (access(program, X_OK) == 0)
+            return true;
+    }
+    return error_set(err, ERROR_INPUT,
+                     "phalanx-rank is neither in %.*s/" PROGRAMS_FROM_LIBRARY
+                     " nor beside libphalanx: set PHALANX_RANK to its path",
+                     n_folder, library);
+}
+
+/* The file that this function is in, where it is a library; NULL: it is the program. */
+static char *own_library(struct arena *arena)
+{
+    Dl_info info;
+    char file[PATH_MAX], program[PATH_MAX];
+    static const char here; /* an address of ours */
+    const bool known = dladdr(&here, &info) != 0 && realpath(info.dli_fname, file) != NULL &&
+                       realpath("/proc/self/exe", program) != NULL;
+    return known && strcmp(file, program) != 0 ? copy(arena, file) : NULL;
+}
+
+static bool find_program(char program[MODEL_PATH_BYTES], struct arena *arena, struct error *err)
+{
+    const char *library = own_library(arena);
+    if (library != NULL)
+        return find_by_library(program, library, err);
     if (!program_folder(program, err))
         return false;
     const size_t used = strlen(program);
@@ -32,7 +69,7 @@ bool rank_words(char *word[RANK_WORDS_MAX], int *n, const struct options *option
 {
     char program[MODEL_PATH_BYTES], folder[PATH_MAX], number[16];
     *n = 0;
-    if (!find_program(program, err))
+    if (!find_program(program, arena, err))
         return false;
     const bool resolved = realpath(model_folder, folder) != NULL;
     word[(*n)++] = copy(arena, program);

@@ -8,7 +8,8 @@ struct options;
 
 enum { RANK_WORDS_MAX = 96 };
 
-/* Fills word[] with phalanx-rank (that beside this program), the model, its link and the options
+/* Fills word[] with phalanx-rank (that beside this program; of a
+ * library that of PHALANX_RANK, else of its own installation), the model, its link and the options
  * that ranks know, and NULL; the number without NULL in *n. `link`: as link_connect() takes it;
  * NULL for a rank that is not 0. `replica`: its number on this host. The model's folder becomes an
  * absolute path: a rank may begin in another folder. Texts live in `arena`. ERROR_INPUT when the

@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/device.h"
+#include "launcher/bytes_text.h"
 #include "launcher/rank/loop.h"
 #include "runtime/forward/forward.h"
 #include "runtime/options/options.h"

@@ -1,4 +1,5 @@
 #include "kernels/dtype.h"
+#include "launcher/bytes_text.h"
 #include "launcher/plan/memory_plan.h"
 #include "launcher/plan/output.h"
 #include "runtime/options/options.h"

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "launcher/bytes_text.h"
 #include "parallel/ranks.h"
 
 static void tell_gpu(int rank, const struct gpu_bytes *bytes)

@@ -39,7 +39,3 @@ struct rank_bytes rank_bytes_now(const struct rank_models *models,
 int64_t rank_bytes_weights(const struct rank_bytes *bytes); /* of the host: mapped and copied */
 int64_t rank_bytes_total(const struct rank_bytes *bytes);   /* of the host */
 int64_t gpu_bytes_total(const struct gpu_bytes *bytes);
-
-enum { BYTES_TEXT = 16 };
-/* "1.24 GB", "0": three digits and a unit of thousands, for people. Returns `text`. */
-const char *bytes_text(char text[BYTES_TEXT], int64_t n_bytes);

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "kernels/dtype.h"
+#include "launcher/bytes_text.h"
 #include "launcher/rank/bytes.h"
 #include "parallel/ranks.h"
 #include "runtime/forward/forward.h"

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/system.h"
 #include "kernels/device.h"
+#include "launcher/bytes_text.h"
 #include "launcher/rank/compute.h"
 #include "launcher/rank/gpu_memory.h"
 #include "parallel/ranks.h"

@@ -19,6 +19,7 @@ static const char *const usage[COMMAND_COUNT] = {
     [COMMAND_BENCH_THROUGHPUT] = "phalanx bench throughput MODEL [options]",
     [COMMAND_BENCH_SERVE] = "phalanx bench serve [MODEL] --base-url URL [options]",
     [COMMAND_BENCH_STARTUP] = "phalanx bench startup MODEL [options]",
+    [COMMAND_LIBRARY] = "phalanx_open(MODEL, options)",
     [COMMAND_RANK] = "phalanx-rank MODEL --link PATH [options]",
 };
 

@@ -30,6 +30,7 @@ static const struct {
                              "Any OpenAI-compatible server under load: latencies, goodput."},
     [COMMAND_BENCH_STARTUP] = {"bench startup",
                                "How long ranks take to be ready, from the disk and from memory."},
+    [COMMAND_LIBRARY] = {"libphalanx", NULL},
     [COMMAND_RANK] = {"phalanx-rank", NULL},
 };
 

@@ -32,7 +32,8 @@ enum command {
     COMMAND_BENCH_THROUGHPUT,
     COMMAND_BENCH_SERVE,
     COMMAND_BENCH_STARTUP,
-    COMMAND_RANK, /* the executable phalanx-rank, started by the gateway */
+    COMMAND_LIBRARY, /* phalanx_open() of libphalanx */
+    COMMAND_RANK,    /* the executable phalanx-rank, started by the gateway */
     COMMAND_COUNT
 };
 
@@ -186,7 +187,7 @@ bool options_is_given(const struct options *options, const char *name);
 bool options_print_value(struct bytes *out, const struct options *options, const char *name);
 
 const char *command_name(enum command command);
-const char *command_summary(enum command command); /* one line; NULL for phalanx-rank */
+const char *command_summary(enum command command); /* one line; NULL: no word of phalanx */
 /* Which command the words of a user begin with ("bench latency" has two); their number, 0: none. */
 int command_find(enum command *out, int n_words, char **word);
 

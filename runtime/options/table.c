@@ -19,17 +19,18 @@ enum {
     SERVE_LOAD = 1 << COMMAND_BENCH_SERVE,
     STARTUP = 1 << COMMAND_BENCH_STARTUP,
     PLAN = 1 << COMMAND_PLAN,
+    LIBRARY = 1 << COMMAND_LIBRARY,
     RANK = 1 << COMMAND_RANK,
     BENCH = LATENCY | THROUGHPUT,
-    LOADS = BENCH | SERVE_LOAD, /* what sends many prompts */
-    ANSWER = GENERATE | CHAT,   /* what answers and takes every parameter of sampling */
-    TAKES = ANSWER | SERVE,     /* files of LLaMA-Factory, too */
-    CALLS = SERVE | BATCH,      /* what answers requests of the protocol */
+    LOADS = BENCH | SERVE_LOAD,      /* what sends many prompts */
+    ANSWER = GENERATE | CHAT,        /* what answers and takes every parameter of sampling */
+    TAKES = ANSWER | SERVE,          /* files of LLaMA-Factory, too */
+    CALLS = SERVE | BATCH | LIBRARY, /* what answers requests of the protocol */
     STARTS = ANSWER | DEMO | SCORE | CALLS | BENCH | STARTUP, /* what starts ranks */
     ENGINE = STARTS | RANK,                                   /* and the rank itself */
     SIZES = ENGINE | PLAN,                                    /* what decides how large a rank is */
     EVERY = (1 << COMMAND_COUNT) - 1,
-    USER = EVERY & ~RANK,
+    USER = EVERY & ~RANK & ~LIBRARY,
 };
 static const double NO_MAX = 9e15; /* exact as a double, far beyond any size */
 

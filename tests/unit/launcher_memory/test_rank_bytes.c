@@ -1,4 +1,5 @@
 /* Sizes as people read them. */
+#include "launcher/bytes_text.h"
 #include "launcher/rank/bytes.h"
 #include "tests/test.h"
 
