@@ -5,7 +5,7 @@ struct error;
 
 enum exit_code {
     EXIT_CLEAN = 0,
-    EXIT_BAD_INPUT = 2, /* options, files, models: fix what the message names */
+    EXIT_BAD_INPUT = 2,    /* options, files, models: fix what the message names */
     EXIT_DRAIN_FORCED = 3, /* a server ended with requests in flight: they got an error */
     EXIT_RANK_LOST = 70,
     EXIT_INTERNAL = 71,

@@ -189,9 +189,9 @@ static void say_last_words(struct server *server)
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
     api_settle(&server->service.api);
-    while ((http_server_counts(server->http).n_exchanges > 0 ||
-            rpc_events_calls(server->rpc) > 0) &&
-           clock_now_ns() < until_ns) {
+    while (
+        (http_server_counts(server->http).n_exchanges > 0 || rpc_events_calls(server->rpc) > 0) &&
+        clock_now_ns() < until_ns) {
         event_base_loopexit(server->base, &wait);
         event_base_loop(server->base, 0);
     }
@@ -199,8 +199,7 @@ static void say_last_words(struct server *server)
 
 bool server_run(struct server *server, struct error *err)
 {
-    if (!http_server_start(server->http, err) ||
-        !rpc_events_start(server->rpc, server->base, err))
+    if (!http_server_start(server->http, err) || !rpc_events_start(server->rpc, server->base, err))
         return false;
     tell_ready(server);
     while (session_events_step(server->session_events, err)) {

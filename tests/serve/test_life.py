@@ -71,7 +71,7 @@ class Ends(unittest.TestCase):
 
     def test_what_is_left_after_the_drain_timeout_gets_one_error(self):
         server = self.start("--drain-timeout", 0)
-        streams = Streams(server, 2, {**LONG, "max_tokens": 3000})
+        streams = Streams(server, 2, {**LONG, "max_tokens": 2000})
         self.assertTrue(wait_for(streams.begun, 20))
         server.signal(signal.SIGTERM)
         begin = time.monotonic()
@@ -84,7 +84,7 @@ class Ends(unittest.TestCase):
 
     def test_a_second_sigterm_ends_at_once(self):
         server = self.start()
-        streams = Streams(server, 1, {**LONG, "max_tokens": 3000})
+        streams = Streams(server, 1, {**LONG, "max_tokens": 2000})
         self.assertTrue(wait_for(streams.begun, 20))
         server.signal(signal.SIGTERM)
         time.sleep(0.2)
@@ -119,8 +119,8 @@ class Ends(unittest.TestCase):
             pathlib.Path("/proc", pid.decode()).exists() for pid in ranks), 3))
         again = socket.socket()
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.addCleanup(again.close)
         again.bind(server.place)
-        again.close()
 
 
 class Starts(unittest.TestCase):
