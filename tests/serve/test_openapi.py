@@ -117,6 +117,16 @@ class File(unittest.TestCase):
             written[path] = (set(item), operation.get("security") == [])
         self.assertEqual(written, served)
 
+    def test_the_words_name_every_path_and_field(self):
+        words = set(re.findall(r"`([^`]*)`", (ROOT / "docs" / "api.md").read_text()))
+        for path in FILE["paths"]:
+            with self.subTest(path):
+                self.assertIn(path, words)
+        for path, name, _ in REQUESTS:
+            for field in properties(at(f"#/components/schemas/{name}")):
+                with self.subTest(path, field=field):
+                    self.assertIn(field, words)
+
     def test_fields_of_sampling_are_those_that_are_read(self):
         source = (ROOT / "proto" / "json_sampling.c").read_text()
         read = set(re.findall(r'\{"(\w+)", (?:NUMBER|INTEGER|FLAG), AT', source))
