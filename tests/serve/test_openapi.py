@@ -242,6 +242,16 @@ class Answers(ServerCase):
         self.check(path, "post", answer.status, answer.headers["Content-Type"], answer.body)
         self.check_error(answer, 400, name)
 
+    def test_a_limit_is_told_of_the_field_that_was_sent(self):
+        for path, body, name in (
+                ("/v1/chat/completions", {**CHAT, "logprobs": True, "top_logprobs": 21},
+                 "top_logprobs"),
+                ("/generate", {"text": "Once", "return_logprob": True, "top_logprobs_num": 21},
+                 "top_logprobs_num"),
+                ("/v1/completions", {**PROMPT, "logprobs": 21}, "logprobs")):
+            with self.subTest(path):
+                self.check_refused(path, body, name)
+
     def test_fields_are_read_a_value_of_another_type_is_refused(self):
         for path, name, bodies in REQUESTS:
             fields = properties(at(f"#/components/schemas/{name}"))
