@@ -127,6 +127,14 @@ class File(unittest.TestCase):
                 with self.subTest(path, field=field):
                     self.assertIn(field, words)
 
+    def test_errors_are_those_of_the_server(self):
+        source = (ROOT / "proto" / "status.c").read_text()
+        error = at("#/components/schemas/Error/properties/error/properties")
+        codes = set(re.findall(r'^    \{"(\w+)", \{\d+, GRPC', source, re.M))
+        self.assertEqual(codes - set(error["code"]["oneOf"][1]["enum"]), set())
+        types = set(re.findall(r'GRPC_\w+, "(\w+)"\}', source))
+        self.assertEqual(types - set(error["type"]["enum"]), set())
+
     def test_fields_of_sampling_are_those_that_are_read(self):
         source = (ROOT / "proto" / "json_sampling.c").read_text()
         read = set(re.findall(r'\{"(\w+)", (?:NUMBER|INTEGER|FLAG), AT', source))
