@@ -36,6 +36,7 @@ static bool read_sglang(struct native_request *out, struct error *err)
         error_set(err, ERROR_INPUT, "top_logprobs_num: want at least 0");
         return error_param(err, "top_logprobs_num");
     }
+    out->sampling.logprobs_name = "top_logprobs_num";
     if (form->has_logprobs)
         out->sampling.logprobs = form->n_top;
     const json_t *first = json_array_get(field_find(body, key), 0);

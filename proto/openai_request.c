@@ -106,6 +106,7 @@ static bool read_chat_logprobs(struct openai_request *out, struct error *err)
     if (out->form.n_top > 0 && !out->form.has_logprobs)
         return refuse("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.",
                       err);
+    out->sampling.logprobs_name = "top_logprobs";
     if (out->form.has_logprobs)
         out->sampling.logprobs = out->form.n_top;
     return true;

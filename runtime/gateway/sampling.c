@@ -90,6 +90,7 @@ static bool read_counts(struct sampling *s, const struct sampling_fields *f, int
     int64_t deadline_ms = 0, n = 1, priority = 0;
     int64_t top_k = p->top_k, max_tokens = p->max_tokens, min_tokens = 0, beam_width = 0;
     int64_t logprobs = LOGPROBS_OFF, prompt_logprobs = LOGPROBS_OFF;
+    const char *logprobs_name = f->logprobs_name != NULL ? f->logprobs_name : "logprobs";
     const struct {
         const char *name;
         int64_t *to, said, lo, hi;
@@ -99,7 +100,7 @@ static bool read_counts(struct sampling *s, const struct sampling_fields *f, int
         {"min_tokens", &min_tokens, f->min_tokens, 0, INT32_MAX},
         {"n", &n, f->n, 1, PARAMS_MAX_CHOICES},
         {"beam_width", &beam_width, f->beam_width, 0, PARAMS_MAX_BEAMS},
-        {"logprobs", &logprobs, f->logprobs, LOGPROBS_OFF, max_logprobs},
+        {logprobs_name, &logprobs, f->logprobs, LOGPROBS_OFF, max_logprobs},
         {"prompt_logprobs", &prompt_logprobs, f->prompt_logprobs, LOGPROBS_OFF, max_logprobs},
         {"priority", &priority, f->priority, INT32_MIN, INT32_MAX},
         {"deadline_ms", &deadline_ms, f->deadline_ms, 0, MAX_DEADLINE_MS},

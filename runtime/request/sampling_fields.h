@@ -15,6 +15,7 @@ struct sampling_fields {
     int64_t top_k, n, max_tokens, min_tokens;
     int64_t seed;                      /* any; -1: drawn, as when unsaid */
     int64_t logprobs, prompt_logprobs; /* how many besides the token itself; -1: off */
+    const char *logprobs_name;         /* what this user calls the first, for errors */
     int64_t beam_width;                /* 0, 1: sampling */
     int64_t priority, deadline_ms;     /* deadline 0: none */
     int8_t ignore_eos, include_stop_str_in_output, skip_special_tokens;
