@@ -71,7 +71,7 @@ class Ends(unittest.TestCase):
 
     def test_what_is_left_after_the_drain_timeout_gets_one_error(self):
         server = self.start("--drain-timeout", 0)
-        streams = Streams(server, 2, {**LONG, "max_tokens": 3000})
+        streams = Streams(server, 2, {**LONG, "max_tokens": 2000})
         self.assertTrue(wait_for(streams.begun, 20))
         server.signal(signal.SIGTERM)
         begin = time.monotonic()
@@ -84,7 +84,7 @@ class Ends(unittest.TestCase):
 
     def test_a_second_sigterm_ends_at_once(self):
         server = self.start()
-        streams = Streams(server, 1, {**LONG, "max_tokens": 3000})
+        streams = Streams(server, 1, {**LONG, "max_tokens": 2000})
         self.assertTrue(wait_for(streams.begun, 20))
         server.signal(signal.SIGTERM)
         time.sleep(0.2)
