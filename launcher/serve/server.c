@@ -83,11 +83,16 @@ static void reload(void *context)
         log_write(LOG_ERROR, "serve", "the keys of before stay: %s", err.text);
 }
 
+/* Once the model has nothing more to do for those that were let in, nobody new is even told that it
+ * is too late, and who has not yet asked to the end never does: else they could go on for ever. */
 static bool is_idle(void *context)
 {
     const struct server *server = context;
-    return dispatch_in_flight(server->service.session.dispatch) == 0 &&
-           http_server_counts(server->http).n_exchanges == 0 && rpc_events_calls(server->rpc) == 0;
+    if (dispatch_in_flight(server->service.session.dispatch) > 0)
+        return false;
+    http_server_drain(server->http);
+    rpc_events_drain(server->rpc);
+    return http_server_counts(server->http).n_exchanges == 0 && rpc_events_calls(server->rpc) == 0;
 }
 
 static void give_up(void *context)

@@ -260,10 +260,7 @@ void connection_destroy(struct http_connection *c)
     memory_free(c);
 }
 
-bool connection_is_idle(const struct http_connection *c)
-{
-    return c->phase == CONNECTION_IDLE || c->phase == CONNECTION_HANDSHAKE;
-}
+bool connection_is_idle(const struct http_connection *c) { return c->phase <= CONNECTION_BODY; }
 
 /* Nothing is left to say. */
 static void linger(struct http_connection *c)

@@ -43,15 +43,17 @@ struct http_server {
     char date[DATE_BYTES];
 };
 
-enum connection_phase {
-    CONNECTION_HANDSHAKE, /* of TLS */
-    CONNECTION_IDLE,      /* no byte of a request is there */
-    CONNECTION_HEAD,
-    CONNECTION_BODY,
-    CONNECTION_WORK,    /* the handler has it, and has not ended its response */
-    CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL when it is ours */
-    CONNECTION_LINGER,  /* all is said; what the client still sends is thrown away for a moment,
-                           because a close over unread bytes would take the response from it */
+enum connection_phase {                       /* in this order */
+                        CONNECTION_HANDSHAKE, /* of TLS */
+                        CONNECTION_IDLE,      /* no byte of a request is there */
+                        CONNECTION_HEAD,
+                        CONNECTION_BODY,
+                        CONNECTION_WORK,    /* the handler has it, and has not ended its response */
+                        CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL
+                                               when it is ours */
+                        CONNECTION_LINGER,  /* all is said; what the client still sends is thrown
+                                               away for a moment,  because a close over unread bytes
+                                               would take the response from it */
 };
 
 struct http_exchange {
@@ -98,7 +100,8 @@ void connection_answered(struct http_connection *c);
 /* Sends what is pending, or gives it to the bufferevent. May destroy c. */
 void connection_flush(struct http_connection *c);
 size_t connection_unsent(const struct http_connection *c);
-/* Whether nothing is going on: draining ends such a connection. */
+/* Whether no request of it is whole, so that nobody works for it: draining ends such a connection.
+ */
 bool connection_is_idle(const struct http_connection *c);
 
 /* What this layer answers by itself. */

@@ -66,8 +66,9 @@ bool http_server_open(struct http_server **out, struct event_base *base,
 /* ERROR_INPUT: another program began to listen on the port meanwhile. */
 bool http_server_start(struct http_server *server, struct error *err);
 int http_server_port(const struct http_server *server);
-/* Takes no new connections, closes idle ones, and closes each other one after its response. To
- * answer new requests with 503 meanwhile, let the handler do that first and drain later. */
+/* Takes no new connections, closes those that are idle or amid a request, and closes each other one
+ * after its response. To answer new requests with 503 meanwhile, let the handler do that first and
+ * drain later. May be called again. */
 void http_server_drain(struct http_server *server);
 /* At once, `closed` is called for what is open. NULL is fine. Not from inside of a handler's call.
  */

@@ -100,6 +100,16 @@ class Ends(unittest.TestCase):
         self.assertEqual(server.stop(), 0, server.err)
         self.assertLess(time.monotonic() - begin, 2 * SLOW)
 
+    def test_half_a_request_keeps_no_server_from_its_end(self):
+        server = self.start()
+        half = socket.create_connection(server.place)
+        self.addCleanup(half.close)
+        half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.2)
+        begin = time.monotonic()
+        self.assertEqual(server.stop(), 0, server.err)
+        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+
     def test_sigterm_while_it_loads_ends_within_2_s(self):
         for delay in (0, 0.02, 0.1):
             server = self.start(ready=False)
