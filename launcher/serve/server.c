@@ -188,11 +188,15 @@ bool server_load(struct server *server, struct error *err)
 
 /* ---- run ---- */
 
-/* The ranks are lost for good, and every request has an error: it is to reach its reader. */
+/* The ranks are lost for good, and every request has an error: it is to reach its reader. Nobody
+ * else is let in, who would wait for an answer that cannot come. */
 static void say_last_words(struct server *server)
 {
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
+    server->service.admission.state = ADMISSION_DRAINING;
+    http_server_drain(server->http);
+    rpc_events_drain(server->rpc);
     api_settle(&server->service.api);
     while (
         (http_server_counts(server->http).n_exchanges > 0 || rpc_events_calls(server->rpc) > 0) &&
