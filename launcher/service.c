@@ -43,6 +43,8 @@ static bool read_defaults(struct sampling_params *out, const struct service *s,
             *rows[i].to = (float)rows[i].given;
     if (options_is_given(options, "--top-k"))
         out->top_k = (int32_t)options->top_k;
+    if (options_is_given(options, "--max-tokens"))
+        out->max_tokens = (int32_t)options->max_tokens;
     return true;
 }
 

@@ -71,6 +71,7 @@ static void add_options(json_t *marks, const struct options *options)
                                         "--seed",
                                         "--generation-config",
                                         "--temperature",
+                                        "--max-tokens",
                                         "--top-k",
                                         "--top-p",
                                         "--min-p",

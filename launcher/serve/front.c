@@ -33,6 +33,15 @@ static void count(const struct visit *visit, int status)
                            visit->route != NULL ? visit->route->path : NULL, status);
 }
 
+/* The page runs nothing but itself (its own policy says so) and is shown in no other page. */
+static void guard_page(struct http_exchange *x)
+{
+    http_add_header(x, "Content-Security-Policy", "frame-ancestors 'none'");
+    http_add_header(x, "X-Content-Type-Options", "nosniff");
+    http_add_header(x, "Referrer-Policy", "no-referrer");
+    http_add_header(x, "Cache-Control", "no-cache");
+}
+
 static void reply_whole(void *context, int status, const char *content_type, int retry_after_s,
                         const char *body, size_t n_bytes)
 {
@@ -42,6 +51,8 @@ static void reply_whole(void *context, int status, const char *content_type, int
         snprintf(seconds, sizeof seconds, "%d", retry_after_s);
         http_add_header(visit->x, "Retry-After", seconds);
     }
+    if (strncmp(content_type, "text/html", 9) == 0)
+        guard_page(visit->x);
     count(visit, status);
     visit->call = NULL;
     http_respond(visit->x, status, content_type, body, n_bytes);

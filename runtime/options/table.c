@@ -298,8 +298,9 @@ const struct option option_table[] = {
      .help = "Defaults of sampling: auto takes those of the model's file, vllm does not."},
     {.name = "--max-tokens", .key = "max_new_tokens", .kind = OPTION_INT,
      .offset = FIELD(max_tokens), .value = "N", .default_text = "256", .min = 1, .max = 16777216,
-     .commands = ANSWER | DEMO, .basic = true, .section = "Sampling",
-     .help = "Longest answer; chat: what fits, unless given."},
+     .commands = ANSWER | DEMO | CALLS, .basic = true, .section = "Sampling",
+     .help = "Longest answer; chat: what fits, unless given. serve, batch: where a request says none "
+             "(not given: 16, of a chat what fits)."},
     {.name = "--min-tokens", .kind = OPTION_INT, .offset = FIELD(min_tokens), .value = "N",
      .default_text = "0", .max = 16777216, .commands = ANSWER, .section = "Sampling",
      .help = "No end of the answer before."},

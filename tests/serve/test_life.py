@@ -153,8 +153,8 @@ class Ends(unittest.TestCase):
             pathlib.Path("/proc", str(pid)).exists() for pid in ranks), 3))
         again = socket.socket()
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.addCleanup(again.close)
         again.bind(server.place)
-        again.close()
 
 
 class Starts(unittest.TestCase):
