@@ -212,7 +212,8 @@ bool server_run(struct server *server, struct error *err)
         return false;
     tell_ready(server);
     while (session_events_step(server->session_events, err)) {
-        const bool more = api_settle(&server->service.api);
+        bool more = api_settle(&server->service.api);
+        more = http_server_flush(server->http) || more;
         if (!more && life_step(server->life))
             return !life_was_forced(server->life) ||
                    (error_set(err, ERROR_LIMIT,

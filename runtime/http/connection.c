@@ -129,6 +129,7 @@ static void hand_over(struct http_connection *c)
     struct http_exchange *x = c->exchange;
     const struct http_handler *handler = &c->server->handler;
     c->phase = CONNECTION_WORK;
+    c->server->n_changes++;
     event_del(c->timer);
     handler->request(handler->context, x);
 }
@@ -251,6 +252,7 @@ static void detach(struct http_connection *c)
 
 void connection_destroy(struct http_connection *c)
 {
+    c->server->n_changes++;
     end_exchange(c, false);
     detach(c);
     forget_pending(c);

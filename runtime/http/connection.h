@@ -36,6 +36,7 @@ struct http_server {
     struct http_connection *unflushed;   /* a list of those with something pending */
     struct event *flush;
     bool is_flushing;
+    uint64_t n_changes; /* requests handed over, and connections destroyed */
     struct http_counts counts;
     size_t n_body_bytes; /* of all exchanges that are open */
     /* Of the Date header, for one second. */

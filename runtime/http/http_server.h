@@ -70,6 +70,9 @@ int http_server_port(const struct http_server *server);
  * after its response. To answer new requests with 503 meanwhile, let the handler do that first and
  * drain later. May be called again. */
 void http_server_drain(struct http_server *server);
+/* For who writes between two turns of the loop, and would have one more of them only for this:
+ * sends what is written. True: a request has come out of it, or one ended whose client is gone. */
+bool http_server_flush(struct http_server *server);
 /* At once, `closed` is called for what is open. NULL is fine. Not from inside of a handler's call.
  */
 void http_server_close(struct http_server *server);
