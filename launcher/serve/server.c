@@ -183,7 +183,8 @@ bool server_load(struct server *server, struct error *err)
                                        .give_up = give_up,
                                        .context = server};
     server->life = life_create(server->base, &life);
-    return true;
+    /* of a signal that came before this, nobody else hears any more */
+    return *server->service.session.interrupt == 0 || error_set(err, ERROR_LIMIT, "interrupted");
 }
 
 /* ---- run ---- */
