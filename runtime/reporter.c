@@ -16,10 +16,11 @@ struct reporter {
     const struct scheduler *scheduler;
     struct link_stats stats; /* what is counted here */
     int64_t *rank_work_ns;
-    int64_t told_ns, pulse_ns; /* last; clock_now_ns */
-    bool has_news;             /* something was counted since the last statistics */
-    uint64_t n_ticks;          /* of all ranks of this host, at */
-    int64_t moved_ns;          /* when this number was last new */
+    int64_t told_ns, pulse_ns;    /* last; clock_now_ns */
+    bool has_news;                /* something was counted since the last statistics */
+    struct scheduler_counts told; /* then: what is cancelled later changes them without a step */
+    uint64_t n_ticks;             /* of all ranks of this host, at */
+    int64_t moved_ns;             /* when this number was last new */
 };
 
 /* ---- progress ---- */
@@ -111,16 +112,21 @@ void reporter_count_time(struct reporter *r, int64_t busy_ns)
     r->has_news = true;
 }
 
+static int blocks_used(const struct scheduler_counts *counts)
+{
+    return counts->n_blocks - counts->n_free_blocks;
+}
+
 static bool send_stats(struct reporter *r, struct error *err)
 {
-    const struct scheduler_counts counts = scheduler_counts(r->scheduler);
+    const struct scheduler_counts counts = r->told;
     const struct comm_spent spent = spent_by(r->ranks);
     struct link_event event = {.kind = LINK_STATS, .stats = r->stats};
     struct link_stats *stats = &event.stats;
     stats->running = counts.n_running;
     stats->waiting = counts.n_waiting;
     stats->kv_blocks = counts.n_blocks;
-    stats->kv_blocks_used = counts.n_blocks - counts.n_free_blocks;
+    stats->kv_blocks_used = blocks_used(&counts);
     stats->cache_queries = counts.n_cache_queries;
     stats->cache_hits = counts.n_cache_hits;
     stats->preemptions = counts.n_preemptions;
@@ -137,15 +143,23 @@ static bool send_stats(struct reporter *r, struct error *err)
     return link_send_event(r->link, &event, err);
 }
 
+static bool has_news(const struct reporter *r)
+{
+    const struct scheduler_counts now = scheduler_counts(r->scheduler);
+    return r->has_news || now.n_waiting != r->told.n_waiting ||
+           now.n_running != r->told.n_running || blocks_used(&now) != blocks_used(&r->told);
+}
+
 bool reporter_tell(struct reporter *r, bool has_work, struct error *err)
 {
     const int64_t now = clock_now_ns();
     if (has_work && now - r->pulse_ns >= PULSE_NS && !send_pulse(r, false, err))
         return false;
-    if (!r->has_news || (has_work && now - r->told_ns < STATS_NS))
+    if ((has_work && now - r->told_ns < STATS_NS) || !has_news(r))
         return true;
     r->told_ns = now;
     r->has_news = false;
+    r->told = scheduler_counts(r->scheduler);
     return send_stats(r, err);
 }
 

@@ -84,11 +84,16 @@ static void reload(void *context)
         log_write(LOG_ERROR, "serve", "the keys of before stay: %s", err.text);
 }
 
+/* Once the model has nothing more to do for those that were let in, nobody new is even told that it
+ * is too late, and who has not yet asked to the end never does: else they could go on for ever. */
 static bool is_idle(void *context)
 {
     const struct server *server = context;
-    return dispatch_in_flight(server->service.session.dispatch) == 0 &&
-           http_server_counts(server->http).n_exchanges == 0 && rpc_events_calls(server->rpc) == 0;
+    if (dispatch_in_flight(server->service.session.dispatch) > 0)
+        return false;
+    http_server_drain(server->http);
+    rpc_events_drain(server->rpc);
+    return http_server_counts(server->http).n_exchanges == 0 && rpc_events_calls(server->rpc) == 0;
 }
 
 static void give_up(void *context)
@@ -183,16 +188,21 @@ bool server_load(struct server *server, struct error *err)
                                        .give_up = give_up,
                                        .context = server};
     server->life = life_create(server->base, &life);
-    return true;
+    /* of a signal that came before this, nobody else hears any more */
+    return *server->service.session.interrupt == 0 || error_set(err, ERROR_LIMIT, "interrupted");
 }
 
 /* ---- run ---- */
 
-/* The ranks are lost for good, and every request has an error: it is to reach its reader. */
+/* The ranks are lost for good, and every request has an error: it is to reach its reader. Nobody
+ * else is let in, who would wait for an answer that cannot come. */
 static void say_last_words(struct server *server, const struct error *why)
 {
     const struct timeval wait = {0, 10000};
     const int64_t until_ns = clock_now_ns() + NS_OF_S;
+    server->service.admission.state = ADMISSION_DRAINING;
+    http_server_drain(server->http);
+    rpc_events_drain(server->rpc);
     api_sleep_fail(&server->service.api, why);
     api_settle(&server->service.api);
     while (
@@ -209,7 +219,8 @@ bool server_run(struct server *server, struct error *err)
         return false;
     tell_ready(server);
     while (session_events_step(server->session_events, err)) {
-        const bool more = api_settle(&server->service.api);
+        bool more = api_settle(&server->service.api);
+        more = http_server_flush(server->http) || more;
         if (!more && life_step(server->life))
             return !life_was_forced(server->life) ||
                    (error_set(err, ERROR_LIMIT,

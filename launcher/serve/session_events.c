@@ -113,8 +113,10 @@ bool session_events_step(struct session_events *events, struct error *err)
     struct pollfd want[MAX_FILES];
     int n;
     int64_t until_ns;
-    if (!session_step(events->session, err))
+    if (!session_step(events->session, err)) {
+        forget_all(events); /* closed, and a number may be a user's by the next turn */
         return false;
+    }
     session_watch(events->session, want, &n, &until_ns);
     watch(events, want, n);
     wait_until(events, until_ns);

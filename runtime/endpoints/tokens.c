@@ -111,10 +111,11 @@ static bool detokenize(struct bytes *out, const struct api *api, struct openai_r
 {
     struct ids ids = {0};
     struct bytes text = {0};
-    const bool good = openai_read_model(&body->model, body->body.json, err) &&
-                      api_check_model(api, body->model, err) && read_ids(&ids, api, body, err);
+    bool good = openai_read_model(&body->model, body->body.json, err) &&
+                api_check_model(api, body->model, err) && read_ids(&ids, api, body, err);
+    if (good && !detokenizer_decode(api->intake->tokenizer, ids.data, ids.n, false, &text))
+        good = refuse("tokens", "the tokenizer's decoder takes too many steps on these ids", err);
     if (good) {
-        detokenizer_decode(api->intake->tokenizer, ids.data, ids.n, false, &text);
         bytes_add_text(out, "{\"prompt\":");
         json_write_text(out, (struct json_text){text.data, text.len});
         bytes_add_char(out, '}');

@@ -233,12 +233,21 @@ static bool not_asked(const char *what, struct error *err)
     return error_set(err, ERROR_PEER, "the engine answered with %s, which nobody asked for", what);
 }
 
+/* To a text that pools and to beams a token is only the end, of a deadline. */
+static bool wants_token(const struct journal_entry *entry, const struct link_token *token)
+{
+    const struct sampling_params *params = &entry->submit.params;
+    return entry->listener.token != NULL &&
+           (token->finish == FINISH_ABORT ||
+            (params->pooling == POOLING_NONE && params->beam_width == 0));
+}
+
 static bool give_token(struct dispatch *dispatch, const struct link_token *from, struct error *err)
 {
     struct journal_entry *entry = journal_find(dispatch->journal, from->id);
     if (entry == NULL)
         return true;
-    if (entry->listener.token == NULL)
+    if (!wants_token(entry, from))
         return not_asked("tokens", err);
     const bool was_suspect = journal_is_suspect(entry), ended = from->finish != FINISH_NONE;
     struct link_token token = *from;

@@ -257,6 +257,7 @@ static void on_received(struct rpc *rpc, bool ok)
         struct error err = {0};
         if (grpc_byte_buffer_reader_init(&reader, received)) {
             grpc_slice slice = grpc_byte_buffer_reader_readall(&reader);
+            rpc->has_request = true;
             rpc->method->request(rpc, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice));
             grpc_slice_unref(slice);
             grpc_byte_buffer_reader_destroy(&reader);

@@ -122,7 +122,7 @@ void rpc_server_drain(struct rpc_server *server)
     tick_calls(server); /* watchers learn that it is not ready */
     server->is_draining = true;
     for (struct rpc *rpc = server->first; rpc != NULL; rpc = rpc->next)
-        if (rpc->method != NULL && rpc->method->is_endless)
+        if (rpc->method != NULL && (rpc->method->is_endless || !rpc->has_request))
             rpc_end(rpc, &why);
 }
 

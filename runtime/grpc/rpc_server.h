@@ -55,7 +55,8 @@ int rpc_server_port(const struct rpc_server *server);
 int rpc_server_fd(const struct rpc_server *server);
 void rpc_server_step(struct rpc_server *server);
 /* From now on new calls get UNAVAILABLE (code "draining"), but for Health.Check, which tells the
- * truth. Those that are there go on, but for Health.Watch and reflection, which end. */
+ * truth. Those that are there go on, but for Health.Watch, reflection, and those that have not said
+ * yet what they want, which end. May be called again. */
 void rpc_server_drain(struct rpc_server *server);
 int rpc_server_calls(const struct rpc_server *server); /* now */
 /* Cancels what goes on and waits until nothing of it is left. NULL is fine. */

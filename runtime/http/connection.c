@@ -129,6 +129,7 @@ static void hand_over(struct http_connection *c)
     struct http_exchange *x = c->exchange;
     const struct http_handler *handler = &c->server->handler;
     c->phase = CONNECTION_WORK;
+    c->server->n_changes++;
     event_del(c->timer);
     handler->request(handler->context, x);
 }
@@ -251,6 +252,7 @@ static void detach(struct http_connection *c)
 
 void connection_destroy(struct http_connection *c)
 {
+    c->server->n_changes++;
     end_exchange(c, false);
     detach(c);
     forget_pending(c);
@@ -260,10 +262,7 @@ void connection_destroy(struct http_connection *c)
     memory_free(c);
 }
 
-bool connection_is_idle(const struct http_connection *c)
-{
-    return c->phase == CONNECTION_IDLE || c->phase == CONNECTION_HANDSHAKE;
-}
+bool connection_is_idle(const struct http_connection *c) { return c->phase <= CONNECTION_BODY; }
 
 /* Nothing is left to say. */
 static void linger(struct http_connection *c)

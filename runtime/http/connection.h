@@ -36,6 +36,7 @@ struct http_server {
     struct http_connection *unflushed;   /* a list of those with something pending */
     struct event *flush;
     bool is_flushing;
+    uint64_t n_changes; /* requests handed over, and connections destroyed */
     struct http_counts counts;
     size_t n_body_bytes; /* of all exchanges that are open */
     /* Of the Date header, for one second. */
@@ -43,15 +44,17 @@ struct http_server {
     char date[DATE_BYTES];
 };
 
-enum connection_phase {
-    CONNECTION_HANDSHAKE, /* of TLS */
-    CONNECTION_IDLE,      /* no byte of a request is there */
-    CONNECTION_HEAD,
-    CONNECTION_BODY,
-    CONNECTION_WORK,    /* the handler has it, and has not ended its response */
-    CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL when it is ours */
-    CONNECTION_LINGER,  /* all is said; what the client still sends is thrown away for a moment,
-                           because a close over unread bytes would take the response from it */
+enum connection_phase {                       /* in this order */
+                        CONNECTION_HANDSHAKE, /* of TLS */
+                        CONNECTION_IDLE,      /* no byte of a request is there */
+                        CONNECTION_HEAD,
+                        CONNECTION_BODY,
+                        CONNECTION_WORK,    /* the handler has it, and has not ended its response */
+                        CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL
+                                               when it is ours */
+                        CONNECTION_LINGER,  /* all is said; what the client still sends is thrown
+                                               away for a moment,  because a close over unread bytes
+                                               would take the response from it */
 };
 
 struct http_exchange {
@@ -98,7 +101,8 @@ void connection_answered(struct http_connection *c);
 /* Sends what is pending, or gives it to the bufferevent. May destroy c. */
 void connection_flush(struct http_connection *c);
 size_t connection_unsent(const struct http_connection *c);
-/* Whether nothing is going on: draining ends such a connection. */
+/* Whether no request of it is whole, so that nobody works for it: draining ends such a connection.
+ */
 bool connection_is_idle(const struct http_connection *c);
 
 /* What this layer answers by itself. */

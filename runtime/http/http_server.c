@@ -104,11 +104,8 @@ static void on_retry(evutil_socket_t socket, short what, void *context)
 
 /* ---- what connections have to send ---- */
 
-static void on_flush(evutil_socket_t socket, short what, void *context)
+static void flush_all(struct http_server *server)
 {
-    struct http_server *server = context;
-    (void)socket;
-    (void)what;
     struct http_connection *list = server->unflushed;
     server->unflushed = NULL;
     if (list != NULL)
@@ -117,6 +114,23 @@ static void on_flush(evutil_socket_t socket, short what, void *context)
     while (list != NULL)
         connection_flush(list);
     server->is_flushing = false;
+}
+
+static void on_flush(evutil_socket_t socket, short what, void *context)
+{
+    (void)socket;
+    (void)what;
+    flush_all(context);
+}
+
+bool http_server_flush(struct http_server *server)
+{
+    const uint64_t n_before = server->n_changes;
+    if (server->unflushed == NULL)
+        return false;
+    event_del(server->flush);
+    flush_all(server);
+    return server->n_changes != n_before;
 }
 
 /* ---- the port ---- */

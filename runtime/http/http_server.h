@@ -66,9 +66,13 @@ bool http_server_open(struct http_server **out, struct event_base *base,
 /* ERROR_INPUT: another program began to listen on the port meanwhile. */
 bool http_server_start(struct http_server *server, struct error *err);
 int http_server_port(const struct http_server *server);
-/* Takes no new connections, closes idle ones, and closes each other one after its response. To
- * answer new requests with 503 meanwhile, let the handler do that first and drain later. */
+/* Takes no new connections, closes those that are idle or amid a request, and closes each other one
+ * after its response. To answer new requests with 503 meanwhile, let the handler do that first and
+ * drain later. May be called again. */
 void http_server_drain(struct http_server *server);
+/* For who writes between two turns of the loop, and would have one more of them only for this:
+ * sends what is written. True: a request has come out of it, or one ended whose client is gone. */
+bool http_server_flush(struct http_server *server);
 /* At once, `closed` is called for what is open. NULL is fine. Not from inside of a handler's call.
  */
 void http_server_close(struct http_server *server);

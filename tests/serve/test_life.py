@@ -1,4 +1,5 @@
 """How a server starts and ends, and what it says meanwhile: docs/faults.md, life cycle."""
+import os
 import pathlib
 import shutil
 import signal
@@ -19,6 +20,12 @@ class Ends(unittest.TestCase):
         server = Server(*words, **more)
         self.addCleanup(server.kill)
         return server
+
+    @staticmethod
+    def children_of(server):
+        done = subprocess.run(["pgrep", "-P", str(server.child.pid)], capture_output=True,
+                              check=False)
+        return [int(pid) for pid in done.stdout.split()]
 
     def test_sigterm_finishes_what_runs_and_lets_nobody_in(self):
         server = self.start("--max-num-seqs", 2)
@@ -69,8 +76,18 @@ class Ends(unittest.TestCase):
         self.assertEqual(server.stop(), 0, server.err)
         self.assertLess(time.monotonic() - begin, 2 * SLOW)
 
+    def test_half_a_request_keeps_no_server_from_its_end(self):
+        server = self.start()
+        half = socket.create_connection(server.place)
+        self.addCleanup(half.close)
+        half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.2)
+        begin = time.monotonic()
+        self.assertEqual(server.stop(), 0, server.err)
+        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+
     def test_sigterm_while_it_loads_ends_within_2_s(self):
-        for delay in (0, 0.02, 0.1):
+        for delay in (i / 250 for i in range(25)):  # also amid its last steps
             server = self.start(ready=False)
             time.sleep(delay)
             server.signal(signal.SIGTERM)
@@ -78,14 +95,31 @@ class Ends(unittest.TestCase):
             self.assertIn(server.wait(), (0, -signal.SIGTERM), server.err)
             self.assertLess(time.monotonic() - begin, 2 * SLOW)
 
+    def test_ranks_lost_for_good_are_told_to_who_waits_and_nobody_else_keeps_the_server(self):
+        server = self.start("--max-restarts", 0)
+        streams = Streams(server, 2, {**LONG, "max_tokens": 2000})
+        half = socket.create_connection(server.place)
+        self.addCleanup(half.close)
+        half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost:")
+        self.assertTrue(wait_for(streams.begun, 20))
+        for pid in self.children_of(server):
+            os.kill(pid, signal.SIGKILL)
+        streams.join()
+        begin = time.monotonic()
+        for events in streams.events:
+            self.assertEqual(events[-1], "[DONE]")
+            self.assertIn("error", events[-2])
+        self.assertEqual(half.recv(1), b"")
+        self.assertEqual(server.wait(), 70, server.err)
+        self.assertLess(time.monotonic() - begin, 0.8 * SLOW)
+
     def test_the_gateway_killed_leaves_no_rank(self):
         server = self.start("-tp", 2)
-        ranks = subprocess.run(["pgrep", "-P", str(server.child.pid)], capture_output=True,
-                               check=False).stdout.split()
+        ranks = self.children_of(server)
         self.assertTrue(ranks)
         server.kill()
         self.assertTrue(wait_for(lambda: not any(
-            pathlib.Path("/proc", pid.decode()).exists() for pid in ranks), 3))
+            pathlib.Path("/proc", str(pid)).exists() for pid in ranks), 3))
         again = socket.socket()
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.addCleanup(again.close)

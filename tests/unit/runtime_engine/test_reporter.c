@@ -5,6 +5,7 @@
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
 #include "runtime/reporter.h"
+#include "runtime/schedule/scheduler.h"
 #include "tests/test.h"
 #include "tests/unit/parallel/threads.h"
 #include "tests/unit/runtime_engine/job.h"
@@ -84,6 +85,65 @@ TEST(an_idle_engine_says_nothing_unasked)
     CHECK_EQ(job.n_pulses, n_pulses + 1);
     CHECK(job.progress_ns >= asked_ns);
     job_close(&job, false);
+}
+
+/* ---- without an engine ---- */
+
+struct alone {
+    struct ends ends;
+    struct ranks ranks;
+    struct scheduler *scheduler;
+    struct reporter *reporter;
+};
+
+static void alone_open(struct alone *alone)
+{
+    static const int32_t eos_id = 1;
+    struct error err = {0};
+    *alone = (struct alone){.ends = ends_make()};
+    CHECK(comm_open_self(&alone->ranks.tp, &err));
+    CHECK(comm_open_self(&alone->ranks.world, &err));
+    scheduler_create(&alone->scheduler, &(struct scheduler_settings){.limits = {.max_tokens = 64,
+                                                                                .max_sequences = 4,
+                                                                                .max_logits = 4,
+                                                                                .block_tokens = 16,
+                                                                                .n_kv_blocks = 8,
+                                                                                .n_kv_groups = 1,
+                                                                                .max_model_len = 64,
+                                                                                .vocab = 64},
+                                                                     .eos_id = &eos_id,
+                                                                     .n_eos_ids = 1,
+                                                                     .max_requests = 4,
+                                                                     .max_request_bytes = 1 << 20});
+    reporter_create(&alone->reporter, alone->ends.engine, &alone->ranks, alone->scheduler);
+}
+
+static void alone_close(struct alone *alone)
+{
+    reporter_destroy(alone->reporter);
+    scheduler_destroy(alone->scheduler);
+    comm_close(alone->ranks.tp);
+    comm_close(alone->ranks.world);
+    ends_release(&alone->ends);
+}
+
+TEST(when_all_that_was_left_is_cancelled_an_engine_says_that_it_is_idle)
+{
+    struct alone alone;
+    struct error err = {0};
+    struct sampling_params params = params_default();
+    const struct request_source source = {
+        .id = 7, .prompt = prompt, .n_prompt = N_PROMPT, .params = &params};
+    alone_open(&alone);
+    params.max_tokens = N_ANSWER;
+    CHECK(scheduler_submit(alone.scheduler, &source, &err));
+    reporter_count_time(alone.reporter, 1);
+    CHECK(reporter_tell(alone.reporter, false, &err));
+    CHECK_EQ(receive_event(alone.ends.gateway).stats.waiting, 1);
+    CHECK(scheduler_cancel(alone.scheduler, source.id));
+    CHECK(reporter_tell(alone.reporter, false, &err));
+    CHECK_EQ(receive_event(alone.ends.gateway).stats.waiting, 0);
+    alone_close(&alone);
 }
 
 /* ---- two ranks, the other one a process ---- */

@@ -361,6 +361,24 @@ TEST(beams_that_fail_or_are_too_late_are_all_ended)
     }
 }
 
+TEST(a_token_is_no_answer_to_a_text_that_pools_nor_to_a_search_for_beams)
+{
+    for (int beams = 0; beams < 2; beams++) {
+        struct ends ends = connect_ends();
+        struct asked asked;
+        struct link_submit heard;
+        init_asked(&asked, &ends, 1);
+        asked.sampling.params.pooling = beams ? POOLING_NONE : POOLING_LAST;
+        asked.sampling.params.beam_width = beams ? 1 : 0;
+        open_asked(&asked);
+        engine_says(&ends, hear_choice(&asked, &heard), FINISH_STOP);
+        CHECK(!take(&ends, 0, ERROR_PEER));
+        CHECK_EQ(asked.n_done, 0);
+        close_asked(&asked);
+        close_ends(&ends);
+    }
+}
+
 TEST(a_vector_is_the_answer_to_a_text_that_pools)
 {
     static const float value[] = {1, 2};

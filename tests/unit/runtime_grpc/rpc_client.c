@@ -144,9 +144,9 @@ static void start(struct rpc_client *client, const grpc_op *op, size_t n, int ki
     CHECK_EQ(grpc_call_start_batch(client->call, op, n, tag, NULL), GRPC_CALL_OK);
 }
 
-void client_call(struct rpc_client *client, struct rpc_world *world, const char *method,
-                 const void *data, size_t n_bytes, int timeout_ms, const char *authorization,
-                 bool reads)
+static void begin_call(struct rpc_client *client, struct rpc_world *world, const char *method,
+                       const void *data, size_t n_bytes, int timeout_ms, const char *authorization,
+                       bool says_all)
 {
     const gpr_timespec deadline =
         timeout_ms == 0 ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
@@ -174,7 +174,8 @@ void client_call(struct rpc_client *client, struct rpc_world *world, const char 
         begin[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
         begin[n++].data.send_message.send_message = client->sent;
     }
-    begin[n++] = (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+    if (says_all)
+        begin[n++] = (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
     begin[n] = (grpc_op){.op = GRPC_OP_RECV_INITIAL_METADATA};
     begin[n++].data.recv_initial_metadata.recv_initial_metadata = &client->begin;
     start(client, begin, n, TAG_BEGIN);
@@ -185,8 +186,20 @@ void client_call(struct rpc_client *client, struct rpc_world *world, const char 
     end.data.recv_status_on_client.status = &client->status;
     end.data.recv_status_on_client.status_details = &client->details;
     start(client, &end, 1, TAG_END);
+}
+
+void client_call(struct rpc_client *client, struct rpc_world *world, const char *method,
+                 const void *data, size_t n_bytes, int timeout_ms, const char *authorization,
+                 bool reads)
+{
+    begin_call(client, world, method, data, n_bytes, timeout_ms, authorization, true);
     if (reads)
         client_read(client);
+}
+
+void client_call_silently(struct rpc_client *client, struct rpc_world *world, const char *method)
+{
+    begin_call(client, world, method, NULL, 0, 0, NULL, false);
 }
 
 void client_wait(struct rpc_client *client)

@@ -45,6 +45,8 @@ void world_turn(struct rpc_world *world);
 void client_call(struct rpc_client *client, struct rpc_world *world, const char *method,
                  const void *data, size_t n_bytes, int timeout_ms, const char *authorization,
                  bool reads);
+/* A call that does not say what it wants. */
+void client_call_silently(struct rpc_client *client, struct rpc_world *world, const char *method);
 void client_read(struct rpc_client *client); /* from now on, where it did not */
 void client_wait(struct rpc_client *client); /* for the end */
 void client_release(struct rpc_client *client);

@@ -282,6 +282,23 @@ TEST(a_server_that_drains_finishes_what_it_has)
     world_close(&world);
 }
 
+TEST(a_server_that_drains_does_not_wait_for_what_nobody_has_asked_yet)
+{
+    struct rpc_world world;
+    struct rpc_client call;
+    world_open(&world, NULL, NULL);
+    client_call_silently(&call, &world, GENERATE);
+    for (int i = 0; i < 5000 && rpc_server_calls(world.server) == 0; i++)
+        world_turn(&world);
+    CHECK_EQ(rpc_server_calls(world.server), 1);
+    rpc_server_drain(world.server);
+    client_wait(&call);
+    CHECK_EQ(call.status, GRPC_STATUS_UNAVAILABLE);
+    CHECK_EQ(rpc_server_calls(world.server), 0);
+    client_release(&call);
+    world_close(&world);
+}
+
 TEST(closing_cancels_what_goes_on)
 {
     struct rpc_world world;

@@ -137,6 +137,22 @@ TEST(draining_closes_who_is_idle_and_each_other_after_its_response)
     site_close(&site);
 }
 
+TEST(draining_does_not_wait_for_the_rest_of_a_request)
+{
+    struct site site;
+    site_open(&site, NULL);
+    const int head = site_connect(&site), body = site_connect(&site);
+    site_say(&site, head, "GET /now HTTP/1.1\r\nHost:");
+    site_say(&site, body, "POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf");
+    CHECK(site_wait(&site, &site.n_headers, 1));
+    http_server_drain(site.server);
+    CHECK_STR(site_hear_all(&site, head), "");
+    CHECK_STR(site_hear_all(&site, body), "");
+    CHECK_EQ(http_server_counts(site.server).n_exchanges, 0);
+    CHECK_EQ(site.n_closed, 1);
+    site_close(&site);
+}
+
 TEST(draining_ends_a_stream_where_its_handler_ends_it)
 {
     struct site site;

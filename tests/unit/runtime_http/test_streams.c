@@ -1,4 +1,5 @@
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/test.h"
@@ -29,6 +30,29 @@ TEST(a_stream_is_chunks_that_come_as_they_are_written)
     CHECK(site_wait(&site, &site.n_answered, 1));
     site_say(&site, client, "GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
     site_hear(&site, client, "\r\n\r\nok");
+    close(client);
+    site_close(&site);
+}
+
+TEST(what_is_written_can_be_sent_without_a_turn_of_the_loop)
+{
+    struct site site;
+    char got[64] = "";
+    site_open(&site, NULL);
+    const int client = site_connect(&site);
+    begin(&site, client, get);
+    site_hear(&site, client, "\r\n\r\n");
+    site_say(&site, client, get); /* behind it */
+    site_run(&site, 20);
+    CHECK(http_stream_write(site.open[0], "data: 1\n\n", 9));
+    CHECK(!http_server_flush(site.server));
+    CHECK_EQ(recv(client, got, sizeof(got) - 1, 0), 14);
+    CHECK_STR(got, "9\r\ndata: 1\n\n\r\n");
+    http_stream_end(site.open[0]);
+    CHECK_EQ(site.n_requests, 1);
+    CHECK(http_server_flush(site.server)); /* and the next one has come out */
+    CHECK_EQ(site.n_requests, 2);
+    CHECK(!http_server_flush(site.server));
     close(client);
     site_close(&site);
 }
