@@ -108,9 +108,9 @@ class Server:
         finally:
             connection.close()
 
-    def metric(self, name):
-        """The sum of a metric over its labels; None when it is not there."""
-        found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$",
+    def metric(self, name, label=""):
+        """The sum of a metric over its labels, where they have this one; None: it is not there."""
+        found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*{re.escape(label)}[^}}]*\}})? (\S+)$",
                            self.get("/metrics").body.decode(), re.M)
         return sum(map(float, found)) if found else None
 

@@ -24,6 +24,9 @@ class Load(ServerCase):
         return (self.server.metric("phalanx_num_requests_running") == 0 and
                 self.server.metric("phalanx_num_requests_waiting") == 0)
 
+    def aborted(self):
+        return self.server.metric("phalanx_request_success_total", 'finished_reason="abort"')
+
     def tearDown(self):
         self.assertTrue(wait_for(self.is_quiet, 2), self.server.get("/metrics").body.decode())
 
@@ -62,10 +65,10 @@ class Load(ServerCase):
         connection = self.server.connect()
         connection.connect()
         connection.sock.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF: little fits
+        before = self.aborted()
         connection.request("POST", "/v1/completions", '{"prompt": "a", "max_tokens": 1900, '
                            '"ignore_eos": true, "stream": true, "logprobs": 5}')
-        self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
-        self.assertTrue(wait_for(self.is_quiet, 30))
+        self.assertTrue(wait_for(lambda: self.aborted() == before + 1, 30))
         connection.close()
 
     def test_a_mix_has_the_texts_that_each_has_alone(self):
