@@ -12,7 +12,7 @@ import unittest
 
 from grpc import StatusCode
 from rpc import PROMPT, BothCase, pb
-from serving import SANITIZED
+from serving import SANITIZED, Answer
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 STATUS = {400: StatusCode.INVALID_ARGUMENT, 404: StatusCode.NOT_FOUND}
@@ -73,7 +73,7 @@ KINDS = [sampling(name, value, in_rpc=False) for name, value in (
     ("stop_token_ids", [1.5]), ("stop_token_ids", [None]), ("stop_token_ids", [-1]),
     ("allowed_token_ids", []), ("allowed_token_ids", [-1]), ("logit_bias", {"x": 1}),
     ("logit_bias", {"5": "1"}), ("logit_bias", {"5": None}), ("logit_bias", {"-1": 1}),
-    ("logit_bias", {" 5": 1}), ("logit_bias", {"5.0": 1}), ("logit_bias", {"": 1}),
+    ("logit_bias", {" 5": 1}), ("logit_bias", {"+5": 1}), ("logit_bias", {"5.0": 1}), ("logit_bias", {"": 1}),
     ("model", 5), ("cache_salt", 5), ("cache_salt", ""), ("ignore_eos", "true"))]
 KINDS += [raw(name, text) for name in ("n", "max_tokens", "top_k", "seed")
           for text in (str(TOO_LARGE), str(UNSAID - 1), "1" * 300)]
@@ -157,15 +157,19 @@ CHATS = [
 NAMES = [
     Row("a wrong model", "model", {"prompt": "x", "model": "other"},
         pb.GenerateRequest(text="x", model="other"), status=404, code="model_not_found"),
+    Row("a name that is cut inside a character", "model", {"prompt": "x", "model": "ä" * 1000},
+        pb.GenerateRequest(text="x", model="ä" * 1000), status=404, code="model_not_found"),
+    Row("a name with control characters", "model", {"prompt": "x", "model": "\x1b[2J\n\x7f"},
+        pb.GenerateRequest(text="x", model="\x1b[2J\n\x7f"), status=404, code="model_not_found"),
     Row("a wrong model of a chat", "model", {"messages": [message()], "model": "other"},
         pb.ChatRequest(messages=[pb.ChatMessage(role="user", content="hi")], model="other"), CHAT,
         404, "model_not_found"),
 ]
 
 
-def body(name, data):
+def body(name, data, param=None):
     """Looked through and refused before anything is allocated for it."""
-    return Row(name, None, data, seconds=0.05)
+    return Row(name, param, data, seconds=0.05)
 
 
 BODIES = [
@@ -173,28 +177,45 @@ BODIES = [
     body("no object", b"[]"),
     body("no JSON", b"{"),
     body("something behind", b'{"prompt": "x"} x'),
-    body("NaN", b'{"prompt": "x", "temperature": NaN}'),
-    body("infinity", b'{"prompt": "x", "temperature": Infinity}'),
-    body("1e400", b'{"prompt": "x", "temperature": 1e400}'),
-    body("65 levels", b'{"prompt": ' + b"[" * 65 + b"]" * 65 + b"}"),
-    body("a million levels", b'{"prompt": ' + b"[" * MILLION),
-    body("a million keys", b"{" + b",".join(b'"%d": 1' % i for i in range(MILLION)) + b"}"),
+    body("NaN", b'{"prompt": "x", "temperature": NaN}', "temperature"),
+    body("infinity", b'{"prompt": "x", "temperature": Infinity}', "temperature"),
+    body("1e400", b'{"prompt": "x", "temperature": 1e400}', "temperature"),
+    body("65 levels", b'{"prompt": ' + b"[" * 65 + b"]" * 65 + b"}", "prompt"),
+    body("a million levels", b'{"prompt": ' + b"[" * MILLION, "prompt"),
+    body("a million keys", b"{" + b",".join(b'"%d": 1' % i for i in range(MILLION)) + b"}",
+         str(2**19 - 1)),
+    body("a million keys inside", b'{"logit_bias": {' + b",".join(
+        b'"%d": 1' % i for i in range(MILLION)) + b"}}", "logit_bias"),
+    body("ten million ids", b'{"prompt": [5' + b",5" * 10 * MILLION + b"]}", "prompt"),
     body("a key twice", b'{"prompt": "x", "prompt": "y"}'),
-    body("bytes that are not UTF-8", b'{"prompt": "\xff\xfe"}'),
-    body("an overlong character", b'{"prompt": "\xc0\x80"}'),
-    body("half a surrogate pair", b'{"prompt": "\\ud800"}'),
-    body("a surrogate in UTF-8", b'{"prompt": "\xed\xa0\x80"}'),
-    body("NUL", b'{"prompt": "a\0b"}'),
-    body("an escaped NUL", b'{"prompt": "x", "stop": "a\\u0000b"}'),
-    body("a text that never ends", b'{"prompt": "' + b"x" * (30 * MIB)),
+    body("bytes that are not UTF-8", b'{"prompt": "\xff\xfe"}', "prompt"),
+    body("an overlong character", b'{"prompt": "\xc0\x80"}', "prompt"),
+    body("half a surrogate pair", b'{"prompt": "\\ud800"}', "prompt"),
+    body("a surrogate in UTF-8", b'{"prompt": "\xed\xa0\x80"}', "prompt"),
+    body("NUL", b'{"prompt": "a\0b"}', "prompt"),
+    body("an escaped NUL", b'{"prompt": "x", "stop": "a\\u0000b"}', "stop"),
+    body("a text that never ends", b'{"prompt": "' + b"x" * (30 * MIB), "prompt"),
+    body("a long name that is cut inside a character",
+         f'{{"xx{"ä" * 40}": NaN}}'.encode(), "xx" + 22 * "ä" + "\ufffd"),
 ]
 
 
 class Parameters(BothCase):
     WORDS = ("--served-model-name", "demo")
 
+    def post(self, path, data):
+        """The answer, and its seconds after the last byte: the way there costs most of a long body."""
+        with contextlib.closing(self.server.connect()) as connection:
+            connection.putrequest("POST", path)
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(len(data)))
+            connection.endheaders(data[:-1])
+            begin = time.monotonic()
+            connection.send(data[-1:])
+            return Answer(connection.getresponse(), time.monotonic() - begin)
+
     def check_http(self, row):
-        answer = self.server.post(row.path, row.http)
+        answer = self.post(row.path, row.http)
         error = self.check_error(answer, row.status, row.param)
         self.assertTrue(error["message"])
         self.assertTrue(error["type"])
