@@ -17,7 +17,12 @@ static const struct json_limits tool_limits = {
 
 /* Where a field has presence, how it is not there: */
 static double number_or_unsaid(bool has, double value) { return has ? value : (double)NAN; }
-static int64_t int_or_unsaid(bool has, int64_t value) { return has ? value : INFERENCE_UNSAID; }
+static int64_t int_or_unsaid(bool has, int64_t value)
+{
+    if (!has)
+        return INFERENCE_UNSAID;
+    return value == INFERENCE_UNSAID ? value + 1 : value; /* its neighbour is judged the same */
+}
 static int8_t flag_or_unsaid(bool has, bool value) { return has ? (int8_t)value : (int8_t)-1; }
 
 /* A list without entries is one that is not set. */

@@ -41,11 +41,12 @@ bool field_wrong(const char *key, const json_t *value, const char *wanted, struc
     return error_param(err, key);
 }
 
+/* INT64_MIN stands for what nobody said (SAMPLING_UNSAID): its neighbour is judged the same. */
 static bool is_whole(const json_t *value, int64_t *out)
 {
     const double real = json_real_value(value);
     if (json_is_integer(value))
-        *out = json_integer_value(value);
+        *out = json_integer_value(value) > INT64_MIN ? json_integer_value(value) : INT64_MIN + 1;
     else if (json_is_real(value) && fabs(real) <= MOST_EXACT && trunc(real) == real)
         *out = (int64_t)real;
     else

@@ -100,7 +100,8 @@ static bool read_logit_bias(struct sampling_fields *out, const json_t *object, s
         char *end;
         errno = 0;
         const long long token = strtoll(key, &end, 10);
-        if (errno != 0 || end == key || *end != '\0') {
+        const bool begins_well = *key == '-' || (*key >= '0' && *key <= '9'); /* else spaces, + */
+        if (!begins_well || errno != 0 || end == key || *end != '\0') {
             error_set(err, ERROR_INPUT, "logit_bias: the key \"%.40s\" is no token id", key);
             return error_param(err, name);
         }

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { MAX_TOP_LOGPROBS = 20 }; /* of OpenAI's documentation; a server may allow fewer */
+
 static bool refuse(const char *key, const char *text, struct error *err)
 {
     error_set(err, ERROR_INPUT, "%s", text);
@@ -106,6 +108,8 @@ static bool read_chat_logprobs(struct openai_request *out, struct error *err)
     if (out->form.n_top > 0 && !out->form.has_logprobs)
         return refuse("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.",
                       err);
+    if (out->form.n_top > MAX_TOP_LOGPROBS)
+        return refuse("top_logprobs", "`top_logprobs` must be at most 20.", err);
     out->sampling.logprobs_name = "top_logprobs";
     if (out->form.has_logprobs)
         out->sampling.logprobs = out->form.n_top;

@@ -11,7 +11,9 @@ struct error;
 
 enum {
     BODY_MAX_DEPTH = 64,
-    BODY_MAX_VALUES = 1000000, /* keys too: looked for before anything is allocated */
+    /* Keys too; looked for before anything is allocated. A prompt of a million token ids is inside:
+     * that it is too long is for those to say who know the model. */
+    BODY_MAX_VALUES = 1 << 20,
 };
 
 struct request_body { /* all zero is an empty one */

@@ -124,6 +124,8 @@ static bool is_empty(const struct prompt_rules *rules, struct error *err)
 static bool read_text(struct intake *intake, const struct api_prompt *prompt,
                       const struct prompt_rules *rules, struct ids *out, struct error *err)
 {
+    if (prompt->n_bytes == 0) /* also where special tokens would be put around it */
+        return is_empty(rules, err);
     if (!encode(intake, prompt, rules, out, err))
         return false;
     if (rules->add_special_tokens) {

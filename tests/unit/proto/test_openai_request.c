@@ -290,6 +290,8 @@ TEST(a_field_of_a_wrong_type_is_named)
         {"logit_bias", "{'5':'1'}"},
         {"logit_bias", "{'99999999999999999999':1}"},
         {"logit_bias", "{'':1}"},
+        {"logit_bias", "{' 5':1}"},
+        {"logit_bias", "{'+5':1}"},
         {"cache_salt", "''"},
         {"cache_salt", "5"},
         {"use_beam_search", "'yes'"},
@@ -321,6 +323,7 @@ TEST(the_texts_of_errors_are_those_that_clients_compare)
             "when using `top_logprobs`, `logprobs` must be set to true.");
     refuses(true, "'logprobs':true,'top_logprobs':-2", "top_logprobs",
             "`top_logprobs` must be a positive value");
+    refuses(true, "'logprobs':true,'top_logprobs':21", "top_logprobs", "at most 20");
     refuses(false, "'logprobs':-1", "logprobs", "`logprobs` must be a positive value.");
     refuses(true, "'stream':true,'prompt_logprobs':1", "prompt_logprobs",
             "`prompt_logprobs` are not available when `stream=True`.");
@@ -395,10 +398,10 @@ TEST(hostile_bodies_are_refused_before_they_cost_anything)
         bytes_add_char(&body, '[');
     check_hostile(&body, "64", "");
     bytes_add_text(&body, "{\"a\":[0");
-    for (int i = 0; i < 1000001; i++)
+    for (int i = 0; i < BODY_MAX_VALUES; i++)
         bytes_add_text(&body, ",0");
     bytes_add_text(&body, "]}");
-    check_hostile(&body, "1000000", "a");
+    check_hostile(&body, "1048576", "a");
     bytes_add_text(&body, "{\"a\":1,\"a\":2}");
     check_hostile(&body, "a", "");
     bytes_add_text(&body, "{\"a\":\"\\ud800\"}");
@@ -417,6 +420,13 @@ TEST(hostile_bodies_are_refused_before_they_cost_anything)
     check_hostile(&body, "'N'", "temperature");
     bytes_add_text(&body, "");
     check_hostile(&body, "empty", "");
+}
+
+TEST(what_stands_for_not_said_is_no_value_of_a_client)
+{
+    struct openai_request r = reads(false, "'n':-9223372036854775808");
+    CHECK(r.sampling.n != SAMPLING_UNSAID && r.sampling.n < 0);
+    openai_request_release(&r);
 }
 
 TEST(a_chat_needs_messages)
