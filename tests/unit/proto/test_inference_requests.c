@@ -51,13 +51,12 @@ TEST(what_stands_for_not_said_is_no_value_of_a_client)
     struct error err = {0};
     /* sampling: n = -2^63 */
     CHECK(inference_read_generate(
-        &r, &arena, BYTES("\x1a\x01x\x2a\x0b\x40\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"),
-        &err));
+        &r, &arena, BYTES("\x1a\x01x\x2a\x0b\x40\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), &err));
     CHECK(r.sampling.n != INFERENCE_UNSAID && r.sampling.n < 0);
     inference_generate_release(&r);
     /* sampling: temperature = NaN */
-    CHECK(!inference_read_generate(&r, &arena,
-                                   BYTES("\x1a\x01x\x2a\x09\x09\0\0\0\0\0\0\xf8\x7f"), &err));
+    CHECK(!inference_read_generate(&r, &arena, BYTES("\x1a\x01x\x2a\x09\x09\0\0\0\0\0\0\xf8\x7f"),
+                                   &err));
     CHECK_STR(err.param, "temperature");
     inference_generate_release(&r);
     arena_release(&arena);
