@@ -3,27 +3,15 @@
 #include "base/memory.h"
 #include "launcher/generation.h"
 #include "proto/request_output.h"
+#include "runtime/gateway/token_rows.h"
 
 #include <stdio.h>
 
-/* The arena has the texts of the tokens. */
+/* All of them; the arena has the texts of the tokens. */
 static struct json_logprob_rows rows_of(const struct logprob_rows *rows,
                                         const struct tokenizer *tokenizer, struct arena *arena)
 {
-    struct json_logprob *entry = arena_alloc(arena, rows->n_entries, sizeof *entry);
-    struct bytes text = {0};
-    for (size_t i = 0; i < rows->n_entries; i++) {
-        const struct link_logprob *from = &rows->entry[i];
-        bytes_clear(&text);
-        detokenizer_decode(tokenizer, &from->token, 1, false, &text);
-        entry[i] = (struct json_logprob){
-            from->token,
-            from->logprob,
-            from->rank,
-            {arena_copy_text(arena, text.data ? text.data : "", text.len), text.len}};
-    }
-    bytes_release(&text);
-    return (struct json_logprob_rows){entry, rows->end.data, (int)rows->end.n};
+    return token_rows_make(arena, tokenizer, rows, 0, rows->end.n);
 }
 
 static struct json_choice choice_of(const struct generation_item *item, int index,

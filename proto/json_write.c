@@ -86,11 +86,6 @@ void json_write_int(struct bytes *out, int64_t value)
     bytes_add(out, digits + at, sizeof digits - at);
 }
 
-void json_write_bool(struct bytes *out, bool value)
-{
-    bytes_add_text(out, value ? "true" : "false");
-}
-
 void json_write_float(struct bytes *out, double value)
 {
     char number[32];

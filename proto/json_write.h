@@ -21,7 +21,6 @@ void json_write_text(struct bytes *out, struct json_text text);
 void json_write_joined(struct bytes *out, struct json_text first, struct json_text second);
 void json_write_string(struct bytes *out, const char *text); /* NULL: null */
 void json_write_int(struct bytes *out, int64_t value);
-void json_write_bool(struct bytes *out, bool value);
 /* Nine significant digits: reading them back gives the same float32. No number of JSON: null. */
 void json_write_float(struct bytes *out, double value);
 /* The same with vLLM's floor: what is below -9999, minus infinity and NAN are -9999. */

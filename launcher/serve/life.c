@@ -103,5 +103,4 @@ bool life_step(struct life *life)
     return false;
 }
 
-bool life_is_draining(const struct life *life) { return life->stage != SERVING; }
 bool life_was_forced(const struct life *life) { return life->was_forced; }

@@ -27,5 +27,4 @@ struct life *life_create(struct event_base *base, const struct life_settings *se
 void life_destroy(struct life *life); /* NULL is fine */
 /* After each turn of the loop. True: it is over. */
 bool life_step(struct life *life);
-bool life_is_draining(const struct life *life);
 bool life_was_forced(const struct life *life); /* it ended with requests in flight */

@@ -72,11 +72,6 @@ bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct
     return true;
 }
 
-int rpc_events_port(const struct rpc_events *events)
-{
-    return events == NULL ? 0 : rpc_server_port(events->server);
-}
-
 int rpc_events_calls(const struct rpc_events *events)
 {
     return events == NULL ? 0 : rpc_server_calls(events->server);

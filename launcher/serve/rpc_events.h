@@ -24,7 +24,6 @@ struct rpc_events_settings { /* borrowed */
 bool rpc_events_open(struct rpc_events **out, const struct rpc_events_settings *settings,
                      struct error *err);
 bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct error *err);
-int rpc_events_port(const struct rpc_events *events);  /* 0: none */
 int rpc_events_calls(const struct rpc_events *events); /* open now */
 void rpc_events_drain(struct rpc_events *events);
 /* Cancels what is open. */

@@ -213,6 +213,15 @@ static void say_last_words(struct server *server, const struct error *why)
     }
 }
 
+/* In good order, or with requests that had to be given up. */
+static bool end(const struct server *server, struct error *err)
+{
+    if (!life_was_forced(server->life))
+        return true;
+    error_set(err, ERROR_LIMIT, "requests that went on after --drain-timeout got an error");
+    return error_code(err, "drain_forced");
+}
+
 bool server_run(struct server *server, struct error *err)
 {
     if (!http_server_start(server->http, err) || !rpc_events_start(server->rpc, server->base, err))
@@ -222,10 +231,7 @@ bool server_run(struct server *server, struct error *err)
         bool more = api_settle(&server->service.api);
         more = http_server_flush(server->http) || more;
         if (!more && life_step(server->life))
-            return !life_was_forced(server->life) ||
-                   (error_set(err, ERROR_LIMIT,
-                              "requests that went on after --drain-timeout got an error") ||
-                    error_code(err, "drain_forced"));
+            return end(server, err);
         /* one turn: without ONCE it would go on as long as a link has something to read */
         event_base_loop(server->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
     }

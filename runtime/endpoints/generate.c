@@ -2,7 +2,7 @@
 #include "base/error.h"
 #include "runtime/endpoints/native_answer.h"
 #include "runtime/endpoints/prompts.h"
-#include "runtime/endpoints/token_rows.h"
+#include "runtime/gateway/token_rows.h"
 #include "runtime/text/tokenizer.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "proto/request_output.h"
 #include "proto/status.h"
 #include "runtime/endpoints/native_answer.h"
-#include "runtime/endpoints/token_rows.h"
+#include "runtime/gateway/token_rows.h"
 
 static struct native_answer *of(struct answer *answer)
 {

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "proto/status.h"
-#include "runtime/endpoints/token_rows.h"
+#include "runtime/gateway/token_rows.h"
 
 #include <string.h>
 

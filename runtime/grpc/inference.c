@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "runtime/grpc/rpc.h"
-#include "runtime/text/detokenizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,36 +50,4 @@ struct api_prompt inference_prompt(const struct inference_prompt *from)
                                .n_bytes = from->text.n_bytes,
                                .id = from->id,
                                .n_ids = from->n_ids};
-}
-
-static struct json_text token_text(struct arena *arena, const struct api *api, int32_t token)
-{
-    struct bytes text = {0};
-    detokenizer_decode(api->intake->tokenizer, &token, 1, false, &text);
-    const struct json_text copy = {arena_copy_text(arena, text.len > 0 ? text.data : "", text.len),
-                                   text.len};
-    bytes_release(&text);
-    return copy;
-}
-
-struct json_logprob_rows inference_rows(struct arena *arena, const struct api *api,
-                                        const struct logprob_rows *from, size_t begin, size_t end)
-{
-    if (begin >= end)
-        return (struct json_logprob_rows){0};
-    const int32_t first = begin == 0 ? 0 : from->end.data[begin - 1];
-    const int32_t last = from->end.data[end - 1];
-    struct json_logprob *entry = arena_alloc(arena, (size_t)(last - first), sizeof *entry);
-    int32_t *ends = arena_alloc(arena, end - begin, sizeof *ends);
-    for (int32_t i = first; i < last; i++) {
-        const struct link_logprob *one = &from->entry[i];
-        entry[i - first] =
-            (struct json_logprob){.token = one->token,
-                                  .logprob = one->logprob,
-                                  .rank = one->rank,
-                                  .decoded_token = token_text(arena, api, one->token)};
-    }
-    for (size_t i = begin; i < end; i++)
-        ends[i - begin] = from->end.data[i] - first;
-    return (struct json_logprob_rows){.entry = entry, .end = ends, .n_rows = (int)(end - begin)};
 }

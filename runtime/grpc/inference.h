@@ -1,9 +1,7 @@
 /* runtime/grpc/inference.h: what the methods of phalanx.v1.Inference have in common. */
 #pragma once
 #include "proto/inference_requests.h"
-#include "proto/json_logprobs.h"
 #include "runtime/api/generate.h"
-#include "runtime/gateway/output.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,10 +15,6 @@ bool inference_source(struct api_source *out, const struct rpc *rpc, const char 
 /* The earlier of what the client wrote and the deadline of its call; SAMPLING_UNSAID: neither. */
 int64_t inference_deadline_ms(const struct rpc *rpc, int64_t said);
 struct api_prompt inference_prompt(const struct inference_prompt *from);
-
-/* Rows begin … end - 1, with the text of each token; in the arena. */
-struct json_logprob_rows inference_rows(struct arena *arena, const struct api *api,
-                                        const struct logprob_rows *from, size_t begin, size_t end);
 
 /* Ends the calls of this tenant that generate under this id. How many. */
 int inference_abort(const struct rpc *asks, const char *request_id);

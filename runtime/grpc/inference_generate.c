@@ -1,5 +1,7 @@
 /* Generate and Chat: what the api tells of a call becomes messages as it comes. */
 #include "proto/inference_responses.h"
+#include "runtime/gateway/output.h"
+#include "runtime/gateway/token_rows.h"
 #include "runtime/grpc/inference.h"
 #include "runtime/grpc/rpc.h"
 
@@ -50,8 +52,8 @@ static bool send_prompt_rows(struct generation *g, const struct output *output)
         return true;
     struct arena *scratch = rpc_scratch(g->rpc);
     struct inference_response response = {.has_prompt = true};
-    response.prompt.logprobs =
-        inference_rows(scratch, rpc_api(g->rpc), &output->prompt, g->n_prompt_rows, n_rows);
+    response.prompt.logprobs = token_rows_make(scratch, rpc_api(g->rpc)->intake->tokenizer,
+                                               &output->prompt, g->n_prompt_rows, n_rows);
     g->n_prompt_rows = n_rows;
     return send_response(g, scratch, &response);
 }
@@ -83,8 +85,9 @@ static bool send_choice(struct generation *g, int choice)
         response.choice.n_tokens = (int)(output->tokens.n - sent->n_tokens);
     }
     if (params->logprobs != LOGPROBS_OFF)
-        response.choice.logprobs = inference_rows(scratch, rpc_api(g->rpc), &output->logprobs,
-                                                  sent->n_tokens, output->logprobs.end.n);
+        response.choice.logprobs =
+            token_rows_make(scratch, rpc_api(g->rpc)->intake->tokenizer, &output->logprobs,
+                            sent->n_tokens, output->logprobs.end.n);
     if (ends) {
         set_finish(&response, output);
         response.choice.has_cumulative = params->logprobs != LOGPROBS_OFF;

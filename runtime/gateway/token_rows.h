@@ -1,4 +1,4 @@
-/* runtime/endpoints/token_rows.h: log-probabilities of the gateway as those of proto/, with the
+/* runtime/gateway/token_rows.h: log-probabilities of the gateway as those of proto/, with the
  * text of each token. Room is made once for all rows; it is in the arena. */
 #pragma once
 #include "proto/json_logprobs.h"
@@ -27,6 +27,9 @@ void token_rows_add(struct token_rows *rows, const struct logprob_rows *from, si
                     size_t end);
 /* What proto/ writes; lives as long as the arena, and until the next add. */
 struct json_logprob_rows token_rows_view(const struct token_rows *rows);
+/* The same of rows begin … end - 1 alone. */
+struct json_logprob_rows token_rows_make(struct arena *arena, const struct tokenizer *tokenizer,
+                                         const struct logprob_rows *from, size_t begin, size_t end);
 /* The text of one token, in the arena. */
 struct json_text token_text(struct arena *arena, const struct tokenizer *tokenizer, int32_t token,
                             bool as_id);

@@ -1,4 +1,4 @@
-#include "runtime/endpoints/token_rows.h"
+#include "runtime/gateway/token_rows.h"
 
 #include "base/memory.h"
 #include "runtime/text/detokenizer.h"
@@ -83,4 +83,12 @@ void token_rows_add(struct token_rows *rows, const struct logprob_rows *from, si
 struct json_logprob_rows token_rows_view(const struct token_rows *rows)
 {
     return (struct json_logprob_rows){rows->entry, rows->end, rows->n_rows};
+}
+
+struct json_logprob_rows token_rows_make(struct arena *arena, const struct tokenizer *tokenizer,
+                                         const struct logprob_rows *from, size_t begin, size_t end)
+{
+    struct token_rows rows = {.arena = arena, .tokenizer = tokenizer};
+    token_rows_add(&rows, from, begin, end);
+    return token_rows_view(&rows);
 }
