@@ -7,7 +7,8 @@ one the environment says where it is and what it serves:
     HTTP_GET_PATH           answers GET with 200                                  (/hello)
     HTTP_POST_PATH          answers POST with 200; HTTP_POST_BODY is such a body  (/echo, hello)
     HTTP_STREAM_PATH        answers with a long stream: to GET, or to a POST of HTTP_STREAM_BODY
-    HTTP_WAIT_PATH          answers later than these cases wait                   (/wait)
+    HTTP_WAIT_PATH          answers later than these cases wait: to GET, or to a POST of
+                            HTTP_WAIT_BODY                                        (/wait)
     HTTP_COUNTS_PATH        a text in which HTTP_OPEN_PATTERN finds how many requests are open
     HTTP_HEADER_S, HTTP_BODY_S, HTTP_MAX_BODY, HTTP_MAX_CONNECTIONS    its limits
 """
@@ -42,6 +43,7 @@ class Server:
         self.stream_path = ENV.get("HTTP_STREAM_PATH", "/stream?n=1000000&bytes=1000")
         self.stream_body = ENV.get("HTTP_STREAM_BODY", "").encode()
         self.wait_path = ENV.get("HTTP_WAIT_PATH", "/wait")
+        self.wait_body = ENV.get("HTTP_WAIT_BODY", "").encode()
         self.counts_path = ENV.get("HTTP_COUNTS_PATH", "/counts")
         self.open_pattern = ENV.get("HTTP_OPEN_PATTERN", r"^\d+ (\d+)")
 
@@ -61,10 +63,17 @@ class Server:
         return client.request("POST", self.post_path, *headers) + body
 
     def stream(self):
-        if not self.stream_body:
-            return client.request("GET", self.stream_path)
-        return client.request("POST", self.stream_path, "Content-Type: application/json",
-                              f"Content-Length: {len(self.stream_body)}") + self.stream_body
+        return self.asks(self.stream_path, self.stream_body)
+
+    def wait(self):
+        return self.asks(self.wait_path, self.wait_body)
+
+    @staticmethod
+    def asks(path, body):
+        if not body:
+            return client.request("GET", path)
+        return client.request("POST", path, "Content-Type: application/json",
+                              f"Content-Length: {len(body)}") + body
 
     def n_open(self):
         """Requests that are worked on or sent."""

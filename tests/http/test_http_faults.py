@@ -284,7 +284,7 @@ class Gone(Case):
 
     def wait_for_ever(self, more=b""):
         c = self.server.connect()
-        c.send(self.server.get(path=self.server.wait_path) + more)
+        c.send(self.server.wait() + more)
         self.assertTrue(self.server.opens(1, 5))
         return c
 
@@ -314,7 +314,7 @@ class Gone(Case):
     def test_many_at_once(self):
         clients = [self.server.connect() for _ in range(50)]
         for c in clients:
-            c.send(self.server.get(path=self.server.wait_path))
+            c.send(self.server.wait())
         self.assertTrue(self.server.opens(len(clients), 5))
         for c in clients:
             c.close()
