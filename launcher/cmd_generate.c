@@ -1,6 +1,8 @@
 /* phalanx generate: one prompt or many; streamed text for one answer, text or JSON for more, each
  * as soon as it and all before it are there. */
+#include "base/error.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "launcher/answer_json.h"
 #include "launcher/commands.h"
 #include "launcher/generation.h"
@@ -10,9 +12,14 @@
 #include "launcher/stream.h"
 #include "runtime/options/options.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
+
+enum { LOOK_MS = 200 };
+static const int64_t LAST_WORDS_NS = 1000000000;
 
 struct run { /* of the command */
     const struct options *options;
@@ -23,15 +30,43 @@ struct run { /* of the command */
     struct stream stream;
     struct bytes text;    /* of the answer that is written */
     size_t n_written;     /* answers */
+    bool is_unheard;      /* standard output takes nothing any more */
+    int64_t until_ns;     /* interrupted: how long a reader is waited for; 0: for ever */
     struct error failure; /* the first one of an answer: that of the command, after all others */
 };
 
-/* A signal ends a write that waits for a reader, but only where nothing of it was written yet:
- * parts that a pipe takes whole or not at all. After an error the rest is not tried. */
-static void write_out(const char *text, size_t n_bytes)
+/* Whether the reader takes something: waited for as long as nobody wants to end the command, and
+ * then for a moment, so that what was begun is whole for a reader that is only slow. */
+static bool wait_for_reader(struct run *run)
 {
-    for (size_t at = 0; at < n_bytes && !ferror(stdout); at += PIPE_BUF)
-        fwrite(text + at, 1, n_bytes - at < PIPE_BUF ? n_bytes - at : PIPE_BUF, stdout);
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    for (;;) {
+        if (*run->session.interrupt != 0 && run->until_ns == 0)
+            run->until_ns = clock_now_ns() + LAST_WORDS_NS;
+        if (poll(&out, 1, LOOK_MS) > 0)
+            return true;
+        if (run->until_ns != 0 && clock_now_ns() >= run->until_ns)
+            return false;
+    }
+}
+
+/* Parts that a pipe takes whole once it takes something: no write waits, so a signal cuts none.
+ * After an error the rest is not tried. */
+static void write_out(struct run *run, const char *text, size_t n_bytes)
+{
+    for (size_t at = 0; at < n_bytes && !run->is_unheard;) {
+        const size_t left = n_bytes - at, part = left < PIPE_BUF ? left : PIPE_BUF;
+        run->is_unheard = !wait_for_reader(run);
+        const ssize_t n = run->is_unheard ? 0 : write(STDOUT_FILENO, text + at, part);
+        at += n > 0 ? (size_t)n : 0;
+        run->is_unheard = run->is_unheard || (n < 0 && errno != EINTR);
+    }
+}
+
+static bool is_heard(const struct run *run, struct error *err)
+{
+    return !run->is_unheard ||
+           error_set(err, ERROR_SYSTEM, "standard output: the answer could not be written");
 }
 
 static void note_failures(struct run *run, const struct generation_item *item)
@@ -72,11 +107,10 @@ static bool write_answer(void *context, const struct generation_item *item, stru
     add_answer(run, item);
     if (run->progress.is_terminal && isatty(STDOUT_FILENO))
         progress_hide(&run->progress);
-    write_out(run->text.data, run->text.len);
+    write_out(run, run->text.data, run->text.len);
     run->n_written++;
     progress_update(&run->progress, run->n_written, run->generation.n_tokens);
-    return (!ferror(stdout) && fflush(stdout) == 0) ||
-           error_set(err, ERROR_SYSTEM, "standard output: the answer could not be written");
+    return is_heard(run, err);
 }
 
 static bool show_progress(void *context, const struct generation_item *item, int choice)
@@ -102,7 +136,7 @@ static void write_the_rest(struct run *run)
     const struct generation *g = &run->generation;
     struct error ignored = {0};
     for (size_t i = 0; is_json(run->options) && i < g->n_submitted; i++)
-        if (g->item[i]->answer.n_left == 0 && !ferror(stdout))
+        if (g->item[i]->answer.n_left == 0 && !run->is_unheard)
             write_answer(run, g->item[i], &ignored);
 }
 
@@ -127,11 +161,9 @@ static bool run_all(struct run *run, struct error *err)
     if (!good)
         write_the_rest(run);
     if (run->options->json && !run->options->jsonl && run->n_written > 0)
-        write_out("\n]\n", 3);
-    if (!ferror(stdout))
-        fflush(stdout);
+        write_out(run, "\n]\n", 3);
     progress_end(&run->progress, run->n_written, run->generation.n_tokens);
-    return good;
+    return good && is_heard(run, err);
 }
 
 static bool run_open(struct run *run, struct error *err)

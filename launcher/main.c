@@ -190,6 +190,12 @@ static void open_standard_streams(void)
         close(fd);
 }
 
+/* Before the constructors of libraries, which open files of their own: else one of those is what
+ * this program reads. */
+typedef void start_fn(void);
+__attribute__((section(".preinit_array"), used)) static start_fn *const before_all =
+    open_standard_streams;
+
 /* Of the processes of a user's job one answers; what the others print goes nowhere. */
 static void answer_once(void)
 {
@@ -228,7 +234,6 @@ static int refuse_words(const char *word)
 
 int main(int argc, char **argv)
 {
-    open_standard_streams();
     answer_once();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write */

@@ -205,6 +205,17 @@ class AsTheyCome(unittest.TestCase):
             self.assertEqual(len(answer["outputs"][0]["token_ids"]), 64)
             self.assertEqual(answer["outputs"][0]["finish_reason"], "length")
 
+    def test_control_c_waits_a_moment_for_a_reader_that_is_slow(self):
+        prompts = [word for _ in range(300) for word in ("-p", "Once")]
+        run = self.start(*prompts, "--json", "--quiet", "--ignore-eos", "--max-tokens", 64)
+        begin = run.stdout.read1(64)
+        time.sleep(1)  # meanwhile the pipe is full, and an answer waits in the middle
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        text = begin + run.stdout.read()
+        self.assertEqual(run.wait(timeout=60), 130)
+        self.assertLess(len(json.loads(text)), 300)
+
     def test_a_reader_that_has_enough_ends_it(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "p")
