@@ -6,9 +6,8 @@ import sys
 import serving
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "grpc"))
-import client  # noqa: E402
 import grpc  # noqa: E402
-from client import pb  # noqa: E402, F401  (for those who import this)
+from client import pb, pb_grpc  # noqa: E402  (made by protoc)
 
 PROMPT = "Once upon a time"
 WAIT_S = 60
@@ -31,7 +30,7 @@ class BothCase(serving.ServerCase):
     def setUpClass(cls):
         cls.server = serving.Server("--grpc-port", free_port(), *cls.WORDS)
         cls.channel = grpc.insecure_channel(cls.server.grpc)
-        cls.stub = client.pb_grpc.InferenceStub(cls.channel)
+        cls.stub = pb_grpc.InferenceStub(cls.channel)
 
     @classmethod
     def tearDownClass(cls):

@@ -53,13 +53,14 @@ class Server:
             raise AssertionError("the server is not ready:\n" + self.err)
 
     def _listen(self):
-        for line in self.child.stderr:
-            text = line.decode(errors="replace").rstrip("\n")
-            self.lines.append(text)
-            match = READY.search(text)
-            if match:
-                self.url, self.grpc = match.groups()
-                self.told.set()
+        with self.child.stderr:
+            for line in self.child.stderr:
+                text = line.decode(errors="replace").rstrip("\n")
+                self.lines.append(text)
+                match = READY.search(text)
+                if match:
+                    self.url, self.grpc = match.groups()
+                    self.told.set()
         self.told.set()
 
     @property

@@ -25,12 +25,13 @@ MILLION = 1_000_000
 
 
 class Row:
-    """`http` is a body, as a dict or as bytes; `rpc` a message; either may be None."""
+    """`http` is a body, as a dict or as bytes; `rpc` a message; either may be None. `seconds` is the
+    longest that the answer may take, `cpu_seconds` what it may cost the thread that serves all."""
 
     def __init__(self, name, param, http=None, rpc=None, path=COMPLETIONS, status=400, code=None,
-                 seconds=None):
+                 seconds=10, cpu_seconds=10):
         self.name, self.param, self.rpc, self.path = name, param, rpc, path
-        self.status, self.code, self.seconds = status, code, seconds
+        self.status, self.code, self.seconds, self.cpu_seconds = status, code, seconds, cpu_seconds
         if isinstance(http, dict):
             http = json.dumps(http).encode()
         self.http = http
@@ -169,7 +170,7 @@ NAMES = [
 
 def body(name, data, param=None):
     """Looked through and refused before anything is allocated for it."""
-    return Row(name, param, data, seconds=0.05)
+    return Row(name, param, data, cpu_seconds=0.05)
 
 
 BODIES = [
@@ -203,16 +204,25 @@ BODIES = [
 class Parameters(BothCase):
     WORDS = ("--served-model-name", "demo")
 
+    def cpu_seconds(self):
+        """Of the first thread of the server, until now."""
+        with open(f"/proc/{self.server.child.pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0]) / 1e9
+
     def post(self, path, data):
-        """The answer, and its seconds after the last byte: the way there costs most of a long body."""
+        """The answer, with its seconds after the last byte: its way costs most of a long body."""
         with contextlib.closing(self.server.connect()) as connection:
             connection.putrequest("POST", path)
             connection.putheader("Content-Type", "application/json")
             connection.putheader("Content-Length", str(len(data)))
             connection.endheaders(data[:-1])
-            begin = time.monotonic()
+            if len(data) > MIB:
+                time.sleep(0.05)  # what is on its way arrives
+            begin, cpu = time.monotonic(), self.cpu_seconds()
             connection.send(data[-1:])
-            return Answer(connection.getresponse(), time.monotonic() - begin)
+            answer = Answer(connection.getresponse(), time.monotonic() - begin)
+            answer.cpu_seconds = self.cpu_seconds() - cpu
+            return answer
 
     def check_http(self, row):
         answer = self.post(row.path, row.http)
@@ -221,7 +231,7 @@ class Parameters(BothCase):
         self.assertTrue(error["type"])
         if row.code is not None:
             self.assertEqual(error["code"], row.code)
-        return answer.seconds
+        return answer.seconds <= row.seconds and answer.cpu_seconds <= row.cpu_seconds
 
     def check_rpc(self, row):
         call = self.stub.Chat if isinstance(row.rpc, pb.ChatRequest) else self.stub.Generate
@@ -230,7 +240,7 @@ class Parameters(BothCase):
         self.assertEqual((status, param), (STATUS[row.status], row.param), text)
         if row.code is not None:
             self.assertEqual(code, row.code)
-        return time.monotonic() - begin
+        return time.monotonic() - begin <= row.seconds
 
     def check_canary(self):
         answer = self.complete(max_tokens=1)
@@ -239,15 +249,10 @@ class Parameters(BothCase):
     def check(self, rows):
         for row in rows:
             for asked, check in ((row.http, self.check_http), (row.rpc, self.check_rpc)):
-                if asked is None:
-                    continue
                 with self.subTest(row.name, over=check.__name__):
-                    seconds = check(row)
-                    for _ in range(2):  # other work of this machine makes some rounds slower
-                        if row.seconds is not None and seconds > row.seconds:
-                            seconds = min(seconds, check(row))
-                    if row.seconds is not None and not SANITIZED:
-                        self.assertLess(seconds, row.seconds)
+                    # Other work of this machine makes some rounds slower.
+                    in_time = asked is None or any(check(row) for _ in range(5))
+                    self.assertTrue(in_time or SANITIZED, "too slow")
             self.check_canary()
 
     def test_what_is_out_of_its_range(self):
