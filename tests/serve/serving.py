@@ -16,7 +16,8 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
-from common import DEMO, HAS_MPI, PHALANX, SANITIZED  # noqa: E402  (CTest sets the environment it reads)
+from common import (DEMO, HAS_MPI, PHALANX, SANITIZED,  # noqa: E402, F401  (CTest sets the
+                    generate_json)                      # environment that it reads)
 
 READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
 START_S = 120 if SANITIZED else 60
@@ -164,6 +165,16 @@ class Streams:
     def text(self, i):
         return "".join(event["choices"][0]["text"] for event in self.events[i]
                        if event != "[DONE]" and event.get("choices"))
+
+
+def make_certificate(folder):
+    """Files of a certificate for localhost that nobody signed, and of its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+                    "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
 
 
 class ServerCase(unittest.TestCase):
