@@ -1,10 +1,14 @@
 """The `openai` package for Python, as its users use it, against `phalanx serve`."""
 import asyncio
 import math
+import pathlib
+import shutil
+import ssl
 import sys
+import tempfile
 import unittest
 
-from serving import ServerCase
+from serving import Server, ServerCase, make_certificate
 
 try:
     import openai
@@ -155,6 +159,55 @@ class OpenAI(ServerCase):
                                                    temperature=0) for _ in range(32)]
                 return [answer.choices[0].text for answer in await asyncio.gather(*asked)]
         self.assertEqual(len(set(asyncio.run(ask_all()))), 1)
+
+
+@unittest.skipIf(openai is None, "the package openai is not installed (build/venv)")
+@unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+class Guarded(unittest.TestCase):
+    """A server with keys that speaks TLS."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.certificate, key = make_certificate(pathlib.Path(folder.name))
+        cls.server = Server("--served-model-name", "demo", "--api-key", "the-first-key",
+                            "--ssl-certfile", cls.certificate, "--ssl-keyfile", key,
+                            PHALANX_API_KEY="the-second-key")
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.server.stop() != 0:
+            raise AssertionError(cls.server.err)
+
+    def client(self, key, trusts=True):
+        trust = ssl.create_default_context(cafile=self.certificate if trusts else None)
+        client = openai.OpenAI(base_url=self.server.url + "/v1", api_key=key, max_retries=0,
+                               http_client=openai.DefaultHttpxClient(verify=trust))
+        self.addCleanup(client.close)
+        return client
+
+    def complete(self, key, **more):
+        return self.client(key).completions.create(model="demo", prompt=PROMPT, max_tokens=12,
+                                                   temperature=0, **more)
+
+    def test_each_key_is_answered(self):
+        for key in ("the-first-key", "the-second-key"):
+            self.assertEqual(self.complete(key).usage.completion_tokens, 12)
+
+    def test_a_stream_by_tls_has_the_text_of_the_whole(self):
+        whole = self.complete("the-first-key").choices[0].text
+        chunks = self.complete("the-first-key", stream=True)
+        self.assertEqual("".join(chunk.choices[0].text for chunk in chunks), whole)
+
+    def test_other_keys_are_not(self):
+        for key in ("the-first-ke", "the-first-key-and-more", "another-key"):
+            with self.assertRaises(openai.AuthenticationError):
+                self.complete(key)
+
+    def test_who_does_not_trust_the_certificate_says_nothing(self):
+        with self.assertRaises(openai.APIConnectionError):
+            self.client("the-first-key", trusts=False).models.list()
 
 
 if __name__ == "__main__":
