@@ -20,8 +20,10 @@ struct openai_head { /* of an answer, and of each of its chunks */
 };
 
 struct openai_usage {
-    int64_t prompt_tokens, completion_tokens, cached_tokens;
+    int64_t prompt_tokens, completion_tokens;
+    int64_t cached_tokens; /* OPENAI_NOT_SAID: left out */
 };
+enum { OPENAI_NOT_SAID = -1 };
 
 struct openai_ids {
     const int32_t *id;

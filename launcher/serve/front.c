@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/serve/keys.h"
+#include "proto/request_body.h"
 #include "runtime/api/metrics.h"
 #include "runtime/endpoints/endpoints.h"
 #include "runtime/http/http_server.h"
@@ -22,7 +23,8 @@ struct visit { /* one exchange */
     const struct route *route;
     struct call *call; /* NULL: answered */
     uint64_t tenant;
-    char id[33]; /* of the request, as the user sees it */
+    char id[REQUEST_ID_BYTES]; /* of the request, as the user sees it */
+    bool is_id_made_up;
 };
 
 /* ---- answers ---- */
@@ -103,14 +105,12 @@ static void refuse(struct visit *visit, const char *code, const char *text)
 /* The user's own id where it is one that can stand in a log and a header. */
 static void name_request(struct visit *visit)
 {
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     const char *given = http_header(visit->x, "x-request-id");
-    const size_t n = given != NULL ? strlen(given) : 0;
     uint64_t random[2];
     struct error ignored = {0};
-    if (n > 0 && n < sizeof visit->id && strspn(given, letters) == n) {
-        memcpy(visit->id, given, n + 1);
+    visit->is_id_made_up = given == NULL || !request_id_is_good(given);
+    if (!visit->is_id_made_up) {
+        memcpy(visit->id, given, strlen(given) + 1);
     } else if (system_random(random, sizeof random, &ignored)) {
         snprintf(visit->id, sizeof visit->id, "%016llx%016llx", (unsigned long long)random[0],
                  (unsigned long long)random[1]);
@@ -124,6 +124,17 @@ static bool allows_origin(const struct option_list *origins, const char *origin)
         if (strcmp(origins->item[i], "*") == 0 || strcmp(origins->item[i], origin) == 0)
             return true;
     return false;
+}
+
+/* Those that are asked for: clients send some that only they know, and none of them does harm. */
+static const char *headers_to_allow(const struct http_exchange *x)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-, ";
+    const char *asked = http_header(x, "access-control-request-headers");
+    return asked != NULL && strspn(asked, letters) == strlen(asked)
+               ? asked
+               : "Authorization, Content-Type, X-Request-Id";
 }
 
 /* Fetch standard, CORS protocol. A preflight is answered here, without a key: browsers send none.
@@ -143,8 +154,7 @@ static bool answer_preflight(struct visit *visit)
         http_add_header(visit->x, "Allow", visit->route->methods);
     if (allowed && visit->route != NULL) {
         http_add_header(visit->x, "Access-Control-Allow-Methods", visit->route->methods);
-        http_add_header(visit->x, "Access-Control-Allow-Headers",
-                        "Authorization, Content-Type, X-Request-Id");
+        http_add_header(visit->x, "Access-Control-Allow-Headers", headers_to_allow(visit->x));
         http_add_header(visit->x, "Access-Control-Max-Age", "86400");
     }
     count(visit, visit->route != NULL ? 204 : 404);
@@ -200,6 +210,7 @@ static void on_request(void *context, struct http_exchange *x)
         .route = visit->route,
         .method = http_method(x),
         .query = http_query(x),
+        .is_id_made_up = visit->is_id_made_up,
         .source = {.tenant = visit->tenant, .peer = http_peer(x), .route = visit->route->path}};
     request.body = http_body(x, &request.n_body);
     memcpy(request.source.request_id, visit->id, sizeof visit->id);

@@ -72,6 +72,7 @@ static bool read_chat(struct api *api, const struct generate_request *request,
         .variables = request->template_variables,
         .add_generation_prompt = request->add_generation_prompt,
         .continue_final_message = request->continue_final_message,
+        .add_special_tokens = request->add_special_tokens,
     };
     if (api->chat == NULL) {
         error_set(err, ERROR_INPUT,

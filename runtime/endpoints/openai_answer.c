@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "proto/status.h"
 #include "runtime/gateway/token_rows.h"
 
@@ -12,7 +11,7 @@
 
 struct sent {                /* of a choice */
     size_t n_text, n_tokens; /* bytes, ids */
-    int64_t n_characters;    /* with those of the prompt */
+    int64_t n_characters;    /* of tokens with log-probabilities, the prompt's too */
     bool begun;
 };
 
@@ -146,30 +145,39 @@ static bool has_its_prompt(const struct openai_answer *a, int prompt)
            first->prompt.end.n + 1 >= generate_prompt_ids(a->answer.generate, prompt)->n;
 }
 
+static void write_chunk(struct openai_answer *a, const struct openai_choice *choice, int prompt,
+                        size_t n_tokens)
+{
+    const struct openai_usage so_far = {
+        .prompt_tokens = (int64_t)generate_prompt_ids(a->answer.generate, prompt)->n,
+        .completion_tokens = a->form.only_echo ? 0 : (int64_t)n_tokens,
+        .cached_tokens = OPENAI_NOT_SAID,
+    };
+    openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, choice,
+                       a->form.continuous_usage ? &so_far : NULL);
+}
+
 /* vLLM's clients know a chat by its first chunk, which has the role and no text. */
-static void write_role(struct openai_answer *a, const struct openai_choice *rest)
+static void write_role(struct openai_answer *a, const struct openai_choice *rest, int prompt)
 {
     const struct openai_choice first = {
         .index = rest->index,
         .role = rest->role,
-        .echo = rest->echo,
         .stop_token = -1,
         .has_prompt_ids = rest->has_prompt_ids,
         .prompt_ids = rest->prompt_ids,
     };
-    openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, &first, NULL);
+    const struct openai_choice begun = {.index = rest->index, .echo = rest->echo, .stop_token = -1};
+    write_chunk(a, &first, prompt, 0);
+    if (rest->echo.n_bytes > 0)
+        write_chunk(a, &begun, prompt, 0);
 }
 
 static void write_rest(struct openai_answer *a, struct openai_choice *rest, const struct sent *sent,
                        int prompt)
 {
-    struct openai_usage usage = {
-        (int64_t)generate_prompt_ids(a->answer.generate, prompt)->n,
-        (int64_t)sent->n_tokens,
-        0,
-    };
     if (a->head.kind == OPENAI_CHAT && rest->role != NULL) {
-        write_role(a, rest);
+        write_role(a, rest, prompt);
         rest->role = NULL;
         rest->echo = (struct json_text){0};
         rest->has_prompt_ids = false;
@@ -178,8 +186,7 @@ static void write_rest(struct openai_answer *a, struct openai_choice *rest, cons
     const bool shows_tokens = rest->has_logprobs || (rest->has_token_ids && rest->token_ids.n > 0);
     if (rest->text.n_bytes > 0 || rest->echo.n_bytes > 0 || rest->finish_reason != NULL ||
         shows_tokens)
-        openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, rest,
-                           a->form.continuous_usage ? &usage : NULL);
+        write_chunk(a, rest, prompt, sent->n_tokens);
 }
 
 static bool progress(struct answer *answer, int prompt, int choice)
@@ -192,8 +199,7 @@ static bool progress(struct answer *answer, int prompt, int choice)
     if (!has_its_prompt(a, prompt) || (output->tokens.n == 0 && output->finish == FINISH_NONE))
         return false;
     struct openai_choice rest = rest_of(a, prompt, choice, sent);
-    sent->n_characters += (int64_t)utf8_count(rest.echo.data, rest.echo.n_bytes) +
-                          (int64_t)utf8_count(rest.text.data, rest.text.n_bytes);
+    sent->n_characters += json_logprobs_characters(&rest.logprobs);
     sent->n_text = output->n_released;
     sent->n_tokens = output->tokens.n;
     sent->begun = true;
@@ -270,7 +276,7 @@ static void release(struct answer *answer)
 }
 
 static const struct answer_form openai_form = {
-    .stream_type = "text/event-stream",
+    .stream_type = ANSWER_EVENTS,
     .progress = progress,
     .finish = finish,
     .fail = fail,

@@ -88,7 +88,7 @@ static bool send(struct pool_answer *answer, const struct call_request *call, st
     struct openai_pool_request *body = &answer->request;
     const struct pool_listener listener = {.done = done, .failed = failed, .context = answer};
     const struct pool_request request = {
-        .source = endpoint_source(call, kinds[body->kind].id_prefix),
+        .source = endpoint_source(call, kinds[body->kind].id_prefix, body->request_id),
         .model = body->model,
         .task = kinds[body->kind].task,
         .prompt = prompts_of(&body->prompts, &body->body.arena),

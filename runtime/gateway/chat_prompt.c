@@ -97,7 +97,7 @@ bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
                                            .continue_final_message =
                                                request->continue_final_message};
         good = chat_template_render(p->template, &whole, &prompt, err) &&
-               intake_chat(intake, &prompt, out, err);
+               intake_chat(intake, &prompt, request->add_special_tokens, out, err);
     }
     jinja_output_release(&prompt);
     json_decref(messages);

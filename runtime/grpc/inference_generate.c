@@ -226,7 +226,7 @@ static bool generate(struct rpc *rpc, struct arena *arena, const struct inferenc
         .sampling = sampling_of(arena, rpc, from),
         .prompt = is_chat ? NULL : &prompt,
         .n_prompts = is_chat ? 0 : 1,
-        .add_special_tokens = from->add_special_tokens != 0,
+        .add_special_tokens = !is_chat && from->add_special_tokens != 0,
         .messages = from->messages,
         .tools = from->tools,
         .documents = from->documents,

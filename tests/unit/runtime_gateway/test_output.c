@@ -189,7 +189,7 @@ static bool ends_with_special(struct intake *intake, const struct text_range *us
     struct error err = {0};
     struct jinja_output prompt = {.users = (struct text_range *)users, .n_users = users != NULL};
     bytes_add_text(&prompt.text, "d<end>");
-    CHECK(users != NULL ? intake_chat(intake, &prompt, &ids, &err)
+    CHECK(users != NULL ? intake_chat(intake, &prompt, false, &ids, &err)
                         : intake_text(intake, "d<end>", 6, &ids, &err));
     const bool special = ids.n == 2 && ids.data[0] == D && ids.data[1] == END;
     for (size_t i = 0; !special && i < ids.n; i++)
