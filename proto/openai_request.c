@@ -226,6 +226,7 @@ bool openai_chat_read(struct openai_request *out, const char *body, size_t n_byt
 {
     *out = (struct openai_request){.sampling = *nothing_said};
     return request_body_read(&out->body, body, n_bytes, err) && read_common(out, err) &&
+           field_bool(out->body.json, "return_prompt_text", &out->form.return_prompt_text, err) &&
            read_chat_logprobs(out, err) && openai_read_chat_prompt(out, err) &&
            read_tool_choice(out, err);
 }

@@ -46,6 +46,15 @@ static void add_prompt_logprobs(struct bytes *out, const struct openai_choice *c
         bytes_add_text(out, "null");
 }
 
+static void add_prompt_text(struct bytes *out, const struct openai_choice *choice)
+{
+    bytes_add_text(out, ",\"prompt_text\":");
+    if (choice->has_prompt_text)
+        json_write_text(out, choice->prompt_text);
+    else
+        bytes_add_text(out, "null");
+}
+
 static void add_head(struct bytes *out, const struct openai_head *head, const char *object)
 {
     bytes_add_text(out, "{\"id\":");
@@ -123,6 +132,7 @@ void openai_whole_end(struct bytes *out, const struct openai_head *head,
     if (head->kind == OPENAI_CHAT) {
         add_prompt_logprobs(out, last);
         add_ids_or_null(out, ",\"prompt_token_ids\":", last->has_prompt_ids, &last->prompt_ids);
+        add_prompt_text(out, last);
     }
     bytes_add_text(out, ",\"kv_transfer_params\":null}");
 }
@@ -180,8 +190,11 @@ void openai_chunk_write(struct bytes *out, const struct bytes *begin, enum opena
         bytes_add_text(out, ",\"usage\":");
         openai_write_usage(out, usage);
     }
-    if (kind == OPENAI_CHAT) /* all its choices have the same prompt */
+    if (kind == OPENAI_CHAT) { /* all its choices have the same prompt */
         add_prompt_ids(out, choice);
+        if (choice->has_prompt_text)
+            add_prompt_text(out, choice);
+    }
     bytes_add_text(out, "}\n\n");
 }
 

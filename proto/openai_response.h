@@ -39,11 +39,12 @@ struct openai_choice {
     const char *finish_reason; /* NULL: it goes on */
     const char *stop_text;     /* stop_reason: a text, */
     int32_t stop_token;        /* or an id; -1 and no text: null */
-    bool has_logprobs, has_token_ids, has_prompt_ids, has_prompt_logprobs;
+    bool has_logprobs, has_token_ids, has_prompt_ids, has_prompt_text, has_prompt_logprobs;
     struct json_logprob_rows logprobs;
     int n_top;
     int64_t text_offset; /* characters of the choice before this chunk */
     struct openai_ids token_ids, prompt_ids;
+    struct json_text prompt_text;             /* of a chat */
     struct json_logprob_rows prompt_logprobs; /* whole answers only */
 };
 

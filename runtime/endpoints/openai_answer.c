@@ -91,6 +91,7 @@ static struct openai_choice rest_of(struct openai_answer *a, int prompt, int cho
         .stop_token = output->finish != FINISH_NONE ? output->stop_token : -1,
         .has_token_ids = a->form.return_token_ids,
         .has_prompt_ids = a->form.return_token_ids && !sent->begun,
+        .has_prompt_text = a->form.return_prompt_text && !sent->begun,
         .has_logprobs = a->form.has_logprobs,
         .n_top = (int)a->form.n_top,
         .text_offset = sent->n_characters,
@@ -100,6 +101,8 @@ static struct openai_choice rest_of(struct openai_answer *a, int prompt, int cho
         rest.role = a->role;
         rest.echo = echo_of(a, prompt);
         rest.prompt_ids = (struct openai_ids){ids->data, (int)ids->n};
+        if (rest.has_prompt_text)
+            rest.prompt_text = tokens_text(&a->arena, tokenizer_of(a), ids);
     }
     if (n_tokens > 0) {
         const char *text = output->text.len > 0 ? output->text.data : "";
@@ -166,6 +169,8 @@ static void write_role(struct openai_answer *a, const struct openai_choice *rest
         .stop_token = -1,
         .has_prompt_ids = rest->has_prompt_ids,
         .prompt_ids = rest->prompt_ids,
+        .has_prompt_text = rest->has_prompt_text,
+        .prompt_text = rest->prompt_text,
     };
     const struct openai_choice begun = {.index = rest->index, .echo = rest->echo, .stop_token = -1};
     write_chunk(a, &first, prompt, 0);
@@ -180,7 +185,7 @@ static void write_rest(struct openai_answer *a, struct openai_choice *rest, cons
         write_role(a, rest, prompt);
         rest->role = NULL;
         rest->echo = (struct json_text){0};
-        rest->has_prompt_ids = false;
+        rest->has_prompt_ids = rest->has_prompt_text = false;
     }
     rest->has_logprobs = rest->logprobs.n_rows > 0;
     const bool shows_tokens = rest->has_logprobs || (rest->has_token_ids && rest->token_ids.n > 0);

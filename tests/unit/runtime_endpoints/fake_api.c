@@ -397,7 +397,8 @@ void fake_call(struct fake *fake, const char *method, const char *path, const ch
                                    .body = body,
                                    .n_body = strlen(body),
                                    .query = "",
-                                   .source = {.request_id = "test"}};
+                                   .source = {.request_id = "test"},
+                                   .is_id_made_up = fake->is_id_made_up};
     char route[64];
     snprintf(route, sizeof route, "%.*s", (int)strcspn(path, "?"), path);
     if (path[strlen(route)] == '?')
