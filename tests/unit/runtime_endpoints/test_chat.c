@@ -163,16 +163,15 @@ TEST(the_prompt_of_a_streamed_chat_stands_beside_its_first_choice)
     struct fake *fake = fake_open();
     ask(fake, "\"stream\":true,\"return_token_ids\":true,\"return_prompt_text\":true");
     fake_say(fake, 0, 0, " a");
-    fake_end(fake, 0, 0, FINISH_STOP);
     fake_done(fake);
     check_stream(fake,
                  CHUNK "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
-                       "\"logprobs\":null,\"finish_reason\":null}],"
-                       "\"prompt_token_ids\":[0,264,300,83],\"prompt_text\":\"<|begin_of_text|>hello\"}\n\n" CHUNK
+                       "\"logprobs\":null,\"finish_reason\":null}],\"prompt_token_ids\":"
+                       "[0,264,300,83],\"prompt_text\":\"<|begin_of_text|>hello\"}\n\n" CHUNK
                        "{\"index\":0,\"delta\":{\"content\":\" a\"},\"logprobs\":null,"
                        "\"finish_reason\":null,\"token_ids\":[262]}]}\n\n" CHUNK
                        "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,"
-                       "\"finish_reason\":\"stop\",\"stop_reason\":null,\"token_ids\":[]}]}\n\n"
+                       "\"finish_reason\":\"abort\",\"stop_reason\":null,\"token_ids\":[]}]}\n\n"
                        "data: [DONE]\n\n");
     fake_close(fake);
 }
