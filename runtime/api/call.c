@@ -102,44 +102,68 @@ static bool fail_late(struct api_call *call)
 
 /* ---- what is counted ---- */
 
+static double seconds(int64_t from_ns, int64_t to_ns)
+{
+    return (double)(to_ns - from_ns) / NS_PER_S;
+}
+
 static void count_tokens(struct call_prompt *prompt, int i)
 {
     struct api_metrics *metrics = prompt->call->api->metrics;
     struct call_choice *choice = &prompt->choice[i];
     const struct output *output = &prompt->completion.output[i];
     const size_t n_new = output->tokens.n - choice->n_tokens;
-    if (n_new == 0 || metrics == NULL)
+    const bool is_vector = prompt->completion.n_values > 0;
+    if ((n_new == 0 && !is_vector) || metrics == NULL)
         return;
     const int64_t now_ns = clock_now_ns();
     metrics->generation_tokens += n_new;
-    if (choice->n_tokens == 0) {
+    if (choice->first_ns == 0) {
+        choice->first_ns = now_ns;
         metrics->prompt_tokens += prompt->ids.n;
         metrics->prefix_queries += prompt->ids.n;
         metrics->prefix_hits += (uint64_t)output->cached_tokens;
-        metrics_observe(&metrics->first_token_s,
-                        (double)(now_ns - prompt->call->arrived_ns) / NS_PER_S);
+        if (!is_vector)
+            metrics_observe(&metrics->first_token_s, seconds(prompt->call->arrived_ns, now_ns));
     } else {
-        metrics_observe(&metrics->inter_token_s, (double)(now_ns - choice->last_ns) / NS_PER_S);
+        metrics_observe(&metrics->inter_token_s, seconds(choice->last_ns, now_ns));
     }
     choice->n_tokens = output->tokens.n;
     choice->last_ns = now_ns;
+}
+
+/* It waited, then read its prompt until the first token was there, then wrote until the last one.
+ * What it did before it was preempted, or at an engine that is gone, is no waiting. */
+static void count_stages(struct api_metrics *metrics, const struct call_prompt *prompt, int i)
+{
+    const struct call_choice *choice = &prompt->choice[i];
+    const int64_t begun_ns = prompt->completion.begun_ns[i];
+    if (begun_ns == 0)
+        return;
+    metrics_observe(&metrics->queue_s, seconds(prompt->call->sent_ns, begun_ns));
+    if (choice->first_ns == 0)
+        return;
+    metrics_observe(&metrics->prefill_s, seconds(begun_ns, choice->first_ns));
+    metrics_observe(&metrics->decode_s, seconds(choice->first_ns, choice->last_ns));
+    metrics_observe(&metrics->inference_s, seconds(begun_ns, choice->last_ns));
 }
 
 static void count_choice(struct api_metrics *metrics, const struct call_prompt *prompt, int i,
                          enum finish_reason finish, int64_t now_ns)
 {
     const struct output *output = &prompt->completion.output[i];
+    const struct call_choice *choice = &prompt->choice[i];
     const size_t n = output->tokens.n;
-    const int64_t first_ns = prompt->completion.first_token_ns;
     metrics->finished[finish]++;
     metrics->draft_tokens += (uint64_t)output->n_drafted;
     metrics->accepted_tokens += (uint64_t)output->n_accepted;
     metrics_observe(&metrics->prompt_length, (double)prompt->ids.n);
     metrics_observe(&metrics->generation_length, (double)n);
-    metrics_observe(&metrics->total_s, (double)(now_ns - prompt->call->arrived_ns) / NS_PER_S);
-    if (n > 1 && first_ns > 0)
-        metrics_observe(&metrics->token_s, (double)(prompt->choice[i].last_ns - first_ns) /
-                                               NS_PER_S / (double)(n - 1));
+    metrics_observe(&metrics->total_s, seconds(prompt->call->arrived_ns, now_ns));
+    if (n > 1 && choice->first_ns > 0)
+        metrics_observe(&metrics->token_s,
+                        seconds(choice->first_ns, choice->last_ns) / (double)(n - 1));
+    count_stages(metrics, prompt, i);
 }
 
 static void count_end(struct api_call *call, bool was_cancelled, int64_t now_ns)
@@ -191,16 +215,23 @@ static void write_finish(char out[MAX_FINISH_TEXT], const struct api_call *call)
                                   finish_reason_name((enum finish_reason)reason));
 }
 
+/* 0 is none. */
+static int64_t earlier(int64_t a_ns, int64_t b_ns) { return b_ns > 0 && b_ns < a_ns ? b_ns : a_ns; }
+
 static void log_end(const struct api_call *call, bool was_cancelled, int64_t now_ns)
 {
     char finish[MAX_FINISH_TEXT];
     const struct api_usage usage = call_usage(call);
-    int64_t first_ns = INT64_MAX;
+    int64_t begun_ns = INT64_MAX, first_ns = INT64_MAX;
+    int n_choices = 0;
     if (!call->api->logs_requests)
         return;
     for (int p = 0; p < call->n_prompts && call->is_sent; p++) {
-        const int64_t ns = call->prompt[p].completion.first_token_ns;
-        first_ns = ns > 0 && ns < first_ns ? ns : first_ns;
+        const struct completion *completion = &call->prompt[p].completion;
+        for (int i = 0; i < completion->n_choices; i++)
+            begun_ns = earlier(begun_ns, completion->begun_ns[i]);
+        first_ns = earlier(first_ns, completion->first_token_ns);
+        n_choices += completion->n_choices;
     }
     write_finish(finish, call);
     request_log_write(&(struct request_log_entry){
@@ -209,8 +240,9 @@ static void log_end(const struct api_call *call, bool was_cancelled, int64_t now
         .prompt_tokens = usage.prompt_tokens,
         .cached_tokens = usage.cached_tokens,
         .output_tokens = usage.completion_tokens,
-        .n_choices = call->sampling.n_choices,
+        .n_choices = n_choices,
         .finish = finish,
+        .queue_ns = begun_ns == INT64_MAX ? -1 : begun_ns - call->sent_ns,
         .first_token_ns = first_ns == INT64_MAX ? -1 : first_ns - call->arrived_ns,
         .total_ns = now_ns - call->arrived_ns,
         .failure = call->failure.kind != ERROR_NONE ? &call->failure : NULL,
@@ -290,6 +322,7 @@ static void take_done(void *context, struct completion *completion)
 void call_send(struct api_call *call)
 {
     const struct sampling *sampling = &call->sampling;
+    call->sent_ns = clock_now_ns();
     call->n_left = call->n_prompts;
     call->deadline_ns = sampling->deadline_ns > 0 ? call->arrived_ns + sampling->deadline_ns : 0;
     for (int i = 0; i < call->n_prompts; i++) {

@@ -30,6 +30,9 @@ void request_log_write(const struct request_log_entry *entry)
         (struct log_field){.name = "output_tokens", .number = (double)entry->output_tokens};
     field[n++] = (struct log_field){.name = "choices", .number = entry->n_choices};
     field[n++] = (struct log_field){.name = "finish", .text = entry->finish};
+    if (entry->queue_ns >= 0)
+        field[n++] = (struct log_field){
+            .name = "queue_ms", .number = (double)entry->queue_ns / NS_PER_MS, .decimals = 1};
     if (entry->first_token_ns >= 0)
         field[n++] = (struct log_field){
             .name = "ttft_ms", .number = (double)entry->first_token_ns / NS_PER_MS, .decimals = 1};

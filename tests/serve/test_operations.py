@@ -278,6 +278,21 @@ class Logs(OwnServer):
             self.assertLess(0, line["ttft_ms"])
             self.assertLessEqual(line["ttft_ms"], line["total_ms"])
 
+    def test_a_line_says_how_long_it_waited_and_how_many_answers_it_had(self):
+        server = self.start("--log-format", "json", "--max-num-seqs", 1)
+        first = Streams(server, 1, LONG)
+        self.assertTrue(wait_for(first.begun, 20))
+        several = {**BODY, "prompt": ["One", "Two"], "n": 2, "temperature": 1}
+        self.assertEqual(len(server.post("/v1/completions", several).json["choices"]), 4)
+        first.join()
+        self.assertEqual(server.stop(), 0)
+        ran, waited = [line for line in map(json.loads, server.lines)
+                       if line["module"] == "request"]
+        self.assertEqual((ran["choices"], waited["choices"]), (1, 4))
+        self.assertLess(ran["queue_ms"], ran["ttft_ms"])
+        self.assertLess(ran["queue_ms"], waited["queue_ms"])
+        self.assertLessEqual(waited["queue_ms"], waited["ttft_ms"])
+
     def test_nothing_that_users_write_forges_a_line(self):
         for form in ("text", "json"):
             server = self.start("--log-format", form, "--log-level", "debug")
@@ -341,6 +356,28 @@ class Metrics(ServerCase):
                     values[name.rsplit("_", 1)[1]].append(value)
                 self.assertEqual(values["bucket"], sorted(values["bucket"]), family["name"])
                 self.assertEqual(values["bucket"][-1:] or values["count"], values["count"])
+
+    def test_the_parts_of_a_request_are_no_more_than_all_of_it(self):
+        parts = ("queue", "prefill", "decode", "inference")
+
+        def look():
+            seconds = [self.server.metric(f"vllm:request_{part}_time_seconds_sum")
+                       for part in parts]
+            counts = {self.server.metric(f"vllm:request_{part}_time_seconds_count")
+                      for part in parts}
+            return seconds, counts, self.server.metric("vllm:e2e_request_latency_seconds_sum")
+        before, counts, whole = look()
+        self.assertEqual(len(counts), 1)
+        answer = self.server.post("/v1/completions", {**BODY, "n": 3, "temperature": 1})
+        after, counts_after, whole_after = look()
+        self.assertEqual(counts_after, {counts.pop() + 3})
+        queue, prefill, decode, inference = (b - a for a, b in zip(before, after))
+        self.assertGreater(queue, 0)
+        self.assertGreater(prefill, 0)
+        self.assertGreater(decode, 0)
+        self.assertAlmostEqual(prefill + decode, inference)
+        self.assertLess(queue + inference, whole_after - whole)
+        self.assertLess(queue + inference, 3 * answer.seconds)
 
     @unittest.skipIf(prometheus is None, "the package prometheus-client is not installed")
     def test_the_client_of_prometheus_reads_it_too(self):

@@ -17,6 +17,7 @@ static void answer_one(void *context)
     struct generate_request request = ask_for(&prompt, 1);
     snprintf(request.source.request_id, sizeof request.source.request_id, "cmpl-\n7");
     ask(server, &request, &heard);
+    server_begins(server, 0);
     server_token(server, 0, 300, FINISH_NONE);
     server_token(server, 0, 300, FINISH_LENGTH);
 }
@@ -72,7 +73,7 @@ TEST(a_request_has_one_line_at_its_end)
     CHECK_STR(line_of(&server, answer_one),
               "request: ended id=cmpl-\\n7 route=/v1/completions peer=127.0.0.1:4711 model=demo "
               "status=200 prompt_tokens=2 cached_tokens=0 output_tokens=2 choices=1 finish=length "
-              "ttft_ms=T total_ms=T\n");
+              "queue_ms=T ttft_ms=T total_ms=T\n");
     CHECK_STR(line_of(&server, cancel_one),
               "request: cancelled id=cmpl-1 route=/v1/completions peer=127.0.0.1:4711 model=demo "
               "status=499 prompt_tokens=2 cached_tokens=0 output_tokens=0 choices=1 finish=\"\" "
