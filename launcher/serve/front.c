@@ -199,6 +199,7 @@ static void on_request(void *context, struct http_exchange *x)
     struct call_request request = {
         .route = visit->route,
         .method = http_method(x),
+        .path = http_path(x),
         .query = http_query(x),
         .source = {.tenant = visit->tenant, .peer = http_peer(x), .route = visit->route->path}};
     request.body = http_body(x, &request.n_body);
