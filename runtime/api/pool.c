@@ -109,6 +109,14 @@ static bool check_task(const struct api *api, const struct pool_request *request
                      "this model has no head that classifies: ask for an embedding");
 }
 
+/* The field of which there are many. */
+static const char *field_of(const struct pool_request *request)
+{
+    const struct api_prompt *many = request->pair != NULL ? request->pair : request->prompt;
+    const char *given = request->n_prompts > 0 ? many[0].param : NULL;
+    return given != NULL ? given : "input";
+}
+
 static bool check_request(const struct api *api, const struct pool_request *request,
                           struct error *err)
 {
@@ -116,11 +124,11 @@ static bool check_request(const struct api *api, const struct pool_request *requ
     if (request->n_prompts < 1 || request->n_prompts > API_MAX_PROMPTS) {
         error_set(err, ERROR_INPUT, "want 1 to %d inputs, got %zu", API_MAX_PROMPTS,
                   request->n_prompts);
-        return error_param(err, "input");
+        return error_param(err, field_of(request));
     }
     if (request->task == POOL_SCORE && request->pair == NULL && api->model.head.n_labels == 0) {
         error_set(err, ERROR_INPUT, "a score of this model is that of two texts");
-        return error_param(err, "input");
+        return error_param(err, field_of(request));
     }
     if (request->dimensions < 0 || request->dimensions > most) {
         error_set(err, ERROR_INPUT, "dimensions must be in [1, %d], got %lld", most,
@@ -130,7 +138,8 @@ static bool check_request(const struct api *api, const struct pool_request *requ
     return true;
 }
 
-static bool check_room(const struct api *api, int n_prompts, struct error *err)
+static bool check_room(const struct api *api, const struct pool_request *request, int n_prompts,
+                       struct error *err)
 {
     if (n_prompts <= api->admission->max_in_flight)
         return true;
@@ -139,7 +148,7 @@ static bool check_room(const struct api *api, int n_prompts, struct error *err)
         "%d texts are more than the %lld sequences that this server takes at once: give fewer "
         "in one request",
         n_prompts, (long long)api->admission->max_in_flight);
-    return error_param(err, "input");
+    return error_param(err, field_of(request));
 }
 
 static bool is_same(const struct api_prompt *a, const struct api_prompt *b)
@@ -174,7 +183,7 @@ static bool read_prompts(struct pool_call *call, const struct pool_request *requ
     struct api *api = call->base.api;
     const struct prompt_room room = {.max_model_len = api->model.max_model_len,
                                      .kv_tokens = api->model.kv_tokens};
-    struct prompt_rules rules = {.param = "input",
+    struct prompt_rules rules = {.param = field_of(request),
                                  .add_special_tokens = request->add_special_tokens,
                                  .vocab = api->model.vocab,
                                  .max_model_len = api->model.max_model_len};
@@ -187,7 +196,8 @@ static bool read_prompts(struct pool_call *call, const struct pool_request *requ
                                        &prompt->ids, err)
                    : !prompt_read(api->intake, from[i], &rules, &prompt->ids, err))
             return false;
-        if (!prompt_fit_alone(prompt->ids.n, &room, rules.param, err))
+        const char *param = as_one || from[i]->param == NULL ? rules.param : from[i]->param;
+        if (!prompt_fit_alone(prompt->ids.n, &room, param, err))
             return false;
         prompt->max_tokens = 1;
     }
@@ -199,7 +209,7 @@ static bool read_all(struct pool_call *call, const struct pool_request *request,
 {
     const bool as_one = reads_pairs(call->base.api, request);
     const int n = plan_prompts(call, request, as_one, from);
-    return check_room(call->base.api, n, err) && call_admit(&call->base, n, err) &&
+    return check_room(call->base.api, request, n, err) && call_admit(&call->base, n, err) &&
            read_prompts(call, request, as_one, from, err);
 }
 
