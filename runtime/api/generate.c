@@ -38,7 +38,10 @@ static bool is_chat(const struct generate_request *request) { return request->me
 
 static const char *prompt_param(const struct generate_request *request)
 {
-    return is_chat(request) ? "messages" : "prompt";
+    if (is_chat(request))
+        return "messages";
+    const char *given = request->n_prompts > 0 ? request->prompt[0].param : NULL;
+    return given != NULL ? given : "prompt";
 }
 
 /* Answers of one request are bounded, and those that no queue could ever take are refused here:

@@ -10,6 +10,7 @@ struct api_prompt {   /* a text, or ids */
     size_t n_bytes;
     const int64_t *id;
     size_t n_ids;
+    const char *param; /* the user's field, for errors: a literal; NULL: the usual one */
 };
 
 struct generate_request { /* borrowed for the call of api_generate() */

@@ -111,6 +111,14 @@ static bool check_task(const struct api *api, const struct pool_request *request
                      "this model has no head that classifies: ask for an embedding");
 }
 
+/* The field of which there are many. */
+static const char *field_of(const struct pool_request *request)
+{
+    const struct api_prompt *many = request->pair != NULL ? request->pair : request->prompt;
+    const char *given = request->n_prompts > 0 ? many[0].param : NULL;
+    return given != NULL ? given : "input";
+}
+
 static bool check_request(const struct api *api, const struct pool_request *request,
                           struct error *err)
 {
@@ -118,11 +126,11 @@ static bool check_request(const struct api *api, const struct pool_request *requ
     if (request->n_prompts < 1 || request->n_prompts > API_MAX_PROMPTS) {
         error_set(err, ERROR_INPUT, "want 1 to %d inputs, got %zu", API_MAX_PROMPTS,
                   request->n_prompts);
-        return error_param(err, "input");
+        return error_param(err, field_of(request));
     }
     if (request->task == POOL_SCORE && request->pair == NULL && api->model.head.n_labels == 0) {
         error_set(err, ERROR_INPUT, "a score of this model is that of two texts");
-        return error_param(err, "input");
+        return error_param(err, field_of(request));
     }
     if (request->dimensions < 0 || request->dimensions > most) {
         error_set(err, ERROR_INPUT, "dimensions must be in [1, %d], got %lld", most,
@@ -132,7 +140,8 @@ static bool check_request(const struct api *api, const struct pool_request *requ
     return true;
 }
 
-static bool check_room(const struct api *api, int n_prompts, struct error *err)
+static bool check_room(const struct api *api, const struct pool_request *request, int n_prompts,
+                       struct error *err)
 {
     if (n_prompts <= api->admission->max_in_flight)
         return true;
@@ -141,7 +150,7 @@ static bool check_room(const struct api *api, int n_prompts, struct error *err)
         "%d texts are more than the %lld sequences that this server takes at once: give fewer "
         "in one request",
         n_prompts, (long long)api->admission->max_in_flight);
-    return error_param(err, "input");
+    return error_param(err, field_of(request));
 }
 
 static bool is_same(const struct api_prompt *a, const struct api_prompt *b)
@@ -178,24 +187,26 @@ static bool read_prompt(struct api_call *base, int i, struct error *err)
     const struct api *api = base->api;
     const struct prompt_room room = {.max_model_len = api->model.max_model_len,
                                      .kv_tokens = api->model.kv_tokens};
+    const bool as_one = base->pair != NULL;
     struct call_prompt *prompt = &base->prompt[i];
+    const struct api_prompt *from = &base->from[i];
+    const char *param = as_one || from->param == NULL ? call->rules.param : from->param;
     prompt->max_tokens = 1;
-    return (base->pair != NULL
-                ? prompt_read_pair(api->intake, &base->from[i], &base->pair[i], &call->rules,
-                                   &prompt->ids, err)
-                : prompt_read(api->intake, &base->from[i], &call->rules, &prompt->ids, err)) &&
-           prompt_fit_alone(prompt->ids.n, &room, call->rules.param, err);
+    return (as_one ? prompt_read_pair(api->intake, from, &base->pair[i], &call->rules, &prompt->ids,
+                                      err)
+                   : prompt_read(api->intake, from, &call->rules, &prompt->ids, err)) &&
+           prompt_fit_alone(prompt->ids.n, &room, param, err);
 }
 
 static bool read_all(struct pool_call *call, const struct pool_request *request, struct error *err)
 {
     const struct api *api = call->base.api;
     const int n = plan_prompts(call, request, reads_pairs(api, request));
-    call->rules = (struct prompt_rules){.param = "input",
+    call->rules = (struct prompt_rules){.param = field_of(request),
                                         .add_special_tokens = request->add_special_tokens,
                                         .vocab = api->model.vocab,
                                         .max_model_len = api->model.max_model_len};
-    return check_room(api, n, err) && call_admit(&call->base, n, err) &&
+    return check_room(api, request, n, err) && call_admit(&call->base, n, err) &&
            prompt_cut_read(&call->rules, request->truncate_prompt_tokens, PROMPT_KEEP_FIRST,
                            api->model.max_model_len, err) &&
            reading_begin(&call->base, err);
