@@ -1,7 +1,7 @@
 /* runtime/options/options.h: every option of every command, once.
  *
- * One table (table.c) makes the flags, the keys of a --config file, --help and
- * docs/options.md. A value comes from the command line, else from the file, else it is the
+ * One table (table.h, its rows in rows_*.c) makes the flags, the keys of a --config file, --help
+ * and docs/options.md. A value comes from the command line, else from the file, else it is the
  * default. Names and meanings are vLLM's where vLLM has the option.
  *
  * Texts point into argv or into the arena of the struct.
