@@ -72,7 +72,7 @@ struct options {
     int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen */
     int64_t block_size, kv_cache_memory_bytes;
     const char *kv_cache_dtype;
-    bool enable_prefix_caching;
+    bool enable_prefix_caching, enable_chunked_prefill;
     const char *scheduling_policy; /* fcfs or priority */
     const char *logprobs_mode;     /* raw_logprobs or processed_logprobs */
 

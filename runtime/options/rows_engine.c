@@ -88,6 +88,11 @@ static const struct option rows[] = {
      .commands = SIZES, .section = "Scheduling",
      .help = "Tokens of one step; longer prompts are computed in chunks. 0: 1024, on GPUs 2048, "
              "where they have 70 GB or more 8192."},
+    {.name = "--enable-chunked-prefill", .kind = OPTION_FLAG,
+     .offset = FIELD(enable_chunked_prefill), .default_text = "true", .commands = SIZES,
+     .section = "Scheduling",
+     .help = "Prompts fill what is left of a step. --no-…: one waits until it fits whole, so a "
+             "step has at least --max-model-len tokens."},
     {.name = "--block-size", .kind = OPTION_INT, .offset = FIELD(block_size), .value = "N",
      .default_text = "32", .min = 16, .max = 256, .commands = SIZES, .section = "Scheduling",
      .help = "Positions of a KV block: 16, 32, 64, 128 or 256."},
