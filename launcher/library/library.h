@@ -52,13 +52,18 @@ struct phalanx_model {
     struct phalanx_request *first;                  /* all that were not released */
     struct phalanx_request *first_done, *last_done; /* of them, those whose end is to be told */
     size_t n_open;                                  /* those that are not done */
+    bool is_ready;                                  /* service.api is there */
     bool is_running;                                /* a phalanx_text_fn may be under way */
     bool any_unwanted; /* of them, cancelled or released while it was */
     char label[24];
 };
 
-/* Whether something can be asked of it here and now. */
+/* Whether it is there, and this process has opened it. */
+bool model_may_run(const struct phalanx_model *model, struct error *err);
+/* Whether something can be asked of it, too. */
 bool model_is_usable(const struct phalanx_model *model, struct error *err);
+/* After a round: it can be asked as soon as its ranks are ready. */
+bool model_be_ready(struct phalanx_model *model, struct error *err);
 /* Whether it is this process that has it, and not a copy of fork(). */
 bool model_is_ours(const struct phalanx_model *model);
 

@@ -65,8 +65,8 @@ static bool read_options(struct phalanx_model *out, const char *model, const cha
     return options_parse(&out->options, COMMAND_LIBRARY, n_options + 1, word, err);
 }
 
-static bool open_model(struct phalanx_model *out, const char *model, const char *const *option,
-                       int n_options, struct error *err)
+static bool begin(struct phalanx_model *out, const char *model, const char *const *option,
+                  int n_options, struct error *err)
 {
     struct options *options = &out->options;
     out->service.session.interrupt = &out->interrupt;
@@ -74,8 +74,16 @@ static bool open_model(struct phalanx_model *out, const char *model, const char 
         return false;
     log_set(log_level_named(options->log_level), -1);
     return watch_open(&out->watch, err) && model_path_find_draft(options, err) &&
-           service_open(&out->service, options, MAX_QUEUE, &out->interrupt, err) &&
+           service_begin(&out->service, options, &out->interrupt, err) &&
            watch_update(&out->watch, &out->service.session, err);
+}
+
+bool model_be_ready(struct phalanx_model *model, struct error *err)
+{
+    if (model->is_ready || !model->service.session.is_open)
+        return true;
+    model->is_ready = service_join(&model->service, &model->options, MAX_QUEUE, err);
+    return model->is_ready;
 }
 
 static void close_model(struct phalanx_model *model)
@@ -87,18 +95,33 @@ static void close_model(struct phalanx_model *model)
     memory_free(model);
 }
 
-struct phalanx_model *phalanx_open(const char *model, const char *const *option, int n_options,
-                                   struct phalanx_error *err)
+struct phalanx_model *phalanx_begin(const char *model, const char *const *option, int n_options,
+                                    struct phalanx_error *err)
 {
     struct error why = {0};
     struct phalanx_model *out = memory_alloc(1, sizeof *out);
     out->process = getpid();
     out->watch = (struct library_watch){.all = -1, .ranks = -1, .timer = -1, .wakeup = -1};
-    if (open_model(out, model != NULL ? model : "", option, n_options, &why))
+    if (begin(out, model != NULL ? model : "", option, n_options, &why))
         return out;
     library_fail(err, &why);
     close_model(out);
     return NULL;
+}
+
+struct phalanx_model *phalanx_open(const char *model, const char *const *option, int n_options,
+                                   struct phalanx_error *err)
+{
+    struct phalanx_model *out = phalanx_begin(model, option, n_options, err);
+    if (out == NULL || phalanx_run(out, err))
+        return out;
+    phalanx_close(out);
+    return NULL;
+}
+
+bool phalanx_is_ready(const struct phalanx_model *model)
+{
+    return model != NULL && model->is_ready;
 }
 
 void phalanx_close(struct phalanx_model *model)
@@ -113,7 +136,7 @@ void phalanx_close(struct phalanx_model *model)
 
 bool model_is_ours(const struct phalanx_model *model) { return model->process == getpid(); }
 
-bool model_is_usable(const struct phalanx_model *model, struct error *err)
+bool model_may_run(const struct phalanx_model *model, struct error *err)
 {
     if (model == NULL)
         return error_set(err, ERROR_INPUT, "the model is NULL: phalanx_open() has told why");
@@ -121,6 +144,16 @@ bool model_is_usable(const struct phalanx_model *model, struct error *err)
            error_set(err, ERROR_INPUT,
                      "the model belongs to process %d: after fork() a child has to open its own",
                      (int)model->process);
+}
+
+bool model_is_usable(const struct phalanx_model *model, struct error *err)
+{
+    if (!model_may_run(model, err))
+        return false;
+    if (model->is_ready)
+        return true;
+    error_set(err, ERROR_LIMIT, "the ranks are not ready yet: phalanx_run() waits for them");
+    return error_code(err, "not_ready");
 }
 
 /* ---- what it is ---- */

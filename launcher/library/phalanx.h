@@ -13,7 +13,7 @@
  *
  * Threads. Calls about one model and its requests must not overlap; which threads they come from
  * does not matter. Only phalanx_interrupt() may come at any time, from any thread or signal
- * handler. The thread that called phalanx_open() has to live as long as the model, since the ranks
+ * handler. The thread that opened a model has to live as long as the model, since the ranks
  * end with it. Several models in one process are fine, in one thread or in several.
  *
  * Processes. The library starts children and reaps them by their numbers. It sets no handler of a
@@ -71,6 +71,11 @@ struct phalanx_model;
  * the requests that do not say them. Waits until the ranks are ready. */
 PHALANX_API struct phalanx_model *phalanx_open(const char *model, const char *const *option,
                                                int n_options, struct phalanx_error *err);
+/* The same without waiting, for who has a loop: phalanx_step() goes on with it until it is ready,
+ * phalanx_run() waits for that. Before, a question is refused with the code "not_ready". */
+PHALANX_API struct phalanx_model *phalanx_begin(const char *model, const char *const *option,
+                                                int n_options, struct phalanx_error *err);
+PHALANX_API bool phalanx_is_ready(const struct phalanx_model *model);
 /* Ends the ranks, and frees the model with all requests that were not released. NULL is fine. Never
  * from a phalanx_text_fn: that ends the program. */
 PHALANX_API void phalanx_close(struct phalanx_model *model);
@@ -152,8 +157,9 @@ phalanx_ask_measure_tokens(struct phalanx_model *model, enum phalanx_task task,
 PHALANX_API void *phalanx_context(const struct phalanx_request *request);
 PHALANX_API void phalanx_set_context(struct phalanx_request *request, void *context);
 
-/* Until every request has ended; whether one failed is told by phalanx_wait(). False: interrupted,
- * or the ranks are lost for good, and all requests have failed. */
+/* Until the model is ready and every request has ended; whether one failed is told by
+ * phalanx_wait(). False: interrupted, or the ranks are lost for good, and all requests have failed.
+ */
 PHALANX_API bool phalanx_run(struct phalanx_model *model, struct phalanx_error *err);
 /* Until this one has ended; others get on meanwhile. False: it failed, and *err says why, or
  * interrupted: then it is not done. NULL, as an ask returned it: false, and *err is left as it was.

@@ -31,11 +31,12 @@ static bool run_round(struct phalanx_model *model, int timeout_ms, bool *interru
         return false;
     model->is_running = true;
     const bool good = session_step(session, &lost);
-    settle(model);
+    if (model->is_ready)
+        settle(model);
     model->is_running = false;
     requests_end_unwanted(model);
     if (good)
-        return watch_update(&model->watch, session, err);
+        return model_be_ready(model, err) && watch_update(&model->watch, session, err);
     *err = lost;
     return false;
 }
@@ -43,7 +44,7 @@ static bool run_round(struct phalanx_model *model, int timeout_ms, bool *interru
 /* A text function that waits would be called by itself. */
 static bool may_run(const struct phalanx_model *model, struct error *err)
 {
-    if (!model_is_usable(model, err))
+    if (!model_may_run(model, err))
         return false;
     return !model->is_running ||
            error_set(err, ERROR_INPUT,
@@ -56,7 +57,7 @@ bool phalanx_run(struct phalanx_model *model, struct phalanx_error *err)
     bool interrupted = false;
     if (!may_run(model, &why))
         return library_fail(err, &why);
-    while (model->n_open > 0 && !interrupted)
+    while ((model->n_open > 0 || !model->is_ready) && !interrupted)
         if (!run_round(model, -1, &interrupted, &why))
             return library_fail(err, &why);
     return !interrupted || fail_interrupted(err);

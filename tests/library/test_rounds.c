@@ -162,6 +162,78 @@ TEST(what_was_released_is_not_told)
     phalanx_close(model);
 }
 
+/* ---- a start that nobody waits for ---- */
+
+TEST(a_model_can_be_started_without_waiting)
+{
+    struct phalanx_model *model = phalanx_begin(DEMO, NULL, 0, &err);
+    CHECK(model != NULL && !phalanx_is_ready(model));
+    CHECK(phalanx_ask(model, PROMPT, GREEDY, NULL, NULL, &err) == NULL);
+    CHECK_STR(err.code, "not_ready");
+    CHECK(phalanx_tokenize(model, PROMPT, 0, NULL, &err) == NULL);
+    CHECK_STR(phalanx_about(model), "");
+    struct pollfd file = {.fd = phalanx_fd(model), .events = POLLIN};
+    while (!phalanx_is_ready(model)) {
+        CHECK_EQ(poll(&file, 1, 10000), 1);
+        CHECK(phalanx_step(model, 0, &err));
+    }
+    struct phalanx_model *waited = open_demo();
+    CHECK_STR(phalanx_about(model), phalanx_about(waited));
+    struct phalanx_request *r = phalanx_generate(model, PROMPT, GREEDY, &err);
+    CHECK(r != NULL);
+    expect_text(waited, phalanx_text(r, 0, NULL));
+    phalanx_close(model);
+    phalanx_close(waited);
+}
+
+TEST(a_model_can_be_closed_while_it_starts)
+{
+    struct phalanx_model *model = phalanx_begin(DEMO, NULL, 0, &err);
+    const double begin = seconds();
+    CHECK(phalanx_step(model, 0, &err));
+    phalanx_close(model);
+    CHECK(seconds() - begin < 1.5);
+}
+
+TEST(a_start_can_be_interrupted_and_gone_on_with)
+{
+    struct phalanx_model *model = phalanx_begin(DEMO, NULL, 0, &err);
+    phalanx_interrupt(model);
+    CHECK(!phalanx_run(model, &err));
+    CHECK_EQ(err.kind, PHALANX_ERROR_INTERRUPTED);
+    CHECK(phalanx_run(model, &err) && phalanx_is_ready(model));
+    phalanx_close(model);
+}
+
+TEST(a_start_that_comes_to_nothing_is_told)
+{
+    const char *const options[] = {"--kv-cache-memory-bytes=1k"};
+    CHECK(phalanx_open(DEMO, options, 1, &err) == NULL);
+    CHECK(err.kind != PHALANX_NO_ERROR && *err.text != '\0');
+    struct phalanx_model *model = phalanx_begin(DEMO, options, 1, &err);
+    CHECK(model != NULL);
+    CHECK(!phalanx_run(model, &err));
+    CHECK(!phalanx_run(model, &err) && !phalanx_is_ready(model)); /* still so */
+    phalanx_close(model);
+}
+
+/* ---- threads ---- */
+
+static void *run_in_thread(void *model) { return phalanx_run(model, NULL) ? model : NULL; }
+
+TEST(a_model_can_be_run_by_another_thread_than_asks)
+{
+    pthread_t thread;
+    void *ran;
+    struct phalanx_model *model = open_demo();
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, GREEDY, NULL, NULL, &err);
+    CHECK_EQ(pthread_create(&thread, NULL, run_in_thread, model), 0);
+    pthread_join(thread, &ran);
+    CHECK(ran == model && phalanx_is_done(r));
+    expect_text(model, phalanx_text(r, 0, NULL));
+    phalanx_close(model);
+}
+
 /* ---- interrupts ---- */
 
 static void *interrupt_soon(void *model)
