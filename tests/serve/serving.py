@@ -111,6 +111,7 @@ class Server:
         finally:
             connection.close()
 
+<<<<<<< HEAD
     def raw(self, data):
         """What comes back for bytes that are no request."""
         with socket.create_connection(self.place, timeout=10) as client:
@@ -118,9 +119,12 @@ class Server:
             return client.recv(65536)
 
     def metric(self, name, label=""):
+=======
+    def metric(self, name, label="", **more):
+>>>>>>> hp-bench
         """The sum of a metric over its labels, where they have this one; None: it is not there."""
         found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*{re.escape(label)}[^}}]*\}})? (\S+)$",
-                           self.get("/metrics").body.decode(), re.M)
+                           self.get("/metrics", **more).body.decode(), re.M)
         return sum(map(float, found)) if found else None
 
     def signal(self, number):
