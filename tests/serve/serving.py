@@ -111,17 +111,13 @@ class Server:
         finally:
             connection.close()
 
-<<<<<<< HEAD
     def raw(self, data):
         """What comes back for bytes that are no request."""
         with socket.create_connection(self.place, timeout=10) as client:
             client.sendall(data)
             return client.recv(65536)
 
-    def metric(self, name, label=""):
-=======
     def metric(self, name, label="", **more):
->>>>>>> hp-bench
         """The sum of a metric over its labels, where they have this one; None: it is not there."""
         found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*{re.escape(label)}[^}}]*\}})? (\S+)$",
                            self.get("/metrics", **more).body.decode(), re.M)
