@@ -22,12 +22,27 @@ enum {
     NS_OF_MS = 1000000,
 };
 
-static void start_batch(struct rpc *rpc, const grpc_op *op, size_t n, struct rpc_batch *batch,
-                        void (*done)(struct rpc *, bool))
+/* `tag`: the batch, or event_relay_patient() of it. */
+static void start_batch_as(void *tag, struct rpc *rpc, const grpc_op *op, size_t n,
+                           struct rpc_batch *batch, void (*done)(struct rpc *, bool))
 {
     *batch = (struct rpc_batch){.done = done, .rpc = rpc};
     rpc->n_batches++;
-    check(grpc_call_start_batch(rpc->call, op, n, batch, NULL) == GRPC_CALL_OK);
+    check(grpc_call_start_batch(rpc->call, op, n, tag, NULL) == GRPC_CALL_OK);
+}
+
+static void start_batch(struct rpc *rpc, const grpc_op *op, size_t n, struct rpc_batch *batch,
+                        void (*done)(struct rpc *, bool))
+{
+    start_batch_as(batch, rpc, op, n, batch, done);
+}
+
+static void hurry(struct rpc *rpc, bool is_hurried)
+{
+    if (rpc->is_hurried == is_hurried)
+        return;
+    rpc->is_hurried = is_hurried;
+    event_relay_hurry(&rpc->server->relay, is_hurried ? 1 : -1);
 }
 
 /* ---- the end ---- */
@@ -145,6 +160,7 @@ static void send_next(struct rpc *rpc);
 static void on_sent(struct rpc *rpc, bool ok)
 {
     rpc->is_sending = false;
+    hurry(rpc, false);
     grpc_byte_buffer_destroy(rpc->sending);
     rpc->sending = NULL;
     if (ok && !rpc->is_over)
@@ -158,8 +174,12 @@ static void send_next(struct rpc *rpc)
     struct rpc_message *message = rpc->first;
     const bool ends =
         rpc->is_ended && !rpc->has_status && (message == NULL || message->next == NULL);
-    if (rpc->is_sending || rpc->is_over || (message == NULL && !ends))
+    if (rpc->is_over || (message == NULL && !ends))
         return;
+    if (rpc->is_sending) {
+        hurry(rpc, true);
+        return;
+    }
     struct ending ending = {.n = 0};
     grpc_op op[3];
     size_t n = 0;
@@ -167,7 +187,8 @@ static void send_next(struct rpc *rpc)
         op[n++] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
     rpc->has_sent_metadata = true;
     if (message != NULL) {
-        op[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+        op[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE,
+                          .flags = message->waits_for_next ? GRPC_WRITE_BUFFER_HINT : 0};
         op[n++].data.send_message.send_message = rpc->sending = message->bytes;
         rpc->first = message->next;
         rpc->last = rpc->first == NULL ? NULL : rpc->last;
@@ -179,12 +200,15 @@ static void send_next(struct rpc *rpc)
         op[n++] = status_op(rpc, &ending);
     rpc->has_status = rpc->has_status || ends;
     rpc->is_sending = true;
-    start_batch(rpc, op, n, &rpc->send, on_sent);
+    /* the end of a call is waited for, that of a message only when there is more to send */
+    start_batch_as(ends ? &rpc->send : event_relay_patient(&rpc->send), rpc, op, n, &rpc->send,
+                   on_sent);
+    hurry(rpc, rpc->first != NULL || (rpc->is_ended && !rpc->has_status));
     if (ends)
         release_ending(&ending);
 }
 
-bool rpc_send(struct rpc *rpc, const struct bytes *message)
+static bool add_message(struct rpc *rpc, const struct bytes *message, bool waits_for_next)
 {
     const struct rpc_limits *limits = &rpc->server->settings.limits;
     if (rpc->is_ended)
@@ -199,6 +223,7 @@ bool rpc_send(struct rpc *rpc, const struct bytes *message)
     grpc_slice slice = grpc_slice_from_copied_buffer(message->data, message->len);
     queued->bytes = grpc_raw_byte_buffer_create(&slice, 1);
     queued->n_bytes = message->len;
+    queued->waits_for_next = waits_for_next;
     grpc_slice_unref(slice);
     if (rpc->last == NULL)
         rpc->first = queued;
@@ -209,6 +234,16 @@ bool rpc_send(struct rpc *rpc, const struct bytes *message)
     rpc->queued_bytes += message->len;
     send_next(rpc);
     return true;
+}
+
+bool rpc_send(struct rpc *rpc, const struct bytes *message)
+{
+    return add_message(rpc, message, false);
+}
+
+bool rpc_send_with_next(struct rpc *rpc, const struct bytes *message)
+{
+    return add_message(rpc, message, true);
 }
 
 void rpc_end(struct rpc *rpc, const struct error *why)

@@ -36,6 +36,7 @@ struct rpc_message { /* that waits */
     struct rpc_message *next;
     grpc_byte_buffer *bytes;
     size_t n_bytes;
+    bool waits_for_next; /* to go out with it */
 };
 
 struct rpc {
@@ -59,6 +60,7 @@ struct rpc {
     int n_queued;
     size_t queued_bytes;
     bool is_sending, has_sent_metadata;
+    bool is_hurried;  /* something waits for what is being sent */
     bool is_ended;    /* rpc_end() or rpc_cancel() was called: no more messages */
     bool has_status;  /* and its status is with gRPC */
     bool is_over;     /* close came */
