@@ -1,5 +1,5 @@
-/* runtime/grpc/rpc_state.h: what rpc_server.c and rpc.c share: the server, and each call with the
- * batches of operations that gRPC has of it. Nobody else needs it.
+/* runtime/grpc/rpc_state.h: what rpc_server.c, rpc_accept.c, rpc.c and rpc_send.c share: the
+ * server, and each call with the batches of operations that gRPC has of it. Nobody else needs it.
  *
  *   wait ──> begin ──> receive ──> send … send ──> status ──┐
  *              └────── close: the client, or gRPC, is done ─┴──> free, when no batch is out
@@ -30,6 +30,7 @@ struct rpc_server {
 struct rpc_batch {
     void (*done)(struct rpc *rpc, bool ok);
     struct rpc *rpc;
+    bool is_patient; /* event_relay_patient() */
 };
 
 struct rpc_message { /* that waits */
@@ -67,6 +68,16 @@ struct rpc {
     struct error why; /* of the end; kind ERROR_NONE: OK */
 };
 
-/* Lets gRPC give the next new call to this server. */
+/* rpc_accept.c. Lets gRPC give the next new call to this server. */
 void rpc_wait(struct rpc_server *server);
 bool rpc_say_draining(struct error *err); /* false */
+
+/* rpc.c */
+void rpc_start_batch(struct rpc *rpc, const grpc_op *op, size_t n, struct rpc_batch *batch,
+                     void (*done)(struct rpc *, bool));
+void rpc_watch_close(struct rpc *rpc); /* from the begin of a call on */
+void rpc_receive(struct rpc *rpc);     /* a message of the client, for the method */
+void rpc_free_when_done(struct rpc *rpc);
+
+/* rpc_send.c. Those that wait; what is with gRPC stays there. */
+void rpc_drop_messages(struct rpc *rpc);
