@@ -30,6 +30,7 @@ struct rank_models {
     struct plan_record replayed;      /* all zero without --replay */
     struct rank_memory memory;
     struct device_loading loading; /* how GPUs get their weights */
+    bool dummy;                    /* --load-format */
     bool on_gpu, one_leaf; /* share.h, struct model_place; `phalanx plan` sets them itself */
 };
 

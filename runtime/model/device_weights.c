@@ -96,8 +96,7 @@ static void fill_row(unsigned char *to, const struct piece *piece, int64_t row)
     memset(to, 0, piece_row_bytes(piece));
     for (int i = 0; i < piece->leaves.n_leaves; i++) {
         const int n = piece->leaves.leaf[i].k_end - begin;
-        numbers_copy(to + (size_t)at * element, part->wanted, tensor_part_at(part, row, begin),
-                     part->stored, n);
+        tensor_part_read(to + (size_t)at * element, part, row, begin, n);
         begin += n;
         at += (n + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
     }
@@ -142,10 +141,7 @@ static void prefetch(const struct filling *filling, int first, int end)
 {
     for (int i = first; i < end; i++) {
         const struct run *run = &filling->run[i];
-        const struct tensor_part *part = &run->piece->part;
-        const int64_t n = (run->n_rows - 1) * part->stride + part->shape.n_columns;
-        file_map_prefetch(&part->tensor->file->map, tensor_part_at(part, run->first_row, 0),
-                          (size_t)n * dtype_bytes(part->stored));
+        tensor_part_prefetch(&run->piece->part, run->first_row, run->n_rows);
     }
 }
 

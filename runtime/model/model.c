@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/model/device_weights.h"
+#include "runtime/model/dummy.h"
 #include "runtime/model/family.h"
 #include "runtime/model/weights.h"
 
@@ -28,7 +29,11 @@ static bool load(struct model *model, const char *folder, const char *dtype, wei
         rope_inv_freq(&config->rope[i], model->rope_inv_freq + i * config->rope_half);
     model->layer = memory_alloc((size_t)config->n_layers, sizeof *model->layer);
     model->files = memory_alloc(1, sizeof *model->files);
-    return checkpoint_open(&model->files->checkpoint, folder, err) && weights(model, dtype, err);
+    if (place->dummy)
+        dummy_checkpoint(&model->files->checkpoint, model, folder);
+    else if (!checkpoint_open(&model->files->checkpoint, folder, err))
+        return false;
+    return weights(model, dtype, err);
 }
 
 static bool open_with(struct model **out, const char *folder, const char *dtype,

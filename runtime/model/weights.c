@@ -75,6 +75,12 @@ bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
     return walk_tensors(&(struct walk){.model = model, .visit = visit, .context = context});
 }
 
+bool weights_visit_all(struct model *model, slot_visit_fn *visit, void *context)
+{
+    return walk_tensors(
+        &(struct walk){.model = model, .all = true, .visit = visit, .context = context});
+}
+
 struct load {
     struct model *model;
     struct problems problems;
@@ -213,21 +219,17 @@ struct placing {
 
 static struct weight use_in_place(const struct tensor_part *part)
 {
-    const unsigned char *data = tensor_part_at(part, 0, 0);
-    const struct weight_shape shape = part->shape;
-    if (shape.n_rows > 0) /* of the last row only our columns: the file may end there */
-        file_map_prefetch(&part->tensor->file->map, data,
-                          (size_t)((shape.n_rows - 1) * part->stride + shape.n_columns) *
-                              dtype_bytes(part->stored));
-    return (struct weight){.data = data, .dtype = part->stored, .row_stride = part->stride};
+    tensor_part_prefetch(part, 0, part->shape.n_rows);
+    return (struct weight){
+        .data = tensor_part_at(part, 0, 0), .dtype = part->stored, .row_stride = part->stride};
 }
 
 static struct weight use_copy(const struct tensor_part *part, unsigned char *copy)
 {
     const int64_t n_columns = part->shape.n_columns;
     for (int64_t r = 0; r < part->shape.n_rows; r++)
-        numbers_copy(copy + (size_t)(r * n_columns) * dtype_bytes(part->wanted), part->wanted,
-                     tensor_part_at(part, r, 0), part->stored, n_columns);
+        tensor_part_read(copy + (size_t)(r * n_columns) * dtype_bytes(part->wanted), part, r, 0,
+                         n_columns);
     return (struct weight){.data = copy, .dtype = part->wanted, .row_stride = n_columns};
 }
 
@@ -298,8 +300,7 @@ bool weights_measure(struct model *model, const char *dtype, struct error *err)
 {
     struct load load = {.model = model};
     look_at_names(model);
-    walk_tensors(
-        &(struct walk){.model = model, .all = true, .visit = check_slot, .context = &load});
+    weights_visit_all(model, check_slot, &load);
     find_extra(&load);
     if (!problems_none(&load.problems, err))
         return error_in(err, "%s", model->files->checkpoint.path);

@@ -27,6 +27,8 @@ struct model_files {
 typedef bool slot_visit_fn(void *context, const struct slot *slot, const char *name,
                            struct weight *weight);
 bool weights_visit(struct model *model, slot_visit_fn *visit, void *context);
+/* Those of other stages too. */
+bool weights_visit_all(struct model *model, slot_visit_fn *visit, void *context);
 
 /* What the weight of a slot is made of. The checkpoint has a tensor of this name. */
 struct tensor_part weight_part(const struct model *model, const struct slot *slot,

@@ -209,6 +209,11 @@ bool options_parse(struct options *out, enum command command, int argc, char **a
     return options_apply_factory(out, err) && options_apply_speculation(out, err);
 }
 
+bool options_dummy_weights(const struct options *options)
+{
+    return options->load_format != NULL && strcmp(options->load_format, "dummy") == 0;
+}
+
 static bool is_sampling(const struct option *option)
 {
     return strcmp(option->section, "Sampling") == 0;

@@ -66,7 +66,7 @@ struct options {
     const char *numerics; /* auto, exact or fast */
     double gpu_memory_utilization;
     bool enforce_eager;
-    const char *dtype, *kernels;
+    const char *dtype, *kernels, *load_format, *quantization;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */
     bool check_weights;
     int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen */
@@ -185,6 +185,8 @@ bool options_is_given(const struct options *options, const char *name);
 /* Adds the value of "--name" as a text that gives it again; false for an option of other commands.
  */
 bool options_print_value(struct bytes *out, const struct options *options, const char *name);
+
+bool options_dummy_weights(const struct options *options); /* --load-format dummy */
 
 const char *command_name(enum command command);
 const char *command_summary(enum command command); /* one line; NULL: no word of phalanx */
