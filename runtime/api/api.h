@@ -47,6 +47,12 @@ struct api_rest { /* all zero at first: awake (sleep.h) */
     bool is_under_way; /* the ranks are not yet as they were asked to be */
 };
 
+/* --seed: seeds of requests that say none. The n-th of them has the same one in every run. */
+struct api_seeds {
+    bool are_given; /* else they are drawn */
+    uint64_t from, n_used;
+};
+
 struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_model model;
     struct dispatch *dispatch;
@@ -58,6 +64,7 @@ struct api { /* filled by its owner, who keeps all that is borrowed */
     bool logs_requests;          /* a line for each at its end (request_log.h) */
     struct api_calls ended;      /* all zero at first: calls whose end is not told yet */
     struct api_rest rest;
+    struct api_seeds seeds;
 };
 
 /* Tells the ends of calls, and those who wait for sleep. The owner calls it after every
