@@ -165,7 +165,8 @@ static struct model_place place_of(const struct rank_models *m, const struct ran
                                 .pp_stages = ranks->pp_stages,
                                 .on_gpu = m->on_gpu,
                                 .one_leaf = m->one_leaf,
-                                .dummy = m->dummy};
+                                .dummy = m->dummy,
+                                .watch = m->watch};
 }
 
 static void set_ranks(struct rank_models *m, const struct ranks *ranks)

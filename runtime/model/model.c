@@ -8,6 +8,7 @@
 #include "runtime/model/device_weights.h"
 #include "runtime/model/dummy.h"
 #include "runtime/model/family.h"
+#include "runtime/model/loading_watch.h"
 #include "runtime/model/weights.h"
 
 #include <math.h>
@@ -29,6 +30,7 @@ static bool load(struct model *model, const char *folder, const char *dtype, wei
         rope_inv_freq(&config->rope[i], model->rope_inv_freq + i * config->rope_half);
     model->layer = memory_alloc((size_t)config->n_layers, sizeof *model->layer);
     model->files = memory_alloc(1, sizeof *model->files);
+    model->files->watch = place->watch;
     if (place->dummy)
         dummy_checkpoint(&model->files->checkpoint, model, folder);
     else if (!checkpoint_open(&model->files->checkpoint, folder, err))
@@ -139,6 +141,8 @@ static bool scan_slot(void *context, const struct slot *slot, const char *name,
             return error_set(scan->err, ERROR_INPUT,
                              "%s: tensor %s has a NaN or an infinity (row %lld of this rank)",
                              tensor->file->path, name, (long long)row);
+        loading_did(scan->model->files->watch,
+                    (size_t)shape.n_columns * dtype_bytes(weight->dtype));
     }
     return true;
 }
@@ -146,5 +150,6 @@ static bool scan_slot(void *context, const struct slot *slot, const char *name,
 bool model_check_weights(const struct model *model, struct error *err)
 {
     struct scan scan = {.model = model, .err = err};
+    loading_expect(model->files->watch, model->weight_bytes);
     return weights_visit((struct model *)(uintptr_t)model, scan_slot, &scan);
 }

@@ -10,6 +10,7 @@
 #include "kernels/dtype.h"
 #include "runtime/model/device_weights.h"
 #include "runtime/model/family.h"
+#include "runtime/model/loading_watch.h"
 #include "runtime/model/problems.h"
 #include "runtime/model/tensor_part.h"
 
@@ -224,12 +225,16 @@ static struct weight use_in_place(const struct tensor_part *part)
         .data = tensor_part_at(part, 0, 0), .dtype = part->stored, .row_stride = part->stride};
 }
 
-static struct weight use_copy(const struct tensor_part *part, unsigned char *copy)
+static struct weight use_copy(const struct tensor_part *part, unsigned char *copy,
+                              struct loading_watch *watch)
 {
     const int64_t n_columns = part->shape.n_columns;
-    for (int64_t r = 0; r < part->shape.n_rows; r++)
-        tensor_part_read(copy + (size_t)(r * n_columns) * dtype_bytes(part->wanted), part, r, 0,
-                         n_columns);
+    const size_t row_bytes = (size_t)n_columns * dtype_bytes(part->wanted);
+    for (int64_t r = 0; r < part->shape.n_rows; r++) {
+        tensor_part_read(copy + (size_t)r * row_bytes, part, r, 0, n_columns);
+        loading_did(watch, row_bytes);
+    }
+    loading_did(watch, copy_bytes(part) - part->n_bytes); /* so that the sum is copied_bytes */
     return (struct weight){.data = copy, .dtype = part->wanted, .row_stride = n_columns};
 }
 
@@ -241,7 +246,7 @@ static bool place_slot(void *context, const struct slot *slot, const char *name,
     if (part.home == PART_IN_PLACE)
         *weight = use_in_place(&part);
     if (part.home == PART_COPIED)
-        *weight = use_copy(&part, placing->copy);
+        *weight = use_copy(&part, placing->copy, placing->model->files->watch);
     placing->copy += copy_bytes(&part);
     return true;
 }
@@ -265,6 +270,7 @@ static bool place(struct model *model, struct error *err)
     if (!memory_map(&files->copies, model->copied_bytes, err))
         return error_in(err, "copies of weights that cannot be used in place");
     files->copies_bytes = model->copied_bytes;
+    loading_expect(files->watch, model->copied_bytes);
     fill_in(model);
     return true;
 }

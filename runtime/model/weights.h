@@ -10,6 +10,7 @@
 
 struct device;
 struct error;
+struct loading_watch;
 struct slot;
 
 /* The memory behind the weights of a model. */
@@ -18,8 +19,9 @@ struct model_files {
     void *copies; /* of memory_map() */
     size_t copies_bytes;
     bool is_asleep;
-    struct device *device; /* that has the weights; NULL: none, or not now */
-    void *on_device;       /* [device_bytes] */
+    struct device *device;       /* that has the weights; NULL: none, or not now */
+    void *on_device;             /* [device_bytes] */
+    struct loading_watch *watch; /* or NULL */
 };
 
 /* Every tensor that has a weight on this rank: name in the checkpoint, and where it goes. Stops
