@@ -142,7 +142,7 @@ bool server_open(struct server **out, const struct options *options,
                                                 .is_ready = is_ready,
                                                 .is_alive = is_alive,
                                                 .context = server,
-                                                .can_sleep = true};
+                                                .can_sleep = options->serve.sleep_mode};
     server->endpoints = endpoints_create(&settings);
     const struct front_settings front = {.api = &server->service.api,
                                          .endpoints = server->endpoints,

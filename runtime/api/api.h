@@ -48,6 +48,12 @@ struct api_rest { /* all zero at first: awake (sleep.h) */
     bool is_under_way; /* the ranks are not yet as they were asked to be */
 };
 
+/* --seed: seeds of requests that say none. The n-th of them has the same one in every run. */
+struct api_seeds {
+    bool are_given; /* else they are drawn */
+    uint64_t from, n_used;
+};
+
 struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_model model;
     struct dispatch *dispatch;
@@ -61,6 +67,7 @@ struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_calls reading;    /* and those whose prompts are not all read (reading.h) */
     int64_t reading_slice_ns;    /* of many prompts, before others have their turn; 0: any time */
     struct api_rest rest;
+    struct api_seeds seeds;
 };
 
 /* Reads on where prompts are left to be read, tells the ends of calls, and those who wait for

@@ -363,6 +363,7 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
         event->kind == LINK_TOKENS || event->kind == LINK_BEAMS || event->kind == LINK_POOLED;
     switch (event->kind) {
     case LINK_READY:
+    case LINK_LOADING:
         break;
     case LINK_BEGUN:
         give_begun(dispatch, event);

@@ -120,6 +120,10 @@ struct link_stats {
                                     in calls of communicators; the host's time where a GPU works */
     int n_ranks;                 /* 0: not known, as of a rank alone */
 };
+/* Of the ranks on the host of rank 0: bytes of weights that are loaded, of those known to come. */
+struct link_loading {
+    uint64_t done, all;
+};
 enum link_event_kind {
     LINK_READY,
     LINK_BEGUN, /* requests run in a step for the first time, which is about to run */
@@ -131,7 +135,8 @@ enum link_event_kind {
     LINK_STATS,
     LINK_PULSE,  /* the answer to a ping, and four times a second within long work */
     LINK_ASLEEP, /* all ranks have given memory back: the answer to LINK_SLEEP */
-    LINK_AWAKE
+    LINK_AWAKE,
+    LINK_LOADING /* before LINK_READY, about four times a second, where weights are loaded */
 };
 struct link_event {
     enum link_event_kind kind;
@@ -149,6 +154,7 @@ struct link_event {
     int64_t progress_ns;   /* of a pulse: every rank of the host of rank 0 has made progress until
                               then, of CLOCK_MONOTONIC, which both ends share */
     enum link_sleep sleep; /* of LINK_ASLEEP */
+    struct link_loading loading;
 };
 
 /* Takes over `fd`, a connected stream socket, and makes it non-blocking. */

@@ -206,6 +206,7 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
     case LINK_PULSE:
     case LINK_ASLEEP:
     case LINK_AWAKE:
+    case LINK_LOADING:
         return link_send_state(link, event, err);
     }
     check(false); /* a kind without a case */

@@ -31,8 +31,8 @@ bool link_receive_message(struct link *link, const ProtobufCMessageDescriptor *d
 /* ERROR_PEER: "a message on the link has " and `what`. Always false. */
 bool link_bad_message(const char *what, struct error *err);
 
-/* state_events.c: LINK_STATS, LINK_PULSE, LINK_ASLEEP and LINK_AWAKE alone; an unknown kind is no
- * message of an engine at all. */
+/* state_events.c: LINK_STATS, LINK_PULSE, LINK_ASLEEP, LINK_AWAKE and LINK_LOADING alone; an
+ * unknown kind is no message of an engine at all. */
 bool link_send_state(struct link *link, const struct link_event *event, struct error *err);
 bool link_read_state(struct link_event *out, const Phalanx__Engine__V1__FromEngine *from,
                      struct error *err);

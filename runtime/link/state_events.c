@@ -38,6 +38,7 @@ bool link_send_state(struct link *link, const struct link_event *event, struct e
     Phalanx__Engine__V1__Pulse pulse = PHALANX__ENGINE__V1__PULSE__INIT;
     Phalanx__Engine__V1__Asleep asleep = PHALANX__ENGINE__V1__ASLEEP__INIT;
     Phalanx__Engine__V1__Awake awake = PHALANX__ENGINE__V1__AWAKE__INIT;
+    Phalanx__Engine__V1__Loading loading = PHALANX__ENGINE__V1__LOADING__INIT;
     switch (event->kind) {
     case LINK_STATS:
         write_stats(&stats, &event->stats);
@@ -57,6 +58,12 @@ bool link_send_state(struct link *link, const struct link_event *event, struct e
     case LINK_AWAKE:
         message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_AWAKE;
         message.awake = &awake;
+        break;
+    case LINK_LOADING:
+        loading.done = event->loading.done;
+        loading.all = event->loading.all;
+        message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_LOADING;
+        message.loading = &loading;
         break;
     default:
         check(false); /* a kind of a request */
@@ -124,6 +131,11 @@ bool link_read_state(struct link_event *out, const from_engine *from, struct err
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_AWAKE:
         out->kind = LINK_AWAKE;
         return true;
+    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_LOADING:
+        out->kind = LINK_LOADING;
+        out->loading = (struct link_loading){from->loading->done, from->loading->all};
+        return out->loading.done <= out->loading.all ||
+               link_bad_message("more loaded than there is", err);
     default:
         return link_bad_message("no kind that this gateway knows", err);
     }

@@ -466,6 +466,8 @@ static void take_event(struct job *job, const struct link_event *event)
         job->sleep = event->kind == LINK_AWAKE ? LINK_NOT_ASLEEP : event->sleep;
         job->n_sleeps++;
         break;
+    case LINK_LOADING:
+        break; /* the weights of these ranks were there before */
     }
 }
 

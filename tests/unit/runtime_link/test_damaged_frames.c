@@ -130,6 +130,9 @@ static int64_t read_all_of_event(const struct link_event *e)
         return 1;
     case LINK_AWAKE:
         return 1;
+    case LINK_LOADING:
+        CHECK(e->loading.done <= e->loading.all);
+        return e->loading.done > 0;
     }
     test_fail(__FILE__, __LINE__, "an event of kind %d", (int)e->kind);
 }

@@ -316,6 +316,21 @@ TEST(pulses_and_ends_of_sleep_arrive)
     ends_release(&ends);
 }
 
+TEST(how_far_weights_are_arrives_and_more_than_all_is_refused)
+{
+    struct ends ends = ends_make();
+    struct link_event event = {.kind = LINK_LOADING, .loading = {5, UINT64_MAX}}, got;
+    struct error err = {0};
+    bool is_there;
+    const struct link_loading arrived = send_and_receive(&ends, &event).loading;
+    CHECK(arrived.done == 5 && arrived.all == UINT64_MAX);
+    event.loading = (struct link_loading){6, 5};
+    CHECK(link_send_event(ends.engine, &event, &err));
+    CHECK(!link_receive_event(ends.gateway, &got, &is_there, &err));
+    CHECK_EQ(err.kind, ERROR_PEER);
+    ends_release(&ends);
+}
+
 TEST(statistics_out_of_their_range_are_refused)
 {
     static int64_t work[LINK_MAX_RANKS + 1];
