@@ -160,27 +160,27 @@ bool model_is_usable(const struct phalanx_model *model, struct error *err)
 
 const char *phalanx_about(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.about : "";
+    return phalanx_is_ready(model) ? model->service.session.about : "";
 }
 
 int phalanx_max_model_len(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.max_model_len : 0;
+    return phalanx_is_ready(model) ? model->service.session.max_model_len : 0;
 }
 
 int phalanx_vocab_size(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.vocab : 0;
+    return phalanx_is_ready(model) ? model->service.session.vocab : 0;
 }
 
 int phalanx_embedding_size(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.hidden_size : 0;
+    return phalanx_is_ready(model) ? model->service.session.hidden_size : 0;
 }
 
 int phalanx_labels(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.n_labels : 0;
+    return phalanx_is_ready(model) ? model->service.session.n_labels : 0;
 }
 
 const char *phalanx_label(struct phalanx_model *model, int label)

@@ -80,7 +80,8 @@ PHALANX_API bool phalanx_is_ready(const struct phalanx_model *model);
  * from a phalanx_text_fn: that ends the program. */
 PHALANX_API void phalanx_close(struct phalanx_model *model);
 
-/* One line: number format, ranks, kernels, context, memory. */
+/* What is known when it is ready, and until then "" and 0. One line: number format, ranks, kernels,
+ * context, memory. */
 PHALANX_API const char *phalanx_about(const struct phalanx_model *model);
 /* Tokens that a prompt and its answer may have together. */
 PHALANX_API int phalanx_max_model_len(const struct phalanx_model *model);

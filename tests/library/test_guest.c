@@ -1,4 +1,5 @@
 /* libphalanx is a guest in the program: threads, signals, processes stay the program's. */
+#include "base/system.h"
 #include "tests/library/demo.h"
 #include "tests/test.h"
 
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static void *answer_in_thread(void *context)
@@ -115,12 +115,7 @@ TEST(a_program_that_reaps_all_children_is_served)
     signal(SIGCHLD, SIG_DFL);
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+static double seconds(void) { return (double)clock_now_ns() * 1e-9; }
 
 TEST(ranks_of_a_program_that_blocks_signals_end_at_once)
 {
