@@ -123,6 +123,7 @@ void request_be_done(struct phalanx_request *r);
 /* It is told, or will not be. */
 void request_be_told(struct phalanx_request *r);
 
+void answer_take_usage(struct phalanx_request *r, const struct generate_call *call);
 extern const struct generate_listener answer_listener; /* without a context: that is the request */
 extern const struct pool_listener answer_values_listener;
 

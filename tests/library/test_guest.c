@@ -216,3 +216,83 @@ TEST(ranks_that_were_lost_before_a_model_is_asked_again_are_there_again)
     expect_text(model, phalanx_text(r, 0, NULL));
     phalanx_close(model);
 }
+
+/* Kills the ranks when some of the answer is there, once. */
+static bool lose_ranks(struct phalanx_request *request)
+{
+    pid_t pid[64];
+    size_t n;
+    phalanx_tokens(request, 0, &n);
+    for (int i = n == 5 ? children(pid) - 1 : -1; i >= 0; i--)
+        kill(pid[i], SIGKILL);
+    return true;
+}
+
+static void expect_the_same(const struct phalanx_request *a, const struct phalanx_request *b)
+{
+    size_t n, n_same;
+    const struct phalanx_logprob *row, *same;
+    CHECK_STR(phalanx_text(a, 0, NULL), phalanx_text(b, 0, NULL));
+    for (size_t i = 0; (row = phalanx_logprobs(a, 0, i, &n)) != NULL; i++) {
+        same = phalanx_logprobs(b, 0, i, &n_same);
+        CHECK_EQ((long long)n, (long long)n_same);
+        for (size_t k = 0; k < n; k++)
+            CHECK(row[k].token == same[k].token && row[k].rank == same[k].rank &&
+                  memcmp(&row[k].logprob, &same[k].logprob, sizeof(float)) == 0);
+    }
+    for (size_t i = 1; (row = phalanx_prompt_logprobs(a, i, &n)) != NULL; i++) {
+        same = phalanx_prompt_logprobs(b, i, &n_same);
+        CHECK(row[0].token == same[0].token && n == n_same);
+    }
+    CHECK(phalanx_cumulative_logprob(a, 0) - phalanx_cumulative_logprob(b, 0) == 0);
+}
+
+TEST(a_rank_that_is_lost_in_the_middle_changes_nothing)
+{
+    static const char parameters[] =
+        "{\"seed\": 9, \"max_tokens\": 40, \"ignore_eos\": true, \"logprobs\": 2, "
+        "\"prompt_logprobs\": 1}";
+    struct phalanx_model *model = open_demo();
+    struct seen seen = {.then = lose_ranks};
+    struct phalanx_request *undisturbed = phalanx_generate(model, PROMPT, parameters, &err);
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, parameters, see, &seen, &err);
+    CHECK(undisturbed != NULL && phalanx_wait(r, &err));
+    expect_the_same(undisturbed, r);
+    CHECK_STR(seen.text, phalanx_text(undisturbed, 0, NULL));
+    CHECK_EQ(phalanx_usage(r, PHALANX_COMPLETION_TOKENS), 40);
+    phalanx_close(model);
+}
+
+static int64_t resident_kb(void)
+{
+    long long kb = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "VmRSS: %lld", &kb) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    return kb;
+}
+
+TEST(requests_leave_no_memory_behind)
+{
+    struct phalanx_model *model = open_demo();
+    int64_t before = 0;
+    for (int i = 0; i < 400; i++) {
+        if (i == 200)
+            before = resident_kb();
+        struct phalanx_request *r = phalanx_ask(
+            model, PROMPT, "{\"max_tokens\": 2, \"logprobs\": 5, \"n\": 4, \"echo\": true}", NULL,
+            NULL, &err);
+        CHECK(i % 4 == 0 || phalanx_wait(r, &err));
+        phalanx_release(r);
+        size_t n;
+        phalanx_free(phalanx_tokenize(model, PROMPT, 0, &n, &err));
+    }
+    if (SANITIZED)
+        SKIP("the sanitizer keeps what was freed, and looks for leaks itself");
+    CHECK(resident_kb() - before < 200);
+    phalanx_close(model);
+}
