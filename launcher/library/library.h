@@ -22,10 +22,11 @@
 /* ---- what its ranks are waited for by: one file that stands for all ---- */
 
 struct library_watch {
-    int all;    /* epoll of the three below: phalanx_fd(); -1: not open */
-    int ranks;  /* epoll of file[] */
-    int timer;  /* when the session wants to look, whatever comes */
-    int wakeup; /* eventfd of phalanx_interrupt() */
+    int all;          /* epoll of the three below: phalanx_fd(); -1: not open */
+    int ranks;        /* epoll of file[] */
+    int timer;        /* when the session wants to look, whatever comes */
+    int wakeup;       /* eventfd of phalanx_interrupt() */
+    int64_t timer_ns; /* when the timer is due, of clock_now_ns() */
     struct pollfd file[SESSION_MAX_WATCHED];
     int n_files;
     uint64_t n_changes; /* of the session, when they were put there */

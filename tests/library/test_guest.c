@@ -126,7 +126,7 @@ TEST(ranks_of_a_program_that_blocks_signals_end_at_once)
     const double begin = seconds();
     phalanx_close(model);
     CHECK_EQ(sigprocmask(SIG_SETMASK, &before, NULL), 0);
-    CHECK(seconds() - begin < 0.8);
+    CHECK(seconds() - begin < 2.5); /* else they are waited for, 3 s */
 }
 
 enum { MOST_FILES = 1024 };
@@ -203,7 +203,7 @@ TEST(a_child_of_fork_does_not_keep_the_model_open)
     close(pipes[0]);
     close(pipes[1]);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);
-    CHECK(took < 0.8);
+    CHECK(took < 2.5); /* as above */
 }
 
 TEST(ranks_that_were_lost_before_a_model_is_asked_again_are_there_again)
