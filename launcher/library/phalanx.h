@@ -13,14 +13,16 @@
  *
  * Threads. Calls about one model and its requests must not overlap; which threads they come from
  * does not matter. Only phalanx_interrupt() may come at any time, from any thread or signal
- * handler. The thread that opened a model has to live as long as the model, since the ranks
- * end with it. Several models in one process are fine, in one thread or in several.
+ * handler. Ranks end with the thread that started them: that of phalanx_open(), and after a loss
+ * that of the round which started them again. So it has to live as long as the model. Several
+ * models in one process are fine, in one thread or in several.
  *
  * Processes. The library starts children and reaps them by their numbers. It sets no handler of a
- * signal, and SIGPIPE never comes of it. Its files are closed by exec(). A child of fork() may look
- * at answers and do no more: what would ask fails, what would end something does nothing. One line
- * on standard error says that ranks are lost and started again; the ranks print there why they end.
- * The level of the log (option --log-level) is that of the process: the model opened last sets it.
+ * signal, and SIGPIPE never comes of it. Its files are closed by exec(); standard input, output and
+ * error have to be open, if only on /dev/null. A child of fork() may look at answers and do no
+ * more: what would ask fails, what would end something does nothing. One line on standard error
+ * says that ranks are lost and started again; the ranks print there why they end. The level of the
+ * log (option --log-level) is that of the process: the model opened last sets it.
  *
  * Errors. A function that can fail returns NULL or false and fills *err, which may be NULL where
  * you do not care. Texts are UTF-8. NULL for a model or a request is an error of input, or an empty

@@ -1,5 +1,6 @@
 /* libphalanx is a guest in the program: threads, signals, processes stay the program's. */
 #include "base/system.h"
+#include "tests/files.h"
 #include "tests/library/demo.h"
 #include "tests/test.h"
 
@@ -153,6 +154,19 @@ TEST(files_are_closed_by_exec)
         CHECK_EQ(is_open(fd), had[fd]);
 }
 
+static void open_without_a_file(void *fd)
+{
+    close(*(const int *)fd);
+    const bool refused = phalanx_open(DEMO, NULL, 0, &err) == NULL;
+    _exit(refused && err.kind == PHALANX_ERROR_SYSTEM && strstr(err.text, "/dev/null") ? 0 : 1);
+}
+
+TEST(a_program_without_standard_files_is_told_so)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        CHECK_EQ(outcome_of(open_without_a_file, &fd), 0);
+}
+
 /* What a child of fork() tries. Its exit status: 0 when all is refused. */
 static int misuse(struct phalanx_model *model, struct phalanx_request *done,
                   struct phalanx_request *going_on)
@@ -163,6 +177,7 @@ static int misuse(struct phalanx_model *model, struct phalanx_request *done,
                          why.kind == PHALANX_ERROR_INPUT && !phalanx_run(model, &why) &&
                          !phalanx_step(model, 0, &why) && !phalanx_wait(going_on, &why) &&
                          phalanx_tokenize(model, PROMPT, 0, NULL, &why) == NULL;
+    phalanx_interrupt(model);
     phalanx_cancel(going_on);
     phalanx_release(done);
     phalanx_close(model);
