@@ -76,6 +76,27 @@ TEST(text_is_released_in_whole_characters)
     intake_close(&intake);
 }
 
+TEST(tokens_alone_make_no_text)
+{
+    struct intake intake = open_intake();
+    const struct output_rules rules = {.tokenizer = intake.tokenizer, .no_text = true};
+    const int32_t tokens[] = {A, B};
+    const struct link_beam beam = {.token = tokens, .n_tokens = 2, .finish = FINISH_LENGTH};
+    struct output output;
+    output_init(&output, &rules);
+    add_all(&output, tokens, 2);
+    add(&output, E_FIRST, FINISH_LENGTH); /* nothing is held back, either */
+    released_is(&output, "");
+    CHECK_EQ(output.tokens.n, 3);
+    output_release(&output);
+    output_init(&output, &rules);
+    output_add_beam(&output, &beam, 0);
+    released_is(&output, "");
+    CHECK_EQ(output.tokens.n, 2);
+    output_release(&output);
+    intake_close(&intake);
+}
+
 TEST(a_stop_string_is_found_across_tokens_and_nothing_of_it_is_released)
 {
     struct intake intake = open_intake();
