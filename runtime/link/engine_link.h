@@ -38,9 +38,9 @@ struct link_submit {
     const uint8_t *cache_key; /* [n_cache_key] */
     int n_cache_key;
 };
-/* Whole; without KV cache; without weights too, which are read again at the waking. */
+/* Awake; without KV cache; without weights too, which are read again at the waking. */
 enum link_sleep { LINK_NOT_ASLEEP, LINK_NO_CACHE, LINK_NO_WEIGHTS };
-enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP, LINK_PING, LINK_SLEEP, LINK_WAKE };
+enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP, LINK_PING, LINK_SLEEP };
 struct link_command {
     enum link_command_kind kind;
     struct link_submit submit;
@@ -133,10 +133,9 @@ enum link_event_kind {
     LINK_BEAMS,
     LINK_POOLED,
     LINK_STATS,
-    LINK_PULSE,  /* the answer to a ping, and four times a second within long work */
-    LINK_ASLEEP, /* all ranks have given memory back: the answer to LINK_SLEEP */
-    LINK_AWAKE,
-    LINK_LOADING /* before LINK_READY, about four times a second, where weights are loaded */
+    LINK_PULSE,   /* the answer to a ping, and four times a second within long work */
+    LINK_ASLEEP,  /* all ranks are so, or awake: the answer to LINK_SLEEP */
+    LINK_LOADING, /* before LINK_READY, about four times a second, where weights are loaded */
 };
 struct link_event {
     enum link_event_kind kind;

@@ -312,7 +312,8 @@ TEST(pulses_and_ends_of_sleep_arrive)
     CHECK_EQ(send_and_receive(&ends, &event).progress_ns, INT64_MAX);
     event = (struct link_event){.kind = LINK_ASLEEP, .sleep = LINK_NO_WEIGHTS};
     CHECK_EQ(send_and_receive(&ends, &event).sleep, LINK_NO_WEIGHTS);
-    CHECK_EQ(send_and_receive(&ends, &(struct link_event){.kind = LINK_AWAKE}).kind, LINK_AWAKE);
+    event.sleep = LINK_NOT_ASLEEP;
+    CHECK_EQ(send_and_receive(&ends, &event).sleep, LINK_NOT_ASLEEP);
     ends_release(&ends);
 }
 
@@ -356,7 +357,7 @@ TEST(pulses_and_levels_out_of_their_range_are_refused)
 {
     Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
     Phalanx__Engine__V1__Pulse pulse = PHALANX__ENGINE__V1__PULSE__INIT;
-    Phalanx__Engine__V1__Asleep asleep = PHALANX__ENGINE__V1__ASLEEP__INIT;
+    Phalanx__Engine__V1__Sleep asleep = PHALANX__ENGINE__V1__SLEEP__INIT;
     message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_PULSE;
     message.pulse = &pulse;
     pulse.progress_ns = -1;
