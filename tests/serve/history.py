@@ -1,0 +1,394 @@
+"""A model of what a server did: every event of every request as its client saw it, and the rules
+that must hold between these, the lines of the server's log and its metrics.
+
+Pure: no socket, no clock. recorder.py makes records, forms.py reads what a client saw out of them,
+and violations() says, a sentence each, what docs/faults.md promises and this history breaks.
+"""
+import collections
+import dataclasses
+import json
+import re
+
+OWN_ID = re.compile(r"(?:^|-)(q[0-9]+x[0-9]+)$")  # what a client calls its request; see log_id()
+CUT_OFF = 499                                     # what the log says where a client went away
+GENERATES = ("completion", "chat", "vllm", "sglang", "tgi")
+POOLS = ("embedding", "score", "rerank")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ask:
+    """What a client wants. `body` is that of HTTP, as a dict, or as bytes where no JSON says it;
+    over gRPC the same is said in a message."""
+    id: str
+    form: str                    # one of GENERATES or POOLS; "other": read as far as it is JSON
+    route: str
+    body: object
+    is_rpc: bool = False
+    is_stream: bool = False
+    is_fixed: bool = True        # it has one answer, whenever and beside whomever it is asked
+    n_prompts: int = 1           # of which each has n_choices
+    n_choices: int = 1
+    statuses: tuple = (200,)     # what it may be answered
+    is_logged: bool = True       # it comes so far that the log has a line of it
+    method: str = "POST"
+
+
+@dataclasses.dataclass
+class Record:
+    """What happened to it: (seconds, name, value), in order. Names:
+    "sent"     all of the request is on its way
+    "head"     (status, headers) of a response of HTTP; names of headers in small letters
+    "data"     bytes of its body
+    "message"  one of gRPC, as a dict
+    "status"   (number as of HTTP, trailers) of gRPC
+    "end"      the response came to the end that its protocol marks
+    "left"     its client went away, by its own will
+    "lost"     the server ended the connection before that"""
+    ask: Ask
+    events: list = dataclasses.field(default_factory=list)
+
+    def add(self, seconds, name, value=None):
+        self.events.append((seconds, name, value))
+
+    def all(self, name):
+        return [value for _, what, value in self.events if what == name]
+
+    def has(self, name):
+        return any(what == name for _, what, _ in self.events)
+
+
+@dataclasses.dataclass
+class Choice:
+    text: str = ""
+    token_ids: list = None  # None: this form does not tell
+    rows: list = None       # of log-probabilities, a row a token, as the form writes them
+    finish: str = None
+    stop: object = None     # the text or the token that ended it
+
+
+@dataclasses.dataclass
+class Seen:
+    """What all events of a record say together."""
+    status: int = None                           # None: nothing came
+    headers: dict = dataclasses.field(default_factory=dict)
+    choices: dict = dataclasses.field(default_factory=dict)
+    values: list = None                          # of vectors and scores
+    prompt: list = None                          # what is told of the prompt: ids, log-probabilities
+    usage: dict = None
+    error: dict = None
+    is_whole: bool = False                       # it came to its end
+    faults: list = dataclasses.field(default_factory=list)  # against the form itself
+
+    @property
+    def is_good(self):
+        return self.status == 200 and self.error is None
+
+
+@dataclasses.dataclass
+class History:
+    records: list
+    seen: dict                                   # of each id
+    alone: dict                                  # by id: what the same request got, asked alone
+    log: list                                    # lines of standard error
+    before: dict = None                          # metrics: a number by name and labels
+    after: dict = None
+    at_rest: dict = None                         # what is left 2 s after the last one, by name
+    at_start: dict = None                        # and was there before the first one
+
+
+def log_id(line):
+    """Which request a line of the log is of; None: of none of ours."""
+    match = OWN_ID.search(line.get("id", ""))
+    return match[1] if match else None
+
+
+# ---- each ends exactly once ----
+
+ERROR_FIELDS = ["code", "message", "param", "type"]
+
+
+def check_end(record, seen):
+    """I2: one end, good or bad, and the one that was to be expected."""
+    ask, ends = record.ask, len(record.all("end"))
+    yield from seen.faults
+    if record.has("left"):
+        return
+    if record.has("lost") or ends != 1:
+        yield f"has {ends} ends" + (", the server left it" if record.has("lost") else "")
+        return
+    if (seen.status if seen.error is None else status_of(seen)) not in ask.statuses:
+        yield f"was answered {seen.status} {seen.error}, not one of {ask.statuses}"
+    if seen.error is None and seen.status == 200:
+        yield from check_good_end(ask, seen)
+    if seen.status is not None and seen.status >= 400 and not ask.is_rpc:
+        yield from check_refusal(seen)
+
+
+def check_good_end(ask, seen):
+    if not seen.is_whole:
+        yield "is 200 and ends without the mark of an end"
+    if ask.form not in GENERATES:
+        return
+    if len(seen.choices) != ask.n_prompts * ask.n_choices:
+        yield f"has the choices {sorted(seen.choices)}"
+    for index, choice in seen.choices.items():
+        if choice.finish is None and tells_finish(ask):
+            yield f"is 200 without a finish_reason of choice {index}"
+        elif choice.finish not in (None, "stop", "length"):
+            yield f"is good, but choice {index} has finish_reason {choice.finish}"
+
+
+def tells_finish(ask):
+    """vLLM's small server streams texts alone, TGI's answer has it among details."""
+    return not (ask.form == "vllm" and ask.is_stream) and \
+        not (ask.form == "tgi" and not ask.is_stream and not ask.body["parameters"].get("details"))
+
+
+def check_refusal(seen):
+    """I5."""
+    if sorted(seen.error or ()) != ERROR_FIELDS:
+        yield f"has the error {seen.error}"
+    if seen.status in (429, 503) and int(seen.headers.get("retry-after", 0)) < 1:
+        yield f"is {seen.status} without Retry-After"
+
+
+STATUS_OF_TYPE = {"BadRequestError": 400, "TimeoutError": 408, "InternalServerError": 500,
+                  "ServiceUnavailableError": 503, "ConflictError": 409, "RateLimitError": 429}
+
+
+def status_of(seen):
+    """The number of its end; an error amid a stream of HTTP says only its type."""
+    if seen.error is None or seen.status != 200:
+        return seen.status
+    return STATUS_OF_TYPE.get(seen.error.get("type"))
+
+
+# ---- what it says ----
+
+def check_bits(ask, seen, alone):
+    """I6: what is there equals what the same request gets alone, and no more than that is there."""
+    if not (seen.choices or seen.values) or not ask.is_fixed:
+        return
+    if not alone.is_good:
+        yield f"got an answer, but alone {alone.status} {alone.error}"
+        return
+    is_all = seen.is_good and seen.is_whole
+    for index, choice in seen.choices.items():
+        same = alone.choices.get(index)
+        if same is None:
+            yield f"has a choice {index} that it has not alone"
+            continue
+        for name, mine, other in pairs(ask, choice, same):
+            if mine != (other if is_all else other[:len(mine)]):
+                yield f"has in choice {index} {name} {mine!r}, and alone {other!r}"
+        if choice.finish is not None and alone_knows(same) and seen.is_good and \
+                (choice.finish, choice.stop) != (same.finish, same.stop):
+            yield (f"ends choice {index} by {choice.finish} {choice.stop!r}, and alone by "
+                   f"{same.finish} {same.stop!r}")
+    for name in ("values", "prompt"):
+        mine, other = getattr(seen, name), getattr(alone, name)
+        if mine is not None and other is not None and is_all and mine != other:
+            yield f"has other {name} than alone: {mine!r}, {other!r}"
+
+
+def alone_knows(choice):
+    return choice.finish is not None
+
+
+def pairs(ask, choice, same):
+    """What both tell. Rows have the form of their protocol."""
+    yield "text", choice.text, same.text
+    if choice.token_ids is not None and same.token_ids is not None:
+        yield "tokens", choice.token_ids, same.token_ids
+    if choice.rows is not None and same.rows is not None and not ask.is_rpc:
+        yield "log-probabilities", choice.rows, same.rows
+
+
+def n_tokens(ask, seen):
+    """How many tokens of answers its client saw; None: it cannot tell."""
+    lists = [choice.token_ids for choice in seen.choices.values()]
+    return None if ask.form not in GENERATES or None in lists else sum(map(len, lists))
+
+
+def check_usage(ask, seen):
+    usage = seen.usage
+    if usage is None:
+        return
+    n = n_tokens(ask, seen)
+    if n is not None and seen.is_whole and usage["completion_tokens"] != n:
+        yield f"has a usage of {usage['completion_tokens']} tokens, and {n} were seen"
+    if usage["total_tokens"] != usage["prompt_tokens"] + usage["completion_tokens"]:
+        yield f"has a usage that does not add up: {usage}"
+    if not 0 <= usage["cached_tokens"] <= usage["prompt_tokens"]:
+        yield f"has more tokens cached than asked: {usage}"
+
+
+# ---- what the server says of it ----
+
+def read_log(history):
+    """The lines of requests by id, and the sentences about all others."""
+    lines, wrong = collections.defaultdict(list), []
+    for text in history.log:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            wrong.append(f"the log has a line that is no JSON: {text}")
+            continue
+        if line["level"] == "error":
+            wrong.append(f"the log has an error: {text}")
+        if line["module"] == "request" and log_id(line) is not None:
+            lines[log_id(line)].append(line)
+    known = set(history.seen)
+    wrong += [f"the log has a request that nobody sent: {name}" for name in set(lines) - known]
+    return lines, wrong
+
+
+def check_log(record, seen, lines):
+    """One line a request, with the status and the numbers that its client saw."""
+    ask = record.ask
+    gone = record.has("left")
+    least = 1 if ask.is_logged and (not gone or seen.status is not None) else 0
+    most = 1 if ask.is_logged else 0
+    if not least <= len(lines) <= most:
+        yield f"has {len(lines)} lines in the log"
+    if not lines:
+        return
+    line, told = lines[0], (status_of(seen),)
+    if gone:
+        told = (CUT_OFF, *ask.statuses)
+    if line["status"] not in told:
+        yield f"is {line['status']} in the log, and {told[0]} for its client"
+    if line["status"] == CUT_OFF and not gone and not ask.is_rpc:
+        yield "is cut off in the log, and nobody left"
+    if line["choices"] != ask.n_choices and line["status"] in (200, CUT_OFF):
+        yield f"has {line['choices']} choices in the log, not {ask.n_choices}"
+    yield from check_log_numbers(record, seen, line)
+
+
+def check_log_numbers(record, seen, line):
+    n = n_tokens(record.ask, seen)
+    if n is not None and line["output_tokens"] < n:
+        yield f"has {line['output_tokens']} tokens in the log, and {n} were seen"
+    if not seen.is_good or not seen.is_whole:
+        return
+    if n is not None and line["output_tokens"] != n:
+        yield f"has {line['output_tokens']} tokens in the log, and {n} were seen"
+    for name in ("prompt_tokens", "cached_tokens"):
+        if seen.usage is not None and line[name] != seen.usage[name]:
+            yield f"has {line[name]} {name} in the log, and {seen.usage[name]} in its usage"
+    if seen.usage is not None and line["output_tokens"] != seen.usage["completion_tokens"]:
+        yield f"has {line['output_tokens']} output tokens in the log and the usage {seen.usage}"
+    reasons = {choice.finish for choice in seen.choices.values()}
+    if None not in reasons and reasons and set(line["finish"].split(",")) != reasons:
+        yield f"is finished by {line['finish']} in the log, and was by {reasons}"
+
+
+# ---- what is counted ----
+
+class Bounds:
+    """A sum of what was seen: exact, but for requests whose clients left before they knew."""
+
+    def __init__(self):
+        self.least = self.most = 0
+
+    def add(self, n, is_sure=True):
+        self.most += n
+        self.least += n if is_sure else 0
+
+    def __contains__(self, value):
+        return self.least <= value <= self.most
+
+
+def expected_counts(history, lines):
+    """By metric: what it must have grown by."""
+    sums = collections.defaultdict(Bounds)
+    for record in history.records:
+        ask, seen = record.ask, history.seen[record.ask.id]
+        line = next(iter(lines.get(ask.id, ())), None)
+        sure = not record.has("left") or record.has("head")
+        if not ask.is_rpc and (seen.status is not None or record.has("left")):
+            for status in {seen.status} if seen.status else set(ask.statuses):
+                sums[f"http {ask.route} {ask.method} {status // 100}xx"].add(1, sure)
+        if line is not None:
+            sums["generation_tokens"].add(line["output_tokens"])
+            sums["refused"].add(line["status"] in (429, 503))
+            count_ends(sums, ask, seen, line)
+    return sums
+
+
+def count_ends(sums, ask, seen, line):
+    """Choices by the reason that ended them."""
+    n = ask.n_prompts * ask.n_choices
+    if line["status"] in (CUT_OFF, 408, 500):
+        sums["ended abort" if line["status"] == CUT_OFF else "ended error"].add(n)
+    elif line["status"] == 200:
+        known = [choice.finish for choice in seen.choices.values()]
+        if ask.form in POOLS:
+            known = ["stop"] * n
+        if len(known) != n or None in known:
+            reasons = line["finish"].split(",")
+            for reason in reasons:
+                sums[f"ended {reason}"].add(n, len(reasons) == 1)
+        else:
+            for reason in known:
+                sums[f"ended {reason}"].add(1)
+
+
+METRICS = {  # what is summed above -> the metric, and the label by which it is found
+    "generation_tokens": ("phalanx_generation_tokens_total", ""),
+    "refused": ("phalanx_requests_refused_total", ""),
+    **{f"ended {reason}": ("phalanx_request_success_total", f'finished_reason="{reason}"')
+       for reason in ("stop", "length", "abort", "error")},
+}
+
+
+def grown(history, name, *labels):
+    """By how much the samples with these labels have grown."""
+    def total(metrics):
+        return sum(value for key, value in metrics.items()
+                   if key.split("{")[0] == name and all(label in key for label in labels))
+    return total(history.after) - total(history.before)
+
+
+def check_metrics(history, lines):
+    sums = expected_counts(history, lines)
+    for what, (name, label) in METRICS.items():
+        told = grown(history, name, label)
+        if told not in sums[what]:
+            yield (f"{name} {label} has grown by {told}, and what was seen is "
+                   f"{sums[what].least} to {sums[what].most}")
+    for what, bounds in sums.items():
+        if not what.startswith("http "):
+            continue
+        _, route, method, status = what.split(" ")
+        told = grown(history, "phalanx_http_requests_total", f'handler="{route}"',
+                     f'method="{method}"', f'status="{status}"')
+        if told not in bounds:
+            yield f"{what} was counted {told} times, and seen {bounds.least} to {bounds.most} times"
+
+
+def check_rest(history):
+    """I3: two seconds after the last request nothing of all of it is left."""
+    for name, value in history.at_rest.items():
+        if value > history.at_start.get(name, 0):
+            yield f"{name} at rest is {value}, and was {history.at_start.get(name, 0)}"
+
+
+# ---- all of it ----
+
+def violations(history):
+    """What this history breaks, a sentence each."""
+    lines, wrong = read_log(history)
+    for record in history.records:
+        ask, seen = record.ask, history.seen[record.ask.id]
+        told = [*check_end(record, seen), *check_usage(ask, seen),
+                *check_log(record, seen, lines.get(ask.id, []))]
+        if ask.id in history.alone:
+            told += check_bits(ask, seen, history.alone[ask.id])
+        wrong += [f"{ask.id} ({ask.form}{' over gRPC' if ask.is_rpc else ''}) {text}"
+                  for text in told]
+    if history.after is not None:
+        wrong += check_metrics(history, lines)
+    if history.at_rest is not None:
+        wrong += check_rest(history)
+    return wrong
