@@ -22,6 +22,7 @@ struct api_call;
 struct api_metrics;
 struct dispatch;
 struct error;
+struct request_record;
 
 struct api_model {           /* what is served; borrowed */
     const char *const *name; /* [n_names] --served-model-name; the first one is in answers */
@@ -73,8 +74,9 @@ struct api_source {
     const char *peer;    /* address, for logs; borrowed for the call that takes it */
     const char *route;   /* "/v1/chat/completions": a literal, for logs and metrics */
     /* What makes the answer to the same request the same again, in a batch. */
-    int64_t created_s; /* "created" of the answer; 0: now */
-    uint64_t seed;     /* where the request says none; 0: drawn */
+    int64_t created_s;             /* "created" of the answer; 0: now */
+    uint64_t seed;                 /* where the request says none; 0: drawn */
+    struct request_record *record; /* what became of it (request_log.h); NULL: nobody asks */
 };
 
 /* `name` NULL or "": the model, whichever it is. ERROR_INPUT with code "model_not_found". */

@@ -17,7 +17,7 @@
 
 struct call_choice { /* what was counted of a choice */
     size_t n_tokens;
-    int64_t last_ns; /* its last token; 0: none */
+    int64_t first_ns, last_ns; /* its first and last token, or its vector; 0: none */
 };
 
 struct call_prompt {
@@ -45,7 +45,7 @@ struct api_call { /* the first member of a call of either kind, in one memory_al
     struct call_prompt *prompt; /* [n_prompts] */
     int n_prompts, n_left;      /* completions that go on */
     int64_t n_admitted;         /* sequences */
-    int64_t arrived_ns, deadline_ns;
+    int64_t arrived_ns, sent_ns, deadline_ns;
     struct error failure; /* kind ERROR_NONE: none */
     struct arena arena;   /* lives as long as the call */
     bool seed_said;       /* by the user, for every prompt the same */

@@ -3,6 +3,7 @@
 What it refuses is in test_parameters.py.
 """
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -219,6 +220,35 @@ class Keys(BothCase):
             self.assertEqual((status, code), (StatusCode.UNAUTHENTICATED, "unauthorized"))
             answer = self.server.get("/v1/models", headers={"Authorization": f"Bearer {key}"})
             self.assertEqual(answer.status, 401)
+
+    def test_each_call_has_a_line_in_the_log(self):
+        def lines():
+            return [line for line in self.server.lines if " request: " in line]
+        before = len(lines())
+        self.refusal(lambda: self.ask("another"))
+        self.ask("the-first")
+        metadata = (("authorization", "Bearer the-first"),)
+        self.refusal(lambda: list(self.stub.Generate(
+            pb.GenerateRequest(text=PROMPT, sampling=pb.Sampling(temperature=-1)),
+            metadata=metadata)))
+        list(self.stub.Generate(pb.GenerateRequest(
+            text=PROMPT, request_id="mine", sampling=pb.Sampling(max_tokens=2, ignore_eos=True)),
+            metadata=metadata))
+        unknown = self.channel.unary_unary("/phalanx.v1.Inference/Made\nUp")
+        self.refusal(lambda: unknown(b"", metadata=metadata))
+        health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest())
+        self.assertTrue(serving.wait_for(lambda: len(lines()) == before + 5, 5), self.server.err)
+        got = [re.search(r"(?:id=(\S+) )?route=(\S+) .*status=(\d+)", line).groups()
+               for line in lines()[before:]]
+        service = "/phalanx.v1.Inference/"
+        self.assertEqual([(route, status) for _, route, status in got],
+                         [(service + "GetModelInfo", "401"), (service + "GetModelInfo", "200"),
+                          (service + "Generate", "400"), (service + "Generate", "200"),
+                          (service + "Made\\nUp", "404")])
+        self.assertEqual(got[3][0], "mine")
+        self.assertRegex(lines()[before + 3],
+                         r"output_tokens=2 choices=1 finish=length queue_ms=\S+ ttft_ms=")
+        self.assertIn("error=", lines()[before + 2])
 
     def test_health_wants_none(self):
         health = health_pb2_grpc.HealthStub(self.channel)

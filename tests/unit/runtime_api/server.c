@@ -106,6 +106,13 @@ void server_event(struct server *server, const struct link_event *event)
     server_settle(server);
 }
 
+void server_begins(struct server *server, int i)
+{
+    const struct link_event event = {
+        .kind = LINK_BEGUN, .begun_id = &server->held[i].id, .n_begun = 1};
+    server_event(server, &event);
+}
+
 void server_token(struct server *server, int i, int32_t token, enum finish_reason finish)
 {
     const struct link_token word = {
