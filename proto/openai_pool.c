@@ -171,7 +171,8 @@ static void add_base64(struct bytes *out, const unsigned char *data, size_t n)
 
 static void add_usage(struct bytes *out, const struct openai_pool_answer *answer)
 {
-    const struct openai_usage usage = {.prompt_tokens = answer->prompt_tokens};
+    const struct openai_usage usage = {.prompt_tokens = answer->prompt_tokens,
+                                       .cached_tokens = answer->cached_tokens};
     bytes_add_text(out, ",\"usage\":");
     openai_write_usage(out, &usage);
 }

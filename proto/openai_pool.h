@@ -49,7 +49,7 @@ struct openai_pool_result {
 };
 struct openai_pool_answer {
     const char *id, *model;
-    int64_t created_s, prompt_tokens;
+    int64_t created_s, prompt_tokens, cached_tokens;
     const struct openai_pool_result *result; /* [request->prompts.n] */
 };
 void openai_pool_write(struct bytes *out, const struct openai_pool_request *request,

@@ -57,10 +57,12 @@ static void done(void *context, struct pool_call *pool)
         if (answer->request.kind == OPENAI_CLASSIFY)
             result[i].label = label_of(&api->model.head, from, arena);
     }
+    const struct api_usage usage = pool_usage(pool);
     const struct openai_pool_answer whole = {.id = answer->id,
                                              .model = api->model.name[0],
                                              .created_s = pool_source(pool)->created_s,
-                                             .prompt_tokens = pool_usage(pool).prompt_tokens,
+                                             .prompt_tokens = usage.prompt_tokens,
+                                             .cached_tokens = usage.cached_tokens,
                                              .result = result};
     openai_pool_write(&out, &answer->request, &whole);
     endpoint_answer_json(&reply, &out);

@@ -66,12 +66,13 @@ def whole_openai(seen, told):
     for choice in told["choices"]:
         add_openai_choice(seen, choice)
     add_usage(seen, told["usage"])
-    seen.prompt = [(told.get("prompt_token_ids"), told.get("prompt_logprobs")),
-                   *((choice.get("prompt_token_ids"), choice.get("prompt_logprobs"))
-                     for choice in told["choices"])]
+    seen.prompt = [place.get(name) for place in (told, *told["choices"])
+                   for name in ("prompt_token_ids", "prompt_logprobs")]
 
 
 # ---- /generate ----
+
+TGI_FINISH = {"stop_sequence": "stop", "eos_token": "stop", "length": "length"}
 
 def grow(seen, choice, index, text):
     """A text that comes whole each time."""
@@ -129,14 +130,16 @@ def add_tgi(seen, told):
     if told["index"] != len(choice.token_ids):
         seen.faults.append(f"has token {told['index']} as number {len(choice.token_ids)}")
     if told["generated_text"] is not None:
-        choice.text, choice.finish = told["generated_text"], told["details"]["finish_reason"]
+        choice.text, choice.finish = told["generated_text"], TGI_FINISH.get(
+            told["details"]["finish_reason"], "unknown")
 
 
 def whole_tgi(seen, told):
     choice, details = choice_of(seen, 0), told.get("details")
     choice.text = told["generated_text"]
     if details is not None:
-        choice.rows, choice.finish = details["tokens"], details["finish_reason"]
+        choice.rows = details["tokens"]
+        choice.finish = TGI_FINISH.get(details["finish_reason"], "unknown")
         choice.token_ids = [token["id"] for token in details["tokens"]]
 
 

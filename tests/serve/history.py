@@ -29,7 +29,7 @@ class Ask:
     n_prompts: int = 1           # of which each has n_choices
     n_choices: int = 1
     statuses: tuple = (200,)     # what it may be answered
-    is_logged: bool = True       # it comes so far that the log has a line of it
+    is_read: bool = True         # it comes so far that the server knows its path and its id
     method: str = "POST"
 
 
@@ -181,18 +181,15 @@ def check_bits(ask, seen, alone):
         for name, mine, other in pairs(ask, choice, same):
             if mine != (other if is_all else other[:len(mine)]):
                 yield f"has in choice {index} {name} {mine!r}, and alone {other!r}"
-        if choice.finish is not None and alone_knows(same) and seen.is_good and \
+        if None not in (choice.finish, same.finish) and seen.is_good and \
                 (choice.finish, choice.stop) != (same.finish, same.stop):
             yield (f"ends choice {index} by {choice.finish} {choice.stop!r}, and alone by "
                    f"{same.finish} {same.stop!r}")
-    for name in ("values", "prompt"):
-        mine, other = getattr(seen, name), getattr(alone, name)
-        if mine is not None and other is not None and is_all and mine != other:
-            yield f"has other {name} than alone: {mine!r}, {other!r}"
-
-
-def alone_knows(choice):
-    return choice.finish is not None
+    if is_all and seen.values is not None and seen.values != alone.values:
+        yield f"has the values {seen.values!r}, and alone {alone.values!r}"
+    for mine, other in zip(seen.prompt or (), alone.prompt or ()):
+        if mine is not None and mine != other:
+            yield f"is told of its prompt {mine!r}, and alone {other!r}"
 
 
 def pairs(ask, choice, same):
@@ -245,28 +242,28 @@ def read_log(history):
 
 def check_log(record, seen, lines):
     """One line a request, with the status and the numbers that its client saw."""
-    ask = record.ask
-    gone = record.has("left")
-    least = 1 if ask.is_logged and (not gone or seen.status is not None) else 0
-    most = 1 if ask.is_logged else 0
-    if not least <= len(lines) <= most:
+    ask, is_gone = record.ask, record.has("left")
+    may_be_unknown = is_gone and seen.status is None or not ask.is_read
+    if len(lines) > 1 or not lines and not may_be_unknown:
         yield f"has {len(lines)} lines in the log"
     if not lines:
         return
-    line, told = lines[0], (status_of(seen),)
-    if gone:
-        told = (CUT_OFF, *ask.statuses)
+    line = lines[0]
+    told = (CUT_OFF, *ask.statuses) if is_gone else (seen.status,)
     if line["status"] not in told:
-        yield f"is {line['status']} in the log, and {told[0]} for its client"
-    if line["status"] == CUT_OFF and not gone and not ask.is_rpc:
-        yield "is cut off in the log, and nobody left"
-    if line["choices"] != ask.n_choices and line["status"] in (200, CUT_OFF):
-        yield f"has {line['choices']} choices in the log, not {ask.n_choices}"
-    yield from check_log_numbers(record, seen, line)
+        yield f"is {line['status']} in the log, and {seen.status} for its client"
+    if line["status"] != CUT_OFF and not is_gone and ("error" in line) != (seen.error is not None):
+        yield f"has the error {line.get('error')} in the log, and {seen.error} for its client"
+    if "choices" in line:
+        yield from check_log_numbers(record, seen, line)
+    elif seen.choices or seen.values:
+        yield f"has an answer, and none in the log: {line}"
 
 
 def check_log_numbers(record, seen, line):
-    n = n_tokens(record.ask, seen)
+    ask, n = record.ask, n_tokens(record.ask, seen)
+    if line["choices"] != ask.n_prompts * ask.n_choices:
+        yield f"has {line['choices']} choices in the log, not {ask.n_prompts} * {ask.n_choices}"
     if n is not None and line["output_tokens"] < n:
         yield f"has {line['output_tokens']} tokens in the log, and {n} were seen"
     if not seen.is_good or not seen.is_whole:
@@ -306,22 +303,25 @@ def expected_counts(history, lines):
         ask, seen = record.ask, history.seen[record.ask.id]
         line = next(iter(lines.get(ask.id, ())), None)
         sure = not record.has("left") or record.has("head")
-        if not ask.is_rpc and (seen.status is not None or record.has("left")):
+        if not ask.is_rpc and ask.is_read and (seen.status is not None or record.has("left")):
             for status in {seen.status} if seen.status else set(ask.statuses):
                 sums[f"http {ask.route} {ask.method} {status // 100}xx"].add(1, sure)
         if line is not None:
-            sums["generation_tokens"].add(line["output_tokens"])
+            sums["generation_tokens"].add(line.get("output_tokens", 0))
             sums["refused"].add(line["status"] in (429, 503))
-            count_ends(sums, ask, seen, line)
+            if "choices" in line:
+                count_ends(sums, ask, seen, line)
     return sums
 
 
 def count_ends(sums, ask, seen, line):
     """Choices by the reason that ended them."""
     n = ask.n_prompts * ask.n_choices
-    if line["status"] in (CUT_OFF, 408, 500):
-        sums["ended abort" if line["status"] == CUT_OFF else "ended error"].add(n)
-    elif line["status"] == 200:
+    if line["status"] == CUT_OFF:
+        sums["ended abort"].add(n)
+    elif "error" in line:
+        sums["ended error"].add(n)
+    else:
         known = [choice.finish for choice in seen.choices.values()]
         if ask.form in POOLS:
             known = ["stop"] * n

@@ -11,7 +11,8 @@ OPENING = "Once upon a time there was a little fox who lived in a quiet garden n
 WORDS = ("the", "dog", "was", "happy", "a", "garden", "there", "lived", "and", "moon", "Été", "😀")
 STOPS = (" a", "the", "e", "\n", " garden", ".", "happy dog", "\u00e9")
 BAD_BODY = b'{"prompt": "Once", "max_tokens": '
-LONGEST_BODY = 1 << 20  # --max-body-bytes of the servers
+LONGEST_BODY = 1 << 20   # --max-body-bytes of the servers
+LONGEST_TYPED = 1 << 14  # longer ones are sent whole
 
 
 def text(chance):
@@ -204,27 +205,27 @@ def good(chance, name, rpc_share=0.3):
                statuses=statuses)
 
 
-# Route, body, status, and whether it was for one who counts tokens.
+# Route, body, status.
 BAD = (
-    ("/v1/completions", BAD_BODY, 400, True),
-    ("/v1/completions", b"", 400, True),
-    ("/v1/completions", b"\x00\xff", 400, True),
-    ("/v1/completions", {"prompt": "Once", "temperature": 5}, 400, True),
-    ("/v1/completions", {"prompt": "Once", "temperature": "5"}, 400, True),
-    ("/v1/completions", {"prompt": "Once", "n": 10_000}, 400, True),
-    ("/v1/completions", {"prompt": "Once", "model": "another"}, 404, True),
-    ("/v1/completions", {"prompt": [5] * 3000}, 400, True),
-    ("/v1/completions", {"prompt": "word " * 100_000}, 400, True),
-    ("/v1/completions", b"[" * 1000, 400, True),
-    ("/v1/completions", b" " * (LONGEST_BODY + 1), 413, False),
-    ("/v1/chat/completions", {"messages": []}, 400, True),
-    ("/v1/chat/completions", {"messages": [{"role": "user"}], "n": 1.5}, 400, True),
-    ("/v1/embeddings", {"input": []}, 400, True),
-    ("/v1/score", {"text_1": "a", "text_2": 5}, 400, True),
-    ("/generate", {"unknown": "Once"}, 400, True),
-    ("/generate", {"inputs": "Once", "parameters": {"max_new_tokens": -1}}, 400, True),
-    ("/tokenize", {"prompt": 5}, 400, False),
-    ("/nowhere", {}, 404, False),
+    ("/v1/completions", BAD_BODY, 400),
+    ("/v1/completions", b"", 400),
+    ("/v1/completions", b"\x00\xff", 400),
+    ("/v1/completions", {"prompt": "Once", "temperature": 5}, 400),
+    ("/v1/completions", {"prompt": "Once", "temperature": "5"}, 400),
+    ("/v1/completions", {"prompt": "Once", "n": 10_000}, 400),
+    ("/v1/completions", {"prompt": "Once", "model": "another"}, 404),
+    ("/v1/completions", {"prompt": [5] * 3000}, 400),
+    ("/v1/completions", {"prompt": "word " * 100_000}, 400),
+    ("/v1/completions", b"[" * 1000, 400),
+    ("/v1/completions", b" " * (LONGEST_BODY + 1), 413),
+    ("/v1/chat/completions", {"messages": []}, 400),
+    ("/v1/chat/completions", {"messages": [{"role": "user"}], "n": 1.5}, 400),
+    ("/v1/embeddings", {"input": []}, 400),
+    ("/v1/score", {"text_1": "a", "text_2": 5}, 400),
+    ("/generate", {"unknown": "Once"}, 400),
+    ("/generate", {"inputs": "Once", "parameters": {"max_new_tokens": -1}}, 400),
+    ("/tokenize", {"prompt": 5}, 400),
+    ("/nowhere", {}, 404),
 )
 BAD_IN_RPC = ({"prompt": "Once", "temperature": 5}, {"prompt": [100_000_000]},
               {"prompt": "Once", "top_p": 0}, {"prompt": "Once", "max_tokens": 10**6})
@@ -234,8 +235,8 @@ def bad(chance, name):
     if chance.random() < 0.2:
         return Ask(name, "completion", "/v1/completions", chance.choice(BAD_IN_RPC), is_rpc=True,
                    statuses=(400,))
-    route, body, status, is_logged = chance.choice(BAD)
-    return Ask(name, "other", route, body, statuses=(status,), is_logged=is_logged)
+    route, body, status = chance.choice(BAD)
+    return Ask(name, "other", route, body, statuses=(status,), is_read=status != 413)
 
 
 def asks(chance, prefix, n, bad_share=0.1):
@@ -277,16 +278,19 @@ def way(chance, n_asks, leaves=0.25):
                leave=leave(chance) if chance.random() < leaves else None)
 
 
+def size_of(ask):
+    return len(ask.body) if isinstance(ask.body, bytes) else len(json.dumps(ask.body))
+
+
 def visits(chance, asked):
-    """(way, requests) of each connection of HTTP. Bad ones may end it, and so come last."""
+    """(way, requests) of each connection of HTTP. Bad ones may end it, and so come last; huge ones
+    are refused before they are there, and whoever goes on sending does not hear it."""
     found, group = [], []
     for ask in asked:
         group.append(ask)
         if ask.form == "other" or chance.random() < 0.6:
             found.append((way(chance, len(group)), group))
             group = []
-    return found + ([(way(chance, len(group)), group)] if group else [])
-
-
-def size_of(ask):
-    return len(ask.body) if isinstance(ask.body, bytes) else len(json.dumps(ask.body))
+    found += [(way(chance, len(group)), group)] if group else []
+    return [(dataclasses.replace(one, pieces="whole") if max(map(size_of, group)) > LONGEST_TYPED
+             else one, group) for one, group in found]

@@ -111,6 +111,7 @@ class RpcClient:
         told."""
         if leave is not None and leave.how == "deadline" and \
                 error.code() == StatusCode.DEADLINE_EXCEEDED:
+            record.ask = dataclasses.replace(record.ask, statuses=(200, 408))
             record.add(time.monotonic(), "left", leave)
             return
         told = dict(error.trailing_metadata() or ())

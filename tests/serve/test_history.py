@@ -47,8 +47,11 @@ def busy(server):
 
 
 def files_and_threads(server):
+    """Threads of gRPC's own pools come and go."""
     folder = pathlib.Path(f"/proc/{server.child.pid}")
-    return {name: len(list((folder / name).iterdir())) for name in ("fd", "task")}
+    names = [(task / "comm").read_text().strip() for task in (folder / "task").iterdir()]
+    return {"open files": len(list((folder / "fd").iterdir())),
+            "threads": names.count("phalanx")}
 
 
 class Clients:
@@ -131,16 +134,19 @@ class Histories(unittest.TestCase):
         history.records = clients.join()
         ended = time.monotonic()
         wait_for(lambda: not self.left(server, history), 2)
-        history.at_rest = {**busy(server), **files_and_threads(server)}
+        history.at_rest = self.what_is_left(server)
         history.after = metrics_of(server)
         self.check(history)
         self.drain(server, history)
         return time.monotonic() - ended
 
     @staticmethod
-    def left(server, history):
-        now = {**busy(server), **files_and_threads(server)}
-        return {name for name, value in now.items() if value > history.at_start.get(name, 0)}
+    def what_is_left(server):
+        return {**files_and_threads(server), **busy(server)}
+
+    def left(self, server, history):
+        return {name for name, value in self.what_is_left(server).items()
+                if value > history.at_start.get(name, 0)}
 
     def drain(self, server, history):
         """It is told to end with streams running: these are finished, nobody is let in, and 0."""

@@ -272,7 +272,7 @@ struct pool_result pool_result(const struct pool_call *call, int i)
 }
 struct api_usage pool_usage(const struct pool_call *call)
 {
-    return (struct api_usage){.prompt_tokens = call->n_prompt_tokens};
+    return (struct api_usage){.prompt_tokens = call->n_prompt_tokens, .cached_tokens = 1};
 }
 const struct api_source *pool_source(const struct pool_call *call) { return &call->source; }
 

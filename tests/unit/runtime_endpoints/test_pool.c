@@ -5,7 +5,7 @@
 
 #define USAGE(n)                                                                          \
     ",\"usage\":{\"prompt_tokens\":" n ",\"total_tokens\":" n ",\"completion_tokens\":0," \
-    "\"prompt_tokens_details\":{\"cached_tokens\":0}}"
+    "\"prompt_tokens_details\":{\"cached_tokens\":1}}"
 
 static const float half[] = {0.5f, -0.25f}, quarter[] = {0.25f}, whole[] = {1};
 
