@@ -40,7 +40,7 @@ struct openai_choice {
     bool has_logprobs, has_token_ids, has_prompt_ids, has_prompt_logprobs;
     struct json_logprob_rows logprobs;
     int n_top;
-    int64_t text_offset; /* characters of the choice before this chunk */
+    int64_t text_offset; /* of the first row: characters of all rows before this chunk */
     struct openai_ids token_ids, prompt_ids;
     struct json_logprob_rows prompt_logprobs; /* whole answers only */
 };

@@ -12,7 +12,7 @@
 
 struct sent {                /* of a choice */
     size_t n_text, n_tokens; /* bytes, ids */
-    int64_t n_characters;    /* with those of the prompt */
+    int64_t n_characters;    /* of the texts of tokens, as offsets of log-probabilities count */
     bool begun;
 };
 
@@ -182,6 +182,17 @@ static void write_rest(struct openai_answer *a, struct openai_choice *rest, cons
                            a->form.continuous_usage ? &usage : NULL);
 }
 
+/* Offsets of the next chunk go on from there, as those of a whole answer do. */
+static int64_t characters_of(const struct json_logprob_rows *rows)
+{
+    int64_t n = 0;
+    for (int i = 0; i < rows->n_rows; i++) {
+        const struct json_text text = rows->entry[i > 0 ? rows->end[i - 1] : 0].decoded_token;
+        n += (int64_t)utf8_count(text.data, text.n_bytes);
+    }
+    return n;
+}
+
 static bool progress(struct answer *answer, int prompt, int choice)
 {
     struct openai_answer *a = of(answer);
@@ -192,8 +203,7 @@ static bool progress(struct answer *answer, int prompt, int choice)
     if (!has_its_prompt(a, prompt) || (output->tokens.n == 0 && output->finish == FINISH_NONE))
         return false;
     struct openai_choice rest = rest_of(a, prompt, choice, sent);
-    sent->n_characters += (int64_t)utf8_count(rest.echo.data, rest.echo.n_bytes) +
-                          (int64_t)utf8_count(rest.text.data, rest.text.n_bytes);
+    sent->n_characters += characters_of(&rest.logprobs);
     sent->n_text = output->n_released;
     sent->n_tokens = output->tokens.n;
     sent->begun = true;

@@ -11,6 +11,7 @@ import re
 
 OWN_ID = re.compile(r"(?:^|-)(q[0-9]+x[0-9]+)$")  # what a client calls its request; see log_id()
 CUT_OFF = 499                                     # what the log says where a client went away
+NO_ROUTE = "none"                                 # what metrics say of a path that is not there
 GENERATES = ("completion", "chat", "vllm", "sglang", "tgi")
 POOLS = ("embedding", "score", "rerank")
 
@@ -180,16 +181,23 @@ def check_bits(ask, seen, alone):
             continue
         for name, mine, other in pairs(ask, choice, same):
             if mine != (other if is_all else other[:len(mine)]):
-                yield f"has in choice {index} {name} {mine!r}, and alone {other!r}"
+                yield f"has in choice {index} {name} {difference(mine, other)}"
         if None not in (choice.finish, same.finish) and seen.is_good and \
                 (choice.finish, choice.stop) != (same.finish, same.stop):
             yield (f"ends choice {index} by {choice.finish} {choice.stop!r}, and alone by "
                    f"{same.finish} {same.stop!r}")
     if is_all and seen.values is not None and seen.values != alone.values:
-        yield f"has the values {seen.values!r}, and alone {alone.values!r}"
+        yield f"has the values {difference(seen.values, alone.values)}"
     for mine, other in zip(seen.prompt or (), alone.prompt or ()):
         if mine is not None and mine != other:
-            yield f"is told of its prompt {mine!r}, and alone {other!r}"
+            yield f"is told of its prompt {difference(mine, other)}"
+
+
+def difference(mine, other):
+    """Where two texts or lists begin to differ."""
+    n = next((i for i, (a, b) in enumerate(zip(mine, other)) if a != b),
+             min(len(mine), len(other)))
+    return f"that differ from those alone from {n} on: {mine[n:n + 3]!r}, alone {other[n:n + 3]!r}"
 
 
 def pairs(ask, choice, same):
@@ -268,6 +276,8 @@ def check_log_numbers(record, seen, line):
         yield f"has {line['output_tokens']} tokens in the log, and {n} were seen"
     if not seen.is_good or not seen.is_whole:
         return
+    if ask.body.get("max_tokens") == 0:  # a prompt alone: one token is computed, and not shown
+        return
     if n is not None and line["output_tokens"] != n:
         yield f"has {line['output_tokens']} tokens in the log, and {n} were seen"
     for name in ("prompt_tokens", "cached_tokens"):
@@ -305,7 +315,8 @@ def expected_counts(history, lines):
         sure = not record.has("left") or record.has("head")
         if not ask.is_rpc and ask.is_read and (seen.status is not None or record.has("left")):
             for status in {seen.status} if seen.status else set(ask.statuses):
-                sums[f"http {ask.route} {ask.method} {status // 100}xx"].add(1, sure)
+                route = NO_ROUTE if status == 404 and ask.form == "other" else ask.route
+                sums[f"http {route} {ask.method} {status // 100}xx"].add(1, sure)
         if line is not None:
             sums["generation_tokens"].add(line.get("output_tokens", 0))
             sums["refused"].add(line["status"] in (429, 503))
@@ -317,8 +328,10 @@ def expected_counts(history, lines):
 def count_ends(sums, ask, seen, line):
     """Choices by the reason that ended them."""
     n = ask.n_prompts * ask.n_choices
-    if line["status"] == CUT_OFF:
-        sums["ended abort"].add(n)
+    if line["status"] == CUT_OFF:  # it may have been computed to its end by then
+        reasons = {"abort", *filter(None, line["finish"].split(","))}
+        for reason in reasons:
+            sums[f"ended {reason}"].add(n, len(reasons) == 1)
     elif "error" in line:
         sums["ended error"].add(n)
     else:
