@@ -11,7 +11,6 @@ import re
 
 OWN_ID = re.compile(r"(?:^|-)(q[0-9]+x[0-9]+)$")  # what a client calls its request; see log_id()
 CUT_OFF = 499                                     # what the log says where a client went away
-NO_ROUTE = "none"                                 # what metrics say of a path that is not there
 GENERATES = ("completion", "chat", "vllm", "sglang", "tgi")
 POOLS = ("embedding", "score", "rerank")
 
@@ -30,6 +29,7 @@ class Ask:
     n_prompts: int = 1           # of which each has n_choices
     n_choices: int = 1
     statuses: tuple = (200,)     # what it may be answered
+    has_route: bool = True       # there is something at its path
     is_read: bool = True         # it comes so far that the server knows its path and its id
     method: str = "POST"
 
@@ -315,7 +315,7 @@ def expected_counts(history, lines):
         sure = not record.has("left") or record.has("head")
         if not ask.is_rpc and ask.is_read and (seen.status is not None or record.has("left")):
             for status in {seen.status} if seen.status else set(ask.statuses):
-                route = NO_ROUTE if status == 404 and ask.form == "other" else ask.route
+                route = ask.route if ask.has_route else "none"
                 sums[f"http {route} {ask.method} {status // 100}xx"].add(1, sure)
         if line is not None:
             sums["generation_tokens"].add(line.get("output_tokens", 0))
@@ -328,8 +328,8 @@ def expected_counts(history, lines):
 def count_ends(sums, ask, seen, line):
     """Choices by the reason that ended them."""
     n = ask.n_prompts * ask.n_choices
-    if line["status"] == CUT_OFF:  # it may have been computed to its end by then
-        reasons = {"abort", *filter(None, line["finish"].split(","))}
+    if line["status"] == CUT_OFF:  # it may have come to its end before its client left
+        reasons = {"abort", *filter(None, line["finish"].split(",")), *["error"] * ("error" in line)}
         for reason in reasons:
             sums[f"ended {reason}"].add(n, len(reasons) == 1)
     elif "error" in line:

@@ -205,6 +205,7 @@ def good(chance, name, rpc_share=0.3):
                statuses=statuses)
 
 
+NOWHERE = "/nowhere"
 # Route, body, status.
 BAD = (
     ("/v1/completions", BAD_BODY, 400),
@@ -225,7 +226,7 @@ BAD = (
     ("/generate", {"unknown": "Once"}, 400),
     ("/generate", {"inputs": "Once", "parameters": {"max_new_tokens": -1}}, 400),
     ("/tokenize", {"prompt": 5}, 400),
-    ("/nowhere", {}, 404),
+    (NOWHERE, {}, 404),
 )
 BAD_IN_RPC = ({"prompt": "Once", "temperature": 5}, {"prompt": [100_000_000]},
               {"prompt": "Once", "top_p": 0}, {"prompt": "Once", "max_tokens": 10**6})
@@ -236,7 +237,8 @@ def bad(chance, name):
         return Ask(name, "completion", "/v1/completions", chance.choice(BAD_IN_RPC), is_rpc=True,
                    statuses=(400,))
     route, body, status = chance.choice(BAD)
-    return Ask(name, "other", route, body, statuses=(status,), is_read=status != 413)
+    return Ask(name, "other", route, body, statuses=(status,), is_read=status != 413,
+               has_route=route != NOWHERE)
 
 
 def asks(chance, prefix, n, bad_share=0.1):
