@@ -91,6 +91,7 @@ class History:
     seen: dict                                   # of each id
     alone: dict                                  # by id: what the same request got, asked alone
     log: list                                    # lines of standard error
+    errors: tuple = ()                           # that it may tell of, by their texts
     before: dict = None                          # metrics: a number by name and labels
     after: dict = None
     at_rest: dict = None                         # what is left 2 s after the last one, by name
@@ -239,7 +240,7 @@ def read_log(history):
         except ValueError:
             wrong.append(f"the log has a line that is no JSON: {text}")
             continue
-        if line["level"] == "error":
+        if line["level"] == "error" and not any(known in text for known in history.errors):
             wrong.append(f"the log has an error: {text}")
         if line["module"] == "request" and log_id(line) is not None:
             lines[log_id(line)].append(line)
@@ -319,10 +320,18 @@ def expected_counts(history, lines):
                 sums[f"http {route} {ask.method} {status // 100}xx"].add(1, sure)
         if line is not None:
             sums["generation_tokens"].add(line.get("output_tokens", 0))
-            sums["refused"].add(line["status"] in (429, 503))
+            sums["refused"].add(*refusals(line))
             if "choices" in line:
                 count_ends(sums, ask, seen, line)
     return sums
+
+
+def refusals(line):
+    """How many, and whether that is sure: the line of one that left does not say what it was to be
+    told."""
+    if line["status"] == CUT_OFF:
+        return int("error" in line and "choices" not in line), False
+    return int(line["status"] in (429, 503)), True
 
 
 def count_ends(sums, ask, seen, line):

@@ -146,12 +146,12 @@ class HistoryCase(unittest.TestCase):
             client.close()
         self.assertTrue(wait_for(lambda: not any(server.busy().values()), 5))
 
-    def run_mix(self, server, disturb=None, also=()):
+    def run_mix(self, server, disturb=None, also=(), errors=()):
         """The mix, and from some moment in it what disturb(server, clients) does; `also` are more
-        statuses of which nobody may complain meanwhile."""
+        statuses that everybody may get meanwhile, `errors` what the log may tell."""
         asked = [dataclasses.replace(ask, statuses=(*ask.statuses, *also)) for ask in self.asked
                  if server.grpc or not ask.is_rpc]
-        history = History([], {}, self.alone, server.lines, server.metrics(),
+        history = History([], {}, self.alone, server.lines, errors, server.metrics(),
                           at_start=server.files_and_threads())
         clients = Clients(server, random.Random(SEED + 1), asked)
         if disturb is not None:
@@ -172,7 +172,7 @@ class HistoryCase(unittest.TestCase):
     def drain(self, server, history):
         """It is told to end with streams running: these are finished, nobody is let in, and 0."""
         history.after = history.at_rest = None
-        body = {"prompt": mix.OPENING, "max_tokens": 100, "temperature": 0, "ignore_eos": True,
+        body = {"prompt": mix.OPENING, "max_tokens": 250, "temperature": 0, "ignore_eos": True,
                 "return_token_ids": True}
         last = [Ask(f"q{SEED}x{10 ** 6 + i}", "completion", "/v1/completions",
                     {**body, "stream": True}, is_stream=True) for i in range(3)]
@@ -288,7 +288,8 @@ class Storms(HistoryCase):
         tls = ssl.create_default_context(cafile=certificate)
         server = self.start("--ssl-certfile", certificate, "--ssl-keyfile", key, "--api-key-file",
                             keys, tls=tls, key=KEY)
-        self.drain(server, self.run_mix(server, read_keys_again(keys)))
+        self.drain(server, self.run_mix(server, read_keys_again(keys),
+                                        errors=["the keys of before stay"]))
 
     def test_twenty_thousand_requests_leave_no_memory_behind(self):
         server = self.start("--grpc-port", free_port())

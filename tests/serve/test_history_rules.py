@@ -107,7 +107,7 @@ def told_of(*records, lines=None, extra=(), alone=None, at_rest=None, **counted)
     return violations(History(
         list(all_records.values()), {name: forms.see(r) for name, r in all_records.items()},
         {name: alone or ALONE for name in (STREAM, WHOLE, RPC, LEAVER)},
-        [json.dumps(one) for one in log.values() if one is not None] + list(extra),
+        [json.dumps(one) for one in log.values() if one is not None] + list(extra), (),
         zero, {**zero, **metrics(**counted)}, at_rest or {"open files": 9, "running": 0},
         {"open files": 9}))
 
