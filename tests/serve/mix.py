@@ -8,7 +8,8 @@ from history import Ask
 from recorder import HOWS, Leave, Way
 
 OPENING = "Once upon a time there was a little fox who lived in a quiet garden near the sea. "
-WORDS = ("the", "dog", "was", "happy", "a", "garden", "there", "lived", "and", "moon", "Été", "😀")
+WORDS = ("the", "dog", "was", "happy", "a", "garden", "there", "lived", "and", "moon", "Été",
+         "😀")
 STOPS = (" a", "the", "e", "\n", " garden", ".", "happy dog", "\u00e9")
 BAD_BODY = b'{"prompt": "Once", "max_tokens": '
 LONGEST_BODY = 1 << 20   # --max-body-bytes of the servers

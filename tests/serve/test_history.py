@@ -22,10 +22,11 @@ import forms
 import grpc
 import mix
 import serving
-from history import Ask, History, violations
+from history import Ask, History
 from recorder import Visit, Way
 from rpc import free_port, pb, pb_grpc
 from rpc_recorder import RpcClient, RpcLeave
+from rules import violations
 from serving import HAS_MPI, SANITIZED, ranks_of, wait_for
 
 LONG = "PHALANX_LONG" in os.environ

@@ -1,4 +1,4 @@
-"""The rules of history.py themselves: a good history breaks none, and each kind of fault is found.
+"""The rules of rules.py themselves: a good history breaks none, and each kind of fault is found.
 
 No server: records are written by hand, as recorder.py and rpc_recorder.py write them.
 """
@@ -7,7 +7,8 @@ import json
 import unittest
 
 import forms
-from history import Ask, History, Record, violations
+from history import Ask, History, Record
+from rules import violations
 
 STREAM, WHOLE, RPC, LEAVER, REFUSED = (f"q1x{i}" for i in range(5))
 ROUTE = "/v1/completions"
@@ -230,6 +231,57 @@ class Bits(Rules):
             return made
         found = told_of(vector(0.25), alone=forms.see(vector(0.125)))
         self.check(found, WHOLE, "the values that differ")
+
+
+    def test_a_prompt_that_is_told_otherwise(self):
+        told = json.loads(whole().all("data")[0])
+        told["choices"][0]["prompt_token_ids"] = [5, 6]
+        alone = copy.deepcopy(told)
+        alone["choices"][0]["prompt_token_ids"] = [5, 7]
+        self.check(told_of(whole(told), alone=forms.see(whole(alone))), WHOLE, "of its prompt")
+
+
+class Forms(Rules):
+    """Texts that come whole each time, and the numbers of /generate."""
+
+    def see(self, form, *events, is_stream=True):
+        """The faults of such a stream."""
+        mark = b"\n" if form == "vllm" else b"\n\n"
+        data = mark.join(events) + mark
+        return forms.see(record(STREAM, ("head", (200, EVENTS)), ("data", data), ("end", None),
+                                form=form, is_stream=is_stream)).faults
+
+    @staticmethod
+    def sglang(text, ids, n=None):
+        return b"data: " + json.dumps({"text": text, "output_ids": ids, "meta_info": {
+            "finish_reason": None, "completion_tokens": len(ids) if n is None else n}}).encode()
+
+    @staticmethod
+    def tgi(number, token):
+        return b"data:" + json.dumps({"index": number, "token": {"id": token},
+                                      "generated_text": None}).encode()
+
+    def test_a_text_that_is_taken_back(self):
+        self.check(self.see("vllm", b'{"text": ["Once"]}', b'{"text": ["On"]}'), "takes back")
+        self.check(self.see("sglang", self.sglang("Once", [7]), self.sglang("On", [7, 8])),
+                   "takes back")
+
+    def test_texts_that_grow_are_well(self):
+        self.assertEqual(self.see("vllm", b'{"text": ["On"]}', b'{"text": ["Once"]}'), [])
+        self.assertEqual(self.see("tgi", self.tgi(1, 7), self.tgi(2, 8)), [])
+
+    def test_a_count_of_other_tokens_than_are_there(self):
+        self.check(self.see("sglang", self.sglang("Once", [7], 2)), "counts 2 tokens")
+
+    def test_a_token_that_is_left_out(self):
+        self.check(self.see("tgi", self.tgi(1, 7), self.tgi(3, 8)), "token 3 as number 2")
+
+    def test_a_call_of_grpc_without_its_usage_and_with_two(self):
+        self.check(told_of(record(RPC, ("status", (200, {})), ("end", None), is_rpc=True)), RPC,
+                   "OK without a usage")
+        call = rpc()
+        call.events.insert(2, call.events[2])
+        self.check(told_of(call), RPC, "two usages")
 
 
 class Counts(Rules):
