@@ -276,7 +276,7 @@ def way(chance, n_asks, leaves=0.25):
     read_bytes, pause_s, receive_buffer = chance.choice((
         (65536, 0, 0), (65536, 0, 0), (65536, 0, 0), (1, 0, 0), (300, 0.002, 4096)))
     return Way(pieces=chance.choice(("whole", "whole", "random", "bytes")),
-               is_ahead=n_asks > 1 and chance.random() < 0.5, read_bytes=read_bytes,
+               chunk_bytes=chance.choice((0, 0, 0, 7, 1000)), is_ahead=n_asks > 1 and chance.random() < 0.5, read_bytes=read_bytes,
                pause_s=pause_s, receive_buffer=receive_buffer,
                leave=leave(chance) if chance.random() < leaves else None)
 
@@ -295,5 +295,5 @@ def visits(chance, asked):
             found.append((way(chance, len(group)), group))
             group = []
     found += [(way(chance, len(group)), group)] if group else []
-    return [(dataclasses.replace(one, pieces="whole") if max(map(size_of, group)) > LONGEST_TYPED
-             else one, group) for one, group in found]
+    return [(dataclasses.replace(one, pieces="whole", chunk_bytes=0)
+             if max(map(size_of, group)) > LONGEST_TYPED else one, group) for one, group in found]

@@ -29,6 +29,7 @@ class Leave:
 class Way:
     """How a client behaves on one connection."""
     pieces: str = "whole"        # how a request is sent: "whole", "random" pieces, single "bytes"
+    chunk_bytes: int = 0         # of the body in chunks of so many; 0: it has a length
     is_ahead: bool = False       # all requests are sent before the first answer is read
     read_bytes: int = 65536      # taken at a time,
     pause_s: float = 0           # after so long
@@ -44,10 +45,15 @@ class Lost(Exception):
     """The server has."""
 
 
-def request_bytes(ask, key=None):
+def request_bytes(ask, key=None, chunk_bytes=0):
     body = ask.body if isinstance(ask.body, bytes) else json.dumps(ask.body).encode()
+    length = f"Content-Length: {len(body)}"
+    if chunk_bytes:
+        length = "Transfer-Encoding: chunked"
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (
+            *(body[at:at + chunk_bytes] for at in range(0, len(body), chunk_bytes)), b""))
     head = [f"{ask.method} {ask.route} HTTP/1.1", "Host: localhost", f"X-Request-Id: {ask.id}",
-            "Content-Type: application/json", f"Content-Length: {len(body)}"]
+            "Content-Type: application/json", length]
     if key is not None:
         head.append(f"Authorization: Bearer {key}")
     return "\r\n".join([*head, "", ""]).encode() + body
@@ -125,7 +131,8 @@ class Visit:
     # ---- what it sends ----
 
     def send(self, records, leave=None):
-        data = b"".join(request_bytes(record.ask, self.key) for record in records)
+        data = b"".join(request_bytes(record.ask, self.key, self.way.chunk_bytes)
+                        for record in records)
         n = int(len(data) * leave.amount) if leave and leave.moment == "sending" else len(data)
         for piece in self.pieces(data[:n]):
             self.socket.sendall(piece)
