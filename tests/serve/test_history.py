@@ -216,7 +216,7 @@ def abort_ids_of_http(server, clients):
         stub = pb_grpc.InferenceStub(channel)
         while not clients.are_done():
             ids = [f"{kind}-q{SEED}x{i}" for kind in ("cmpl", "chatcmpl", "gen")
-                   for i in range(N_ASKS)]
+                   for i in range(min(N_ASKS, 300))]
             assert stub.Abort(pb.AbortRequest(request_ids=ids)).n_aborted == 0
             time.sleep(0.01)
 
