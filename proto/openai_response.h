@@ -42,7 +42,7 @@ struct openai_choice {
     bool has_logprobs, has_token_ids, has_prompt_ids, has_prompt_text, has_prompt_logprobs;
     struct json_logprob_rows logprobs;
     int n_top;
-    int64_t text_offset; /* characters of the choice before this chunk */
+    int64_t text_offset; /* of the first row: characters of all rows before this chunk */
     struct openai_ids token_ids, prompt_ids;
     struct json_text prompt_text;             /* of a chat */
     struct json_logprob_rows prompt_logprobs; /* whole answers only */

@@ -235,14 +235,14 @@ static void on_written(struct bufferevent *stream, void *context)
 static void on_event(struct bufferevent *stream, short what, void *context)
 {
     struct http_connection *c = context;
-    (void)stream;
     if (what & BEV_EVENT_CONNECTED) { /* the handshake is done */
         c->phase = CONNECTION_IDLE;
         connection_set_timer(c, c->server->limits.idle_ns);
         return;
     }
-    if ((what & BEV_EVENT_EOF) && c->phase == CONNECTION_SENDING) {
+    if ((what & BEV_EVENT_EOF) && c->phase == CONNECTION_SENDING && !c->is_at_end) {
         c->is_at_end = true;
+        bufferevent_enable(stream, EV_WRITE); /* over TLS an end, or a reset, stopped that too */
         return;
     }
     connection_destroy(c); /* an end, a reset, or a reader who takes nothing */

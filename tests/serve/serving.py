@@ -49,7 +49,8 @@ class Server:
         self.lines = []
         self.url = self.grpc = None
         self.told = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.ear = threading.Thread(target=self._listen, daemon=True)
+        self.ear.start()
         if ready and not self.told.wait(START_S) or ready and self.url is None:
             self.kill()
             raise AssertionError("the server is not ready:\n" + self.err)
@@ -127,8 +128,10 @@ class Server:
         self.child.send_signal(number)
 
     def wait(self, seconds=60):
-        """The exit code."""
-        return self.child.wait(seconds)
+        """The exit code; `lines` are all there then."""
+        code = self.child.wait(seconds)
+        self.ear.join(seconds)
+        return code
 
     def stop(self):
         if self.child.poll() is None:

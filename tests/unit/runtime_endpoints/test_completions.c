@@ -155,14 +155,18 @@ TEST(a_streamed_echo_that_ends_before_its_prompt_is_computed_still_says_why)
     fake_close(fake);
 }
 
-TEST(offsets_of_a_stream_count_characters)
+TEST(offsets_of_a_stream_go_on_as_those_of_a_whole_answer)
 {
     struct fake *fake = fake_open();
-    fake_call(fake, "POST", path, "{\"prompt\": \"a\", \"stream\": true, \"logprobs\": 0}");
-    fake_say_likely(fake, 0, 0, "\xc3\xa9", -1); /* one character of two bytes, maybe two tokens */
+    fake_call(fake, "POST", path,
+              "{\"prompt\": \"a\", \"stream\": true, \"logprobs\": 0, \"echo\": true}");
+    fake_prompt_logprobs(fake, 0);
+    fake_say_likely(fake, 0, 0, "\xc3\xa9", -1);
+    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[0,17,18]") != NULL);
+    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[19]") != NULL); /* half a character */
     bytes_clear(&fake->heard.body);
     fake_say_likely(fake, 0, 0, " a", -1);
-    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[1]") != NULL);
+    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[20]") != NULL);
     fake_done(fake);
     fake_close(fake);
 }

@@ -164,6 +164,53 @@ TEST(a_reader_who_stops_is_cut_off_over_tls)
     folder_remove(&pair.folder);
 }
 
+/* A client to which more is answered than the system takes of it. */
+static void answer_much(struct site *site, struct secure *client, const char *body, size_t n)
+{
+    CHECK(secure_connect(site, client, TLS1_3_VERSION));
+    CHECK(SSL_write(client->ssl, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 28) == 28);
+    CHECK(site_wait(site, &site->n_open, 1));
+    http_respond(site->open[0], 200, "text/plain", body, n);
+    site_run(site, 20);
+    CHECK_EQ(site->n_closed, 0);
+}
+
+TEST(a_reset_amid_an_answer_over_tls_ends_the_connection)
+{
+    static char body[8000000];
+    const struct pair pair = pair_make();
+    const struct linger at_once = {.l_onoff = 1};
+    struct site site;
+    struct secure client;
+    site_open_tls(&site, pair.cert.text, pair.key.text);
+    answer_much(&site, &client, body, sizeof(body));
+    setsockopt(client.socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    secure_close(&client);
+    CHECK(site_wait(&site, &site.n_closed, 1));
+    CHECK_EQ(site.n_answered, 0);
+    site_close(&site);
+    folder_remove(&pair.folder);
+}
+
+TEST(who_says_over_tls_that_it_sends_no_more_gets_the_rest_of_its_answer)
+{
+    static char body[8000000];
+    const struct pair pair = pair_make();
+    struct site site;
+    struct secure client;
+    size_t n_heard = 0;
+    site_open_tls(&site, pair.cert.text, pair.key.text);
+    answer_much(&site, &client, body, sizeof(body));
+    SSL_shutdown(client.ssl);
+    for (int n; (n = until_done(&site, &client, read_answer)) > 0;)
+        n_heard += (size_t)n;
+    CHECK(n_heard > sizeof(body));
+    CHECK_EQ(site.n_answered, 1);
+    secure_close(&client);
+    site_close(&site);
+    folder_remove(&pair.folder);
+}
+
 TEST(plain_text_on_a_tls_port_is_closed)
 {
     const struct pair pair = pair_make();
