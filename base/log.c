@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -88,16 +89,17 @@ static bool is_control(unsigned char before, unsigned char c)
 }
 
 /* How a byte is written in a line of text. */
-static int escape_for_text(char out[ESCAPE_BYTES + 1], unsigned char before, unsigned char c,
-                           bool in_quotes)
+static size_t escape_for_text(char out[ESCAPE_BYTES + 1], unsigned char before, unsigned char c,
+                              bool in_quotes)
 {
-    if (in_quotes && (c == '"' || c == '\\'))
-        return snprintf(out, ESCAPE_BYTES + 1, "\\%c", c);
-    if (!is_control(before, c))
-        return snprintf(out, ESCAPE_BYTES + 1, "%c", c);
-    if (c == '\n' || c == '\t' || c == '\r')
-        return snprintf(out, ESCAPE_BYTES + 1, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
-    return snprintf(out, ESCAPE_BYTES + 1, "\\x%02x", c);
+    const bool is_mark = in_quotes && (c == '"' || c == '\\');
+    const char letter = c == '\n' ? 'n' : c == '\t' ? 't' : c == '\r' ? 'r' : (char)c;
+    out[0] = (char)c;
+    if (!is_mark && !is_control(before, c))
+        return 1; /* nearly all: no call for them */
+    if (is_mark || letter != (char)c)
+        return (size_t)snprintf(out, ESCAPE_BYTES + 1, "\\%c", letter);
+    return (size_t)snprintf(out, ESCAPE_BYTES + 1, "\\x%02x", c);
 }
 
 /* Escaped, up to `most` bytes; what is left out is marked. */
@@ -108,7 +110,7 @@ static void add_for_text(struct line *line, const char *text, size_t most, bool 
     for (; *text != '\0'; text++) {
         char escaped[ESCAPE_BYTES + 1];
         const unsigned char c = (unsigned char)*text;
-        const size_t n = (size_t)escape_for_text(escaped, before, c, in_quotes);
+        const size_t n = escape_for_text(escaped, before, c, in_quotes);
         if (line->n - begin + n > most || !add(line, escaped, n)) {
             memcpy(line->data + line->n, "...", 3); /* of the bytes for the tail */
             line->n += 3;
@@ -226,6 +228,16 @@ static bool is_plain(const char *text)
     return *text != '\0' && text[strcspn(text, " \"=\\")] == '\0';
 }
 
+/* Whole ones, which most are, by the short way. */
+static void write_number(char out[NUMBER_MAX_BYTES], const struct log_field *field)
+{
+    const double most = INT_MAX, number = field->number;
+    if (field->decimals == 0 && number >= -most && number <= most && number == (int)number)
+        snprintf(out, NUMBER_MAX_BYTES, "%d", (int)number);
+    else
+        snprintf(out, NUMBER_MAX_BYTES, "%.*f", field->decimals, number);
+}
+
 static void add_field_as_text(struct line *line, const struct log_field *field, const char *number)
 {
     const size_t before = line->n;
@@ -274,8 +286,9 @@ void log_write_fields(enum log_level level, const char *module, const char *mess
         add_for_text(&line, message, sizeof line.data, false);
     }
     for (int i = 0; i < n_fields; i++) {
-        char number[NUMBER_MAX_BYTES];
-        snprintf(number, sizeof number, "%.*f", field[i].decimals, field[i].number);
+        char number[NUMBER_MAX_BYTES] = "";
+        if (field[i].text == NULL)
+            write_number(number, &field[i]);
         if (json)
             add_field_as_json(&line, &field[i], number);
         else

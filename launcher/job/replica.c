@@ -16,8 +16,8 @@ static const int64_t START_GRACE_NS = 10000000000;
 static const int64_t END_GRACE_NS = 3000000000, HURRY_GRACE_NS = 400000000;
 static const int64_t TERM_GRACE_NS = 1500000000, HURRY_TERM_GRACE_NS = 900000000;
 
-/* As ranks look after each other. */
-static const int64_t STOPPED_LIMIT_NS = 2000000000;
+/* As ranks look after each other. A look is a system call, and rounds come with every token. */
+static const int64_t STOPPED_LIMIT_NS = 2000000000, LOOK_NS = 100000000;
 
 static void be_gone(struct replica *replica, const struct error *why)
 {
@@ -96,6 +96,9 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
 bool replica_hangs(struct replica *replica, struct error *why)
 {
     const int64_t now_ns = clock_now_ns();
+    if (now_ns < replica->look_ns)
+        return false;
+    replica->look_ns = now_ns + LOOK_NS;
     if (!job_is_stopped(&replica->job))
         replica->stopped_ns = 0;
     else if (replica->stopped_ns == 0)

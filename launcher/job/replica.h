@@ -38,6 +38,7 @@ struct replica { /* all zero, but for number and restarts.most: down, and its ti
     struct restarts restarts;
     bool was_ready;     /* ever */
     int64_t stopped_ns; /* ready: since when its only rank is stopped; 0: it is not */
+    int64_t look_ns;    /* when that is looked at again */
     bool was_killed;    /* ending: by us, so that the status of its job tells nothing */
     bool progressed;    /* ending: a request got something while it was ready, */
     size_t n_going_on;  /* and these go on; the owner's */

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "proto/status.h"
 #include "runtime/api/admission.h"
+#include "runtime/api/request_log.h"
 #include "runtime/endpoints/endpoint.h"
 
 #include <stdio.h>
@@ -60,6 +61,17 @@ const struct route *endpoints_find(const char *path)
     return NULL;
 }
 
+static const struct entry *entry_of(const struct route *route)
+{
+    return (const struct entry *)(const void *)route;
+}
+
+bool endpoints_is_probe(const struct route *route)
+{
+    endpoint_fn *const call = entry_of(route)->call;
+    return call == health_call || call == live_call || call == ready_call || call == metrics_call;
+}
+
 struct endpoints *endpoints_create(const struct endpoints_settings *settings)
 {
     struct endpoints *e = memory_alloc(1, sizeof *e);
@@ -72,8 +84,7 @@ void endpoints_destroy(struct endpoints *endpoints) { memory_free(endpoints); }
 struct call *endpoints_call(struct endpoints *endpoints, const struct call_request *request,
                             const struct reply *reply)
 {
-    const struct entry *entry = (const struct entry *)(const void *)request->route;
-    return entry->call(endpoints, request, reply);
+    return entry_of(request->route)->call(endpoints, request, reply);
 }
 
 void endpoints_cancel(struct call *call) { call->cancel(call); }
@@ -82,6 +93,8 @@ static void refuse(const struct error *why, int retry_after_s, const struct repl
 {
     const int status = status_of(why).http;
     struct bytes body = {0};
+    if (reply->record != NULL)
+        reply->record->failure = *why;
     status_write_json(&body, why);
     reply->whole(reply->context, status, "application/json",
                  status == 429 || status == 503 ? retry_after_s : 0, body.data, body.len);

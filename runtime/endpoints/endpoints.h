@@ -22,6 +22,8 @@ struct route {           /* NULL method handlers are 405 */
 };
 /* NULL: 404. The path is the parsed one, exactly; what stands for a name is not empty. */
 const struct route *endpoints_find(const char *path);
+/* Health and metrics: machines ask for them every few seconds. */
+bool endpoints_is_probe(const struct route *route);
 
 struct call_request { /* borrowed for endpoints_call() */
     const struct route *route;
@@ -41,6 +43,7 @@ struct reply {
     bool (*event)(void *context, const char *data, size_t n_bytes); /* false: nobody reads it */
     void (*end)(void *context);
     void *context;
+    struct request_record *record; /* is told why it is refused; NULL: nobody asks */
 };
 
 struct endpoints; /* the api and what is shared by calls: pages, readiness */

@@ -1,4 +1,4 @@
-/* One connection: reads requests, one after the other, and ends when it must.
+/* One connection: its begin, what the loop tells it, and its end. What it reads: requests.c.
  *
  * Reading goes on while a request is worked on, so that a client that leaves is noticed. What comes
  * behind that request fills a buffer of about MAX_AHEAD; when it is full nothing is read, TCP holds
@@ -29,9 +29,8 @@ enum {
 static const int64_t linger_ns = 2000000000, look_ns = 250000000;
 
 static const struct refusal too_slow = {408, "the request did not come in time"};
-static const struct refusal too_many = {503, "too many large requests at once: try again"};
 
-static void set_timer(struct http_connection *c, int64_t ns)
+void connection_set_timer(struct http_connection *c, int64_t ns)
 {
     const struct timeval in = {ns / 1000000000, ns % 1000000000 / 1000};
     event_add(c->timer, &in);
@@ -42,42 +41,10 @@ size_t connection_unsent(const struct http_connection *c)
     return evbuffer_get_length(c->pending) + evbuffer_get_length(bufferevent_get_output(c->stream));
 }
 
-/* ---- exchanges ---- */
-
-static void begin_exchange(struct http_connection *c)
-{
-    struct http_exchange *x = memory_alloc(1, sizeof(*x));
-    x->connection = c;
-    head_init(&x->head, &c->server->limits);
-    c->exchange = x;
-    c->server->counts.n_exchanges++;
-    c->phase = CONNECTION_HEAD;
-    c->begin_ns = clock_now_ns();
-    set_timer(c, c->server->limits.header_ns);
-}
-
-static void end_exchange(struct http_connection *c, bool was_answered)
-{
-    struct http_exchange *x = c->exchange;
-    if (x == NULL)
-        return;
-    const struct http_handler *handler = &c->server->handler;
-    if (x->is_seen)
-        handler->closed(handler->context, x, was_answered);
-    c->exchange = NULL;
-    c->server->counts.n_exchanges--;
-    c->server->n_body_bytes -= x->body.len;
-    head_release(&x->head);
-    bytes_release(&x->body);
-    bytes_release(&x->headers);
-    memory_free(x->event_ends);
-    memory_free(x);
-}
-
 void connection_doom(struct http_connection *c)
 {
     c->is_doomed = true;
-    set_timer(c, 0);
+    connection_set_timer(c, 0);
 }
 
 void connection_written(struct http_connection *c)
@@ -114,132 +81,6 @@ void connection_answered(struct http_connection *c)
     connection_written(c);
 }
 
-/* The exchange is over without an answer of the handler's, who may have seen it; ours is sent. */
-static void refuse(struct http_connection *c, const struct refusal *why)
-{
-    end_exchange(c, false);
-    c->closes = true;
-    response_refuse(c, why);
-}
-
-/* ---- the requests of a connection ---- */
-
-static void hand_over(struct http_connection *c)
-{
-    struct http_exchange *x = c->exchange;
-    const struct http_handler *handler = &c->server->handler;
-    c->phase = CONNECTION_WORK;
-    c->server->n_changes++;
-    event_del(c->timer);
-    handler->request(handler->context, x);
-}
-
-static void begin_body(struct http_connection *c)
-{
-    c->phase = CONNECTION_BODY;
-    const int64_t spent = clock_now_ns() - c->begin_ns;
-    const int64_t left = c->server->limits.body_ns - spent;
-    set_timer(c, left > 0 ? left : 0);
-    /* Who has sent some of it does not wait for this. */
-    if (c->exchange->head.expects_continue &&
-        evbuffer_get_length(bufferevent_get_input(c->stream)) == 0) {
-        evbuffer_add_printf(c->pending, "HTTP/1.1 100 Continue\r\n\r\n");
-        connection_written(c);
-    }
-}
-
-/* These take some of the bytes at the front of the input, and return how many. */
-
-static size_t read_head(struct http_connection *c, const char *data, size_t n)
-{
-    struct http_exchange *x = c->exchange;
-    struct refusal why;
-    size_t n_used = 0;
-    if (!head_read(&x->head, &c->server->limits, data, n, &n_used, &why)) {
-        refuse(c, &why);
-        return n;
-    }
-    return n_used;
-}
-
-static void end_head(struct http_connection *c)
-{
-    struct http_exchange *x = c->exchange;
-    const struct http_handler *handler = &c->server->handler;
-    x->is_seen = true;
-    handler->headers(handler->context, x);
-    if (x->has_answer || c->is_doomed)
-        return;
-    if (x->head.is_chunked || x->head.n_body > 0)
-        begin_body(c);
-    else
-        hand_over(c);
-}
-
-static bool add_body(struct http_exchange *x, size_t max_bytes, const char *data, size_t n,
-                     size_t *n_used, struct refusal *why)
-{
-    if (x->head.is_chunked)
-        return chunks_read(&x->chunks, &x->body, max_bytes, data, n, n_used, why);
-    const uint64_t n_left = x->head.n_body - x->body.len;
-    *n_used = n < n_left ? n : (size_t)n_left;
-    bytes_add(&x->body, data, *n_used);
-    return true;
-}
-
-static bool is_body_whole(const struct http_exchange *x)
-{
-    return x->head.is_chunked ? x->chunks.state == CHUNKS_END : x->body.len == x->head.n_body;
-}
-
-static size_t read_body(struct http_connection *c, const char *data, size_t n)
-{
-    struct http_server *server = c->server;
-    struct http_exchange *x = c->exchange;
-    const size_t n_before = x->body.len;
-    struct refusal why;
-    size_t n_used = 0;
-    if (!add_body(x, server->limits.max_body_bytes, data, n, &n_used, &why)) {
-        x->body.len = n_before; /* as it was counted */
-        refuse(c, &why);
-        return n;
-    }
-    server->n_body_bytes += x->body.len - n_before;
-    if (server->n_body_bytes > server->limits.max_bodies_bytes) {
-        refuse(c, &too_many);
-        return n;
-    }
-    if (is_body_whole(x))
-        hand_over(c);
-    return n_used;
-}
-
-static bool is_reading(const struct http_connection *c)
-{
-    return !c->is_doomed && (c->phase == CONNECTION_IDLE || c->phase == CONNECTION_HEAD ||
-                             c->phase == CONNECTION_BODY);
-}
-
-static void read_requests(struct http_connection *c)
-{
-    struct evbuffer *input = bufferevent_get_input(c->stream);
-    while (is_reading(c)) {
-        const size_t n = evbuffer_get_contiguous_space(input);
-        if (n == 0)
-            return;
-        const char *data = (const char *)evbuffer_pullup(input, (ssize_t)n);
-        if (c->phase == CONNECTION_IDLE)
-            begin_exchange(c);
-        if (c->phase == CONNECTION_HEAD) {
-            evbuffer_drain(input, read_head(c, data, n));
-            if (c->phase == CONNECTION_HEAD && c->exchange->head.is_complete)
-                end_head(c);
-        } else {
-            evbuffer_drain(input, read_body(c, data, n));
-        }
-    }
-}
-
 /* ---- how it ends ---- */
 
 static void detach(struct http_connection *c)
@@ -253,7 +94,7 @@ static void detach(struct http_connection *c)
 void connection_destroy(struct http_connection *c)
 {
     c->server->n_changes++;
-    end_exchange(c, false);
+    requests_end(c, false);
     detach(c);
     forget_pending(c);
     evbuffer_free(c->pending);
@@ -277,29 +118,30 @@ static void linger(struct http_connection *c)
     shutdown(bufferevent_getfd(c->stream), SHUT_WR);
     struct evbuffer *input = bufferevent_get_input(c->stream);
     evbuffer_drain(input, evbuffer_get_length(input));
-    set_timer(c, linger_ns);
+    connection_set_timer(c, linger_ns);
 }
 
 /* A client that sent its last byte gets what is answered, and nothing is worked on for it: a
  * client that is gone looks the same. May destroy c. */
 static void go_on(struct http_connection *c)
 {
-    read_requests(c);
+    requests_read(c);
     if (c->is_at_end && c->phase != CONNECTION_SENDING) {
         connection_destroy(c);
         return;
     }
-    if (!is_reading(c) && evbuffer_get_length(bufferevent_get_input(c->stream)) >= MAX_AHEAD) {
+    if (!requests_are_read(c) &&
+        evbuffer_get_length(bufferevent_get_input(c->stream)) >= MAX_AHEAD) {
         bufferevent_disable(c->stream, EV_READ);
         if (c->phase == CONNECTION_WORK && !c->is_doomed)
-            set_timer(c, look_ns);
+            connection_set_timer(c, look_ns);
     }
 }
 
 /* A whole response is with the system. */
 static void end_response(struct http_connection *c)
 {
-    end_exchange(c, true);
+    requests_end(c, true);
     if (!(bufferevent_get_enabled(c->stream) & EV_READ) && !c->is_at_end)
         bufferevent_enable(c->stream, EV_READ);
     if (c->closes || c->server->is_draining) {
@@ -307,7 +149,7 @@ static void end_response(struct http_connection *c)
         return;
     }
     c->phase = CONNECTION_IDLE;
-    set_timer(c, c->server->limits.idle_ns);
+    connection_set_timer(c, c->server->limits.idle_ns);
     go_on(c);
 }
 
@@ -354,13 +196,13 @@ static void on_timer(evutil_socket_t socket, short what, void *context)
     switch (c->phase) {
     case CONNECTION_HEAD:
     case CONNECTION_BODY:
-        refuse(c, &too_slow);
+        requests_refuse(c, &too_slow);
         return;
     case CONNECTION_WORK: /* what it sends is not read, so its end is not seen */
         if (is_gone(c))
             connection_destroy(c);
         else
-            set_timer(c, look_ns);
+            connection_set_timer(c, look_ns);
         return;
     case CONNECTION_HANDSHAKE:
     case CONNECTION_IDLE:
@@ -396,7 +238,7 @@ static void on_event(struct bufferevent *stream, short what, void *context)
     (void)stream;
     if (what & BEV_EVENT_CONNECTED) { /* the handshake is done */
         c->phase = CONNECTION_IDLE;
-        set_timer(c, c->server->limits.idle_ns);
+        connection_set_timer(c, c->server->limits.idle_ns);
         return;
     }
     if ((what & BEV_EVENT_EOF) && c->phase == CONNECTION_SENDING) {
@@ -444,7 +286,8 @@ void connection_open(struct http_server *server, int socket, const char *peer)
     server->connections = c;
     server->counts.n_connections++;
     c->phase = server->tls != NULL ? CONNECTION_HANDSHAKE : CONNECTION_IDLE;
-    set_timer(c, server->tls != NULL ? server->limits.header_ns : server->limits.idle_ns);
+    connection_set_timer(c,
+                         server->tls != NULL ? server->limits.header_ns : server->limits.idle_ns);
     const int64_t send_ns = server->limits.send_ns;
     const struct timeval patience = {send_ns / 1000000000, send_ns % 1000000000 / 1000};
     bufferevent_set_timeouts(stream, NULL, &patience);

@@ -101,9 +101,19 @@ void connection_answered(struct http_connection *c);
 /* Sends what is pending, or gives it to the bufferevent. May destroy c. */
 void connection_flush(struct http_connection *c);
 size_t connection_unsent(const struct http_connection *c);
+/* Instead of what the timer was set to. */
+void connection_set_timer(struct http_connection *c, int64_t ns);
 /* Whether no request of it is whole, so that nobody works for it: draining ends such a connection.
  */
 bool connection_is_idle(const struct http_connection *c);
+
+/* requests.c: takes what the client sent off the input, as far as requests are read now. */
+void requests_read(struct http_connection *c);
+bool requests_are_read(const struct http_connection *c);
+/* The exchange is over, if there is one; the handler hears it when it has seen it. */
+void requests_end(struct http_connection *c, bool was_answered);
+/* The same without an answer of the handler's; ours is sent. */
+void requests_refuse(struct http_connection *c, const struct refusal *why);
 
 /* What this layer answers by itself. */
 void response_refuse(struct http_connection *c, const struct refusal *why);

@@ -97,7 +97,7 @@ bool link_send_command(struct link *link, const struct link_command *command, st
     Phalanx__Engine__V1__Sleep sleep = PHALANX__ENGINE__V1__SLEEP__INIT;
     Phalanx__Engine__V1__Wake wake = PHALANX__ENGINE__V1__WAKE__INIT;
 
-    arena_release(&link->sending);
+    arena_reset(&link->sending);
     switch (command->kind) {
     case LINK_SUBMIT:
         return send_submit(link, &command->submit, err);

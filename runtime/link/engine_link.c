@@ -71,7 +71,7 @@ bool link_receive_message(struct link *link, const ProtobufCMessageDescriptor *d
         return false;
     if (frame == NULL)
         return true;
-    arena_release(&link->received);
+    arena_reset(&link->received);
     ProtobufCAllocator allocator = {.alloc = arena_alloc_message,
                                     .free = arena_free_message,
                                     .allocator_data = &link->received};

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -109,6 +110,12 @@ class Server:
                     yield "[DONE]" if text[6:] == "[DONE]" else json.loads(text[6:])
         finally:
             connection.close()
+
+    def raw(self, data):
+        """What comes back for bytes that are no request."""
+        with socket.create_connection(self.place, timeout=10) as client:
+            client.sendall(data)
+            return client.recv(65536)
 
     def metric(self, name, label="", **more):
         """The sum of a metric over its labels, where they have this one; None: it is not there."""

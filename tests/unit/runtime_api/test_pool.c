@@ -329,3 +329,32 @@ TEST(pooling_can_be_cancelled)
     CHECK_EQ(pooled.n_done + pooled.n_failed, 0);
     server_close(&server);
 }
+
+static uint64_t count_of(const struct metrics_histogram *histogram)
+{
+    uint64_t n = 0;
+    for (int i = 0; i <= histogram->n_bounds; i++)
+        n += histogram->count[i];
+    return n;
+}
+
+TEST(a_vector_is_the_end_of_its_prompt_in_the_metrics)
+{
+    struct server server;
+    struct pooled pooled;
+    server_open(&server);
+    const struct api_prompt prompt = text_of("one");
+    const struct pool_request request = pool_for(POOL_EMBED, &prompt, 1);
+    const float value[] = {3, 4};
+    pool_ask(&server, &request, &pooled);
+    const int n_prompt = server.held[0].n_prompt;
+    server_begins(&server, 0);
+    server_pooled(&server, 0, value, 2);
+    CHECK_EQ(server.metrics.prompt_tokens, n_prompt);
+    CHECK_EQ(server.metrics.generation_tokens, 0);
+    CHECK_EQ(count_of(&server.metrics.first_token_s), 0);
+    CHECK_EQ(count_of(&server.metrics.queue_s), 1);
+    CHECK_EQ(count_of(&server.metrics.prefill_s), 1);
+    CHECK_EQ(count_of(&server.metrics.inference_s), 1);
+    server_close(&server);
+}

@@ -395,7 +395,8 @@ void fake_call(struct fake *fake, const char *method, const char *path, const ch
                                 .begin = hear_begin,
                                 .event = hear_event,
                                 .end = hear_end,
-                                .context = fake};
+                                .context = fake,
+                                .record = &fake->record};
     struct call_request request = {.method = method,
                                    .body = body,
                                    .n_body = strlen(body),

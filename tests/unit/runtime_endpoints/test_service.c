@@ -37,6 +37,41 @@ TEST(only_health_and_the_page_are_open)
         CHECK_EQ(endpoints_find(keyed[i])->access, ROUTE_WITH_KEY);
 }
 
+TEST(only_health_and_metrics_are_asked_by_machines_all_the_time)
+{
+    static const char *const probes[] = {"/health", "/health/live", "/health/ready", "/ping",
+                                         "/metrics"};
+    static const char *const others[] = {"/", "/v1/models", "/v1/completions", "/is_sleeping"};
+    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
+        CHECK(endpoints_is_probe(endpoints_find(probes[i])));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        CHECK(!endpoints_is_probe(endpoints_find(others[i])));
+}
+
+TEST(why_a_request_is_refused_is_noted_in_its_record)
+{
+    static const struct {
+        const char *path, *body, *word;
+    } cases[] = {
+        {"/v1/completions", "{", "JSON"},
+        {"/v1/chat/completions", "{\"messages\": 7}", "messages"},
+        {"/v1/embeddings", "{\"input\": true}", "input"},
+        {"/tokenize", "[]", "object"},
+        {"/generate", "{\"n\": \"x\"}", ""},
+    };
+    struct fake *fake = fake_open();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fake->record = (struct request_record){.n_choices = 0};
+        fake_call(fake, "POST", cases[i].path, cases[i].body);
+        CHECK_EQ(fake->heard.status, 400);
+        CHECK_EQ(fake->record.failure.kind, ERROR_INPUT);
+        if (strstr(fake->record.failure.text, cases[i].word) == NULL)
+            test_fail(__FILE__, __LINE__, "%s: %s", cases[i].path, fake->record.failure.text);
+        fake_forget(fake);
+    }
+    fake_close(fake);
+}
+
 TEST(every_name_of_the_model_is_listed)
 {
     struct fake *fake = fake_open();
