@@ -93,7 +93,7 @@ class InSlurm(unittest.TestCase):
         connection = http.client.HTTPConnection("127.0.0.1", int(ready[1]), timeout=60)
         self.addCleanup(connection.close)
         connection.request("POST", "/v1/completions", json.dumps(
-            {"prompt": "Once", "max_tokens": 1500, "ignore_eos": True, "stream": True}),
+            {"prompt": "Once", "max_tokens": 500, "ignore_eos": True, "stream": True}),
             {"Authorization": f"Bearer {key}"})
         answer = connection.getresponse()
         self.assertEqual(answer.status, 200)
