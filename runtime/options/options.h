@@ -136,9 +136,13 @@ struct options {
         const char *dataset, *output_json, *plot;
         /* serve */
         const char *base_url, *endpoint, *trace;
+        const char *dataset_name, *ramp_up_strategy; /* NULL: none */
+        const char *ca_file;                         /* NULL: the system's */
+        bool insecure;
         double request_rate, burstiness,
-            trace_speed;         /* request_rate: per second, may be infinite */
-        int64_t max_concurrency; /* 0: no limit */
+            trace_speed; /* request_rate: per second, may be infinite */
+        double ramp_up_start_rps, ramp_up_end_rps, random_range_ratio;
+        int64_t max_concurrency;                                         /* 0: no limit */
         int64_t num_warmups, vocab_size, ready_timeout, request_timeout; /* timeouts: seconds */
         const char *percentile_metrics, *metric_percentiles;
         struct option_list goodput;

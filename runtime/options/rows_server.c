@@ -40,7 +40,8 @@ static const struct option rows[] = {
     {.name = "--max-connections", .kind = OPTION_INT, .offset = FIELD(serve.max_connections),
      .value = "N", .default_text = "4096", .min = 1, .max = 1000000, .commands = SERVE,
      .section = "Server",
-     .help = "Open connections of HTTP; one more is told to come later (503)."},
+     .help = "Open connections of HTTP, and as many of gRPC; one more is told to come later "
+             "(503), of gRPC closed."},
     {.name = "--max-queue", .kind = OPTION_INT, .offset = FIELD(serve.max_queue), .value = "N",
      .default_text = "1024", .max = 1000000, .commands = SERVE, .section = "Server",
      .help = "Sequences that may wait for those that run; one more is told to come later (429)."},

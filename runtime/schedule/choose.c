@@ -189,9 +189,18 @@ static void add_hidden(struct choice *c, struct batch *batch, struct request *r,
     r->n_asked = larger(r->n_asked, end);
 }
 
+/* A request runs: for the first time? */
+static void note_begin(struct batch *batch, struct request *request)
+{
+    if (!request->has_begun)
+        batch->begun[batch->n_begun++] = request->id;
+    request->has_begun = true;
+}
+
 static void make_rows(struct scheduler *s, struct batch *batch)
 {
     struct choice *c = &s->choice;
+    batch->n_begun = 0;
     for (int i = 0; i < c->n_sequences; i++) {
         struct request *r = batch->sequence[i];
         const int end = r->n_computed + batch->n_new[i];
@@ -207,6 +216,7 @@ static void make_rows(struct scheduler *s, struct batch *batch)
                 beam_await(r);
         }
         r->leader->n_in_flight++;
+        note_begin(batch, r->leader);
     }
 }
 

@@ -70,6 +70,7 @@ void batch_init(struct batch *batch, const struct plan_limits *limits)
         .row = memory_alloc((size_t)limits->max_logits, sizeof *batch->row),
         .hidden = memory_alloc((size_t)limits->max_tokens, sizeof *batch->hidden),
         .copy = memory_alloc(2 * (size_t)limits->max_copies, sizeof *batch->copy),
+        .begun = memory_alloc(n_sequences, sizeof *batch->begun),
     };
 }
 
@@ -82,6 +83,7 @@ void batch_release(struct batch *batch)
     memory_free(batch->row);
     memory_free(batch->hidden);
     memory_free(batch->copy);
+    memory_free(batch->begun);
     *batch = (struct batch){0};
 }
 

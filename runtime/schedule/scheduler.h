@@ -91,6 +91,8 @@ struct batch {
     struct batch_hidden *hidden; /* [max_tokens], n_hidden of the plan */
     int32_t *copy;               /* [max_copies, 2] blocks, n_copies of the plan */
     int n_copies;
+    uint64_t *begun; /* [max_sequences] ids of requests that run for the first time, n_begun */
+    int n_begun;
     int n_prompt_rows; /* of sequences that had more than one to run */
 };
 void batch_init(struct batch *batch, const struct plan_limits *limits);
