@@ -37,8 +37,9 @@ static const struct option rows[] = {
 
     {.name = "--quantization", .alias = "-q", .kind = OPTION_TEXT,
      .offset = FIELD(vllm.quantization), .value = "NAME",
-     .commands = (STARTS | PLAN) & ~CHAT, .section = "vLLM",
-     .help = "none; any other is refused: weights are bfloat16, float16 or float32."},
+     .commands = STARTS | PLAN, .section = "vLLM",
+     .help = "none; any other is refused: weights are bfloat16, float16 or float32. Of chat, -q is "
+             "--quick."},
     {.name = "--cpu-offload-gb", .kind = OPTION_NUMBER, .offset = FIELD(vllm.cpu_offload_gb),
      .value = "0", .default_text = "0", .max = 0, .commands = STARTS, .section = "vLLM",
      .help = "0: all weights of a GPU are in its memory."},
