@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { ID_BYTES = 33 }; /* of a request's id, with its end */
+
 struct front {
     struct front_settings is;
 };
@@ -23,11 +25,10 @@ struct visit { /* one exchange */
     const struct route *route;
     struct call *call; /* NULL: answered */
     uint64_t tenant;
-    char id[33]; /* of the request, as the user sees it */
     int64_t arrived_ns;
-    int status;       /* of the answer; 0: none was begun */
-    bool was_refused; /* by the server of HTTP */
-    struct request_record record;
+    int status;                   /* of the answer; 0: none was begun */
+    bool was_refused;             /* by the server of HTTP */
+    struct request_record record; /* its id until there is a call: as the user sees it */
 };
 
 /* ---- answers ---- */
@@ -114,16 +115,16 @@ static void name_request(struct visit *visit)
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     const char *given = http_header(visit->x, "x-request-id");
     const size_t n = given != NULL ? strlen(given) : 0;
+    char *id = visit->record.id;
     uint64_t random[2];
     struct error ignored = {0};
-    if (n > 0 && n < sizeof visit->id && strspn(given, letters) == n) {
-        memcpy(visit->id, given, n + 1);
+    if (n > 0 && n < ID_BYTES && strspn(given, letters) == n) {
+        memcpy(id, given, n + 1);
     } else if (system_random(random, sizeof random, &ignored)) {
-        snprintf(visit->id, sizeof visit->id, "%016llx%016llx", (unsigned long long)random[0],
+        snprintf(id, ID_BYTES, "%016llx%016llx", (unsigned long long)random[0],
                  (unsigned long long)random[1]);
     }
-    memcpy(visit->record.id, visit->id, sizeof visit->id);
-    http_add_header(visit->x, "X-Request-Id", visit->id);
+    http_add_header(visit->x, "X-Request-Id", id);
 }
 
 static bool allows_origin(const struct option_list *origins, const char *origin)
@@ -213,7 +214,7 @@ static void on_request(void *context, struct http_exchange *x)
                                               .route = visit->route->path,
                                               .record = &visit->record}};
     request.body = http_body(x, &request.n_body);
-    memcpy(request.source.request_id, visit->id, sizeof visit->id);
+    memcpy(request.source.request_id, visit->record.id, sizeof visit->record.id);
     const struct reply reply = reply_of(visit);
     visit->call = endpoints_call(front->is.endpoints, &request, &reply);
 }
