@@ -24,12 +24,11 @@ struct visit { /* one exchange */
     const struct route *route;
     struct call *call; /* NULL: answered */
     uint64_t tenant;
-    char id[REQUEST_ID_BYTES]; /* of the request, as the user sees it */
     bool is_id_made_up;
     int64_t arrived_ns;
-    int status;       /* of the answer; 0: none was begun */
-    bool was_refused; /* by the server of HTTP */
-    struct request_record record;
+    int status;                   /* of the answer; 0: none was begun */
+    bool was_refused;             /* by the server of HTTP */
+    struct request_record record; /* its id until there is a call: as the user sees it */
 };
 
 /* ---- answers ---- */
@@ -113,17 +112,17 @@ static void refuse(struct visit *visit, const char *code, const char *text)
 static void name_request(struct visit *visit)
 {
     const char *given = http_header(visit->x, "x-request-id");
+    char *id = visit->record.id;
     uint64_t random[2];
     struct error ignored = {0};
     visit->is_id_made_up = given == NULL || !request_id_is_good(given);
     if (!visit->is_id_made_up) {
-        memcpy(visit->id, given, strlen(given) + 1);
+        memcpy(id, given, strlen(given) + 1);
     } else if (system_random(random, sizeof random, &ignored)) {
-        snprintf(visit->id, sizeof visit->id, "%016llx%016llx", (unsigned long long)random[0],
+        snprintf(id, sizeof visit->record.id, "%016llx%016llx", (unsigned long long)random[0],
                  (unsigned long long)random[1]);
     }
-    memcpy(visit->record.id, visit->id, sizeof visit->id);
-    http_add_header(visit->x, "X-Request-Id", visit->id);
+    http_add_header(visit->x, "X-Request-Id", id);
 }
 
 static bool allows_origin(const struct option_list *origins, const char *origin)
@@ -225,7 +224,7 @@ static void on_request(void *context, struct http_exchange *x)
                                               .route = visit->route->path,
                                               .record = &visit->record}};
     request.body = http_body(x, &request.n_body);
-    memcpy(request.source.request_id, visit->id, sizeof visit->id);
+    memcpy(request.source.request_id, visit->record.id, sizeof visit->record.id);
     const struct reply reply = reply_of(visit);
     visit->call = endpoints_call(front->is.endpoints, &request, &reply);
 }

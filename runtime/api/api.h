@@ -81,14 +81,14 @@ void api_give_up(struct api *api, const struct error *why);
 
 /* Who asks. */
 struct api_source {
-    char request_id[64]; /* "cmpl-…"; shown to the user and in logs */
-    uint64_t tenant;     /* whose fair share: of the API key; 0: nobody's */
-    const char *peer;    /* address, for logs; borrowed for the call that takes it */
-    const char *route;   /* "/v1/chat/completions": a literal, for logs and metrics */
-    /* What makes the answer to the same request the same again, in a batch. */
-    int64_t created_s;             /* "created" of the answer; 0: now */
-    uint64_t seed;                 /* where the request says none; 0: drawn */
+    char request_id[64];           /* "cmpl-…"; shown to the user and in logs */
+    uint64_t tenant;               /* whose fair share: of the API key; 0: nobody's */
+    const char *peer;              /* address, for logs; borrowed for the call that takes it */
+    const char *route;             /* "/v1/chat/completions": a literal, for logs and metrics */
     struct request_record *record; /* what became of it (request_log.h); NULL: nobody asks */
+    /* What makes the answer to the same request the same again, in a batch. */
+    int64_t created_s; /* "created" of the answer; 0: now */
+    uint64_t seed;     /* where the request says none; 0: drawn */
 };
 
 /* `name` NULL or "": the model, whichever it is. ERROR_INPUT with code "model_not_found". */
