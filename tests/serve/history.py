@@ -86,7 +86,7 @@ class History:
     seen: dict                                   # of each id
     alone: dict                                  # by id: what the same request got, asked alone
     log: list                                    # lines of standard error
-    errors: tuple = ()                           # that it may tell of, by their texts
+    errors: tuple = ()                           # that it may tell, by parts of them
     before: dict = None                          # metrics: a number by name and labels
     after: dict = None
     at_rest: dict = None                         # what is left 2 s after the last one, by name

@@ -149,12 +149,14 @@ def read_log(history):
     """The lines of requests by id, and the sentences about all others."""
     lines, wrong = collections.defaultdict(list), []
     for text in history.log:
+        if any(known in text for known in history.errors):
+            continue
         try:
             line = json.loads(text)
         except ValueError:
             wrong.append(f"the log has a line that is no JSON: {text}")
             continue
-        if line["level"] == "error" and not any(known in text for known in history.errors):
+        if line["level"] == "error":
             wrong.append(f"the log has an error: {text}")
         if line["module"] == "request" and log_id(line) is not None:
             lines[log_id(line)].append(line)
