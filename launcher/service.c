@@ -88,17 +88,37 @@ static void join(struct service *s, const struct options *options, int64_t max_q
     s->api.logs_requests = options->command == COMMAND_SERVE && !options->serve.no_log_requests;
 }
 
+/* What is wrong with files and options, before a rank is started. */
+static bool prepare(struct service *out, const struct options *options,
+                    const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    *out = (struct service){.session.interrupt = interrupt};
+    return read_files(out, options, err) &&
+           read_defaults(&out->api.sampling.defaults, out, options, err);
+}
+
+bool service_begin(struct service *out, const struct options *options,
+                   const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    return prepare(out, options, interrupt, err) &&
+           session_begin(&out->session, options, out->folder, interrupt, err);
+}
+
+bool service_join(struct service *s, const struct options *options, int64_t max_queue,
+                  struct error *err)
+{
+    if (!describe(s, options, err))
+        return false;
+    join(s, options, max_queue);
+    return true;
+}
+
 bool service_open(struct service *out, const struct options *options, int64_t max_queue,
                   const volatile sig_atomic_t *interrupt, struct error *err)
 {
-    *out = (struct service){.session.interrupt = interrupt};
-    if (!read_files(out, options, err) ||
-        !read_defaults(&out->api.sampling.defaults, out, options, err) ||
-        !session_open(&out->session, options, out->folder, interrupt, err) ||
-        !describe(out, options, err))
-        return false;
-    join(out, options, max_queue);
-    return true;
+    return prepare(out, options, interrupt, err) &&
+           session_open(&out->session, options, out->folder, interrupt, err) &&
+           service_join(out, options, max_queue, err);
 }
 
 void service_close(struct service *s)

@@ -33,4 +33,10 @@ struct service {
  * that run. service_close() also after a failure. */
 bool service_open(struct service *out, const struct options *options, int64_t max_queue,
                   const volatile sig_atomic_t *interrupt, struct error *err);
+/* The same without waiting: the ranks are started, and when session.is_open, after rounds of
+ * session_step(), the second one makes the api of it. */
+bool service_begin(struct service *out, const struct options *options,
+                   const volatile sig_atomic_t *interrupt, struct error *err);
+bool service_join(struct service *service, const struct options *options, int64_t max_queue,
+                  struct error *err);
 void service_close(struct service *service);

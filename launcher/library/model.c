@@ -1,14 +1,12 @@
-/* A model: opened, run, closed. */
+/* A model: opened, asked about, closed. */
 #include "base/check.h"
 #include "base/log.h"
-#include "base/system.h"
 #include "launcher/library/library.h"
 #include "runtime/options/options.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MAX_OPTIONS = 1024,  /* words */
@@ -33,8 +31,20 @@ _Static_assert((int)PHALANX_ERROR_INPUT == (int)ERROR_INPUT &&
                    (int)PHALANX_ERROR_SYSTEM == (int)ERROR_SYSTEM &&
                    (int)PHALANX_ERROR_PEER == (int)ERROR_PEER,
                "the kinds of errors are the same outside");
+_Static_assert(sizeof(struct phalanx_error) == 1024 && sizeof(struct phalanx_logprob) == 48,
+               "programs have these sizes in them");
 
 /* ---- open and close ---- */
+
+static bool check_options(const char *const *option, int n_options, struct error *err)
+{
+    if (n_options < 0 || n_options > MAX_OPTIONS)
+        return error_set(err, ERROR_INPUT, "want 0 to %d options, got %d", MAX_OPTIONS, n_options);
+    for (int i = 0; i < n_options; i++)
+        if (option == NULL || option[i] == NULL)
+            return error_set(err, ERROR_INPUT, "option %d of %d is NULL", i + 1, n_options);
+    return true;
+}
 
 /* The model is given by its key, so that nothing it is called is taken for an option or a file of
  * options. */
@@ -43,8 +53,8 @@ static bool read_options(struct phalanx_model *out, const char *model, const cha
 {
     static const char key[] = "model=";
     struct arena *arena = &out->words;
-    if (n_options < 0 || n_options > MAX_OPTIONS)
-        return error_set(err, ERROR_INPUT, "want 0 to %d options, got %d", MAX_OPTIONS, n_options);
+    if (!check_options(option, n_options, err))
+        return false;
     char **word = arena_alloc(arena, (size_t)n_options + 1, sizeof *word);
     const size_t n_model = strlen(model);
     word[0] = arena_alloc(arena, sizeof key + n_model, 1);
@@ -55,116 +65,127 @@ static bool read_options(struct phalanx_model *out, const char *model, const cha
     return options_parse(&out->options, COMMAND_LIBRARY, n_options + 1, word, err);
 }
 
-static bool open_model(struct phalanx_model *out, const char *model, const char *const *option,
-                       int n_options, struct error *err)
+static bool begin(struct phalanx_model *out, const char *model, const char *const *option,
+                  int n_options, struct error *err)
 {
     struct options *options = &out->options;
     out->service.session.interrupt = &out->interrupt;
     if (!read_options(out, model, option, n_options, err))
         return false;
     log_set(log_level_named(options->log_level), -1);
-    return model_path_find_draft(options, err) &&
-           service_open(&out->service, options, MAX_QUEUE, &out->interrupt, err);
+    return watch_open(&out->watch, err) && model_path_find_draft(options, err) &&
+           service_begin(&out->service, options, &out->interrupt, err) &&
+           watch_update(&out->watch, &out->service.session, err);
+}
+
+bool model_be_ready(struct phalanx_model *model, struct error *err)
+{
+    if (model->is_ready || !model->service.session.is_open)
+        return true;
+    model->is_ready = service_join(&model->service, &model->options, MAX_QUEUE, err);
+    return model->is_ready;
 }
 
 static void close_model(struct phalanx_model *model)
 {
     service_close(&model->service);
+    watch_close(&model->watch);
     options_release(&model->options);
     arena_release(&model->words);
     memory_free(model);
 }
 
-struct phalanx_model *phalanx_open(const char *model, const char *const *option, int n_options,
-                                   struct phalanx_error *err)
+struct phalanx_model *phalanx_begin(const char *model, const char *const *option, int n_options,
+                                    struct phalanx_error *err)
 {
     struct error why = {0};
     struct phalanx_model *out = memory_alloc(1, sizeof *out);
-    if (open_model(out, model != NULL ? model : "", option, n_options, &why))
+    out->process = getpid();
+    out->watch = (struct library_watch){.all = -1, .ranks = -1, .timer = -1, .wakeup = -1};
+    if (begin(out, model != NULL ? model : "", option, n_options, &why))
         return out;
     library_fail(err, &why);
     close_model(out);
     return NULL;
 }
 
+struct phalanx_model *phalanx_open(const char *model, const char *const *option, int n_options,
+                                   struct phalanx_error *err)
+{
+    struct phalanx_model *out = phalanx_begin(model, option, n_options, err);
+    if (out == NULL || phalanx_run(out, err))
+        return out;
+    phalanx_close(out);
+    return NULL;
+}
+
+bool phalanx_is_ready(const struct phalanx_model *model)
+{
+    return model != NULL && model->is_ready;
+}
+
 void phalanx_close(struct phalanx_model *model)
 {
-    if (model == NULL)
+    if (model == NULL || !model_is_ours(model))
         return;
-    check(!model->is_running);
+    check(!model->is_running); /* the phalanx_run() that called it would go on without a model */
     while (model->first != NULL)
         phalanx_release(model->first);
     close_model(model);
 }
 
+bool model_is_ours(const struct phalanx_model *model) { return model->process == getpid(); }
+
+bool model_may_run(const struct phalanx_model *model, struct error *err)
+{
+    if (model == NULL)
+        return error_set(err, ERROR_INPUT, "the model is NULL: phalanx_open() has told why");
+    return model_is_ours(model) ||
+           error_set(err, ERROR_INPUT,
+                     "the model belongs to process %d: after fork() a child has to open its own",
+                     (int)model->process);
+}
+
+bool model_is_usable(const struct phalanx_model *model, struct error *err)
+{
+    if (!model_may_run(model, err))
+        return false;
+    if (model->is_ready)
+        return true;
+    error_set(err, ERROR_LIMIT, "the ranks are not ready yet: phalanx_run() waits for them");
+    return error_code(err, "not_ready");
+}
+
+/* ---- what it is ---- */
+
 const char *phalanx_about(const struct phalanx_model *model)
 {
-    return model->service.session.about;
+    return model != NULL ? model->service.session.about : "";
 }
 
 int phalanx_max_model_len(const struct phalanx_model *model)
 {
-    return model->service.session.max_model_len;
+    return model != NULL ? model->service.session.max_model_len : 0;
 }
 
-/* ---- run ---- */
-
-static void settle(struct phalanx_model *model)
+int phalanx_vocab_size(const struct phalanx_model *model)
 {
-    while (api_settle(&model->service.api))
-        continue;
+    return model != NULL ? model->service.session.vocab : 0;
 }
 
-/* What was cancelled while answers were looked at. */
-static void end_unwanted(struct phalanx_model *model)
+int phalanx_embedding_size(const struct phalanx_model *model)
 {
-    if (!model->any_unwanted)
-        return;
-    model->any_unwanted = false;
-    for (struct phalanx_request *r = model->first; r != NULL; r = r->next)
-        if (r->is_unwanted)
-            phalanx_cancel(r);
+    return model != NULL ? model->service.session.hidden_size : 0;
 }
 
-/* Until something is there, at most so long. */
-static bool wait_for_ranks(struct session *session, int timeout_ms, struct error *err)
+int phalanx_labels(const struct phalanx_model *model)
 {
-    struct pollfd fd[SESSION_MAX_WATCHED];
-    int64_t until_ns;
-    int n;
-    session_watch(session, fd, &n, &until_ns);
-    const int64_t left_ms = (until_ns - clock_now_ns()) / 1000000 + 1;
-    const int64_t wait_ms = left_ms < timeout_ms ? left_ms : timeout_ms;
-    return poll(fd, (nfds_t)n, wait_ms > 0 ? (int)wait_ms : 0) >= 0 || errno == EINTR ||
-           error_errno(err, "waiting for the ranks");
+    return model != NULL ? model->service.session.n_labels : 0;
 }
 
-bool library_round(struct phalanx_model *model, int timeout_ms, struct error *err)
+const char *phalanx_label(struct phalanx_model *model, int label)
 {
-    struct session *session = &model->service.session;
-    const size_t in_flight = dispatch_in_flight(session->dispatch);
-    check(!model->is_running); /* a phalanx_text_fn must not run its model */
-    model->is_running = true;
-    const bool good = timeout_ms < 0
-                          ? in_flight == 0 || session_run(session, in_flight - 1, err)
-                          : wait_for_ranks(session, timeout_ms, err) && session_step(session, err);
-    settle(model);
-    model->is_running = false;
-    end_unwanted(model);
-    return good;
-}
-
-bool phalanx_run(struct phalanx_model *model, struct phalanx_error *err)
-{
-    struct error why = {0};
-    while (model->n_open > 0)
-        if (!library_round(model, -1, &why))
-            return library_fail(err, &why);
-    return true;
-}
-
-bool phalanx_step(struct phalanx_model *model, int timeout_ms, struct phalanx_error *err)
-{
-    struct error why = {0};
-    return library_round(model, timeout_ms > 0 ? timeout_ms : 0, &why) || library_fail(err, &why);
+    if (label < 0 || label >= phalanx_labels(model))
+        return NULL;
+    return pooling_label(&model->service.api.model.head, label, model->label);
 }

@@ -207,6 +207,7 @@ static void on_request(void *context, struct http_exchange *x)
     struct visit *visit = http_data(x);
     struct call_request request = {.route = visit->route,
                                    .method = http_method(x),
+                                   .path = http_path(x),
                                    .query = http_query(x),
                                    .source = {.tenant = visit->tenant,
                                               .peer = http_peer(x),

@@ -39,6 +39,8 @@ bool call_admit(struct api_call *call, int n_prompts, struct error *err)
     if (!admission_enter(call->api->admission, n, err))
         return false;
     call->n_admitted = n;
+    if (call->sampling.deadline_ns > 0)
+        call->deadline_ns = call->arrived_ns + call->sampling.deadline_ns;
     call->n_prompts = n_prompts;
     call->prompt = arena_alloc(&call->arena, (size_t)n_prompts, sizeof *call->prompt);
     for (int i = 0; i < n_prompts; i++) {
@@ -50,46 +52,57 @@ bool call_admit(struct api_call *call, int n_prompts, struct error *err)
     return true;
 }
 
-void call_keep_text(struct api_call *call, int prompt, const char *text, size_t n_bytes)
+void call_keep_text(struct api_call *call, int prompt)
 {
-    call->prompt[prompt].text = arena_copy_text(&call->arena, text, n_bytes);
-    call->prompt[prompt].n_bytes = n_bytes;
+    const struct api_prompt *from = &call->from[prompt];
+    if (from->text == NULL)
+        return;
+    call->prompt[prompt].text =
+        call->owns_from ? from->text : arena_copy_text(&call->arena, from->text, from->n_bytes);
+    call->prompt[prompt].n_bytes = from->n_bytes;
 }
 
 /* ---- ends ---- */
 
-static void list_end(struct api_call *call)
+void call_enlist(struct api_call *call, struct api_calls *list)
 {
-    struct api_calls *list = &call->api->ended;
-    if (call->is_ended)
-        return;
-    call->is_ended = true;
+    check(call->list == NULL);
+    call->list = list;
     call->previous = list->last;
     *(list->last != NULL ? &list->last->next : &list->first) = call;
     list->last = call;
 }
 
-static void unlist_end(struct api_call *call)
+void call_unlist(struct api_call *call)
 {
-    struct api_calls *list = &call->api->ended;
-    if (!call->is_ended)
+    struct api_calls *list = call->list;
+    if (list == NULL)
         return;
     *(call->previous != NULL ? &call->previous->next : &list->first) = call->next;
     *(call->next != NULL ? &call->next->previous : &list->last) = call->previous;
     call->previous = call->next = NULL;
-    call->is_ended = false;
+    call->list = NULL;
 }
 
-/* Always false: nobody wants more of the choice that failed. */
-static bool fail(struct api_call *call, const struct error *why)
+static void list_end(struct api_call *call)
+{
+    if (call->list == NULL) /* else it is there: what is sent is not read any more */
+        call_enlist(call, &call->api->ended);
+}
+
+void call_fail(struct api_call *call, const struct error *why)
 {
     if (call->failure.kind == ERROR_NONE)
         call->failure = *why;
     list_end(call);
-    return false;
 }
 
-static bool fail_late(struct api_call *call)
+bool call_is_late(const struct api_call *call)
+{
+    return call->deadline_ns > 0 && clock_now_ns() >= call->deadline_ns;
+}
+
+void call_fail_late(struct api_call *call)
 {
     struct error why = {0};
     error_set(&why, ERROR_LIMIT,
@@ -98,7 +111,7 @@ static bool fail_late(struct api_call *call)
               (long long)(call->sampling.deadline_ns / 1000000));
     error_param(&why, "deadline_ms");
     error_code(&why, "deadline_exceeded");
-    return fail(call, &why);
+    call_fail(call, &why);
 }
 
 /* ---- what is counted ---- */
@@ -255,7 +268,7 @@ static void release(struct api_call *call, bool was_cancelled)
 {
     const int64_t now_ns = clock_now_ns();
     count_end(call, was_cancelled, now_ns);
-    unlist_end(call);
+    call_unlist(call);
     for (int i = 0; i < call->n_prompts; i++) {
         completion_close(&call->prompt[i].completion);
         ids_release(&call->prompt[i].ids);
@@ -281,7 +294,7 @@ void call_cancel(struct api_call *call)
 
 void call_tell_end(struct api_call *call)
 {
-    unlist_end(call);
+    call_unlist(call);
     note_end(call);
     call->hooks->ended(call);
     release(call, false);
@@ -299,14 +312,19 @@ static bool tell_choice(struct call_prompt *prompt, int choice)
            call->hooks->progress(call, (int)(prompt - call->prompt), choice);
 }
 
+/* False: nobody wants more of the choice that failed. */
 static bool take_progress(void *context, struct completion *completion, int choice)
 {
     struct call_prompt *prompt = context;
     struct api_call *call = prompt->call;
-    if (completion->failure[choice].kind != ERROR_NONE)
-        return fail(call, &completion->failure[choice]);
-    if (completion->output[choice].finish == FINISH_ABORT) /* nobody else said so yet */
-        return fail_late(call);
+    if (completion->failure[choice].kind != ERROR_NONE) {
+        call_fail(call, &completion->failure[choice]);
+        return false;
+    }
+    if (completion->output[choice].finish == FINISH_ABORT) { /* nobody else said so yet */
+        call_fail_late(call);
+        return false;
+    }
     if (call->sampling.params.beam_width == 0)
         return tell_choice(prompt, choice);
     for (int i = 0; i < completion->n_choices; i++) /* beams come whole, and all at once */
@@ -319,7 +337,7 @@ static void take_done(void *context, struct completion *completion)
     struct api_call *call = ((struct call_prompt *)context)->call;
     const struct error *failure = completion_failure(completion);
     if (failure != NULL)
-        fail(call, failure);
+        call_fail(call, failure);
     call->n_left--;
     if (call->n_left == 0)
         list_end(call);
@@ -330,7 +348,6 @@ void call_send(struct api_call *call)
     const struct sampling *sampling = &call->sampling;
     call->sent_ns = clock_now_ns();
     call->n_left = call->n_prompts;
-    call->deadline_ns = sampling->deadline_ns > 0 ? call->arrived_ns + sampling->deadline_ns : 0;
     for (int i = 0; i < call->n_prompts; i++) {
         struct call_prompt *prompt = &call->prompt[i];
         const struct completion_request request = {

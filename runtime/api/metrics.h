@@ -17,7 +17,7 @@ struct api;
 
 enum {
     METRICS_MAX_BOUNDS = 24,
-    METRICS_MAX_HTTP = 256, /* pairs of a method and a handler with a class of status */
+    METRICS_MAX_HTTP = 512, /* pairs of a method and a handler with a class of status */
     METRICS_FINISH_REASONS = FINISH_ERROR + 1,
 };
 

@@ -20,6 +20,7 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
     {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
     {{"/generate", POST, ROUTE_WITH_KEY}, generate_call},
+    {{"/generate_stream", POST, ROUTE_WITH_KEY}, generate_stream_call},
     {{"/v1/embeddings", POST, ROUTE_WITH_KEY}, embeddings_call},
     {{"/v1/score", POST, ROUTE_WITH_KEY}, score_call},
     {{"/score", POST, ROUTE_WITH_KEY}, score_call},
@@ -31,6 +32,7 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/tokenize", POST, ROUTE_WITH_KEY}, tokenize_call},
     {{"/detokenize", POST, ROUTE_WITH_KEY}, detokenize_call},
     {{"/v1/models", GET, ROUTE_WITH_KEY}, models_call},
+    {{"/v1/models/{model}", GET, ROUTE_WITH_KEY}, model_call},
     {{"/version", GET, ROUTE_WITH_KEY}, version_call},
     {{"/health", GET, ROUTE_OPEN}, health_call},
     {{"/health/live", GET, ROUTE_OPEN}, live_call},
@@ -44,10 +46,17 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/is_sleeping", GET, ROUTE_WITH_KEY}, is_sleeping_call},
 };
 
+/* The rest of a path may stand for a name in braces, slashes and all: models have such names. */
+static bool leads_to(const char *path, const char *route)
+{
+    const size_t n = strcspn(route, "{");
+    return strncmp(path, route, n) == 0 && (path[n] == '\0') == (route[n] == '\0');
+}
+
 const struct route *endpoints_find(const char *path)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (strcmp(path, table[i].route.path) == 0)
+        if (leads_to(path, table[i].route.path))
             return &table[i].route;
     return NULL;
 }

@@ -79,12 +79,11 @@ static bool join_variables(json_t **out, const struct chat_prompt *p, const json
     return true;
 }
 
-bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
-                      const struct chat_prompt_request *request, struct ids *out, struct error *err)
+bool chat_prompt_render(const struct chat_prompt *p, const struct chat_prompt_request *request,
+                        struct jinja_output *out, struct error *err)
 {
     const bool has_tools = json_array_size(request->tools) > 0;
     json_t *messages = NULL, *variables = NULL;
-    struct jinja_output prompt = {0};
     const enum content_format format = has_tools ? p->format_with_tools : p->format;
     bool good = join_variables(&variables, p, request->variables, err) &&
                 chat_messages_read(&messages, request->messages, format, err);
@@ -96,11 +95,19 @@ bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
                                            .add_generation_prompt = request->add_generation_prompt,
                                            .continue_final_message =
                                                request->continue_final_message};
-        good = chat_template_render(p->template, &whole, &prompt, err) &&
-               intake_chat(intake, &prompt, out, err);
+        good = chat_template_render(p->template, &whole, out, err);
     }
-    jinja_output_release(&prompt);
     json_decref(messages);
     json_decref(variables);
     return good || error_param(err, "messages"); /* unless it was another one */
+}
+
+bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
+                      const struct chat_prompt_request *request, struct ids *out, struct error *err)
+{
+    struct jinja_output prompt = {0};
+    const bool good = chat_prompt_render(p, request, &prompt, err) &&
+                      (intake_chat(intake, &prompt, out, err) || error_param(err, "messages"));
+    jinja_output_release(&prompt);
+    return good;
 }

@@ -12,6 +12,7 @@ struct chat_template;
 struct error;
 struct ids;
 struct intake;
+struct jinja_output;
 struct options;
 
 struct chat_prompt { /* how prompts are made; borrowed but for `variables` */
@@ -30,8 +31,11 @@ struct chat_prompt_request { /* JSON is borrowed; NULL and null are absent */
     const json_t *variables; /* of this request: over those of the options */
     bool add_generation_prompt, continue_final_message;
 };
-/* ERROR_INPUT with the parameter: "messages", "tools", "documents", "chat_template_kwargs",
- * "continue_final_message". */
+/* The text; jinja_output_release() also after a failure. ERROR_INPUT with the parameter:
+ * "messages", "tools", "documents", "chat_template_kwargs", "continue_final_message". */
+bool chat_prompt_render(const struct chat_prompt *p, const struct chat_prompt_request *request,
+                        struct jinja_output *out, struct error *err);
+/* The same, as ids. */
 bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
                       const struct chat_prompt_request *request, struct ids *out,
                       struct error *err);

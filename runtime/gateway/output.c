@@ -117,7 +117,8 @@ void output_add(struct output *output, const struct link_token *token)
     output->stop_token = token->stop_token;
 
     /* The token that ended the answer is in the ids, but its text is not part of the answer. */
-    if (token->finish != FINISH_STOP || output->rules->include_stop)
+    const bool is_text = token->finish != FINISH_STOP || output->rules->include_stop;
+    if (is_text && !output->rules->no_text)
         detokenizer_add(&output->detokenizer, token->token, &output->text);
     if (token->finish != FINISH_NONE)
         detokenizer_flush(&output->detokenizer, &output->text);
@@ -136,7 +137,7 @@ void output_add_beam(struct output *output, const struct link_beam *beam, int ca
     /* As of a sampled answer: no text of the token that ended it. */
     const bool hides_last = beam->finish == FINISH_STOP && !output->rules->include_stop;
     ids_add_all(&output->tokens, beam->token, (size_t)beam->n_tokens);
-    for (int i = 0; i < beam->n_tokens - hides_last; i++)
+    for (int i = 0; !output->rules->no_text && i < beam->n_tokens - hides_last; i++)
         detokenizer_add(&output->detokenizer, beam->token[i], &output->text);
     output->cumulative_logprob = beam->cumulative_logprob;
     output->score = beam->score;

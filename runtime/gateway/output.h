@@ -19,6 +19,7 @@ struct output_rules { /* borrowed: it must outlive the outputs made from it */
     int n_stop;
     int min_tokens; /* no stop string is looked for before */
     bool include_stop, skip_special_tokens;
+    bool no_text; /* tokens only */
 };
 
 /* Rows of log-probabilities, end to end: row i has the entries before end[i]. */

@@ -37,6 +37,7 @@ struct sampling_fields sampling_nothing_said(void)
         .ignore_eos = -1,
         .include_stop_str_in_output = -1,
         .skip_special_tokens = -1,
+        .detokenize = -1,
         .penalize_prompt = -1,
     };
 }
@@ -235,6 +236,12 @@ static bool check_texts(const char *name, const char *const *text, size_t n, str
 
 static bool read_stops(struct sampling *s, const struct sampling_fields *f, struct error *err)
 {
+    if (f->n_stop > 0 && s->rules.no_text) {
+        error_set(err, ERROR_INPUT,
+                  "stop strings are only supported when detokenize is True. Set "
+                  "`detokenize=True` to use stop.");
+        return error_param(err, "stop");
+    }
     if (!at_most("stop", "texts", f->n_stop, SAMPLING_MAX_STOPS, err) ||
         !check_texts("stop", f->stop, f->n_stop, err))
         return false;
@@ -338,6 +345,7 @@ bool sampling_make(struct sampling *out, const struct sampling_fields *f,
     p->penalize_prompt = f->penalize_prompt != 0;
     out->rules = (struct output_rules){.tokenizer = model->intake->tokenizer,
                                        .min_tokens = p->min_tokens,
+                                       .no_text = f->detokenize == 0,
                                        .include_stop = f->include_stop_str_in_output > 0,
                                        .skip_special_tokens = f->skip_special_tokens != 0};
     return read_stop_ids(p, f, model->vocab, err) && read_allowed_ids(out, f, model->vocab, err) &&

@@ -19,6 +19,7 @@ struct sampling_fields {
     int64_t beam_width;                /* 0, 1: sampling */
     int64_t priority, deadline_ms;     /* deadline 0: none */
     int8_t ignore_eos, include_stop_str_in_output, skip_special_tokens;
+    int8_t detokenize;      /* 0: no text is wanted, so no text can stop it */
     int8_t penalize_prompt; /* length_penalty_scope "total" */
     const char *const *stop;
     size_t n_stop;

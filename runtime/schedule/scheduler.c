@@ -111,6 +111,7 @@ void scheduler_create(struct scheduler **out, const struct scheduler_settings *s
                                         .n_eos_ids = settings->n_eos_ids};
     s->by_id = memory_alloc(ID_BUCKETS, sizeof(struct request *));
     sequence_blocks_init(&s->blocks, limits, settings->prefix_caching ? settings->secret : NULL);
+    s->blocks.fills_at_once = settings->whole_prompts;
     queue_init(s);
     *out = s;
 }

@@ -1,6 +1,9 @@
 """libphalanx as users have it: installed, and programs of theirs built against it."""
+import json
+import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -9,19 +12,37 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
 from common import BUILD, DEMO, SANITIZED, SOURCE, TIMEOUT_S, phalanx  # noqa: E402
 
-EXAMPLES = ("ask", "stream_chat")
+EXAMPLES = ("ask", "rate", "stream_chat")
 PROMPTS = ("Once upon a time", "The old king")
 
 PROJECT = """
 cmake_minimum_required(VERSION 3.22)
 project(example LANGUAGES C)
 find_package(Phalanx 0.1 REQUIRED)
-foreach(name ask stream_chat)
+foreach(name ask rate stream_chat)
   add_executable(${name} ${EXAMPLES}/${name}.c)
-  target_link_libraries(${name} PRIVATE Phalanx::phalanx)
+  target_link_libraries(${name} PRIVATE Phalanx::phalanx m)
 endforeach()
 """
 BOTH_LANGUAGES = '#include <phalanx.h>\nint main(void) { return phalanx_version()[0] != \'0\'; }\n'
+
+# What stands around the pieces of code in docs/library.md that are no whole program.
+AROUND = """
+#include <phalanx.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+%s
+int main(int argc, char **argv)
+{
+    struct phalanx_error err;
+    struct phalanx_model *model = phalanx_open(argv[argc - 1], NULL, 0, &err);
+    %s
+    phalanx_close(model);
+    return 0;
+}
+"""
 
 
 def run(*words, stdin="", **more):
@@ -51,12 +72,15 @@ class Installed(unittest.TestCase):
     def flags(self, *words):
         return run("pkg-config", *words, "phalanx", env=self.environment).split()
 
-    def build_with_pkg_config(self, folder):
+    def compile(self, compiler, standard, source, program):
         sanitize = [f"-fsanitize={os.environ['PHALANX_SANITIZED']}"] if SANITIZED else []
+        run(compiler, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *sanitize,
+            source, "-o", program, *self.flags("--cflags", "--libs"), "-lm")
+
+    def build_with_pkg_config(self, folder):
         for name in EXAMPLES:
             source = self.prefix / "share" / "doc" / "phalanx" / "examples" / f"{name}.c"
-            run("cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *sanitize, source,
-                "-o", folder / name, *self.flags("--cflags", "--libs"))
+            self.compile("cc", "c99", source, folder / name)
 
     def build_with_cmake(self, folder):
         (folder / "CMakeLists.txt").write_text(PROJECT)
@@ -75,6 +99,21 @@ class Installed(unittest.TestCase):
         told = run(folder / "stream_chat", DEMO, "--temperature=0", stdin="Hi\n",
                    env=self.environment)
         self.assertEqual(told, phalanx("chat", DEMO, "-q", "Hi", *words).out)
+        self.check_rates(run(folder / "rate", DEMO, *PROMPTS, env=self.environment))
+
+    def check_rates(self, told):
+        """Perplexities are those that the log-probabilities of the command make."""
+        want = {}
+        for prompt in PROMPTS:
+            result = json.loads(phalanx("generate", DEMO, "-p", prompt, "--max-tokens", "1",
+                                        "--prompt-logprobs", "0", "--json").out)[0]
+            rows = zip(result["prompt_token_ids"][1:], result["prompt_logprobs"][1:])
+            logprobs = [row[str(token)]["logprob"] for token, row in rows]
+            want[prompt] = math.exp(-sum(logprobs) / len(logprobs))
+        got = re.findall(r"^(\S.*)\n(?:  .*\n)*  perplexity (.*)$", told, re.M)
+        self.assertEqual({prompt for prompt, _ in got}, set(PROMPTS))
+        for prompt, perplexity in got:
+            self.assertAlmostEqual(float(perplexity) / want[prompt], 1, 5)
 
     def test_examples_built_with_pkg_config_answer_as_the_command_does(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -94,16 +133,40 @@ class Installed(unittest.TestCase):
                 run(compiler, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
                     "-Werror", "-fsyntax-only", source, *self.flags("--cflags"))
 
-    def test_only_the_names_of_the_header_are_seen(self):
+    def test_a_program_in_another_language_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "guest"
+            self.compile("c++", "c++11", SOURCE / "tests" / "library" / "guest.cpp", program)
+            streamed, whole, numbers = run(program, DEMO, env=self.environment).splitlines()
+            self.assertEqual(streamed, whole)
+            self.assertEqual(numbers, "8 1")
+
+    def test_the_code_of_the_tutorial_compiles_and_runs(self):
+        page = (self.prefix / "share" / "doc" / "phalanx" / "library.md").read_text()
+        pieces = re.findall(r"```c\n(.*?)```", page, re.S)
+        programs = [piece for piece in pieces if "int main" in piece]
+        outside = [piece for piece in pieces if piece.startswith("static")]
+        inside = ["{\n" + piece + "}\n" for piece in pieces if piece not in programs + outside]
+        self.assertGreater(len(inside), 5)
+        programs.append(AROUND % ("".join(outside), "".join(inside)))
+        with tempfile.TemporaryDirectory() as folder:
+            for number, text in enumerate(programs):
+                source = pathlib.Path(folder) / f"{number}.c"
+                source.write_text(text)
+                self.compile("cc", "gnu99", source, source.with_suffix(""))
+                run(source.with_suffix(""), DEMO, env=self.environment, cwd=SOURCE)
+
+    def test_the_names_of_the_header_have_versions_and_no_others_are_seen(self):
         library = self.prefix / "lib" / "libphalanx.so"
-        names = [line.split()[-1] for line in run("nm", "-D", "--defined-only", library)
-                 .splitlines()]
+        lines = run("nm", "-D", "--defined-only", "--with-symbol-versions", library).splitlines()
+        seen = {line.split()[-1] for line in lines} - {"PHALANX_0.1@@PHALANX_0.1", "PHALANX_0.1"}
+        if SANITIZED:
+            seen = {name for name in seen if name.startswith("phalanx")}
         header = (self.prefix / "include" / "phalanx.h").read_text()
-        self.assertIn("phalanx_open", names)
-        for name in names:
-            if SANITIZED and not name.startswith("phalanx"):
-                continue
-            self.assertIn(f"{name}(", header)
+        code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+        declared = set(re.findall(r"\b(phalanx_\w+)\(", code)) - {"phalanx_text_fn"}
+        self.assertIn("phalanx_open", declared)
+        self.assertEqual(seen, {f"{name}@@PHALANX_0.1" for name in declared})
 
     def test_the_library_has_a_name_for_the_linker(self):
         told = run("readelf", "-d", self.prefix / "lib" / "libphalanx.so")

@@ -118,10 +118,10 @@ class Server:
             client.sendall(data)
             return client.recv(65536)
 
-    def metric(self, name, label=""):
+    def metric(self, name, label="", **more):
         """The sum of a metric over its labels, where they have this one; None: it is not there."""
         found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*{re.escape(label)}[^}}]*\}})? (\S+)$",
-                           self.get("/metrics").body.decode(), re.M)
+                           self.get("/metrics", **more).body.decode(), re.M)
         return sum(map(float, found)) if found else None
 
     def signal(self, number):

@@ -43,6 +43,7 @@ void server_close(struct server *server)
     CHECK_EQ(dispatch_in_flight(server->api.dispatch), 0);
     CHECK_EQ(server->admission.n_in_flight, 0);
     CHECK(server->api.ended.first == NULL && server->api.ended.last == NULL);
+    CHECK(server->api.reading.first == NULL && server->api.reading.last == NULL);
     dispatch_destroy(server->api.dispatch);
     link_destroy(server->gateway);
     link_destroy(server->engine);

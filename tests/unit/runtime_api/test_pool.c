@@ -229,6 +229,45 @@ TEST(inputs_to_pool_are_refused_by_name)
     server_close(&server);
 }
 
+TEST(a_text_of_a_pair_is_refused_by_the_name_of_its_field)
+{
+    static const int64_t none[] = {1 << 30}, many[CONTEXT + 1];
+    static const struct api_prompt wrong[] = {{.id = none, .n_ids = 1},
+                                              {.id = many, .n_ids = CONTEXT + 1}};
+    static const char *const words[] = {"is no token", "maximum context length"};
+    static const char *const names[] = {"text_1", "text_2"};
+    struct server server;
+    open_model(&server, 0);
+    for (int i = 0; i < 2; i++)
+        for (int at = 0; at < 2; at++) {
+            struct api_prompt prompt[] = {text_of("One"), text_of("Two")};
+            prompt[at] = wrong[i];
+            prompt[0].param = names[0];
+            prompt[1].param = names[1];
+            struct pool_request request = pool_for(POOL_SCORE, &prompt[0], 1);
+            request.pair = &prompt[1];
+            check_pool_refused(&server, &request, ERROR_INPUT, names[at], words[i]);
+        }
+    server_close(&server);
+}
+
+TEST(a_model_that_reads_pairs_names_the_text_that_is_none)
+{
+    static const int64_t ids[] = {5};
+    struct server server;
+    open_model(&server, 1);
+    for (int at = 0; at < 2; at++) {
+        struct api_prompt prompt[] = {text_of("One"), text_of("Two")};
+        prompt[at] = (struct api_prompt){.id = ids, .n_ids = 1};
+        prompt[0].param = "query";
+        prompt[1].param = "documents";
+        struct pool_request request = pool_for(POOL_SCORE, &prompt[0], 1);
+        request.pair = &prompt[1];
+        check_pool_refused(&server, &request, ERROR_INPUT, prompt[at].param, "wants texts");
+    }
+    server_close(&server);
+}
+
 TEST(a_text_may_fill_the_context_and_can_be_cut_to_it)
 {
     struct server server;

@@ -1,0 +1,223 @@
+/* libphalanx is a guest in the program: threads, signals, processes stay the program's. */
+#include "tests/library/demo.h"
+#include "tests/test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void *answer_in_thread(void *context)
+{
+    struct phalanx_error why;
+    struct phalanx_model *model = phalanx_open(DEMO, NULL, 0, &why);
+    struct phalanx_request *r =
+        model != NULL ? phalanx_generate(model, PROMPT, GREEDY, &why) : NULL;
+    if (r != NULL)
+        snprintf(context, 256, "%s", phalanx_text(r, 0, NULL));
+    phalanx_close(model);
+    return NULL;
+}
+
+TEST(two_threads_have_a_model_each)
+{
+    char text[2][256] = {"", ""};
+    pthread_t thread[2];
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(pthread_create(&thread[i], NULL, answer_in_thread, text[i]), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    CHECK(text[0][0] != '\0');
+    CHECK_STR(text[0], text[1]);
+}
+
+TEST(signals_stay_as_the_program_has_them)
+{
+    static const int numbers[] = {SIGPIPE, SIGINT, SIGTERM, SIGCHLD, SIGHUP, SIGABRT};
+    struct phalanx_model *model = open_demo();
+    expect_text(model, phalanx_text(phalanx_generate(model, PROMPT, GREEDY, &err), 0, NULL));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction now;
+        CHECK_EQ(sigaction(numbers[i], NULL, &now), 0);
+        CHECK(now.sa_handler == SIG_DFL);
+    }
+    phalanx_close(model);
+}
+
+TEST(lost_ranks_are_an_error_and_no_signal)
+{
+    const char *const options[] = {"--max-restarts=0"};
+    pid_t pid[64];
+    struct phalanx_model *model = phalanx_open(DEMO, options, 1, &err);
+    CHECK(model != NULL);
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, NULL, NULL, &err);
+    const int n = children(pid);
+    if (n == 0)
+        SKIP("this system does not list children");
+    for (int i = 0; i < n; i++)
+        kill(pid[i], SIGKILL);
+    CHECK(!phalanx_run(model, &err));
+    CHECK_EQ(err.kind, PHALANX_ERROR_PEER);
+    CHECK(phalanx_is_done(r) && !phalanx_wait(r, &err));
+    CHECK_EQ(err.kind, PHALANX_ERROR_PEER);
+    CHECK(phalanx_generate(model, PROMPT, GREEDY, &err) == NULL);
+    CHECK_EQ(err.kind, PHALANX_ERROR_PEER);
+    phalanx_close(model);
+}
+
+TEST(ranks_that_are_started_again_go_on_with_the_answer)
+{
+    pid_t pid[64];
+    struct phalanx_model *model = open_demo();
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, NULL, NULL, &err);
+    const int n = children(pid);
+    if (n == 0)
+        SKIP("this system does not list children");
+    for (int i = 0; i < n; i++)
+        kill(pid[i], SIGKILL);
+    CHECK(phalanx_run(model, &err) && phalanx_wait(r, &err));
+    struct phalanx_request *again = phalanx_generate(model, PROMPT, LONG, &err);
+    CHECK(again != NULL);
+    CHECK_STR(phalanx_text(r, 0, NULL), phalanx_text(again, 0, NULL));
+    phalanx_close(model);
+}
+
+TEST(a_program_that_ignores_its_children_can_close)
+{
+    signal(SIGCHLD, SIG_IGN);
+    struct phalanx_model *model = open_demo();
+    phalanx_close(model);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+static void reap_all(int number)
+{
+    (void)number;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+}
+
+TEST(a_program_that_reaps_all_children_is_served)
+{
+    pid_t pid[64];
+    signal(SIGCHLD, reap_all);
+    struct phalanx_model *model = open_demo();
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, NULL, NULL, &err);
+    for (int i = children(pid) - 1; i >= 0; i--)
+        kill(pid[i], SIGKILL);
+    CHECK(phalanx_wait(r, &err));
+    phalanx_close(model);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+TEST(ranks_of_a_program_that_blocks_signals_end_at_once)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    CHECK_EQ(sigprocmask(SIG_BLOCK, &all, &before), 0);
+    struct phalanx_model *model = open_demo();
+    const double begin = seconds();
+    phalanx_close(model);
+    CHECK_EQ(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+    CHECK(seconds() - begin < 0.8);
+}
+
+enum { MOST_FILES = 1024 };
+
+static bool is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+TEST(files_are_closed_by_exec)
+{
+    bool had[MOST_FILES];
+    int n_new = 0;
+    for (int fd = 0; fd < MOST_FILES; fd++)
+        had[fd] = is_open(fd);
+    struct phalanx_model *model = open_demo();
+    for (int fd = 0; fd < MOST_FILES; fd++) {
+        if (had[fd] || !is_open(fd))
+            continue;
+        n_new++;
+        if ((fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+            test_fail(__FILE__, __LINE__, "file %d stays open in other programs", fd);
+    }
+    CHECK(n_new > 0);
+    phalanx_close(model);
+    for (int fd = 0; fd < MOST_FILES; fd++)
+        CHECK_EQ(is_open(fd), had[fd]);
+}
+
+/* What a child of fork() tries. Its exit status: 0 when all is refused. */
+static int misuse(struct phalanx_model *model, struct phalanx_request *done,
+                  struct phalanx_request *going_on)
+{
+    struct phalanx_error why;
+    const bool looked = *phalanx_text(done, 0, NULL) != '\0';
+    const bool refused = phalanx_ask(model, PROMPT, GREEDY, NULL, NULL, &why) == NULL &&
+                         why.kind == PHALANX_ERROR_INPUT && !phalanx_run(model, &why) &&
+                         !phalanx_step(model, 0, &why) && !phalanx_wait(going_on, &why) &&
+                         phalanx_tokenize(model, PROMPT, 0, NULL, &why) == NULL;
+    phalanx_cancel(going_on);
+    phalanx_release(done);
+    phalanx_close(model);
+    return looked && refused ? 0 : 1;
+}
+
+TEST(a_child_of_fork_can_look_and_do_no_harm)
+{
+    int status;
+    struct phalanx_model *model = open_demo();
+    struct phalanx_request *done = phalanx_generate(model, PROMPT, GREEDY, &err);
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, NULL, NULL, &err);
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit(misuse(model, done, r));
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+    CHECK(phalanx_wait(r, &err));
+    CHECK_STR(phalanx_finish_reason(r, 0), "length");
+    expect_text(model, phalanx_text(done, 0, NULL));
+    phalanx_close(model);
+}
+
+TEST(a_child_of_fork_does_not_keep_the_model_open)
+{
+    int pipes[2];
+    struct phalanx_model *model = open_demo();
+    CHECK_EQ(pipe(pipes), 0);
+    const pid_t pid = fork();
+    if (pid == 0) { /* until the other end is closed */
+        char byte;
+        close(pipes[1]);
+        _exit(read(pipes[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    const double begin = seconds();
+    phalanx_close(model);
+    const double took = seconds() - begin;
+    close(pipes[0]);
+    close(pipes[1]);
+    CHECK_EQ(waitpid(pid, NULL, 0), pid);
+    CHECK(took < 0.8);
+}
+
+TEST(ranks_that_were_lost_before_a_model_is_asked_again_are_there_again)
+{
+    pid_t pid[64];
+    struct phalanx_model *model = open_demo();
+    struct phalanx_request *r = phalanx_generate(model, PROMPT, GREEDY, &err);
+    for (int i = children(pid) - 1; i >= 0; i--)
+        kill(pid[i], SIGKILL);
+    expect_text(model, phalanx_text(r, 0, NULL));
+    phalanx_close(model);
+}
