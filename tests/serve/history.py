@@ -59,6 +59,7 @@ class Choice:
     token_ids: list = None  # None: this form does not tell
     rows: list = None       # of log-probabilities, a row a token, as the form writes them
     finish: str = None
+    is_over: bool = False   # of a form whose last event has the text
     stop: object = None     # the text or the token that ended it
 
 
