@@ -122,16 +122,17 @@ def whole_sglang(seen, told):
 
 
 def add_tgi(seen, told):
-    choice = choice_of(seen, 0)
-    if choice.finish is not None:
-        seen.faults.append("goes on after its finish_reason")
+    choice, details = choice_of(seen, 0), told.get("details")
+    if choice.is_over:
+        seen.faults.append("goes on after its text")
     extend(choice, "token_ids", [told["token"]["id"]])
     extend(choice, "rows", [told["token"]])
     if told["index"] != len(choice.token_ids):
         seen.faults.append(f"has token {told['index']} as number {len(choice.token_ids)}")
     if told["generated_text"] is not None:
-        choice.text, choice.finish = told["generated_text"], TGI_FINISH.get(
-            told["details"]["finish_reason"], "unknown")
+        choice.text, choice.is_over = told["generated_text"], True
+    if details is not None:
+        choice.finish = TGI_FINISH.get(details["finish_reason"], "unknown")
 
 
 def whole_tgi(seen, told):
@@ -199,7 +200,8 @@ def read_stream(seen, ask, data, is_ended):
             seen.error = told["error"]
         else:
             PART[ask.form](seen, told)
-    seen.is_whole = is_ended and n_done == (ask.form in HAS_DONE)
+    is_over = ask.form != "tgi" or all(choice.is_over for choice in seen.choices.values())
+    seen.is_whole = is_ended and is_over and n_done == (ask.form in HAS_DONE)
 
 
 def read_http(record, seen):

@@ -59,6 +59,7 @@ class Choice:
     token_ids: list = None  # None: this form does not tell
     rows: list = None       # of log-probabilities, a row a token, as the form writes them
     finish: str = None
+    is_over: bool = False   # of a form whose last event has the text
     stop: object = None     # the text or the token that ended it
 
 
@@ -86,7 +87,7 @@ class History:
     seen: dict                                   # of each id
     alone: dict                                  # by id: what the same request got, asked alone
     log: list                                    # lines of standard error
-    errors: tuple = ()                           # that it may tell of, by their texts
+    errors: tuple = ()                           # that it may tell, by parts of them
     before: dict = None                          # metrics: a number by name and labels
     after: dict = None
     at_rest: dict = None                         # what is left 2 s after the last one, by name

@@ -11,6 +11,7 @@ OPENING = "Once upon a time there was a little fox who lived in a quiet garden n
 WORDS = ("the", "dog", "was", "happy", "a", "garden", "there", "lived", "and", "moon", "Été",
          "😀")
 STOPS = (" a", "the", "e", "\n", " garden", ".", "happy dog", "\u00e9")
+ALWAYS_STREAMS = "/generate_stream"
 BAD_BODY = b'{"prompt": "Once", "max_tokens": '
 LONGEST_BODY = 1 << 20   # --max-body-bytes of the servers
 LONGEST_TYPED = 1 << 14  # longer ones are sent whole
@@ -151,7 +152,9 @@ def tgi(chance):
     seldom(chance, 0.2, parameters, return_full_text=True)
     seldom(chance, 0.3, parameters, stop=[chance.choice(STOPS)])
     body = {"inputs": text(chance), "parameters": parameters}
-    seldom(chance, 0.5, body, stream=True)
+    if chance.random() < 0.3:
+        return "tgi", ALWAYS_STREAMS, body, fixed, 1
+    seldom(chance, 0.3, body, stream=True)
     return "tgi", "/generate", body, fixed, 1
 
 
@@ -201,7 +204,8 @@ def good(chance, name, rpc_share=0.3):
     statuses = (200, 408) if form not in ("sglang", "tgi") and scheduling(chance, body) else (200,)
     if form in ("embedding", "score", "rerank"):
         body.pop("cache_salt", None)
-    return Ask(name, form, route, body, is_rpc=is_rpc, is_stream=bool(body.get("stream")),
+    is_stream = bool(body.get("stream")) or route == ALWAYS_STREAMS
+    return Ask(name, form, route, body, is_rpc=is_rpc, is_stream=is_stream,
                is_fixed=is_fixed, n_prompts=n_prompts, n_choices=choices_of(body),
                statuses=statuses)
 
@@ -258,8 +262,9 @@ def alone(ask):
         body.pop("logprobs", None)
     if ask.form == "tgi":
         body["parameters"] = {**body["parameters"], "details": True}
-    return dataclasses.replace(ask, id=f"alone-{ask.id}", body=body, is_rpc=False, is_stream=False,
-                               statuses=(200,))
+    route = "/generate" if ask.route == ALWAYS_STREAMS else ask.route
+    return dataclasses.replace(ask, id=f"alone-{ask.id}", route=route, body=body, is_rpc=False,
+                               is_stream=False, statuses=(200,))
 
 
 # ---- ways ----
@@ -276,7 +281,8 @@ def way(chance, n_asks, leaves=0.25):
     read_bytes, pause_s, receive_buffer = chance.choice((
         (65536, 0, 0), (65536, 0, 0), (65536, 0, 0), (1, 0, 0), (300, 0.002, 4096)))
     return Way(pieces=chance.choice(("whole", "whole", "random", "bytes")),
-               chunk_bytes=chance.choice((0, 0, 0, 7, 1000)), is_ahead=n_asks > 1 and chance.random() < 0.5, read_bytes=read_bytes,
+               chunk_bytes=chance.choice((0, 0, 0, 7, 1000)),
+               is_ahead=n_asks > 1 and chance.random() < 0.5, read_bytes=read_bytes,
                pause_s=pause_s, receive_buffer=receive_buffer,
                leave=leave(chance) if chance.random() < leaves else None)
 

@@ -24,7 +24,8 @@ def check_end(record, seen):
     if record.has("left"):
         return
     if record.has("lost") or ends != 1:
-        yield f"has {ends} ends" + (", the server left it" if record.has("lost") else "")
+        yield f"has {ends} ends" + "".join(f", the server left it: {why}"
+                                           for why in record.all("lost"))
         return
     if (seen.status if seen.error is None else status_of(seen)) not in ask.statuses:
         yield f"was answered {seen.status} {seen.error}, not one of {ask.statuses}"
@@ -49,9 +50,9 @@ def check_good_end(ask, seen):
 
 
 def tells_finish(ask):
-    """vLLM's small server streams texts alone, TGI's answer has it among details."""
+    """vLLM's small server streams texts alone, TGI has it among details."""
     return not (ask.form == "vllm" and ask.is_stream) and \
-        not (ask.form == "tgi" and not ask.is_stream and not ask.body["parameters"].get("details"))
+        not (ask.form == "tgi" and not ask.body["parameters"].get("details"))
 
 
 def check_refusal(seen):
@@ -149,12 +150,14 @@ def read_log(history):
     """The lines of requests by id, and the sentences about all others."""
     lines, wrong = collections.defaultdict(list), []
     for text in history.log:
+        if any(known in text for known in history.errors):
+            continue
         try:
             line = json.loads(text)
         except ValueError:
             wrong.append(f"the log has a line that is no JSON: {text}")
             continue
-        if line["level"] == "error" and not any(known in text for known in history.errors):
+        if line["level"] == "error":
             wrong.append(f"the log has an error: {text}")
         if line["module"] == "request" and log_id(line) is not None:
             lines[log_id(line)].append(line)

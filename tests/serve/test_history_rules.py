@@ -276,6 +276,14 @@ class Forms(Rules):
     def test_a_token_that_is_left_out(self):
         self.check(self.see("tgi", self.tgi(1, 7), self.tgi(3, 8)), "token 3 as number 2")
 
+    def test_a_stream_of_tgi_without_its_text_and_beyond_it(self):
+        last = b'data:{"index":2,"token":{"id":8},"generated_text":"Once","details":null}'
+        self.assertEqual(self.see("tgi", self.tgi(1, 7), last), [])
+        self.check(self.see("tgi", self.tgi(1, 7), last, self.tgi(3, 9)), "after its text")
+        half = record(STREAM, ("head", (200, EVENTS)), ("data", self.tgi(1, 7) + b"\n\n"),
+                      ("end", None), form="tgi", is_stream=True, body={"parameters": {}})
+        self.check(told_of(half), STREAM, "without the mark of an end")
+
     def test_a_call_of_grpc_without_its_usage_and_with_two(self):
         self.check(told_of(record(RPC, ("status", (200, {})), ("end", None), is_rpc=True)), RPC,
                    "OK without a usage")
