@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct bench {
     const struct options *options;
@@ -44,12 +45,24 @@ static bool close_file(FILE **file, bool good, const char *option, struct error 
 
 /* ---- before the run ---- */
 
+static bool check_trust(const struct options *options, struct error *err)
+{
+    const char *path = options->bench.ca_file;
+    if (path != NULL && options->bench.insecure)
+        return error_set(err, ERROR_INPUT,
+                         "--ssl-ca-certs says whom to trust, and --insecure to "
+                         "trust anybody: give one of them");
+    return path == NULL || access(path, R_OK) == 0 ||
+           error_set(err, ERROR_INPUT, "--ssl-ca-certs: cannot read %s: %s", path, strerror(errno));
+}
+
 static bool find_model(struct bench *bench, struct error *err)
 {
     const struct options *options = bench->options;
     if (options->bench.ready_timeout > 0 || options->model == NULL) {
-        if (!client_find_model(&bench->model, &bench->settings,
-                               (double)options->bench.ready_timeout, err))
+        if (!remote_find_model(&bench->model, &bench->settings.remote,
+                               (double)options->bench.ready_timeout, bench->settings.interrupt,
+                               err))
             return false;
     }
     if (options->model != NULL) {
@@ -65,7 +78,7 @@ static bool refuse(const struct bench *bench, const struct call_result *call, st
     error_set(err, ERROR_INPUT, "%s", call->why);
     if (call->kind == CALL_STATUS)
         error_in(err, "HTTP %d", call->status);
-    return error_in(err, "%s%s: a request before the bench failed", bench->settings.base_url,
+    return error_in(err, "%s%s: a request before the bench failed", bench->settings.remote.base_url,
                     bench->settings.endpoint);
 }
 
@@ -107,7 +120,7 @@ static json_t *describe(struct bench *bench)
     const struct options *options = bench->options;
     struct serve_metrics *metrics = &bench->metrics;
     json_t *result = json_pack("{sI ss ss ss sI sf sI sI}", "date_ms", (json_int_t)clock_wall_ms(),
-                               "base_url", bench->settings.base_url, "endpoint",
+                               "base_url", bench->settings.remote.base_url, "endpoint",
                                bench->settings.endpoint, "model_id", bench->model, "num_prompts",
                                (json_int_t)bench->load.n, "burstiness", options->bench.burstiness,
                                "max_concurrency", (json_int_t)options->bench.max_concurrency,
@@ -117,6 +130,13 @@ static json_t *describe(struct bench *bench)
                         isinf(options->bench.request_rate)
                             ? json_string("inf")
                             : json_real(options->bench.request_rate));
+    if (options->bench.ramp_up_strategy != NULL) {
+        json_object_set_new(result, "ramp_up_strategy",
+                            json_string(options->bench.ramp_up_strategy));
+        json_object_set_new(result, "ramp_up_start_rps",
+                            json_real(options->bench.ramp_up_start_rps));
+        json_object_set_new(result, "ramp_up_end_rps", json_real(options->bench.ramp_up_end_rps));
+    }
     json_t *numbers = serve_metrics_json(metrics, &bench->run, options->bench.save_detailed);
     json_object_update(result, numbers);
     if (options->bench.save_detailed)
@@ -143,11 +163,10 @@ static bool write_files(struct bench *bench, struct error *err)
 
 static bool report(struct bench *bench, struct error *err)
 {
-    const struct options *options = bench->options;
-    const bool has_arrivals = options->bench.trace != NULL || isfinite(options->bench.request_rate);
+    const bool has_arrivals = bench->load.request[bench->load.n - 1].arrival_s > 0;
     serve_metrics_count(&bench->metrics, &bench->run);
-    printf("server      %s%s, model %s\n", bench->settings.base_url, bench->settings.endpoint,
-           bench->model);
+    printf("server      %s%s, model %s\n", bench->settings.remote.base_url,
+           bench->settings.endpoint, bench->model);
     serve_metrics_print(&bench->metrics, &bench->run, has_arrivals);
     if (!write_files(bench, err))
         return false;
@@ -172,17 +191,19 @@ bool cmd_bench_serve(struct options *options, const volatile sig_atomic_t *inter
     if (!options_is_given(options, "--ignore-eos"))
         options->ignore_eos = true; /* every answer as long as it was asked for */
     struct bench bench = {.options = options,
-                          .settings = {.base_url = options->bench.base_url,
+                          .settings = {.remote = {.base_url = options->bench.base_url,
+                                                  .key = getenv("OPENAI_API_KEY"),
+                                                  .ca_file = options->bench.ca_file,
+                                                  .is_unchecked = options->bench.insecure},
                                        .endpoint = options->bench.endpoint,
-                                       .key = getenv("OPENAI_API_KEY"),
                                        .timeout_s = (double)options->bench.request_timeout,
                                        .max_concurrency = options->bench.max_concurrency,
                                        .interrupt = interrupt}};
-    const bool good = serve_metrics_begin(&bench.metrics, options, err) &&
-                      load_make(&bench.load, options, interrupt, err) &&
-                      open_file(&bench.json, "--output-json", options->bench.output_json, err) &&
-                      open_file(&bench.plot, "--plot", options->bench.plot, err) &&
-                      run(&bench, err);
+    const bool good =
+        check_trust(options, err) && serve_metrics_begin(&bench.metrics, options, err) &&
+        load_make(&bench.load, options, interrupt, err) &&
+        open_file(&bench.json, "--output-json", options->bench.output_json, err) &&
+        open_file(&bench.plot, "--plot", options->bench.plot, err) && run(&bench, err);
     if (bench.json != NULL)
         fclose(bench.json);
     if (bench.plot != NULL)

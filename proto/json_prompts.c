@@ -54,7 +54,6 @@ bool json_prompts_read(struct json_prompts *out, const json_t *object, const cha
         if (!read_one(&prompt[i], item, key, arena, err))
             return false;
     }
-    out->prompt = prompt;
-    out->n = n;
+    *out = (struct json_prompts){.prompt = prompt, .n = n, .key = key};
     return true;
 }

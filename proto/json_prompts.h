@@ -20,10 +20,11 @@ struct json_prompt {  /* a text, or ids */
 struct json_prompts {
     const struct json_prompt *prompt; /* [n] in the arena */
     size_t n;
+    const char *key; /* the field that they are of */
 };
 
 /* "text", ["text", …], [1, 2], [[1, 2], …]. ERROR_INPUT with `key`: absent, empty, mixed,
- * too many. */
+ * too many. `key` is a literal: it is kept. */
 bool json_prompts_read(struct json_prompts *out, const json_t *object, const char *key,
                        struct arena *arena, struct error *err);
 /* False, and an error, for more than JSON_MAX_PROMPTS. */

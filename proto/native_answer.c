@@ -136,15 +136,19 @@ void native_write_tgi(struct bytes *out, const struct native_form *form,
 void native_write_tgi_token(struct bytes *out, const struct native_form *form,
                             const struct native_choice *choice, int number)
 {
+    const bool is_last = choice->finish_reason != NULL && number == choice->n_tokens;
     bytes_printf(out, "data:{\"index\":%d,\"token\":", number);
     add_tgi_token(out, &choice->logprobs.entry[0], choice->is_special[0]);
     bytes_add_char(out, ',');
-    if (choice->finish_reason != NULL && number == choice->n_tokens) {
+    if (is_last)
         add_generated(out, form, choice);
-        bytes_add_text(out, ",\"details\":");
+    else
+        bytes_add_text(out, "\"generated_text\":null");
+    bytes_add_text(out, ",\"details\":");
+    if (is_last && form->details) {
         add_ending(out, choice);
-        bytes_add_text(out, "}}\n\n");
+        bytes_printf(out, ",\"input_length\":%lld}}\n\n", (long long)choice->prompt_tokens);
     } else {
-        bytes_add_text(out, "\"generated_text\":null,\"details\":null}\n\n");
+        bytes_add_text(out, "null}\n\n");
     }
 }

@@ -4,6 +4,8 @@
  *   "text" or "input_ids", sampling_params  SGLang              {"text", "output_ids", "meta_info"}
  *   "inputs", parameters                    TGI                 {"generated_text", "details"}
  *
+ * /generate_stream is TGI's alone, and always a stream.
+ *
  * Each keeps its own names and defaults. Source: vLLM, entrypoints/api_server.py (to 2025); SGLang,
  * "native APIs"; Text Generation Inference, OpenAPI document.
  */
@@ -43,6 +45,9 @@ struct native_request {
 /* ERROR_INPUT with the field. native_request_release() also after a failure. */
 bool native_request_read(struct native_request *out, const char *body, size_t n_bytes,
                          const struct sampling_fields *nothing_said, struct error *err);
+/* The body of /generate_stream. */
+bool native_request_read_stream(struct native_request *out, const char *body, size_t n_bytes,
+                                const struct sampling_fields *nothing_said, struct error *err);
 void native_request_release(struct native_request *request);
 
 struct native_choice { /* as it stands now */
@@ -67,6 +72,6 @@ void native_write_sglang(struct bytes *out, const struct native_form *form,
 void native_write_tgi(struct bytes *out, const struct native_form *form,
                       const struct native_choice *choice);
 /* An event of a stream: the token of the first row, number `number` of the answer from 1. The last
- * one has the text and why it ended. */
+ * one has the text and, where form->details, why it ended. */
 void native_write_tgi_token(struct bytes *out, const struct native_form *form,
                             const struct native_choice *choice, int number);

@@ -63,19 +63,25 @@ static bool read_tgi(struct native_request *out, struct error *err)
     return json_prompts_read(&out->prompts, body, "inputs", &out->body.arena, err);
 }
 
-bool native_request_read(struct native_request *out, const char *text, size_t n_bytes,
-                         const struct sampling_fields *nothing_said, struct error *err)
+/* What all three have. */
+static bool begin(struct native_request *out, const char *text, size_t n_bytes,
+                  const struct sampling_fields *nothing_said, struct error *err)
 {
     *out = (struct native_request){.sampling = *nothing_said,
                                    .add_special_tokens = true,
                                    .truncate_prompt_tokens = SAMPLING_UNSAID};
-    if (!request_body_read(&out->body, text, n_bytes, err))
+    return request_body_read(&out->body, text, n_bytes, err) &&
+           openai_read_model(&out->model, out->body.json, err) &&
+           field_bool(out->body.json, "stream", &out->form.stream, err) &&
+           field_bool(out->body.json, "add_special_tokens", &out->add_special_tokens, err);
+}
+
+bool native_request_read(struct native_request *out, const char *text, size_t n_bytes,
+                         const struct sampling_fields *nothing_said, struct error *err)
+{
+    if (!begin(out, text, n_bytes, nothing_said, err))
         return false;
     const json_t *body = out->body.json;
-    if (!openai_read_model(&out->model, body, err) ||
-        !field_bool(body, "stream", &out->form.stream, err) ||
-        !field_bool(body, "add_special_tokens", &out->add_special_tokens, err))
-        return false;
     if (field_find(body, "inputs") != NULL) {
         out->form.dialect = NATIVE_TGI;
         return read_tgi(out, err);
@@ -86,6 +92,16 @@ bool native_request_read(struct native_request *out, const char *text, size_t n_
     }
     out->form.dialect = NATIVE_VLLM;
     return read_vllm(out, err);
+}
+
+bool native_request_read_stream(struct native_request *out, const char *text, size_t n_bytes,
+                                const struct sampling_fields *nothing_said, struct error *err)
+{
+    if (!begin(out, text, n_bytes, nothing_said, err))
+        return false;
+    out->form.dialect = NATIVE_TGI;
+    out->form.stream = true;
+    return read_tgi(out, err);
 }
 
 void native_request_release(struct native_request *request)

@@ -59,7 +59,7 @@ static bool read_documents(struct json_prompts *out, const json_t *body, const c
         prompt[i].text = json_string_value(text);
         prompt[i].n_bytes = json_string_length(text);
     }
-    *out = (struct json_prompts){prompt, json_array_size(list)};
+    *out = (struct json_prompts){.prompt = prompt, .n = json_array_size(list), .key = key};
     return true;
 }
 
@@ -79,7 +79,7 @@ static bool read_pairs(struct openai_pool_request *out, const char *const first[
     struct json_prompt *prompt = arena_alloc(arena, out->pairs.n, sizeof *prompt);
     for (size_t i = 0; i < out->pairs.n; i++)
         prompt[i] = query.prompt[query.n == 1 ? 0 : i];
-    out->prompts = (struct json_prompts){prompt, out->pairs.n};
+    out->prompts = (struct json_prompts){.prompt = prompt, .n = out->pairs.n, .key = query_key};
     return true;
 }
 

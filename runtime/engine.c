@@ -303,6 +303,13 @@ static bool engine_rest(struct engine *e, struct error *err)
 
 /* ---- submit ---- */
 
+static void send_begun(struct engine *e, const struct batch *batch)
+{
+    struct error err = {0};
+    if (!e->stopping)
+        heed_link(e, outbox_send_begun(e->outbox, batch, &err), &err);
+}
+
 static bool engine_submit(struct engine *e, struct error *err)
 {
     const int n_flights = e->is.n_flights, n = pipeline_n_flights(e->pipeline);
@@ -310,6 +317,7 @@ static bool engine_submit(struct engine *e, struct error *err)
     if (e->rest != PLAN_AWAKE || n == n_flights ||
         !scheduler_choose(e->scheduler, batch)) /* requests, */
         return true;
+    send_begun(e, batch);
     if (e->draft != NULL && !draft_model_guess(e->draft, batch, err)) /* drafts -> */
         return false;
     reporter_count_batch(e->reporter, batch);

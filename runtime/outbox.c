@@ -46,6 +46,15 @@ static int add_logprobs(struct outbox *o, int n, const struct picked *picked)
     return n;
 }
 
+/* ---- before the step ---- */
+
+bool outbox_send_begun(struct outbox *o, const struct batch *batch, struct error *err)
+{
+    const struct link_event event = {
+        .kind = LINK_BEGUN, .begun_id = batch->begun, .n_begun = batch->n_begun};
+    return batch->n_begun == 0 || link_send_event(o->link, &event, err);
+}
+
 /* ---- before the commit ---- */
 
 /* Rows [first, first + n) are prompt rows of one request, end to end. */

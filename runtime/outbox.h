@@ -1,8 +1,8 @@
 /* runtime/outbox.h: what became of a step, as events for the gateway.
  *
- * Order for one request: log-probabilities of its prompt, by position; its tokens, one or more a
- * message; one end. Memory is taken once, for the largest step. The functions fail only when the
- * link does (ERROR_PEER).
+ * Order for one request: that it has begun; log-probabilities of its prompt, by position; its
+ * tokens, one or more a message; one end. Memory is taken once, for the largest step. The functions
+ * fail only when the link does (ERROR_PEER).
  */
 #pragma once
 #include <stdbool.h>
@@ -19,6 +19,8 @@ struct plan_limits;
 void outbox_create(struct outbox **out, struct link *link, const struct plan_limits *limits);
 void outbox_destroy(struct outbox *outbox); /* NULL is fine */
 
+/* Before the step, of those that run for the first time. */
+bool outbox_send_begun(struct outbox *outbox, const struct batch *batch, struct error *err);
 /* Before the commit, while the requests of the batch are all there: picked[i] of its rows of
  * prompts, each with log-probabilities, in messages of at most OUTBOX_POSITIONS positions. */
 enum { OUTBOX_POSITIONS = 512 };

@@ -7,7 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_LINE_BYTES = 4 << 20, MAX_DEPTH = 32, MAX_VALUES = 1 << 18 };
+enum {
+    MAX_LINE_BYTES = 4 << 20,
+    MAX_DEPTH = 32,
+    MAX_VALUES = 1 << 18,
+    MAX_CHUNKS = 1 << 24 /* of an answer: a server may forget to end it */
+};
 static const struct json_limits limits = {
     .max_bytes = MAX_LINE_BYTES, .max_depth = MAX_DEPTH, .max_values = MAX_VALUES};
 
@@ -80,6 +85,17 @@ static void take_choice(struct answer_stream *stream, const json_t *choice, int6
     else
         gap.call(gap.context, (double)(now_ns - stream->last_ns) * 1e-9);
     stream->last_ns = now_ns;
+    if (stream->n_chunks == MAX_CHUNKS)
+        fail(stream, "an answer of more than 16 million chunks");
+}
+
+/* {"error": …}, or the older {"object": "error", "message": …}. Some put a null beside a choice. */
+static bool is_error(const json_t *chunk)
+{
+    const json_t *error = json_object_get(chunk, "error");
+    const char *object = json_string_value(json_object_get(chunk, "object"));
+    return (error != NULL && !json_is_null(error)) ||
+           (object != NULL && strcmp(object, "error") == 0);
 }
 
 static void take_event(struct answer_stream *stream, const char *data, size_t n, int64_t now_ns,
@@ -97,7 +113,7 @@ static void take_event(struct answer_stream *stream, const char *data, size_t n,
     }
     const json_t *choice = json_array_get(json_object_get(chunk, "choices"), 0);
     const json_t *usage = json_object_get(chunk, "usage");
-    if (json_object_get(chunk, "error") != NULL) {
+    if (is_error(chunk)) {
         stream->state = ANSWER_FAILED;
         answer_error_text(stream->why, sizeof stream->why, data, n);
     } else if (json_is_object(choice)) {
@@ -120,6 +136,7 @@ static void take_line(struct answer_stream *stream, int64_t now_ns, struct gap_h
         n--;
     if (n < 5 || memcmp(data, "data:", 5) != 0)
         return;
+    stream->has_events = true;
     data += 5;
     n -= 5;
     while (n > 0 && *data == ' ') {

@@ -16,6 +16,7 @@ enum answer_state { ANSWER_OPEN, ANSWER_DONE, ANSWER_FAILED };
 struct answer_stream {
     bool is_chat;
     enum answer_state state;   /* done: [DONE] came */
+    bool has_events;           /* something came that may be of a stream */
     bool has_finish;           /* a finish_reason came */
     int64_t first_ns, last_ns; /* chunks that counted */
     int64_t end_ns;            /* the last chunk of the choice, whether it counted or not */

@@ -2,10 +2,10 @@
  *
  * One thread, one loop over all connections (libcurl), which are kept and used again. Requests go
  * out when their arrival has come, unless `max_concurrency` are in flight: then they wait, and
- * their clock begins when they go out, as vLLM's does. Proxies of the environment are not used.
+ * their clock begins when they go out, as vLLM's does.
  */
 #pragma once
-#include "base/bytes.h"
+#include "launcher/bench/remote.h"
 #include "launcher/bench/samples.h"
 
 #include <signal.h>
@@ -18,9 +18,9 @@ struct load;
 struct progress;
 
 struct client_settings { /* all borrowed */
-    const char *base_url, *endpoint;
+    struct remote remote;
+    const char *endpoint;    /* a path */
     const char *model;       /* in requests */
-    const char *key;         /* NULL: none */
     double timeout_s;        /* of a request */
     int64_t max_concurrency; /* 0: no limit */
     const volatile sig_atomic_t *interrupt;
@@ -32,7 +32,7 @@ enum call_kind {
     CALL_TIMEOUT,
     CALL_STATUS,  /* another status than 200 */
     CALL_REFUSED, /* an error in the stream, or what is no stream */
-    CALL_CUT,     /* the connection ended before the answer did */
+    CALL_CUT,     /* the connection ended before the answer did, or before it began */
 };
 
 struct call_result {
@@ -54,10 +54,6 @@ struct client_run {           /* all zero: nothing */
     size_t max_in_flight;
 };
 
-/* Asks for /v1/models until it is there, at most `patience_s`; *model gets the first name (to be
- * freed with memory_free()). ERROR_SYSTEM: what was wrong last. */
-bool client_find_model(char **model, const struct client_settings *settings, double patience_s,
-                       struct error *err);
 /* `progress` NULL: nothing is shown. A request that fails is no error here. client_run_release()
  * also after a failure. */
 bool client_run(struct client_run *out, const struct load *load,

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "launcher/bench/random.h"
 #include "launcher/bench/trace.h"
-#include "launcher/prompt_file.h"
 #include "runtime/options/options.h"
 
 #include <jansson.h>
@@ -13,11 +12,6 @@
 
 enum { DEFAULT_INPUT = 1024 }; /* vLLM's */
 
-struct load_prompt {
-    char *text; /* NULL: ids */
-    struct ids ids;
-};
-
 static uint64_t seed_of(const struct options *options)
 {
     return options->seed >= 0 ? (uint64_t)options->seed : 0;
@@ -25,59 +19,125 @@ static uint64_t seed_of(const struct options *options)
 
 /* ---- arrivals ---- */
 
-/* As vLLM does it, the gaps are stretched so that the last request comes at n / rate: then runs
- * with different seeds offer the same load, and not only on average. */
+static bool check_ramp(const struct options *options, struct error *err)
+{
+    if (options->bench.ramp_up_strategy == NULL)
+        return true;
+    if (options_is_given(options, "--request-rate"))
+        return error_set(err, ERROR_INPUT,
+                         "--request-rate says what --ramp-up-strategy says: give one of them");
+    if (options->bench.ramp_up_start_rps <= 0 || options->bench.ramp_up_end_rps <= 0)
+        return error_set(err, ERROR_INPUT,
+                         "--ramp-up-strategy goes from --ramp-up-start-rps R to "
+                         "--ramp-up-end-rps R: give both");
+    return options->bench.ramp_up_start_rps <= options->bench.ramp_up_end_rps ||
+           error_set(err, ERROR_INPUT, "--ramp-up-start-rps %g is more than --ramp-up-end-rps %g",
+                     options->bench.ramp_up_start_rps, options->bench.ramp_up_end_rps);
+}
+
+/* Requests a second around request i; of a ramp as vLLM has it, over requests and not over time. */
+static double rate_at(const struct load *load, size_t i)
+{
+    const struct options *options = load->options;
+    const char *strategy = options->bench.ramp_up_strategy;
+    const double begin = options->bench.ramp_up_start_rps, end = options->bench.ramp_up_end_rps;
+    const double progress = load->n > 1 ? (double)i / (double)(load->n - 1) : 0;
+    if (strategy == NULL)
+        return options->bench.request_rate;
+    return strcmp(strategy, "linear") == 0 ? begin + (end - begin) * progress
+                                           : begin * pow(end / begin, progress);
+}
+
+/* As vLLM does it, the gaps are stretched so that the last request comes when it should, which is
+ * at n / rate without a ramp: then runs with different seeds offer the same load, and not only on
+ * average. */
 static void set_arrivals(struct load *load)
 {
-    const double rate = load->options->bench.request_rate;
     uint64_t state = seed_of(load->options);
-    double at = 0;
-    if (isinf(rate))
+    double at = 0, should = 0;
+    if (isinf(rate_at(load, 0)))
         return;
     for (size_t i = 0; i < load->n; i++) {
-        at += random_gamma(&state, load->options->bench.burstiness);
+        const double rate = rate_at(load, i);
+        at += random_gamma(&state, load->options->bench.burstiness) / rate;
+        should += 1 / rate;
         load->request[i].arrival_s = at;
     }
-    const double stretch = (double)load->n / rate / at;
     for (size_t i = 0; i < load->n; i++)
-        load->request[i].arrival_s *= stretch;
+        load->request[i].arrival_s *= should / at;
+}
+
+/* ---- lengths ---- */
+
+static int draw_length(uint64_t *state, int64_t length, double ratio)
+{
+    const double least = floor((double)length * (1 - ratio));
+    const double most = ceil((double)length * (1 + ratio));
+    const double drawn = least + floor(random_uniform(state) * (most - least + 1));
+    return drawn < 1 ? 1 : (int)drawn;
+}
+
+static void set_random_lengths(struct load *load)
+{
+    const struct options *options = load->options;
+    const int64_t n_input = options->bench.input_len > 0 ? options->bench.input_len : DEFAULT_INPUT;
+    const double ratio = options->bench.random_range_ratio;
+    uint64_t state = ~seed_of(options);
+    for (size_t i = 0; i < load->n; i++) {
+        load->request[i].n_input = draw_length(&state, n_input, ratio);
+        load->request[i].n_output = draw_length(&state, options->bench.output_len, ratio);
+    }
+}
+
+static void set_lengths_of_dataset(struct load *load)
+{
+    for (size_t i = 0; i < load->n; i++) {
+        load->request[i].n_input = (int)load->dataset.prompt[i % load->dataset.n].ids.n;
+        load->request[i].n_output = (int)load->options->bench.output_len;
+    }
 }
 
 /* ---- prompts ---- */
 
-static void add_prompt(struct load *load, size_t *capacity, const struct file_prompt *prompt)
+/* Of which kind the prompts are; NULL: the options contradict each other. */
+static const char *dataset_name(const struct options *options, struct error *err)
 {
-    if (load->n_prompts == *capacity) {
-        *capacity = 2 * *capacity + 64;
-        load->prompt = memory_resize(load->prompt, *capacity, sizeof *load->prompt);
+    const char *path = options->bench.dataset, *name = options->bench.dataset_name;
+    const char *meant = name != NULL ? name : path != NULL ? "custom" : "random";
+    const bool is_random = strcmp(meant, "random") == 0;
+    if (is_random == (path != NULL)) {
+        error_set(err, ERROR_INPUT,
+                  is_random ? "--dataset-name random has no --dataset-path"
+                            : "--dataset-name %s needs --dataset-path FILE",
+                  meant);
+        return NULL;
     }
-    struct load_prompt *out = &load->prompt[load->n_prompts++];
-    *out = (struct load_prompt){0};
-    if (prompt->ids.n > 0)
-        ids_add_all(&out->ids, prompt->ids.data, prompt->ids.n);
-    else
-        out->text = memory_copy_text(prompt->text.data);
+    if (!is_random && options_is_given(options, "--random-range-ratio")) {
+        error_set(err, ERROR_INPUT, "--random-range-ratio is of random prompts, not of --dataset");
+        return NULL;
+    }
+    return meant;
 }
 
-static bool read_dataset(struct load *load, const volatile sig_atomic_t *interrupt,
+static bool make_prompts(struct load *load, const volatile sig_atomic_t *interrupt,
                          struct error *err)
 {
-    struct prompt_file file;
-    struct file_prompt prompt = {0};
-    size_t capacity = 0;
-    bool got = true;
-    bool good = prompt_file_open(&file, load->options->bench.dataset, interrupt, err);
-    while (good && got && load->n_prompts < load->n) {
-        good = prompt_file_next(&file, &prompt, &got, err);
-        if (good && got && load->is_chat && prompt.ids.n > 0)
-            good = error_set(err, ERROR_INPUT, "%s:%zu: a chat has no prompt of token ids",
-                             file.name, file.n_lines);
-        if (good && got)
-            add_prompt(load, &capacity, &prompt);
+    const char *path = load->options->bench.dataset;
+    const char *name = dataset_name(load->options, err);
+    if (name == NULL)
+        return false;
+    if (strcmp(name, "random") == 0) {
+        set_random_lengths(load);
+        return true;
     }
-    prompt_file_close(&file);
-    file_prompt_release(&prompt);
-    return good || error_in(err, "--dataset");
+    const bool good =
+        strcmp(name, "sharegpt") == 0
+            ? dataset_read_sharegpt(&load->dataset, path, load->n, interrupt, err)
+            : dataset_read_custom(&load->dataset, path, load->n, load->is_chat, interrupt, err);
+    if (!good)
+        return error_in(err, "--dataset");
+    set_lengths_of_dataset(load);
+    return true;
 }
 
 /* ---- both ---- */
@@ -85,19 +145,19 @@ static bool read_dataset(struct load *load, const volatile sig_atomic_t *interru
 static bool make_from_trace(struct load *load, const volatile sig_atomic_t *interrupt,
                             struct error *err)
 {
+    static const char *const others[] = {
+        "--request-rate", "--ramp-up-strategy", "--input-len",          "--output-len",
+        "--dataset",      "--dataset-name",     "--random-range-ratio",
+    };
     const struct options *options = load->options;
     const bool is_counted = options_is_given(options, "--num-prompts");
     const size_t max = is_counted ? (size_t)options->bench.num_prompts : SIZE_MAX;
     struct trace trace;
-    bool good = true;
-    for (int i = 0; good && i < 4; i++) {
-        static const char *const others[] = {"--request-rate", "--input-len", "--output-len",
-                                             "--dataset"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (options_is_given(options, others[i]))
-            good = error_set(err, ERROR_INPUT, "--trace says what %s says: give one of them",
+            return error_set(err, ERROR_INPUT, "--trace says what %s says: give one of them",
                              others[i]);
-    }
-    if (!good || !trace_read(&trace, options->bench.trace, max, interrupt, err))
+    if (!trace_read(&trace, options->bench.trace, max, interrupt, err))
         return false;
     load->n = trace.n;
     load->request = memory_alloc(load->n, sizeof *load->request);
@@ -113,21 +173,16 @@ static bool make_from_trace(struct load *load, const volatile sig_atomic_t *inte
 bool load_make(struct load *out, const struct options *options,
                const volatile sig_atomic_t *interrupt, struct error *err)
 {
-    const int64_t n_input = options->bench.input_len;
     *out = (struct load){.options = options,
                          .is_chat = strcmp(options->bench.endpoint, "/v1/completions") != 0};
     if (options->bench.trace != NULL)
         return make_from_trace(out, interrupt, err);
+    if (!check_ramp(options, err))
+        return false;
     out->n = (size_t)options->bench.num_prompts;
     out->request = memory_alloc(out->n, sizeof *out->request);
-    if (options->bench.dataset != NULL && !read_dataset(out, interrupt, err))
+    if (!make_prompts(out, interrupt, err))
         return false;
-    for (size_t i = 0; i < out->n; i++)
-        out->request[i] = (struct load_request){
-            .n_input = out->n_prompts > 0 ? (int)out->prompt[i % out->n_prompts].ids.n
-                       : n_input > 0      ? (int)n_input
-                                          : DEFAULT_INPUT,
-            .n_output = (int)options->bench.output_len};
     set_arrivals(out);
     return true;
 }
@@ -187,8 +242,8 @@ static void add_random_words(struct bytes *out, const struct load *load, size_t 
 
 static void add_prompt_json(struct bytes *out, const struct load *load, size_t i)
 {
-    const struct load_prompt *prompt =
-        load->n_prompts > 0 ? &load->prompt[i % load->n_prompts] : NULL;
+    const struct dataset *dataset = &load->dataset;
+    const struct dataset_prompt *prompt = dataset->n > 0 ? &dataset->prompt[i % dataset->n] : NULL;
     if (prompt != NULL && prompt->text == NULL)
         add_ids(out, &prompt->ids);
     else if (prompt != NULL)
@@ -220,11 +275,7 @@ void load_body(struct bytes *out, const struct load *load, size_t i, const char 
 
 void load_release(struct load *load)
 {
-    for (size_t i = 0; i < load->n_prompts; i++) {
-        memory_free(load->prompt[i].text);
-        ids_release(&load->prompt[i].ids);
-    }
-    memory_free(load->prompt);
+    dataset_release(&load->dataset);
     memory_free(load->request);
     *load = (struct load){0};
 }

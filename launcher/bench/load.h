@@ -1,12 +1,14 @@
 /* launcher/bench/load.h: which requests a bench sends to a server, and when.
  *
  *   lengths and prompts: random, of --dataset, or the lengths of --trace
- *   arrivals:            gamma gaps at --request-rate, all at once, or those of --trace
+ *   arrivals:            gamma gaps at --request-rate or a rate that goes up, all at once, or those
+ *                        of --trace
  *
  * All follow from the options: the same seed makes the same load.
  */
 #pragma once
 #include "base/bytes.h"
+#include "launcher/bench/dataset.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -26,8 +28,7 @@ struct load { /* all zero: empty */
     struct load_request *request;
     size_t n;
     size_t first; /* random prompts are numbered from here: others than those of another run */
-    struct load_prompt *prompt; /* [n_prompts] of the dataset; request i has prompt i % n_prompts */
-    size_t n_prompts;
+    struct dataset dataset;        /* request i has prompt i % dataset.n; empty: random ones */
     const struct options *options; /* borrowed */
     bool is_chat;
 };

@@ -46,6 +46,8 @@ static void set_step_size(struct plan_limits *out, const struct options *options
         chosen.n_sequences = options->max_num_seqs;
     if (options->max_num_batched_tokens > 0)
         chosen.n_tokens = options->max_num_batched_tokens;
+    else if (!options->enable_chunked_prefill)
+        chosen.n_tokens = max_of(chosen.n_tokens, out->max_model_len);
     const int64_t n = chosen.n_sequences, n_drafted = n_drafts * min_of(n, DRAFTED_SEQUENCES);
     out->max_tokens = (int)chosen.n_tokens;
     out->max_sequences = (int)n;
@@ -59,6 +61,15 @@ void rank_limits_for_gpus(struct plan_limits *limits, const struct options *opti
 {
     set_step_size(limits, options, n_drafts,
                   gpu_bytes >= large_gpu_bytes ? of_large_gpus : of_gpus);
+}
+
+static bool refuse_step(const struct plan_limits *limits, struct error *err)
+{
+    return error_set(err, ERROR_INPUT,
+                     "--max-num-batched-tokens %d is less than --max-model-len %d, and with "
+                     "--no-enable-chunked-prefill a step has to take the longest prompt whole: "
+                     "give more of the one or less of the other",
+                     limits->max_tokens, limits->max_model_len);
 }
 
 bool rank_limits_make(struct plan_limits *out, const struct options *options,
@@ -82,7 +93,8 @@ bool rank_limits_make(struct plan_limits *out, const struct options *options,
     };
     memcpy(out->kv_window, groups.window, sizeof out->kv_window);
     set_step_size(out, options, n_drafts, of_cpus);
-    return true;
+    return options->enable_chunked_prefill || out->max_tokens >= out->max_model_len ||
+           refuse_step(out, err);
 }
 
 int rank_kv_dtype(const struct options *options, const struct model *model)

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "launcher/serve/keys.h"
 #include "runtime/api/metrics.h"
+#include "runtime/api/request_log.h"
 #include "runtime/endpoints/endpoints.h"
 #include "runtime/http/http_server.h"
 #include "runtime/options/options.h"
@@ -23,12 +24,17 @@ struct visit { /* one exchange */
     struct call *call; /* NULL: answered */
     uint64_t tenant;
     char id[33]; /* of the request, as the user sees it */
+    int64_t arrived_ns;
+    int status;       /* of the answer; 0: none was begun */
+    bool was_refused; /* by the server of HTTP */
+    struct request_record record;
 };
 
 /* ---- answers ---- */
 
-static void count(const struct visit *visit, int status)
+static void note_status(struct visit *visit, int status)
 {
+    visit->status = status;
     api_metrics_count_http(visit->front->is.api->metrics, http_method(visit->x),
                            visit->route != NULL ? visit->route->path : NULL, status);
 }
@@ -53,7 +59,7 @@ static void reply_whole(void *context, int status, const char *content_type, int
     }
     if (strncmp(content_type, "text/html", 9) == 0)
         guard_page(visit->x);
-    count(visit, status);
+    note_status(visit, status);
     visit->call = NULL;
     http_respond(visit->x, status, content_type, body, n_bytes);
 }
@@ -63,7 +69,7 @@ static void reply_begin(void *context, const char *content_type)
     struct visit *visit = context;
     http_add_header(visit->x, "Cache-Control", "no-cache");
     http_add_header(visit->x, "X-Accel-Buffering", "no"); /* proxies pass each event on at once */
-    count(visit, 200);
+    note_status(visit, 200);
     http_stream_begin(visit->x, 200, content_type);
 }
 
@@ -86,7 +92,8 @@ static struct reply reply_of(struct visit *visit)
                           .begin = reply_begin,
                           .event = reply_event,
                           .end = reply_end,
-                          .context = visit};
+                          .context = visit,
+                          .record = &visit->record};
 }
 
 static void refuse(struct visit *visit, const char *code, const char *text)
@@ -115,6 +122,7 @@ static void name_request(struct visit *visit)
         snprintf(visit->id, sizeof visit->id, "%016llx%016llx", (unsigned long long)random[0],
                  (unsigned long long)random[1]);
     }
+    memcpy(visit->record.id, visit->id, sizeof visit->id);
     http_add_header(visit->x, "X-Request-Id", visit->id);
 }
 
@@ -147,7 +155,7 @@ static bool answer_preflight(struct visit *visit)
                         "Authorization, Content-Type, X-Request-Id");
         http_add_header(visit->x, "Access-Control-Max-Age", "86400");
     }
-    count(visit, visit->route != NULL ? 204 : 404);
+    note_status(visit, visit->route != NULL ? 204 : 404);
     http_respond(visit->x, visit->route != NULL ? 204 : 404, "text/plain", "", 0);
     return true;
 }
@@ -175,6 +183,7 @@ static void on_headers(void *context, struct http_exchange *x)
     struct visit *visit = memory_alloc(1, sizeof *visit);
     visit->front = context;
     visit->x = x;
+    visit->arrived_ns = clock_now_ns();
     visit->route = endpoints_find(http_path(x));
     http_set_data(x, visit);
     name_request(visit);
@@ -196,11 +205,14 @@ static void on_request(void *context, struct http_exchange *x)
 {
     struct front *front = context;
     struct visit *visit = http_data(x);
-    struct call_request request = {
-        .route = visit->route,
-        .method = http_method(x),
-        .query = http_query(x),
-        .source = {.tenant = visit->tenant, .peer = http_peer(x), .route = visit->route->path}};
+    struct call_request request = {.route = visit->route,
+                                   .method = http_method(x),
+                                   .path = http_path(x),
+                                   .query = http_query(x),
+                                   .source = {.tenant = visit->tenant,
+                                              .peer = http_peer(x),
+                                              .route = visit->route->path,
+                                              .record = &visit->record}};
     request.body = http_body(x, &request.n_body);
     memcpy(request.source.request_id, visit->id, sizeof visit->id);
     const struct reply reply = reply_of(visit);
@@ -209,11 +221,42 @@ static void on_request(void *context, struct http_exchange *x)
 
 static void on_closed(void *context, struct http_exchange *x, bool was_answered)
 {
-    (void)context, (void)was_answered;
+    const struct front *front = context;
     struct visit *visit = http_data(x);
     if (visit->call != NULL)
         endpoints_cancel(visit->call);
+    request_log_write(front->is.api,
+                      &(struct request_log_entry){
+                          .record = &visit->record,
+                          .method = http_method(x),
+                          .route = http_path(x),
+                          .peer = http_peer(x),
+                          .status = visit->status,
+                          .total_ns = clock_now_ns() - visit->arrived_ns,
+                          .was_cancelled = !was_answered && !visit->was_refused,
+                          .is_probe = visit->route != NULL && endpoints_is_probe(visit->route),
+                      });
     memory_free(visit);
+}
+
+/* What the server of HTTP answers by itself: here only to be counted and logged. */
+static void on_refused(void *context, struct http_exchange *x, const char *peer, int status,
+                       const char *why)
+{
+    const struct front *front = context;
+    struct visit *visit = x != NULL ? http_data(x) : NULL;
+    if (visit != NULL) { /* its line comes when it is closed */
+        error_set(&visit->record.failure, ERROR_INPUT, "%s", why);
+        visit->was_refused = true;
+        note_status(visit, status);
+        return;
+    }
+    struct request_record record = {.n_choices = 0};
+    error_set(&record.failure, ERROR_INPUT, "%s", why);
+    api_metrics_count_http(front->is.api->metrics, "", NULL, status);
+    request_log_write(front->is.api,
+                      &(struct request_log_entry){
+                          .record = &record, .peer = peer, .status = status, .total_ns = -1});
 }
 
 struct front *front_create(const struct front_settings *settings)
@@ -227,6 +270,9 @@ void front_destroy(struct front *front) { memory_free(front); }
 
 struct http_handler front_handler(struct front *front)
 {
-    return (struct http_handler){
-        .headers = on_headers, .request = on_request, .closed = on_closed, .context = front};
+    return (struct http_handler){.headers = on_headers,
+                                 .request = on_request,
+                                 .closed = on_closed,
+                                 .refused = on_refused,
+                                 .context = front};
 }

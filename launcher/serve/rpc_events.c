@@ -45,7 +45,7 @@ bool rpc_events_open(struct rpc_events **out, const struct rpc_events_settings *
                                .is_ready = is_ready,
                                .context = events};
     rpc.limits.max_message_bytes = (size_t)options->serve.max_body_bytes;
-    rpc.limits.max_calls = (int)options->serve.max_connections;
+    rpc.limits.max_connections = rpc.limits.max_calls = (int)options->serve.max_connections;
     if (!rpc_server_open(&events->server, &rpc, err)) {
         memory_free(events);
         return false;

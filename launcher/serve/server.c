@@ -13,7 +13,6 @@
 #include "launcher/serve/session_events.h"
 #include "launcher/serve/statistics.h"
 #include "launcher/service.h"
-#include "runtime/api/sleep.h"
 #include "runtime/endpoints/endpoints.h"
 #include "runtime/http/http_server.h"
 #include "runtime/options/options.h"
@@ -21,7 +20,10 @@
 #include <event2/event.h>
 #include <stdio.h>
 
-enum { NS_OF_S = 1000000000 };
+enum {
+    NS_OF_S = 1000000000,
+    READING_SLICE_NS = 2000000, /* of a turn of the loop: by so much the streams of others wait */
+};
 static const int64_t PROGRESS_NS = 2000000000; /* a replica that was not heard for so long hangs */
 
 struct server {
@@ -84,12 +86,12 @@ static void reload(void *context)
         log_write(LOG_ERROR, "serve", "the keys of before stay: %s", err.text);
 }
 
-/* Once the model has nothing more to do for those that were let in, nobody new is even told that it
+/* Once there is nothing more to do for those that were let in, nobody new is even told that it
  * is too late, and who has not yet asked to the end never does: else they could go on for ever. */
 static bool is_idle(void *context)
 {
     const struct server *server = context;
-    if (dispatch_in_flight(server->service.session.dispatch) > 0)
+    if (server->service.admission.n_in_flight > 0)
         return false;
     http_server_drain(server->http);
     rpc_events_drain(server->rpc);
@@ -103,7 +105,7 @@ static void give_up(void *context)
     error_set(&why, ERROR_LIMIT, "the server is ended, and could not wait longer");
     error_code(&why, "draining");
     dispatch_fail_all(server->service.session.dispatch, &why);
-    api_sleep_fail(&server->service.api, &why);
+    api_give_up(&server->service.api, &why);
 }
 
 /* ---- open, load ---- */
@@ -178,6 +180,7 @@ bool server_load(struct server *server, struct error *err)
     if (!service_open(&server->service, options, options->serve.max_queue,
                       server->service.session.interrupt, err))
         return false;
+    server->service.api.reading_slice_ns = READING_SLICE_NS;
     server->session_events = session_events_create(server->base, &server->service.session);
     server->statistics =
         statistics_create(server->base, &server->service, !options->serve.no_log_stats);
@@ -203,7 +206,7 @@ static void say_last_words(struct server *server, const struct error *why)
     server->service.admission.state = ADMISSION_DRAINING;
     http_server_drain(server->http);
     rpc_events_drain(server->rpc);
-    api_sleep_fail(&server->service.api, why);
+    api_give_up(&server->service.api, why);
     api_settle(&server->service.api);
     while (
         (http_server_counts(server->http).n_exchanges > 0 || rpc_events_calls(server->rpc) > 0) &&
@@ -230,7 +233,8 @@ bool server_run(struct server *server, struct error *err)
     while (session_events_step(server->session_events, err)) {
         bool more = api_settle(&server->service.api);
         more = http_server_flush(server->http) || more;
-        if (!more && life_step(server->life))
+        const bool is_over = life_step(server->life);
+        if (is_over && !more)
             return end(server, err);
         /* one turn: without ONCE it would go on as long as a link has something to read */
         event_base_loop(server->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "runtime/api/call.h"
+#include "runtime/api/reading.h"
 #include "runtime/api/sleep.h"
 
 #include <string.h>
@@ -20,8 +21,15 @@ bool api_check_model(const struct api *api, const char *name, struct error *err)
 
 bool api_settle(struct api *api)
 {
-    const bool any = api->ended.first != NULL;
+    const bool has_read = reading_step(api);
+    const bool any = has_read || api->ended.first != NULL;
     while (api->ended.first != NULL)
         call_tell_end(api->ended.first);
     return sleep_settle(api) || any;
+}
+
+void api_give_up(struct api *api, const struct error *why)
+{
+    reading_fail_all(api, why);
+    api_sleep_fail(api, why);
 }

@@ -22,6 +22,7 @@ struct api_call;
 struct api_metrics;
 struct dispatch;
 struct error;
+struct request_record;
 
 struct api_model {           /* what is served; borrowed */
     const char *const *name; /* [n_names] --served-model-name; the first one is in answers */
@@ -38,7 +39,7 @@ struct api_model {           /* what is served; borrowed */
     bool prefix_caching; /* likewise */
 };
 
-struct api_calls { /* in the order in which they were added */
+struct api_calls { /* in the order in which they were added; a call is in one list or in none */
     struct api_call *first, *last;
 };
 
@@ -56,15 +57,20 @@ struct api { /* filled by its owner, who keeps all that is borrowed */
     struct admission *admission;
     struct api_metrics *metrics; /* NULL: nothing is counted */
     bool logs_requests;          /* a line for each at its end (request_log.h) */
-    struct api_calls ended;      /* all zero at first: calls whose end is not told yet */
+    struct api_calls ended;      /* all zero at first: calls whose end is not told yet, */
+    struct api_calls reading;    /* and those whose prompts are not all read (reading.h) */
+    int64_t reading_slice_ns;    /* of many prompts, before others have their turn; 0: any time */
     struct api_rest rest;
 };
 
-/* Tells the ends of calls, and those who wait for sleep. The owner calls it after every
- * dispatch_take(), dispatch_expire(), dispatch_detach() and dispatch_fail_all(), and after
- * api_generate() and api_pool() before it waits. True: some were told, and what their listeners
- * asked may have to be sent. */
+/* Reads on where prompts are left to be read, tells the ends of calls, and those who wait for
+ * sleep. The owner calls it after every dispatch_take(), dispatch_expire(), dispatch_detach() and
+ * dispatch_fail_all(), and after api_generate() and api_pool() before it waits. True: there may be
+ * more to do, so it is called again before anybody waits; others may have their turn before. */
 bool api_settle(struct api *api);
+/* The ranks are gone for good, or nobody waits for them any more: what is not in flight yet fails,
+ * as dispatch_fail_all() says of what is. */
+void api_give_up(struct api *api, const struct error *why);
 
 /* Who asks. */
 struct api_source {
@@ -73,8 +79,9 @@ struct api_source {
     const char *peer;    /* address, for logs; borrowed for the call that takes it */
     const char *route;   /* "/v1/chat/completions": a literal, for logs and metrics */
     /* What makes the answer to the same request the same again, in a batch. */
-    int64_t created_s; /* "created" of the answer; 0: now */
-    uint64_t seed;     /* where the request says none; 0: drawn */
+    int64_t created_s;             /* "created" of the answer; 0: now */
+    uint64_t seed;                 /* where the request says none; 0: drawn */
+    struct request_record *record; /* what became of it (request_log.h); NULL: nobody asks */
 };
 
 /* `name` NULL or "": the model, whichever it is. ERROR_INPUT with code "model_not_found". */

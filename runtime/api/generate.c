@@ -4,10 +4,14 @@
 #include "runtime/api/admission.h"
 #include "runtime/api/call.h"
 #include "runtime/api/prompt.h"
+#include "runtime/api/reading.h"
 
 struct generate_call {
     struct api_call base;
     struct generate_listener listener;
+    struct prompt_rules rules;
+    struct prompt_room room;
+    const struct generate_request *chat; /* borrowed while api_generate() runs; NULL: prompts */
 };
 
 /* ---- the listener ---- */
@@ -34,7 +38,10 @@ static bool is_chat(const struct generate_request *request) { return request->me
 
 static const char *prompt_param(const struct generate_request *request)
 {
-    return is_chat(request) ? "messages" : "prompt";
+    if (is_chat(request))
+        return "messages";
+    const char *given = request->n_prompts > 0 ? request->prompt[0].param : NULL;
+    return given != NULL ? given : "prompt";
 }
 
 /* Answers of one request are bounded, and those that no queue could ever take are refused here:
@@ -86,36 +93,45 @@ static bool read_chat(struct api *api, const struct generate_request *request,
     return true;
 }
 
+static bool read_prompt(struct api_call *base, int i, struct error *err)
+{
+    struct generate_call *call = (struct generate_call *)base;
+    struct call_prompt *prompt = &base->prompt[i];
+    if (call->chat != NULL
+            ? !read_chat(base->api, call->chat, &call->rules, &prompt->ids, err)
+            : !prompt_read(base->api->intake, &base->from[i], &call->rules, &prompt->ids, err))
+        return false;
+    prompt->max_tokens = base->sampling.params.max_tokens;
+    if (!prompt_fit(prompt->ids.n, &call->room, call->rules.param, &prompt->max_tokens, err))
+        return false;
+    if (call->chat == NULL)
+        call_keep_text(base, i);
+    return true;
+}
+
 static bool read_prompts(struct generate_call *call, const struct generate_request *request,
                          struct error *err)
 {
-    struct api *api = call->base.api;
+    const struct api *api = call->base.api;
     const struct sampling *sampling = &call->base.sampling;
-    const struct prompt_room room = {.max_model_len = api->model.max_model_len,
-                                     .kv_tokens = api->model.kv_tokens,
-                                     .max_tokens_said = sampling->max_tokens_said};
-    struct prompt_rules rules = {.param = prompt_param(request),
-                                 .add_special_tokens = request->add_special_tokens,
-                                 .vocab = api->model.vocab,
-                                 .max_model_len = api->model.max_model_len};
     const int64_t left = (int64_t)api->model.max_model_len - sampling->params.max_tokens;
     /* where the answer may be as long as it fits, one token of it has to */
     const int64_t fits = left >= 1 ? left : api->model.max_model_len - 1;
-    if (!prompt_cut_read(&rules, request->truncate_prompt_tokens, PROMPT_KEEP_LAST, fits, err))
+    call->room = (struct prompt_room){.max_model_len = api->model.max_model_len,
+                                      .kv_tokens = api->model.kv_tokens,
+                                      .max_tokens_said = sampling->max_tokens_said};
+    call->rules = (struct prompt_rules){.param = prompt_param(request),
+                                        .add_special_tokens = request->add_special_tokens,
+                                        .vocab = api->model.vocab,
+                                        .max_model_len = api->model.max_model_len};
+    if (!prompt_cut_read(&call->rules, request->truncate_prompt_tokens, PROMPT_KEEP_LAST, fits,
+                         err))
         return false;
-    for (int i = 0; i < call->base.n_prompts; i++) {
-        struct call_prompt *prompt = &call->base.prompt[i];
-        const struct api_prompt *from = is_chat(request) ? NULL : &request->prompt[i];
-        if (from == NULL ? !read_chat(api, request, &rules, &prompt->ids, err)
-                         : !prompt_read(api->intake, from, &rules, &prompt->ids, err))
-            return false;
-        prompt->max_tokens = sampling->params.max_tokens;
-        if (!prompt_fit(prompt->ids.n, &room, rules.param, &prompt->max_tokens, err))
-            return false;
-        if (from != NULL && from->text != NULL)
-            call_keep_text(&call->base, i, from->text, from->n_bytes);
-    }
-    return true;
+    call->chat = is_chat(request) ? request : NULL;
+    call->base.from = is_chat(request) ? NULL : request->prompt;
+    const bool good = reading_begin(&call->base, err);
+    call->chat = NULL; /* one prompt is always read at once */
+    return good;
 }
 
 /* ---- the call ---- */
@@ -138,7 +154,8 @@ static bool prepare(struct generate_call *call, const struct generate_request *r
 struct generate_call *api_generate(struct api *api, const struct generate_request *request,
                                    const struct generate_listener *listener, struct error *err)
 {
-    static const struct call_hooks hooks = {.progress = tell_progress, .ended = tell_end};
+    static const struct call_hooks hooks = {
+        .read = read_prompt, .progress = tell_progress, .ended = tell_end};
     struct generate_call *call = memory_alloc(1, sizeof *call);
     call->listener = *listener;
     call_init(&call->base, api, &request->source, &hooks);
@@ -148,7 +165,6 @@ struct generate_call *api_generate(struct api *api, const struct generate_reques
         call_refuse(&call->base, err);
         return NULL;
     }
-    call_send(&call->base);
     return call;
 }
 

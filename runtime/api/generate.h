@@ -10,6 +10,7 @@ struct api_prompt {   /* a text, or ids */
     size_t n_bytes;
     const int64_t *id;
     size_t n_ids;
+    const char *param; /* the user's field, for errors: a literal; NULL: the usual one */
 };
 
 struct generate_request { /* borrowed for the call of api_generate() */
@@ -45,7 +46,8 @@ struct generate_listener {
 /* NULL: refused, and *err says why (ERROR_INPUT; ERROR_LIMIT with code "queue_full", "draining",
  * "sleeping" or "not_ready"). Progress may be told from then on, but not before it returned; the
  * end by api_settle(). The end is `failed` as soon as one choice fails, with the error of that
- * choice; after the deadline that was asked for, with code "deadline_exceeded". */
+ * choice; after the deadline that was asked for, with code "deadline_exceeded"; and where there are
+ * so many prompts that they are read bit by bit, when one of them is what would be refused. */
 struct generate_call *api_generate(struct api *api, const struct generate_request *request,
                                    const struct generate_listener *listener, struct error *err);
 /* The user is gone: nothing more is called, nothing more is computed. Any call from `done` and
@@ -55,6 +57,7 @@ void generate_cancel(struct generate_call *call);
 int generate_prompts(const struct generate_call *call);
 int generate_choices(const struct generate_call *call); /* of each prompt */
 const struct output *generate_output(const struct generate_call *call, int prompt, int choice);
+/* Of several prompts only once progress was told: those of one are there at once. */
 const struct ids *generate_prompt_ids(const struct generate_call *call, int prompt);
 /* The text of a prompt as it was given; of a chat NULL. */
 const char *generate_prompt_text(const struct generate_call *call, int prompt, size_t *n_bytes);

@@ -34,7 +34,10 @@ void api_metrics_init(struct api_metrics *out, int max_model_len)
     set_bounds(&out->first_token_s, first_token_s, sizeof first_token_s / sizeof(double));
     set_bounds(&out->inter_token_s, token_s, sizeof token_s / sizeof(double));
     set_bounds(&out->token_s, token_s, sizeof token_s / sizeof(double));
-    set_bounds(&out->total_s, total_s, sizeof total_s / sizeof(double));
+    struct metrics_histogram *const long_ones[] = {&out->total_s, &out->queue_s, &out->prefill_s,
+                                                   &out->decode_s, &out->inference_s};
+    for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++)
+        set_bounds(long_ones[i], total_s, sizeof total_s / sizeof(double));
     set_lengths(&out->prompt_length, max_model_len);
     set_lengths(&out->generation_length, max_model_len);
 }

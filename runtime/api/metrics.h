@@ -17,7 +17,7 @@ struct api;
 
 enum {
     METRICS_MAX_BOUNDS = 24,
-    METRICS_MAX_HTTP = 256, /* pairs of a method and a handler with a class of status */
+    METRICS_MAX_HTTP = 512, /* pairs of a method and a handler with a class of status */
     METRICS_FINISH_REASONS = FINISH_ERROR + 1,
 };
 
@@ -40,7 +40,8 @@ struct api_metrics {
     uint64_t draft_tokens, accepted_tokens;    /* of speculation, of what has ended */
     uint64_t finished[METRICS_FINISH_REASONS];
     struct metrics_histogram first_token_s, inter_token_s, token_s, total_s;
-    struct metrics_histogram prompt_length, generation_length; /* tokens */
+    struct metrics_histogram queue_s, prefill_s, decode_s, inference_s; /* parts of total_s */
+    struct metrics_histogram prompt_length, generation_length;          /* tokens */
     struct metrics_http http[METRICS_MAX_HTTP];
     int n_http;
 };

@@ -6,6 +6,7 @@
 #include "runtime/api/admission.h"
 #include "runtime/api/call.h"
 #include "runtime/api/prompt.h"
+#include "runtime/api/reading.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct pool_call {
     int n_results;
     int (*source)[2];           /* [n_results] prompts of each; the second -1: there is none */
     struct pool_result *result; /* [n_results] once it is done */
+    struct prompt_rules rules;
 };
 
 /* ---- what comes out ---- */
@@ -109,6 +111,14 @@ static bool check_task(const struct api *api, const struct pool_request *request
                      "this model has no head that classifies: ask for an embedding");
 }
 
+/* The field of which there are many. */
+static const char *field_of(const struct pool_request *request)
+{
+    const struct api_prompt *many = request->pair != NULL ? request->pair : request->prompt;
+    const char *given = request->n_prompts > 0 ? many[0].param : NULL;
+    return given != NULL ? given : "input";
+}
+
 static bool check_request(const struct api *api, const struct pool_request *request,
                           struct error *err)
 {
@@ -116,11 +126,11 @@ static bool check_request(const struct api *api, const struct pool_request *requ
     if (request->n_prompts < 1 || request->n_prompts > API_MAX_PROMPTS) {
         error_set(err, ERROR_INPUT, "want 1 to %d inputs, got %zu", API_MAX_PROMPTS,
                   request->n_prompts);
-        return error_param(err, "input");
+        return error_param(err, field_of(request));
     }
     if (request->task == POOL_SCORE && request->pair == NULL && api->model.head.n_labels == 0) {
         error_set(err, ERROR_INPUT, "a score of this model is that of two texts");
-        return error_param(err, "input");
+        return error_param(err, field_of(request));
     }
     if (request->dimensions < 0 || request->dimensions > most) {
         error_set(err, ERROR_INPUT, "dimensions must be in [1, %d], got %lld", most,
@@ -130,7 +140,8 @@ static bool check_request(const struct api *api, const struct pool_request *requ
     return true;
 }
 
-static bool check_room(const struct api *api, int n_prompts, struct error *err)
+static bool check_room(const struct api *api, const struct pool_request *request, int n_prompts,
+                       struct error *err)
 {
     if (n_prompts <= api->admission->max_in_flight)
         return true;
@@ -139,7 +150,7 @@ static bool check_room(const struct api *api, int n_prompts, struct error *err)
         "%d texts are more than the %lld sequences that this server takes at once: give fewer "
         "in one request",
         n_prompts, (long long)api->admission->max_in_flight);
-    return error_param(err, "input");
+    return error_param(err, field_of(request));
 }
 
 static bool is_same(const struct api_prompt *a, const struct api_prompt *b)
@@ -149,9 +160,9 @@ static bool is_same(const struct api_prompt *a, const struct api_prompt *b)
 }
 
 /* Which prompts there are, and which of them each result is made of. */
-static int plan_prompts(struct pool_call *call, const struct pool_request *request, bool as_one,
-                        const struct api_prompt **from)
+static int plan_prompts(struct pool_call *call, const struct pool_request *request, bool as_one)
 {
+    struct api_prompt *from = arena_alloc(&call->base.arena, 2 * request->n_prompts, sizeof *from);
     int n = 0;
     for (size_t i = 0; i < request->n_prompts; i++) {
         const bool again = i > 0 && request->pair != NULL && !as_one &&
@@ -159,48 +170,46 @@ static int plan_prompts(struct pool_call *call, const struct pool_request *reque
         call->source[i][0] = again ? call->source[i - 1][0] : n;
         call->source[i][1] = -1;
         if (!again)
-            from[n++] = &request->prompt[i];
+            from[n++] = request->prompt[i];
         if (request->pair != NULL && !as_one) {
             call->source[i][1] = n;
-            from[n++] = &request->pair[i];
+            from[n++] = request->pair[i];
         }
     }
+    call->base.from = from;
+    call->base.pair = as_one ? request->pair : NULL;
     return n;
 }
 
-static bool read_prompts(struct pool_call *call, const struct pool_request *request, bool as_one,
-                         const struct api_prompt **from, struct error *err)
+static bool read_prompt(struct api_call *base, int i, struct error *err)
 {
-    struct api *api = call->base.api;
+    const struct pool_call *call = (const struct pool_call *)base;
+    const struct api *api = base->api;
     const struct prompt_room room = {.max_model_len = api->model.max_model_len,
                                      .kv_tokens = api->model.kv_tokens};
-    struct prompt_rules rules = {.param = "input",
-                                 .add_special_tokens = request->add_special_tokens,
-                                 .vocab = api->model.vocab,
-                                 .max_model_len = api->model.max_model_len};
-    if (!prompt_cut_read(&rules, request->truncate_prompt_tokens, PROMPT_KEEP_FIRST,
-                         api->model.max_model_len, err))
-        return false;
-    for (int i = 0; i < call->base.n_prompts; i++) {
-        struct call_prompt *prompt = &call->base.prompt[i];
-        if (as_one ? !prompt_read_pair(api->intake, from[i], &request->pair[i], &rules,
-                                       &prompt->ids, err)
-                   : !prompt_read(api->intake, from[i], &rules, &prompt->ids, err))
-            return false;
-        if (!prompt_fit_alone(prompt->ids.n, &room, rules.param, err))
-            return false;
-        prompt->max_tokens = 1;
-    }
-    return true;
+    const bool as_one = base->pair != NULL;
+    struct call_prompt *prompt = &base->prompt[i];
+    const struct api_prompt *from = &base->from[i];
+    const char *param = as_one || from->param == NULL ? call->rules.param : from->param;
+    prompt->max_tokens = 1;
+    return (as_one ? prompt_read_pair(api->intake, from, &base->pair[i], &call->rules, &prompt->ids,
+                                      err)
+                   : prompt_read(api->intake, from, &call->rules, &prompt->ids, err)) &&
+           prompt_fit_alone(prompt->ids.n, &room, param, err);
 }
 
-static bool read_all(struct pool_call *call, const struct pool_request *request,
-                     const struct api_prompt **from, struct error *err)
+static bool read_all(struct pool_call *call, const struct pool_request *request, struct error *err)
 {
-    const bool as_one = reads_pairs(call->base.api, request);
-    const int n = plan_prompts(call, request, as_one, from);
-    return check_room(call->base.api, n, err) && call_admit(&call->base, n, err) &&
-           read_prompts(call, request, as_one, from, err);
+    const struct api *api = call->base.api;
+    const int n = plan_prompts(call, request, reads_pairs(api, request));
+    call->rules = (struct prompt_rules){.param = field_of(request),
+                                        .add_special_tokens = request->add_special_tokens,
+                                        .vocab = api->model.vocab,
+                                        .max_model_len = api->model.max_model_len};
+    return check_room(api, request, n, err) && call_admit(&call->base, n, err) &&
+           prompt_cut_read(&call->rules, request->truncate_prompt_tokens, PROMPT_KEEP_FIRST,
+                           api->model.max_model_len, err) &&
+           reading_begin(&call->base, err);
 }
 
 static bool make_sampling(struct pool_call *call, const struct pool_request *request,
@@ -227,14 +236,13 @@ static bool prepare(struct pool_call *call, const struct pool_request *request, 
     call->n_results = (int)request->n_prompts;
     call->source = arena_alloc(arena, request->n_prompts, sizeof *call->source);
     call->result = arena_alloc(arena, request->n_prompts, sizeof *call->result);
-    const struct api_prompt **from = arena_alloc(arena, 2 * request->n_prompts, sizeof *from);
-    return read_all(call, request, from, err);
+    return read_all(call, request, err);
 }
 
 struct pool_call *api_pool(struct api *api, const struct pool_request *request,
                            const struct pool_listener *listener, struct error *err)
 {
-    static const struct call_hooks hooks = {.ended = tell_end};
+    static const struct call_hooks hooks = {.read = read_prompt, .ended = tell_end};
     struct pool_call *call = memory_alloc(1, sizeof *call);
     call->listener = *listener;
     call->task = request->task;
@@ -245,7 +253,6 @@ struct pool_call *api_pool(struct api *api, const struct pool_request *request,
         call_refuse(&call->base, err);
         return NULL;
     }
-    call_send(&call->base);
     return call;
 }
 

@@ -169,12 +169,22 @@ static bool read_ids(const struct api_prompt *prompt, const struct prompt_rules 
     return true;
 }
 
+/* Errors are told of the field that the user has filled. */
+static struct prompt_rules rules_for(const struct api_prompt *prompt,
+                                     const struct prompt_rules *rules)
+{
+    struct prompt_rules own = *rules;
+    own.param = prompt->param != NULL ? prompt->param : rules->param;
+    return own;
+}
+
 bool prompt_read(struct intake *intake, const struct api_prompt *prompt,
                  const struct prompt_rules *rules, struct ids *out, struct error *err)
 {
+    const struct prompt_rules own = rules_for(prompt, rules);
     ids_clear(out);
-    return prompt->text != NULL ? read_text(intake, prompt, rules, out, err)
-                                : read_ids(prompt, rules, out, err);
+    return prompt->text != NULL ? read_text(intake, prompt, &own, out, err)
+                                : read_ids(prompt, &own, out, err);
 }
 
 /* ---- pairs ---- */
@@ -199,18 +209,20 @@ bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
                       const struct api_prompt *second, const struct prompt_rules *rules,
                       struct ids *out, struct error *err)
 {
+    const struct prompt_rules own[] = {rules_for(first, rules), rules_for(second, rules)};
     struct tokenizer_frame frame = {0};
     struct ids b = {0};
     ids_clear(out);
     if (first->text == NULL || second->text == NULL) {
-        error_set(err, ERROR_INPUT, "%s: a model that reads pairs wants texts", rules->param);
-        return error_param(err, rules->param);
+        const char *param = own[first->text != NULL].param;
+        error_set(err, ERROR_INPUT, "%s: a model that reads pairs wants texts", param);
+        return error_param(err, param);
     }
     if (!tokenizer_pair_frame(intake->tokenizer, &frame))
         return error_set(err, ERROR_UNSUPPORTED,
                          "the tokenizer of this model does not say how two texts are put together");
     const bool good =
-        encode(intake, first, rules, out, err) && encode(intake, second, rules, &b, err);
+        encode(intake, first, &own[0], out, err) && encode(intake, second, &own[1], &b, err);
     if (good) {
         const size_t n_frame = frame.before->n + frame.between->n + frame.after->n;
         if (rules->cut != PROMPT_WHOLE)
@@ -222,7 +234,7 @@ bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
         prompt_cut(out, rules);
     }
     ids_release(&b);
-    return good && (out->n > 0 || is_empty(rules, err));
+    return good && (out->n > 0 || is_empty(&own[1], err));
 }
 
 /* ---- room ---- */

@@ -20,7 +20,7 @@ struct sampling;
 enum prompt_cut { PROMPT_WHOLE, PROMPT_KEEP_FIRST, PROMPT_KEEP_LAST };
 
 struct prompt_rules {
-    const char *param; /* its name for errors: "prompt", "input" */
+    const char *param; /* its name for errors, where it has none itself: "prompt", "input" */
     bool add_special_tokens;
     enum prompt_cut cut;
     int64_t

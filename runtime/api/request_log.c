@@ -1,41 +1,62 @@
 #include "runtime/api/request_log.h"
 
 #include "base/log.h"
-#include "proto/status.h"
 
-enum { MAX_FIELDS = 16, STATUS_DONE = 200, STATUS_CLIENT_GONE = 499 };
+enum { MAX_FIELDS = 16, STATUS_CLIENT_GONE = 499 };
 static const double NS_PER_MS = 1e6;
 
-static int status_number(const struct request_log_entry *entry)
+struct fields {
+    struct log_field field[MAX_FIELDS];
+    int n;
+};
+
+static void add_text(struct fields *fields, const char *name, const char *text)
 {
-    if (entry->was_cancelled)
-        return STATUS_CLIENT_GONE;
-    return entry->failure != NULL ? status_of(entry->failure).http : STATUS_DONE;
+    if (text != NULL)
+        fields->field[fields->n++] = (struct log_field){.name = name, .text = text};
 }
 
-void request_log_write(const struct request_log_entry *entry)
+static void add_number(struct fields *fields, const char *name, int64_t number)
 {
-    struct log_field field[MAX_FIELDS];
-    int n = 0;
-    field[n++] = (struct log_field){.name = "id", .text = entry->source->request_id};
-    field[n++] = (struct log_field){.name = "route", .text = entry->source->route};
-    field[n++] = (struct log_field){.name = "peer", .text = entry->source->peer};
-    field[n++] = (struct log_field){.name = "model", .text = entry->model};
-    field[n++] = (struct log_field){.name = "status", .number = status_number(entry)};
-    field[n++] =
-        (struct log_field){.name = "prompt_tokens", .number = (double)entry->prompt_tokens};
-    field[n++] =
-        (struct log_field){.name = "cached_tokens", .number = (double)entry->cached_tokens};
-    field[n++] =
-        (struct log_field){.name = "output_tokens", .number = (double)entry->output_tokens};
-    field[n++] = (struct log_field){.name = "choices", .number = entry->n_choices};
-    field[n++] = (struct log_field){.name = "finish", .text = entry->finish};
-    if (entry->first_token_ns >= 0)
-        field[n++] = (struct log_field){
-            .name = "ttft_ms", .number = (double)entry->first_token_ns / NS_PER_MS, .decimals = 1};
-    field[n++] = (struct log_field){
-        .name = "total_ms", .number = (double)entry->total_ns / NS_PER_MS, .decimals = 1};
-    if (entry->failure != NULL)
-        field[n++] = (struct log_field){.name = "error", .text = entry->failure->text};
-    log_write_fields(LOG_INFO, "request", entry->was_cancelled ? "cancelled" : "ended", field, n);
+    fields->field[fields->n++] = (struct log_field){.name = name, .number = (double)number};
+}
+
+static void add_ms(struct fields *fields, const char *name, int64_t ns)
+{
+    if (ns >= 0)
+        fields->field[fields->n++] =
+            (struct log_field){.name = name, .number = (double)ns / NS_PER_MS, .decimals = 1};
+}
+
+static void add_answer(struct fields *fields, const struct request_record *record)
+{
+    add_number(fields, "prompt_tokens", record->prompt_tokens);
+    add_number(fields, "cached_tokens", record->cached_tokens);
+    add_number(fields, "output_tokens", record->output_tokens);
+    add_number(fields, "choices", record->n_choices);
+    add_text(fields, "finish", record->finish);
+    add_ms(fields, "queue_ms", record->queue_ns);
+    add_ms(fields, "ttft_ms", record->first_token_ns);
+}
+
+void request_log_write(const struct api *api, const struct request_log_entry *entry)
+{
+    const struct request_record *record = entry->record;
+    struct fields fields = {.n = 0};
+    if (!api->logs_requests)
+        return;
+    add_text(&fields, "id", *record->id != '\0' ? record->id : NULL);
+    add_text(&fields, "method", entry->method);
+    add_text(&fields, "route", entry->route);
+    add_text(&fields, "peer", entry->peer);
+    if (record->was_sent)
+        add_text(&fields, "model", api->model.n_names > 0 ? api->model.name[0] : "");
+    add_number(&fields, "status", entry->was_cancelled ? STATUS_CLIENT_GONE : entry->status);
+    if (record->was_sent)
+        add_answer(&fields, record);
+    add_ms(&fields, "total_ms", entry->total_ns);
+    if (record->failure.kind != ERROR_NONE)
+        add_text(&fields, "error", record->failure.text);
+    log_write_fields(entry->is_probe ? LOG_DEBUG : LOG_INFO, "request",
+                     entry->was_cancelled ? "cancelled" : "ended", fields.field, fields.n);
 }

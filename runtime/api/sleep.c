@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/api/admission.h"
+#include "runtime/api/reading.h"
 #include "runtime/gateway/dispatch.h"
 
 struct sleep_call {
@@ -36,6 +37,16 @@ static void supersede(struct api *api, bool wants_sleep)
         }
 }
 
+/* Who was let in, but is not at an engine yet, would wait there until somebody wakes the model. */
+static void close_doors(struct api *api)
+{
+    struct error why = {0};
+    api->admission->state = ADMISSION_SLEEPING;
+    error_set(&why, ERROR_LIMIT, "the model goes to sleep: wake it up first");
+    error_code(&why, "sleeping");
+    reading_fail_all(api, &why);
+}
+
 static void ask(struct api *api, enum link_sleep level)
 {
     const enum link_sleep asked = dispatch_asleep(api->dispatch);
@@ -44,7 +55,7 @@ static void ask(struct api *api, enum link_sleep level)
         return;
     supersede(api, wants_sleep);
     if (wants_sleep)
-        api->admission->state = ADMISSION_SLEEPING;
+        close_doors(api);
     api->rest.is_under_way = true;
     dispatch_sleep(api->dispatch, level, reached, api);
 }

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "proto/status.h"
 #include "runtime/api/admission.h"
+#include "runtime/api/request_log.h"
 #include "runtime/endpoints/endpoint.h"
 
 #include <stdio.h>
@@ -19,6 +20,7 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/v1/chat/completions", POST, ROUTE_WITH_KEY}, chat_call},
     {{"/v1/completions", POST, ROUTE_WITH_KEY}, completions_call},
     {{"/generate", POST, ROUTE_WITH_KEY}, generate_call},
+    {{"/generate_stream", POST, ROUTE_WITH_KEY}, generate_stream_call},
     {{"/v1/embeddings", POST, ROUTE_WITH_KEY}, embeddings_call},
     {{"/v1/score", POST, ROUTE_WITH_KEY}, score_call},
     {{"/score", POST, ROUTE_WITH_KEY}, score_call},
@@ -30,6 +32,7 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/tokenize", POST, ROUTE_WITH_KEY}, tokenize_call},
     {{"/detokenize", POST, ROUTE_WITH_KEY}, detokenize_call},
     {{"/v1/models", GET, ROUTE_WITH_KEY}, models_call},
+    {{"/v1/models/{model}", GET, ROUTE_WITH_KEY}, model_call},
     {{"/version", GET, ROUTE_WITH_KEY}, version_call},
     {{"/health", GET, ROUTE_OPEN}, health_call},
     {{"/health/live", GET, ROUTE_OPEN}, live_call},
@@ -43,12 +46,30 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/is_sleeping", GET, ROUTE_WITH_KEY}, is_sleeping_call},
 };
 
+/* The rest of a path may stand for a name in braces, slashes and all: models have such names. */
+static bool leads_to(const char *path, const char *route)
+{
+    const size_t n = strcspn(route, "{");
+    return strncmp(path, route, n) == 0 && (path[n] == '\0') == (route[n] == '\0');
+}
+
 const struct route *endpoints_find(const char *path)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (strcmp(path, table[i].route.path) == 0)
+        if (leads_to(path, table[i].route.path))
             return &table[i].route;
     return NULL;
+}
+
+static const struct entry *entry_of(const struct route *route)
+{
+    return (const struct entry *)(const void *)route;
+}
+
+bool endpoints_is_probe(const struct route *route)
+{
+    endpoint_fn *const call = entry_of(route)->call;
+    return call == health_call || call == live_call || call == ready_call || call == metrics_call;
 }
 
 struct endpoints *endpoints_create(const struct endpoints_settings *settings)
@@ -63,8 +84,7 @@ void endpoints_destroy(struct endpoints *endpoints) { memory_free(endpoints); }
 struct call *endpoints_call(struct endpoints *endpoints, const struct call_request *request,
                             const struct reply *reply)
 {
-    const struct entry *entry = (const struct entry *)(const void *)request->route;
-    return entry->call(endpoints, request, reply);
+    return entry_of(request->route)->call(endpoints, request, reply);
 }
 
 void endpoints_cancel(struct call *call) { call->cancel(call); }
@@ -73,6 +93,8 @@ static void refuse(const struct error *why, int retry_after_s, const struct repl
 {
     const int status = status_of(why).http;
     struct bytes body = {0};
+    if (reply->record != NULL)
+        reply->record->failure = *why;
     status_write_json(&body, why);
     reply->whole(reply->context, status, "application/json",
                  status == 429 || status == 503 ? retry_after_s : 0, body.data, body.len);

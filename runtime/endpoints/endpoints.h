@@ -15,17 +15,20 @@ struct call; /* one that is not answered yet */
 
 enum route_access { ROUTE_OPEN, ROUTE_WITH_KEY }; /* /health is open, all else needs a key */
 
-struct route { /* NULL method handlers are 405 */
-    const char *path;
+struct route {           /* NULL method handlers are 405 */
+    const char *path;    /* "/v1/models/{model}": what stands there may have slashes */
     const char *methods; /* "GET", "POST", "GET, HEAD": for Allow */
     enum route_access access;
 };
-/* NULL: 404. The path is the parsed one, exactly. */
+/* NULL: 404. The path is the parsed one, exactly; what stands for a name is not empty. */
 const struct route *endpoints_find(const char *path);
+/* Health and metrics: machines ask for them every few seconds. */
+bool endpoints_is_probe(const struct route *route);
 
 struct call_request { /* borrowed for endpoints_call() */
     const struct route *route;
     const char *method;
+    const char *path;  /* that led to the route */
     const char *query; /* as sent, behind the '?'; NULL or "": none */
     const char *body;
     size_t n_body;
@@ -40,6 +43,7 @@ struct reply {
     bool (*event)(void *context, const char *data, size_t n_bytes); /* false: nobody reads it */
     void (*end)(void *context);
     void *context;
+    struct request_record *record; /* is told why it is refused; NULL: nobody asks */
 };
 
 struct endpoints; /* the api and what is shared by calls: pages, readiness */

@@ -1,4 +1,4 @@
-/* /generate in the shapes of three systems (proto/native_generate.h). */
+/* /generate in the shapes of three systems, and /generate_stream (proto/native_generate.h). */
 #include "base/error.h"
 #include "runtime/endpoints/native_answer.h"
 #include "runtime/endpoints/prompts.h"
@@ -89,15 +89,30 @@ static struct call *start(const struct endpoints *e, struct native_request *body
     return answer_start(&a->answer, e, &request, reply);
 }
 
-struct call *generate_call(const struct endpoints *e, const struct call_request *call,
-                           const struct reply *reply)
+typedef bool reader(struct native_request *out, const char *body, size_t n_bytes,
+                    const struct sampling_fields *nothing_said, struct error *err);
+
+static struct call *read_and_start(reader *read, const struct endpoints *e,
+                                   const struct call_request *call, const struct reply *reply)
 {
     const struct sampling_fields nothing_said = sampling_nothing_said();
     struct native_request body;
     struct error err = {0};
-    struct call *answer = native_request_read(&body, call->body, call->n_body, &nothing_said, &err)
+    struct call *answer = read(&body, call->body, call->n_body, &nothing_said, &err)
                               ? start(e, &body, call, reply)
                               : endpoint_refuse(e, reply, &err);
     native_request_release(&body);
     return answer;
+}
+
+struct call *generate_call(const struct endpoints *e, const struct call_request *call,
+                           const struct reply *reply)
+{
+    return read_and_start(native_request_read, e, call, reply);
+}
+
+struct call *generate_stream_call(const struct endpoints *e, const struct call_request *call,
+                                  const struct reply *reply)
+{
+    return read_and_start(native_request_read_stream, e, call, reply);
 }

@@ -1,5 +1,5 @@
-/* /generate as Text Generation Inference: {"generated_text", "details"}; in a stream a token an
- * event, and no [DONE]. One prompt, one answer. */
+/* /generate and /generate_stream as Text Generation Inference: {"generated_text", "details"}; in a
+ * stream a token an event, and no [DONE]. One prompt, one answer. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "proto/status.h"

@@ -59,6 +59,16 @@ static void fail_from(struct completion *c, int first, const struct error *why)
 
 /* ---- what the dispatch says ---- */
 
+static void take_begun(void *context)
+{
+    const struct completion_choice *choice = context;
+    struct completion *c = choice->completion;
+    const int n = has_beams(c) ? c->n_choices : 1; /* beams are one request */
+    const int64_t now_ns = clock_now_ns();
+    for (int i = 0; i < n; i++)
+        c->begun_ns[choice->number + i] = now_ns;
+}
+
 static void note_time(struct completion *c)
 {
     c->last_token_ns = clock_now_ns();
@@ -171,7 +181,8 @@ static void submit(struct completion_choice *choice)
                                  .deadline_ns = r->deadline_ns,
                                  .cache_key = (const uint8_t *)s->cache_key.data,
                                  .n_cache_key = (int)s->cache_key.len};
-    const struct dispatch_listener hear = {.token = take_token,
+    const struct dispatch_listener hear = {.begun = take_begun,
+                                           .token = take_token,
                                            .prompt_logprobs = take_prompt_logprobs,
                                            .beams = take_beams,
                                            .pooled = take_pooled,
@@ -194,6 +205,7 @@ static void init(struct completion *out, const struct completion_request *reques
                                .n_left = n,
                                .output = memory_alloc((size_t)n, sizeof *out->output),
                                .failure = memory_alloc((size_t)n, sizeof *out->failure),
+                               .begun_ns = memory_alloc((size_t)n, sizeof *out->begun_ns),
                                .choice = memory_alloc((size_t)n, sizeof *out->choice)};
     for (int i = 0; i < n; i++) {
         output_init(&out->output[i], &request->sampling->rules);
@@ -233,6 +245,7 @@ void completion_close(struct completion *c)
     }
     memory_free(c->output);
     memory_free(c->failure);
+    memory_free(c->begun_ns);
     memory_free(c->choice);
     memory_free(c->value);
     *c = (struct completion){0};

@@ -233,6 +233,19 @@ static bool not_asked(const char *what, struct error *err)
     return error_set(err, ERROR_PEER, "the engine answered with %s, which nobody asked for", what);
 }
 
+/* That a request runs clears it of no suspicion: it may be what kills engines. */
+static void give_begun(struct dispatch *dispatch, const struct link_event *event)
+{
+    for (int i = 0; i < event->n_begun; i++) {
+        struct journal_entry *entry = journal_find(dispatch->journal, event->begun_id[i]);
+        if (entry == NULL || entry->has_begun)
+            continue;
+        entry->has_begun = true;
+        if (entry->listener.begun != NULL)
+            entry->listener.begun(entry->listener.context);
+    }
+}
+
 /* To a text that pools and to beams a token is only the end, of a deadline. */
 static bool wants_token(const struct journal_entry *entry, const struct link_token *token)
 {
@@ -350,6 +363,9 @@ static bool give_event(struct dispatch *dispatch, int engine, const struct link_
         event->kind == LINK_TOKENS || event->kind == LINK_BEAMS || event->kind == LINK_POOLED;
     switch (event->kind) {
     case LINK_READY:
+        break;
+    case LINK_BEGUN:
+        give_begun(dispatch, event);
         break;
     case LINK_TOKENS:
         for (int i = 0; i < event->n_tokens; i++)

@@ -36,6 +36,7 @@ struct journal_entry {
     int n_drafted, n_accepted; /* that were told, of all engines it was at */
     int n_drafted_before, n_accepted_before; /* of these, at engines before this one */
     int n_crashes;
+    bool has_begun; /* it has run, at whichever engine */
     bool was_heard; /* something came of it since it was sent */
     int engine;     /* where it is, or JOURNAL_NOWHERE */
     struct dispatch_listener listener;

@@ -12,6 +12,7 @@ struct link_token;
  * submit requests and cancel them, their own too, and call nothing else of the dispatch. What they
  * are given lives until they return. */
 struct dispatch_listener {
+    void (*begun)(void *context); /* it runs, for the first time: once, whatever engines it had */
     /* Returns false to cancel the choice (a stop string was found): nothing more is reported. */
     bool (*token)(void *context, const struct link_token *token);
     void (*prompt_logprobs)(void *context, const struct link_prompt_logprobs *logprobs);

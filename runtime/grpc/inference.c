@@ -10,11 +10,13 @@
 /* Longer ones are no limits: the validator would refuse them, and a client has not written them. */
 static const int64_t MAX_DEADLINE_MS = 31536000000; /* a year */
 
-bool inference_source(struct api_source *out, const struct rpc *rpc, const char *request_id,
+bool inference_source(struct api_source *out, struct rpc *rpc, const char *request_id,
                       struct error *err)
 {
-    *out = (struct api_source){
-        .tenant = rpc_tenant(rpc), .peer = rpc_peer(rpc), .route = rpc_method_of(rpc)->path};
+    *out = (struct api_source){.tenant = rpc_tenant(rpc),
+                               .peer = rpc_peer(rpc),
+                               .route = rpc_method_of(rpc)->path,
+                               .record = rpc_record(rpc)};
     if (request_id == NULL) {
         uint64_t random[2];
         if (!system_random(random, sizeof random, err))

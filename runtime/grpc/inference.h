@@ -10,7 +10,7 @@ struct rpc;
 
 /* Who asks. `request_id` as the client gave it, NULL: one is made. ERROR_INPUT: an id that is too
  * long, or not printable. */
-bool inference_source(struct api_source *out, const struct rpc *rpc, const char *request_id,
+bool inference_source(struct api_source *out, struct rpc *rpc, const char *request_id,
                       struct error *err);
 /* The earlier of what the client wrote and the deadline of its call; SAMPLING_UNSAID: neither. */
 int64_t inference_deadline_ms(const struct rpc *rpc, int64_t said);

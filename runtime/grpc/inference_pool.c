@@ -47,24 +47,27 @@ void inference_pool_closed(struct rpc *rpc)
 }
 
 static struct api_prompt *prompts_of(struct arena *arena, const struct inference_prompt *from,
-                                     size_t n, size_t step)
+                                     size_t n, size_t step, const char *field)
 {
     struct api_prompt *list = arena_alloc(arena, n, sizeof *list);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         list[i] = inference_prompt(&from[i * step]);
+        list[i].param = field;
+    }
     return list;
 }
 
 static bool pool(struct rpc *rpc, struct arena *arena, const struct inference_pool *from,
                  enum pool_task task, struct error *err)
 {
-    const struct api_prompt *input = prompts_of(arena, from->input, from->n_inputs, 1);
+    const char *field = task == POOL_EMBED ? "inputs" : "documents";
+    const struct api_prompt *input = prompts_of(arena, from->input, from->n_inputs, 1, field);
     const bool has_query = from->query != NULL;
     const struct pool_listener listener = {.done = done, .failed = failed, .context = rpc};
     struct pool_request request = {
         .model = from->model,
         .task = task,
-        .prompt = has_query ? prompts_of(arena, from->query, from->n_inputs, 0) : input,
+        .prompt = has_query ? prompts_of(arena, from->query, from->n_inputs, 0, "query") : input,
         .n_prompts = from->n_inputs,
         .pair = has_query ? input : NULL,
         .add_special_tokens = from->add_special_tokens != 0,
@@ -75,7 +78,6 @@ static bool pool(struct rpc *rpc, struct arena *arena, const struct inference_po
         .deadline_ms = inference_deadline_ms(rpc, from->scheduling.deadline_ms),
     };
     if (from->n_inputs == 0 || from->n_inputs > API_MAX_PROMPTS) {
-        const char *field = task == POOL_EMBED ? "inputs" : "documents";
         error_set(err, ERROR_INPUT, "%s has %zu entries: 1 to %d can be asked for at once", field,
                   from->n_inputs, API_MAX_PROMPTS);
         return error_param(err, field);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/grpc/connection_limit.h"
 #include "runtime/grpc/rpc_server.h"
 
 #include <errno.h>
@@ -94,9 +95,16 @@ static grpc_server *make_server(const struct rpc_limits *limits)
         number(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000),
         /* Two servers on one port would each get some of the connections, and nobody knows why. */
         number(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        number(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits->idle_ns / NS_OF_MS),
+        {0},
     };
-    const grpc_channel_args args = {.num_args = sizeof arg / sizeof *arg, .args = arg};
-    return grpc_server_create(&args, NULL);
+    const size_t n = sizeof arg / sizeof *arg - 1;
+    const bool is_limited = connection_limit_arg(&arg[n], limits->max_connections);
+    const grpc_channel_args args = {.num_args = is_limited ? n + 1 : n, .args = arg};
+    grpc_server *server = grpc_server_create(&args, NULL);
+    if (is_limited)
+        connection_limit_release(&arg[n]);
+    return server;
 }
 
 bool listen_open(grpc_server **out, int *port, grpc_completion_queue *queue,

@@ -3,6 +3,7 @@
 #include "runtime/grpc/rpc.h"
 
 #include "base/check.h"
+#include "base/system.h"
 #include "proto/status.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"
@@ -83,6 +84,7 @@ static void on_close(struct rpc *rpc, bool ok)
     if (rpc->method != NULL && rpc->method->closed != NULL)
         rpc->method->closed(rpc);
     rpc->data = NULL;
+    rpc_log_end(rpc);
     free_when_done(rpc);
 }
 
@@ -356,6 +358,7 @@ static void on_new_call(struct rpc *rpc, bool ok)
     }
     struct error err = {0};
     rpc->server->n_calls++;
+    rpc->arrived_ns = clock_now_ns();
     if (!rpc->server->is_closing)
         rpc_wait(rpc->server);
     set_peer(rpc);
@@ -398,6 +401,7 @@ const struct rpc_settings *rpc_settings_of(const struct rpc *rpc) { return &rpc-
 struct api *rpc_api(const struct rpc *rpc) { return rpc->server->settings.api; }
 uint64_t rpc_tenant(const struct rpc *rpc) { return rpc->tenant; }
 const char *rpc_peer(const struct rpc *rpc) { return rpc->peer; }
+struct request_record *rpc_record(struct rpc *rpc) { return &rpc->record; }
 const struct rpc_method *rpc_method_of(const struct rpc *rpc) { return rpc->method; }
 
 int64_t rpc_deadline_ms(const struct rpc *rpc)

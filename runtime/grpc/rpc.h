@@ -13,6 +13,7 @@
 
 struct api;
 struct error;
+struct request_record;
 struct rpc;
 struct rpc_server;
 struct rpc_settings;
@@ -37,7 +38,8 @@ struct rpc_server *rpc_server_of(const struct rpc *rpc);
 const struct rpc_settings *rpc_settings_of(const struct rpc *rpc);
 struct api *rpc_api(const struct rpc *rpc);
 uint64_t rpc_tenant(const struct rpc *rpc);
-const char *rpc_peer(const struct rpc *rpc); /* "127.0.0.1:4711" */
+const char *rpc_peer(const struct rpc *rpc);        /* "127.0.0.1:4711" */
+struct request_record *rpc_record(struct rpc *rpc); /* for the log, until it is closed */
 const struct rpc_method *rpc_method_of(const struct rpc *rpc);
 int64_t rpc_deadline_ms(const struct rpc *rpc); /* from now on, at least 1; INT64_MAX: none */
 /* The method's own. */

@@ -25,6 +25,8 @@ struct rpc_limits rpc_limits_default(void)
         .max_metadata_bytes = 16 << 10,
         .max_streams = 1024,
         .max_calls = 8192,
+        .max_connections = 4096,
+        .idle_ns = 300000000000,
         .handshake_ns = 10000000000,
         .keepalive_ns = 60000000000,
         .keepalive_reply_ns = 20000000000,

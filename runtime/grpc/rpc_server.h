@@ -23,6 +23,8 @@ struct rpc_limits {
     size_t max_metadata_bytes;  /* 16 KB; more is RESOURCE_EXHAUSTED */
     int max_streams;            /* calls at once of one connection: 1024; more of them wait */
     int max_calls;              /* of all connections: 8192; more is RESOURCE_EXHAUSTED */
+    int max_connections;        /* 4096; one more is closed */
+    int64_t idle_ns;            /* without a call, then a connection is asked to go: 300 s */
     int64_t handshake_ns;       /* until a new connection speaks TLS and HTTP/2: 10 s */
     int64_t keepalive_ns;       /* a silent client is asked whether it is there: 60 s, */
     int64_t keepalive_reply_ns; /* and closed when it does not answer: 20 s */

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/error.h"
+#include "runtime/api/request_log.h"
 #include "runtime/grpc/event_relay.h"
 #include "runtime/grpc/rpc.h"
 #include "runtime/grpc/rpc_server.h"
@@ -63,8 +64,13 @@ struct rpc {
     bool has_status;  /* and its status is with gRPC */
     bool is_over;     /* close came */
     struct error why; /* of the end; kind ERROR_NONE: OK */
+    int64_t arrived_ns;
+    struct request_record record;
 };
 
 /* Lets gRPC give the next new call to this server. */
 void rpc_wait(struct rpc_server *server);
 bool rpc_say_draining(struct error *err); /* false */
+
+/* Its line of the log: rpc_log.c. */
+void rpc_log_end(struct rpc *rpc);

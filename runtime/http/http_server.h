@@ -55,6 +55,10 @@ struct http_handler {
     /* The exchange is over: answered and sent, or its client is gone or does not read. Its memory
      * is gone after this. Called exactly once for each exchange that `headers` saw. */
     void (*closed)(void *context, struct http_exchange *x, bool was_answered);
+    /* The server answers by itself: what came is no HTTP, too large, too slow. `why` is a literal.
+     * `x` is NULL where `headers` did not see it; else `closed` follows. May be NULL. */
+    void (*refused)(void *context, struct http_exchange *x, const char *peer, int status,
+                    const char *why);
     void *context;
 };
 

@@ -42,6 +42,10 @@ void requests_end(struct http_connection *c, bool was_answered)
 
 void requests_refuse(struct http_connection *c, const struct refusal *why)
 {
+    const struct http_handler *handler = &c->server->handler;
+    struct http_exchange *x = c->exchange != NULL && c->exchange->is_seen ? c->exchange : NULL;
+    if (handler->refused != NULL)
+        handler->refused(handler->context, x, c->peer, why->status, why->why);
     requests_end(c, false);
     c->closes = true;
     response_refuse(c, why);

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    LINK_PROTOCOL = 3,
+    LINK_PROTOCOL = 4,
     LINK_MAX_VALUES = 1 << 20, /* of a pooled vector */
     LINK_MAX_RANKS = 4096,     /* in statistics */
 };
@@ -122,6 +122,7 @@ struct link_stats {
 };
 enum link_event_kind {
     LINK_READY,
+    LINK_BEGUN, /* requests run in a step for the first time, which is about to run */
     LINK_TOKENS,
     LINK_FAILED,
     LINK_PROMPT_LOGPROBS,
@@ -135,6 +136,8 @@ enum link_event_kind {
 struct link_event {
     enum link_event_kind kind;
     struct link_ready ready;
+    const uint64_t *begun_id; /* [n_begun] */
+    int n_begun;
     const struct link_token *token;
     int n_tokens;
     uint64_t failed_id; /* 0: the engine as a whole */

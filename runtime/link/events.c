@@ -61,6 +61,17 @@ static bool send_ready(struct link *link, const struct link_ready *from, struct 
     return link_send_message(link, &message.base, err);
 }
 
+static bool send_begun(struct link *link, const uint64_t *id, int n, struct error *err)
+{
+    from_engine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    Phalanx__Engine__V1__Begun begun = PHALANX__ENGINE__V1__BEGUN__INIT;
+    begun.n_id = (size_t)n;
+    begun.id = (uint64_t *)id;
+    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_BEGUN;
+    message.begun = &begun;
+    return link_send_message(link, &message.base, err);
+}
+
 static void write_token(token_message *out, struct arena *arena, const struct link_token *from)
 {
     phalanx__engine__v1__token__init(out);
@@ -179,6 +190,8 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
     switch (event->kind) {
     case LINK_READY:
         return send_ready(link, &event->ready, err);
+    case LINK_BEGUN:
+        return send_begun(link, event->begun_id, event->n_begun, err);
     case LINK_TOKENS:
         return send_tokens(link, event->token, event->n_tokens, err);
     case LINK_FAILED:
@@ -385,6 +398,11 @@ static bool read_event(struct link_event *out, struct arena *arena, const from_e
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY:
         out->kind = LINK_READY;
         return read_ready(&out->ready, from->ready, err);
+    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_BEGUN:
+        out->kind = LINK_BEGUN;
+        out->begun_id = from->begun->id;
+        out->n_begun = (int)from->begun->n_id;
+        return true;
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_TOKENS:
         out->kind = LINK_TOKENS;
         return read_tokens(out, arena, from->tokens, err);

@@ -80,7 +80,7 @@ static bool read_value(const struct reader *r, const struct option *option, bool
 
 static bool read_option(struct reader *r, const struct option *option, struct error *err)
 {
-    bool *was_here = &r->from_file[option - option_table];
+    bool *was_here = &r->from_file[option_number(option)];
     if (*was_here)
         return refuse(r, "this option is in the file twice", err);
     const bool wanted = !option_is_settled(r->out, option); /* else the command line wins */

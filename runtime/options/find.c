@@ -9,13 +9,13 @@ enum { LONGEST = 64 }; /* no name is longer */
 
 static bool has_bit(const uint64_t *bits, const struct option *option)
 {
-    const ptrdiff_t i = option - option_table;
+    const int i = option_number(option);
     return (bits[i / 64] >> (i % 64) & 1) != 0;
 }
 
 static void set_bit(uint64_t *bits, const struct option *option, bool to)
 {
-    const ptrdiff_t i = option - option_table;
+    const int i = option_number(option);
     const uint64_t bit = (uint64_t)1 << (i % 64);
     bits[i / 64] = to ? bits[i / 64] | bit : bits[i / 64] & ~bit;
 }
@@ -57,8 +57,8 @@ bool option_belongs(const struct option *option, enum command command)
 
 const struct option *option_find(const char *name, enum command command)
 {
-    for (int i = 0; i < n_options; i++) {
-        const struct option *option = &option_table[i];
+    for (int i = 0; i < option_count(); i++) {
+        const struct option *option = option_at(i);
         if (option_belongs(option, command) &&
             (strcmp(option->name, name) == 0 ||
              (option->alias && strcmp(option->alias, name) == 0)))
@@ -91,10 +91,10 @@ const struct option *option_find_key(const char *key, enum command command)
     if (!name_of_key(name, key))
         return NULL;
     const struct option *option = option_find(name, command);
-    for (int i = 0; option == NULL && i < n_options; i++)
-        if (option_table[i].key != NULL && strcmp(option_table[i].key, key) == 0 &&
-            option_belongs(&option_table[i], command))
-            option = &option_table[i];
+    for (int i = 0; option == NULL && i < option_count(); i++)
+        if (option_at(i)->key != NULL && strcmp(option_at(i)->key, key) == 0 &&
+            option_belongs(option_at(i), command))
+            option = option_at(i);
     return option != NULL && has_key(option) ? option : NULL;
 }
 
@@ -126,12 +126,12 @@ const struct option *option_nearest(const char *name, enum command command)
 {
     const struct option *best = NULL;
     int best_distance = (int)strlen(name) / 3 + 1; /* further away is no suggestion */
-    for (int i = 0; i < n_options; i++) {
-        if (!option_belongs(&option_table[i], command))
+    for (int i = 0; i < option_count(); i++) {
+        if (!option_belongs(option_at(i), command))
             continue;
-        const int d = distance(name, option_table[i].name);
+        const int d = distance(name, option_at(i)->name);
         if (d <= best_distance) {
-            best = &option_table[i];
+            best = option_at(i);
             best_distance = d - 1;
         }
     }
@@ -142,10 +142,10 @@ bool option_unknown_key(const char *where, const char *key, enum command command
 {
     char name[LONGEST];
     const struct option *near = name_of_key(name, key) ? option_nearest(name, command) : NULL;
-    for (int i = 0; near == NULL && i < n_options; i++)
-        if (option_table[i].key != NULL && option_belongs(&option_table[i], command) &&
-            distance(key, option_table[i].key) <= (int)strlen(key) / 3)
-            near = &option_table[i];
+    for (int i = 0; near == NULL && i < option_count(); i++)
+        if (option_at(i)->key != NULL && option_belongs(option_at(i), command) &&
+            distance(key, option_at(i)->key) <= (int)strlen(key) / 3)
+            near = option_at(i);
     if (near != NULL && has_key(near)) {
         name_of_key(name, near->name + 2);
         for (char *c = name; *c != '\0'; c++)

@@ -35,8 +35,8 @@ void options_print_help(FILE *out, enum command command, bool all)
     if (command_summary(command) != NULL)
         fprintf(out, "%s\n\n", command_summary(command));
     fprintf(out, "  %s\n", usage[command]);
-    for (int i = 0; i < n_options; i++) {
-        const struct option *option = &option_table[i];
+    for (int i = 0; i < option_count(); i++) {
+        const struct option *option = option_at(i);
         if (!option_belongs(option, command))
             continue;
         if (!all && !option->basic) {
@@ -65,7 +65,7 @@ void options_print_help(FILE *out, enum command command, bool all)
 void options_print_markdown(FILE *out)
 {
     fprintf(out,
-            "# Options\n\nMade by `phalanx --help=markdown` from runtime/options/table.c; a "
+            "# Options\n\nMade by `phalanx --help=markdown` from the rows of runtime/options; a "
             "test compares the two.\n\nEvery option but --config and --help can stand in a YAML "
             "file (`--config FILE`, or the file as the first word)\nunder its name without the "
             "dashes, or under LLaMA-Factory's name, which stands below with a colon. The command "
@@ -73,8 +73,8 @@ void options_print_markdown(FILE *out)
             "take k, m, g, t or KB, MB, GB, TB (thousands),\nand K, M, G, T or KiB, MiB, GiB, TiB "
             "(1024).\n");
     const char *section = "";
-    for (int i = 0; i < n_options; i++) {
-        const struct option *option = &option_table[i];
+    for (int i = 0; i < option_count(); i++) {
+        const struct option *option = option_at(i);
         if (strcmp(section, option->section) != 0)
             fprintf(out,
                     "\n## %s\n\n| option | value | default | commands | meaning |\n"

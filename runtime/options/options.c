@@ -1,4 +1,4 @@
-/* Reads command lines by the table of table.c. */
+/* Reads command lines by the table of table.h. */
 #include "runtime/options/options.h"
 
 #include "base/bytes.h"
@@ -187,10 +187,10 @@ static bool parse_word(struct options *out, const char *word, bool is_first, str
 bool options_parse(struct options *out, enum command command, int argc, char **argv,
                    struct error *err)
 {
-    check(n_options <= OPTIONS_MAX);
+    check(option_count() <= OPTIONS_MAX);
     *out = (struct options){.command = command};
-    for (int i = 0; i < n_options; i++)
-        option_reset(out, &option_table[i]);
+    for (int i = 0; i < option_count(); i++)
+        option_reset(out, option_at(i));
     bool is_first = true;
     for (int i = 0; i < argc; i++) {
         const bool is_option = argv[i][0] == '-' && argv[i][1] != '\0';
@@ -235,9 +235,9 @@ bool options_change(struct options *options, const char *name, const char *text,
 
 void options_print_sampling(FILE *out, const struct options *options)
 {
-    for (int i = 0; i < n_options; i++) {
+    for (int i = 0; i < option_count(); i++) {
         struct bytes text = {0};
-        const struct option *option = &option_table[i];
+        const struct option *option = option_at(i);
         if (!is_sampling(option) || !option_belongs(option, options->command))
             continue;
         if (option_is_given(options, option))
@@ -277,8 +277,8 @@ static bool is_no_text(const struct options *options, const struct option *optio
 int options_for_rank(const struct options *options, struct arena *arena, char **word, int max)
 {
     int n = 0;
-    for (int i = 0; i < n_options; i++) {
-        const struct option *option = &option_table[i];
+    for (int i = 0; i < option_count(); i++) {
+        const struct option *option = option_at(i);
         if (!option_belongs(option, COMMAND_RANK) || !option_belongs(option, options->command) ||
             is_no_text(options, option))
             continue;

@@ -1,7 +1,7 @@
 /* runtime/options/options.h: every option of every command, once.
  *
- * One table (table.c) makes the flags, the keys of a --config file, --help and
- * docs/options.md. A value comes from the command line, else from the file, else it is the
+ * One table (table.h, its rows in rows_*.c) makes the flags, the keys of a --config file, --help
+ * and docs/options.md. A value comes from the command line, else from the file, else it is the
  * default. Names and meanings are vLLM's where vLLM has the option.
  *
  * Texts point into argv or into the arena of the struct.
@@ -72,7 +72,7 @@ struct options {
     int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen */
     int64_t block_size, kv_cache_memory_bytes;
     const char *kv_cache_dtype;
-    bool enable_prefix_caching;
+    bool enable_prefix_caching, enable_chunked_prefill;
     const char *scheduling_policy; /* fcfs or priority */
     const char *logprobs_mode;     /* raw_logprobs or processed_logprobs */
 
@@ -136,9 +136,13 @@ struct options {
         const char *dataset, *output_json, *plot;
         /* serve */
         const char *base_url, *endpoint, *trace;
+        const char *dataset_name, *ramp_up_strategy; /* NULL: none */
+        const char *ca_file;                         /* NULL: the system's */
+        bool insecure;
         double request_rate, burstiness,
-            trace_speed;         /* request_rate: per second, may be infinite */
-        int64_t max_concurrency; /* 0: no limit */
+            trace_speed; /* request_rate: per second, may be infinite */
+        double ramp_up_start_rps, ramp_up_end_rps, random_range_ratio;
+        int64_t max_concurrency;                                         /* 0: no limit */
         int64_t num_warmups, vocab_size, ready_timeout, request_timeout; /* timeouts: seconds */
         const char *percentile_metrics, *metric_percentiles;
         struct option_list goodput;

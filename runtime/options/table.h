@@ -1,4 +1,4 @@
-/* runtime/options/table.h: the rows behind options.h. Only options*.c include it. */
+/* runtime/options/table.h: the rows behind options.h. Only runtime/options includes it. */
 #pragma once
 #include "runtime/options/options.h"
 
@@ -29,8 +29,10 @@ struct option {
     const char *section, *help;
 };
 
-extern const struct option option_table[];
-extern const int n_options;
+/* The rows by number, in the order of the help. */
+int option_count(void);
+const struct option *option_at(int number);     /* in [0, option_count()) */
+int option_number(const struct option *option); /* of one of them */
 
 bool option_is_given(const struct options *options, const struct option *option);
 void option_mark_given(struct options *options, const struct option *option);

@@ -82,6 +82,7 @@ struct request {
     int n_asked;    /* leading rows whose logits or hidden state were asked for, where all are */
     int n_cached;   /* tokens of the prompt that were in the prefix cache when it first ran */
     bool was_admitted;
+    bool has_begun;            /* it was in a batch */
     int n_draft_computed;      /* tokens in the KV cache of the draft model */
     int n_draft_new;           /* it is fed in the step that is being chosen */
     int n_drafted, n_accepted; /* drafts that were checked, and those that were right */

@@ -1,8 +1,9 @@
 /* Who runs in the next step. Running sequences are looked at in the order of the queue, so whoever
  * is preempted for one of them was not chosen yet, and nothing that is chosen is ever taken back.
  *
- * A chunk ends where a budget ends: of tokens, of rows of logits (prompt log-probabilities want one
- * for each token), of blocks. Only for a sequence without a block for a single row others give way.
+ * A chunk ends where a budget ends, unless prompts run whole: of tokens, of rows of logits (prompt
+ * log-probabilities want one for each token), of blocks. Only for a sequence without a block for a
+ * single row others give way.
  *
  * A block is listed in the prefix cache as soon as the step that fills it is chosen. Sequences that
  * are chosen after it may read it in the same step: every layer stores the keys and values of all
@@ -65,11 +66,11 @@ static int rows_with_blocks(const struct scheduler *s, const struct request *r)
     return n_free < 0 ? 0 : n_blocks * s->is.limits.block_tokens - r->n_computed;
 }
 
-/* For how many of the next n_new rows there are blocks. If there are none, others give way. */
-static int make_room(struct scheduler *s, struct request *r, int n_new)
+/* For how many of the next n_new rows there are blocks. If not for `least`, others give way. */
+static int make_room(struct scheduler *s, struct request *r, int n_new, int least)
 {
     int n = rows_with_blocks(s, r);
-    while (n == 0 && s->choice.may_preempt && queue_preempt_last(s, r->leader))
+    while (n < least && s->choice.may_preempt && queue_preempt_last(s, r->leader))
         n = rows_with_blocks(s, r);
     return smaller(n, n_new);
 }
@@ -89,9 +90,12 @@ static void take_blocks(struct scheduler *s, struct batch *batch, struct request
 static void choose(struct scheduler *s, struct batch *batch, struct request *r, int goal)
 {
     struct choice *c = &s->choice;
-    const bool decodes = goal - r->n_computed == 1;
+    const int n_rest = goal - r->n_computed;
+    const bool decodes = n_rest == 1, whole = scheduler_runs_whole(s, r);
     int *share = decodes ? &c->decodes_left : &c->prompt_rows_left;
-    int n_new = smaller(smaller(goal - r->n_computed, c->tokens_left), *share);
+    int n_new = smaller(n_rest, c->tokens_left);
+    if (!whole || *share <= 0) /* the last whole prompt may exceed its share */
+        n_new = smaller(n_new, *share);
     const int most_logits = logits_for(s, r);
     while (count_logits(r, n_new) > most_logits)
         n_new -= count_logits(r, n_new) - most_logits;
@@ -99,8 +103,8 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
         return; /* in the next step */
     blocks_trim(&s->blocks, r);
     if (n_new > 0)
-        n_new = make_room(s, r, n_new);
-    if (n_new <= 0)
+        n_new = make_room(s, r, n_new, whole ? n_new : 1);
+    if (n_new <= 0 || (whole && n_new < n_rest))
         return;
     check(c->n_sequences < s->is.limits.max_sequences);
     take_blocks(s, batch, r, r->n_computed + n_new);
@@ -185,9 +189,18 @@ static void add_hidden(struct choice *c, struct batch *batch, struct request *r,
     r->n_asked = larger(r->n_asked, end);
 }
 
+/* A request runs: for the first time? */
+static void note_begin(struct batch *batch, struct request *request)
+{
+    if (!request->has_begun)
+        batch->begun[batch->n_begun++] = request->id;
+    request->has_begun = true;
+}
+
 static void make_rows(struct scheduler *s, struct batch *batch)
 {
     struct choice *c = &s->choice;
+    batch->n_begun = 0;
     for (int i = 0; i < c->n_sequences; i++) {
         struct request *r = batch->sequence[i];
         const int end = r->n_computed + batch->n_new[i];
@@ -203,6 +216,7 @@ static void make_rows(struct scheduler *s, struct batch *batch)
                 beam_await(r);
         }
         r->leader->n_in_flight++;
+        note_begin(batch, r->leader);
     }
 }
 

@@ -122,6 +122,14 @@ static int find_room(struct scheduler *s, struct request *request)
     return (int)needed - blocks_held(&s->blocks, first) - s->blocks.pool.n_free;
 }
 
+/* With what is cached of it. */
+static bool fits_step(const struct scheduler *s, struct request *request)
+{
+    const struct request *first = beam_at(request, 0);
+    return !scheduler_runs_whole(s, request) ||
+           first->n_tokens - first->n_computed <= s->choice.tokens_left;
+}
+
 static void count_admission(struct scheduler *s, struct request *request)
 {
     if (request->was_admitted)
@@ -159,6 +167,10 @@ struct request *queue_admit(struct scheduler *s)
         s->refused = (struct refusal){.arrival = request->arrival,
                                       .n_blocks = s->blocks.pool.n_free + n_lacking,
                                       .until_step = s->step + RETRY_STEPS};
+        return NULL;
+    }
+    if (!fits_step(s, request)) { /* the next step is a larger one, or will be */
+        beams_give(&s->blocks, request);
         return NULL;
     }
     count_admission(s, request);

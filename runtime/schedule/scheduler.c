@@ -70,6 +70,7 @@ void batch_init(struct batch *batch, const struct plan_limits *limits)
         .row = memory_alloc((size_t)limits->max_logits, sizeof *batch->row),
         .hidden = memory_alloc((size_t)limits->max_tokens, sizeof *batch->hidden),
         .copy = memory_alloc(2 * (size_t)limits->max_copies, sizeof *batch->copy),
+        .begun = memory_alloc(n_sequences, sizeof *batch->begun),
     };
 }
 
@@ -82,6 +83,7 @@ void batch_release(struct batch *batch)
     memory_free(batch->row);
     memory_free(batch->hidden);
     memory_free(batch->copy);
+    memory_free(batch->begun);
     *batch = (struct batch){0};
 }
 
@@ -109,6 +111,7 @@ void scheduler_create(struct scheduler **out, const struct scheduler_settings *s
                                         .n_eos_ids = settings->n_eos_ids};
     s->by_id = memory_alloc(ID_BUCKETS, sizeof(struct request *));
     sequence_blocks_init(&s->blocks, limits, settings->prefix_caching ? settings->secret : NULL);
+    s->blocks.fills_at_once = settings->whole_prompts;
     queue_init(s);
     *out = s;
 }

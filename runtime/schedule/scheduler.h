@@ -3,7 +3,10 @@
  * Sees numbers, not features: requests with so many tokens, of which so many are computed. A step
  * has a budget of tokens and one of rows of logits. Running sequences come first, in the order of
  * the queue; what is left goes to the waiting ones. A prompt larger than the budget runs in chunks,
- * and each sequence that decodes may have drafts checked along (speculation).
+ * and each sequence that decodes may have drafts checked along (speculation). With whole_prompts
+ * there are no chunks: a prompt waits, and with it those behind it, until a step has room for all
+ * of it that is not cached. Only one whose log-probabilities are wanted still comes in parts: rows
+ * of logits are too large to have one for each token.
  *
  * Who waits first: with the policy `fcfs` all priorities count as equal; then by priority, then by
  * fair share (start-time fair queueing over tenants; a tenant's requests among themselves in order
@@ -53,6 +56,7 @@ struct scheduler_settings {
     int hidden_size;          /* of a pooled vector; 0: no request pools */
     bool by_priority;         /* --scheduling-policy priority */
     bool prefix_caching;
+    bool whole_prompts; /* --no-enable-chunked-prefill; wants max_tokens >= max_model_len */
     uint8_t secret[32]; /* of the prefix cache */
     enum drafter drafter;
     int max_drafts;           /* of a sequence in a step: --num-speculative-tokens */
@@ -87,6 +91,8 @@ struct batch {
     struct batch_hidden *hidden; /* [max_tokens], n_hidden of the plan */
     int32_t *copy;               /* [max_copies, 2] blocks, n_copies of the plan */
     int n_copies;
+    uint64_t *begun; /* [max_sequences] ids of requests that run for the first time, n_begun */
+    int n_begun;
     int n_prompt_rows; /* of sequences that had more than one to run */
 };
 void batch_init(struct batch *batch, const struct plan_limits *limits);

@@ -72,6 +72,12 @@ static inline int n_tokens_to_come(const struct request *sequence)
     return sequence->n_tokens + sequence->n_awaited;
 }
 
+/* In one step, or not yet: scheduler.h. */
+static inline bool scheduler_runs_whole(const struct scheduler *s, const struct request *request)
+{
+    return s->is.whole_prompts && !request_has_prompt_rows(request);
+}
+
 /* ---- scheduler.c ---- */
 
 /* Puts a request behind `before`; NULL: first. */

@@ -48,7 +48,7 @@ int64_t blocks_needed(const struct sequence_blocks *blocks, int n_positions, int
         /* a row and what it sees may begin and end inside a block */
         const int64_t span = (int64_t)limits->kv_window[g] + WALK - 1;
         const int64_t seen = (span + limits->block_tokens - 2) / limits->block_tokens + 1;
-        n += all < seen ? all : seen;
+        n += blocks->fills_at_once || all < seen ? all : seen;
     }
     return n;
 }

@@ -22,6 +22,7 @@ struct sequence_blocks {
     struct plan_limits limits;
     struct block_pool pool;
     struct prefix_cache *cache; /* NULL: nothing is cached */
+    bool fills_at_once;         /* all positions in one step, none out of sight before */
     bool *has_draft;            /* [n_kv_blocks] full in the KV cache of the draft model too */
 };
 
@@ -32,8 +33,8 @@ void sequence_blocks_release(struct sequence_blocks *blocks);
 
 /* Blocks of so many positions, in one group. */
 int blocks_of(const struct sequence_blocks *blocks, int n_positions);
-/* The most that a sequence of n_positions ever has at once, in all groups, when it runs row by row;
- * `shared` leading positions of the groups without a window are not counted. */
+/* The most that a sequence of n_positions ever has at once, in all groups, when it runs row by row
+ * (or at once); `shared` leading positions of the groups without a window are not counted. */
 int64_t blocks_needed(const struct sequence_blocks *blocks, int n_positions, int shared);
 /* That it has now, in all groups. */
 int blocks_held(const struct sequence_blocks *blocks, const struct request *sequence);

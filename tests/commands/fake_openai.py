@@ -1,10 +1,22 @@
 """An OpenAI-compatible server without a model, with delays that are known.
 
 `delays(i)` says of the i-th request (first_s, gap_s): the time to the first token, and between
-tokens. `fault(i)` may name what goes wrong with it: an HTTP status, "cut", "error" or "garbage".
+tokens. `fault(i)` may name what goes wrong with it: an HTTP status, or
+
+    drop        the connection ends when the request is read
+    reset       the same, by a reset, in the middle of an answer
+    stall       a few words, then nothing more
+    cut         a few words, and a body that ends in good order
+    error       a few words, then an error in the stream; "old error": as servers once wrote it
+    garbage     a few words, then what is no JSON
+    long line   a few words, then an event of 5 MB
+    json, html  a success that is no stream
 """
 import http.server
 import json
+import socket
+import ssl
+import struct
 import threading
 import time
 
@@ -15,10 +27,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def reply(self, status, body):
-        data = json.dumps(body).encode()
+    def reply(self, status, body, kind="application/json"):
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -40,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             server.n_most = max(server.n_most, server.n_now)
         try:
             self.answer(i, body, server.fault(i))
-        except ConnectionError:
+        except OSError:  # the client has gone
             self.close_connection = True
         finally:
             with server.lock:
@@ -49,7 +61,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, i, body, fault):
         if isinstance(fault, int):
             self.reply(fault, {"error": {"message": f"no. {fault}", "code": fault}})
-            return
+        elif fault == "drop":
+            self.close_connection = True
+        elif fault == "json":
+            self.reply(200, {"object": "text_completion", "choices": [{"text": "a"}]})
+        elif fault == "html":
+            self.reply(200, "<html>Sign in</html>", "text/html")
+        else:
+            self.stream(i, body, fault)
+
+    def stream(self, i, body, fault):
         is_chat = "messages" in body
         n = body["max_completion_tokens" if is_chat else "max_tokens"]
         self.send_response(200)
@@ -65,17 +86,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.choice(is_chat, {"content": "" if k == 1 or n == 1 else "a "},
                         k == n - 1 and not is_chat)
             if fault is not None and k == 1:
+                self.break_off(fault)
                 break
-        if fault == "error":
-            self.event({"error": {"message": "a rank was lost"}})
-        elif fault == "garbage":
-            self.event("{")
-        elif fault is None:
+        else:
             if is_chat:
                 self.choice(is_chat, {}, True)
-            self.event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": n}})
+            if self.server.tells_usage:
+                self.event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": n}})
             self.event("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
+
+    def break_off(self, fault):
+        if fault == "error":
+            self.event({"error": {"message": "a rank was lost"}})
+        elif fault == "old error":
+            self.event({"object": "error", "message": "out of luck", "code": 500})
+        elif fault == "garbage":
+            self.event("{")
+        elif fault == "long line":
+            self.event("x" * (5 << 20))
+        elif fault == "stall":
+            self.rfile.read(1)  # until the client gives up
+        elif fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            raise ConnectionError
 
     def choice(self, is_chat, delta, ends=False):
         what = {"delta": delta} if is_chat else {"text": delta["content"]}
@@ -93,19 +128,26 @@ class FakeOpenAI(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, delays=lambda i: (0, 0), fault=lambda i: None, key=None):
+    def __init__(self, delays=lambda i: (0, 0), fault=lambda i: None, key=None, tells_usage=True,
+                 certificate=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.delays, self.fault, self.key = delays, fault, key
+        self.delays, self.fault, self.key, self.tells_usage = delays, fault, key, tells_usage
         self.lock = threading.Lock()
         self.bodies = []  # in the order in which they came
         self.n_now = self.n_most = 0
+        if certificate is not None:  # a file, and that of its key
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True,
+                                              do_handshake_on_connect=False)
+            self.url = self.url.replace("http:", "https:")
 
     def handle_error(self, request, client_address):
         pass  # a client that has gone
 
     def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_):

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
 import tempfile
 import time
 import unittest
@@ -203,6 +204,71 @@ class Load(BenchCase):
         self.assertEqual(result.code, 2)
         self.assertIn("--trace says what --request-rate says", result.err)
 
+    def test_a_ramp_goes_from_one_rate_to_the_other(self):
+        rates = {}
+        for strategy in ("linear", "exponential"):
+            with FakeOpenAI() as server:
+                numbers = self.bench(server, "--num-prompts", 101, "--ramp-up-strategy", strategy,
+                                     "--ramp-up-start-rps", 100, "--ramp-up-end-rps", 10000,
+                                     "--burstiness", 1e6, "--input-len", 1, "--output-len", 1)
+            times = [0] + numbers["arrival_times"]
+            rates[strategy] = [1 / (b - a) for a, b in zip(times, times[1:])]
+            self.assertEqual((numbers["ramp_up_strategy"], numbers["ramp_up_start_rps"],
+                              numbers["ramp_up_end_rps"]), (strategy, 100, 10000))
+        for strategy, middle in (("linear", 5050), ("exponential", 1000)):
+            for i, rate in ((0, 100), (50, middle), (100, 10000)):
+                self.assertAlmostEqual(rates[strategy][i] / rate, 1, delta=0.02)
+
+    def test_a_ramp_offers_the_same_load_whatever_the_seed(self):
+        ends = set()
+        for seed in (1, 2):
+            with FakeOpenAI() as server:
+                numbers = self.bench(server, "--num-prompts", 20, "--seed", seed, "--input-len", 1,
+                                     "--ramp-up-strategy", "linear", "--ramp-up-start-rps", 100,
+                                     "--ramp-up-end-rps", 1000, "--output-len", 1)
+            ends.add(round(numbers["arrival_times"][-1], 9))
+        self.assertEqual(ends, {round(sum(1 / (100 + 900 * i / 19) for i in range(20)), 9)})
+
+    def test_random_lengths_lie_in_their_range(self):
+        with FakeOpenAI() as server:
+            self.bench(server, "--num-prompts", 200, "--input-len", 10, "--output-len", 4,
+                       "--random-range-ratio", 0.5)
+        inputs = {len(body["prompt"]) for body in server.bodies}
+        outputs = {body["max_tokens"] for body in server.bodies}
+        self.assertEqual((inputs, outputs), (set(range(5, 16)), {2, 3, 4, 5, 6}))
+
+    def test_a_sharegpt_file_gives_its_first_questions(self):
+        conversations = [
+            {"id": "a", "conversations": [{"from": "human", "value": 'one "}]" \\ \u00e9'},
+                                          {"from": "gpt", "value": "x"}, {"value": "no"}]},
+            {"id": "no answer", "conversations": [{"from": "human", "value": "two"}]},
+            {"id": "nothing", "conversations": []},
+            {"id": "b", "conversations": [{"value": "three"}, {"value": "y"}]}]
+        path = self.write("s.json", json.dumps(conversations, indent=1))
+        for endpoint in ("/v1/completions", "/v1/chat/completions"):
+            with FakeOpenAI() as server:
+                self.bench(server, "--dataset-name", "sharegpt", "--dataset-path", path,
+                           "--endpoint", endpoint, "--num-prompts", 3, "--output-len", 2,
+                           "--max-concurrency", 1)
+            self.assertEqual([body["prompt"] if "prompt" in body else body["messages"][0]["content"]
+                              for body in server.bodies],
+                             ['one "}]" \\ \u00e9', "three", 'one "}]" \\ \u00e9'])
+
+    def test_a_sharegpt_file_that_is_wrong_is_refused_with_the_item(self):
+        for text, message in (
+                ("", "no JSON list"), ('{"a": 1}', "no JSON list"),
+                ("[]", "no conversation with an answer"),
+                ('[{"conversations": []}]', "no conversation with an answer"),
+                ('[{"a": 1} {"a": 1}]', "item 2: no JSON object where one should begin"),
+                ('[{"a": 1}, 7]', "item 2: no JSON object where one should begin"),
+                ('[{"a": "}]', "item 1: the file ends within it"), ("[", "item 1: no JSON object"),
+                ('[{"a" 1}]', "item 1: "), ('[{"a": [}}]', "item 1: "),
+                ('[{"a": "' + "x" * (17 << 20), "item 1: more than 16 MB")):
+            result = phalanx("bench", "serve", "--dataset-name", "sharegpt", "--dataset-path",
+                             self.write("s.json", text))
+            self.assertEqual(result.code, 2, text[:40])
+            self.assertIn(f"--dataset: {self.folder}/s.json: {message}", result.err)
+
     def test_prompts_of_a_file_are_sent_as_they_are(self):
         path = self.write("p.jsonl", '{"prompt": "a \\u00e9"}\n{"prompt_token_ids": [4, 5]}\n')
         with FakeOpenAI() as server:
@@ -249,6 +315,51 @@ class Failures(BenchCase):
         self.assertEqual(numbers["errors"][5], "a rank was lost")
         self.assertIn("failed      HTTP 429: 2, the first with: no. 429", self.printed.out)
 
+    def test_a_server_that_breaks_off_is_found_out_in_every_way(self):
+        for fault, kind, why in (
+                ("drop", "cut", "the connection ended without an answer"),
+                ("reset", "cut", "the connection ended before the answer did"),
+                ("cut", "cut", "the connection ended before the answer did"),
+                ("old error", "error in the stream", "out of luck"),
+                ("garbage", "error in the stream", "an event that is no JSON"),
+                ("long line", "error in the stream", "an event of more than 4 MB"),
+                ("json", "error in the stream", 'no stream: {"object": "text_completion"'),
+                ("html", "error in the stream", "an answer without events (text/html)"),
+                (404, "HTTP 404", "no. 404"), (503, "HTTP 503", "no. 503")):
+            for endpoint in ("/v1/completions", "/v1/chat/completions"):
+                # the first uses the connection that the other one needs to be new on
+                faults = {0: fault} if fault == "drop" else {1: fault}
+                with FakeOpenAI(fault=faults.get) as server:
+                    numbers = self.bench(server, "--num-prompts", 3, "--output-len", 4,
+                                         "--max-concurrency", 1, "--endpoint", endpoint)
+                self.assertEqual((numbers["completed"], numbers["failed"]), (2, 1), fault)
+                self.assertEqual(list(numbers["errors_by_kind"]), [kind])
+                self.assertTrue(numbers["errors_by_kind"][kind]["first"].startswith(why),
+                                numbers["errors_by_kind"])
+
+    def test_a_connection_that_had_ended_while_it_was_idle_is_no_failure(self):
+        with FakeOpenAI(fault={1: "drop", 3: "drop"}.get) as server:
+            numbers = self.bench(server, "--num-prompts", 4, "--output-len", 2,
+                                 "--max-concurrency", 1)
+        self.assertEqual((numbers["completed"], numbers["failed"]), (4, 0))
+        self.assertEqual(len(server.bodies), 6)
+        self.assertEqual(server.bodies[1], server.bodies[2])
+
+    def test_an_answer_that_stalls_takes_too_long(self):
+        with FakeOpenAI(fault={1: "stall"}.get) as server:
+            numbers = self.bench(server, "--num-prompts", 2, "--output-len", 4,
+                                 "--max-concurrency", 1, "--request-timeout-sec", 1)
+        self.assertEqual(numbers["errors_by_kind"]["timeout"]["count"], 1)
+        self.assertEqual(numbers["completed"], 1)
+
+    def test_a_server_without_usage_is_counted_by_its_chunks(self):
+        for endpoint in ("/v1/completions", "/v1/chat/completions"):
+            with FakeOpenAI(tells_usage=False) as server:
+                numbers = self.bench(server, "--num-prompts", 2, "--input-len", 5, "--output-len",
+                                     4, "--endpoint", endpoint)
+            self.assertEqual(numbers["output_lens"], [4, 4])
+            self.assertEqual(numbers["input_lens"], [5, 5])
+
     def test_a_request_that_takes_too_long_has_failed(self):
         with FakeOpenAI(delays=lambda i: (30 if i == 1 else 0, 0)) as server:
             numbers = self.bench(server, "--num-prompts", 2, "--output-len", 1,
@@ -293,10 +404,66 @@ class Failures(BenchCase):
                 (("--output-json", "/nowhere/x"), "--output-json: cannot write"),
                 (("--plot", "/nowhere/x"), "--plot: cannot write"),
                 (("--endpoint", "/v1/embeddings"), "is none of /v1/completions"),
+                (("--dataset-name", "sharegpt"), "--dataset-name sharegpt needs --dataset-path"),
+                (("--dataset-name", "random", "--dataset", "x"), "random has no --dataset-path"),
+                (("--dataset", "x", "--random-range-ratio", 0.5), "is of random prompts"),
+                (("--ramp-up-strategy", "linear"), "--ramp-up-start-rps R to --ramp-up-end-rps R"),
+                (("--ramp-up-strategy", "linear", "--request-rate", 1), "--request-rate says what"),
+                (("--ramp-up-strategy", "linear", "--ramp-up-start-rps", 2, "--ramp-up-end-rps", 1),
+                 "--ramp-up-start-rps 2 is more than --ramp-up-end-rps 1"),
+                (("--ssl-ca-certs", "/nowhere"), "--ssl-ca-certs: cannot read /nowhere: No such"),
+                (("--ssl-ca-certs", "/dev/null", "--insecure"), "give one of them"),
                 (("--dataset", "/nowhere"), "--dataset: /nowhere: No such file")):
             result = phalanx("bench", "serve", "--base-url", "http://127.0.0.1:1", *words)
             self.assertEqual(result.code, 2, words)
             self.assertIn(message, result.err)
+
+
+class Tls(BenchCase):
+    def setUp(self):
+        super().setUp()
+        self.mine = self.certificate("localhost", "DNS:localhost,IP:127.0.0.1")
+
+    def certificate(self, name, names):
+        """Nobody signed it. The file, and that of its key."""
+        files = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+                        "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
+                        "-keyout", files[1], "-out", files[0]], check=True, capture_output=True)
+        return files
+
+    def test_a_certificate_that_is_trusted_is_fine(self):
+        with FakeOpenAI(certificate=self.mine, delays=lambda i: (0.01, 0)) as server:
+            numbers = self.bench(server, "--num-prompts", 6, "--output-len", 3,
+                                 "--max-concurrency", 2, "--ssl-ca-certs", self.mine[0])
+            self.assertEqual((numbers["completed"], len(server.bodies)), (6, 6))
+            server.url = server.url.replace("127.0.0.1", "localhost") + "/v1/"
+            self.bench(server, "--num-prompts", 1, "--ssl-ca-certs", self.mine[0])
+
+    def test_one_that_nobody_signed_or_of_another_host_is_refused_before_anything_is_sent(self):
+        other = self.certificate("other", "DNS:other.example")
+        for certificate, words, message in (
+                (self.mine, (), "certificate"),
+                (self.mine, ("--ssl-ca-certs", other[0]), "certificate"),
+                (other, ("--ssl-ca-certs", other[0]), "127.0.0.1")):
+            with FakeOpenAI(certificate=certificate) as server:
+                self.bench(server, *words, code=2)
+                self.assertEqual(server.bodies, [])
+            self.assertIn(f"{server.url}/v1/models: ", self.printed.err)
+            self.assertIn(message, self.printed.err)
+            self.assertIn("--insecure does not check", self.printed.err)
+
+    def test_who_does_not_check_takes_any(self):
+        other = self.certificate("other", "DNS:other.example")
+        with FakeOpenAI(certificate=other) as server:
+            numbers = self.bench(server, "--num-prompts", 2, "--output-len", 2, "--insecure")
+        self.assertEqual(numbers["completed"], 2)
+
+    def test_a_server_that_speaks_no_tls_is_named(self):
+        with FakeOpenAI() as server:
+            server.url = server.url.replace("http:", "https:")
+            self.bench(server, "--insecure", code=2)
+        self.assertIn(f"{server.url}/v1/models: ", self.printed.err)
 
 
 if __name__ == "__main__":

@@ -180,7 +180,8 @@ static void on_input(evutil_socket_t fd, short what, void *context)
 static bool serve(struct echo_server *server, const struct http_settings *settings,
                   struct error *err)
 {
-    const struct http_handler handler = {on_headers, on_request, on_closed, server};
+    const struct http_handler handler = {
+        .headers = on_headers, .request = on_request, .closed = on_closed, .context = server};
     if (!http_server_open(&server->http, server->base, settings, &handler, err) ||
         !http_server_start(server->http, err))
         return false;

@@ -1,8 +1,8 @@
 """The chat page in a real browser: what users do with it, by mouse, keys and narrow screens.
 
 Against the fake server beside it, so that no ranks are needed. PAGE_URL=http://… (and PAGE_KEY)
-runs what needs no fault on demand against a real server. `test_page.py --screenshots FOLDER` makes
-the pictures of docs/ instead.
+runs what needs no fault on demand against a real server; test_served.py brings one of its own.
+`test_page.py --screenshots FOLDER` makes the pictures of docs/ instead.
 """
 import base64
 import hashlib
@@ -16,6 +16,7 @@ import browser
 import fake_server
 
 REAL_URL = os.environ.get("PAGE_URL")
+REAL_KEY = os.environ.get("PAGE_KEY")
 needs_fake = unittest.skipIf(REAL_URL, "a real server fails and counts in its own way")
 LONG = "count 2000"
 # The small models of tests soon have nothing more to say.
@@ -51,12 +52,14 @@ class PageCase(unittest.TestCase):
 
     def open(self):
         self.page.open(REAL_URL or server.url)
-        if os.environ.get("PAGE_KEY"):
+        if REAL_KEY:
             self.page.wait("!document.querySelector('#key').hidden")
-            self.page.type(os.environ["PAGE_KEY"])
+            self.page.type(REAL_KEY)
             self.page.press("Enter")
         if server.key is None:
             self.page.wait("document.querySelector('#layout').textContent !== ''")
+        if REAL_KEY:
+            self.page.complaints.clear()  # of the browser, about the answers without it
 
     def begin(self, text):
         """Asks; the answer has begun."""

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -110,10 +111,16 @@ class Server:
         finally:
             connection.close()
 
-    def metric(self, name, label=""):
+    def raw(self, data):
+        """What comes back for bytes that are no request."""
+        with socket.create_connection(self.place, timeout=10) as client:
+            client.sendall(data)
+            return client.recv(65536)
+
+    def metric(self, name, label="", **more):
         """The sum of a metric over its labels, where they have this one; None: it is not there."""
         found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*{re.escape(label)}[^}}]*\}})? (\S+)$",
-                           self.get("/metrics").body.decode(), re.M)
+                           self.get("/metrics", **more).body.decode(), re.M)
         return sum(map(float, found)) if found else None
 
     def signal(self, number):

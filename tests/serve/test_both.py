@@ -3,6 +3,7 @@
 What it refuses is in test_parameters.py.
 """
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -220,6 +221,35 @@ class Keys(BothCase):
             answer = self.server.get("/v1/models", headers={"Authorization": f"Bearer {key}"})
             self.assertEqual(answer.status, 401)
 
+    def test_each_call_has_a_line_in_the_log(self):
+        def lines():
+            return [line for line in self.server.lines if " request: " in line]
+        before = len(lines())
+        self.refusal(lambda: self.ask("another"))
+        self.ask("the-first")
+        metadata = (("authorization", "Bearer the-first"),)
+        self.refusal(lambda: list(self.stub.Generate(
+            pb.GenerateRequest(text=PROMPT, sampling=pb.Sampling(temperature=-1)),
+            metadata=metadata)))
+        list(self.stub.Generate(pb.GenerateRequest(
+            text=PROMPT, request_id="mine", sampling=pb.Sampling(max_tokens=2, ignore_eos=True)),
+            metadata=metadata))
+        unknown = self.channel.unary_unary("/phalanx.v1.Inference/Made\nUp")
+        self.refusal(lambda: unknown(b"", metadata=metadata))
+        health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest())
+        self.assertTrue(serving.wait_for(lambda: len(lines()) == before + 5, 5), self.server.err)
+        got = [re.search(r"(?:id=(\S+) )?route=(\S+) .*status=(\d+)", line).groups()
+               for line in lines()[before:]]
+        service = "/phalanx.v1.Inference/"
+        self.assertEqual([(route, status) for _, route, status in got],
+                         [(service + "GetModelInfo", "401"), (service + "GetModelInfo", "200"),
+                          (service + "Generate", "400"), (service + "Generate", "200"),
+                          (service + "Made\\nUp", "404")])
+        self.assertEqual(got[3][0], "mine")
+        self.assertRegex(lines()[before + 3],
+                         r"output_tokens=2 choices=1 finish=length queue_ms=\S+ ttft_ms=")
+        self.assertIn("error=", lines()[before + 2])
+
     def test_health_wants_none(self):
         health = health_pb2_grpc.HealthStub(self.channel)
         self.assertEqual(health.Check(health_pb2.HealthCheckRequest()).status, 1)
@@ -274,6 +304,32 @@ class Ends(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn(port, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+
+class IdleConnections(BothCase):
+    """A crowd at the port of gRPC takes no files from those that have work to do."""
+    MOST = 50
+    WORDS = ("--max-connections", MOST)
+
+    def n_files(self):
+        return len(list(pathlib.Path(f"/proc/{self.server.child.pid}/fd").iterdir()))
+
+    def test_are_bounded_and_calls_go_on(self):
+        self.assertTrue(self.generate(max_tokens=2))
+        before = self.n_files()
+        host, port = self.server.grpc.rsplit(":", 1)
+        crowd = [socket.create_connection((host, int(port))) for _ in range(10 * self.MOST)]
+        try:
+            # one too many is there for a moment, until it is closed
+            self.assertTrue(serving.wait_for(lambda: self.n_files() <= before + self.MOST, 5))
+            for _ in range(5):
+                self.assertTrue(self.generate(max_tokens=2))
+                self.assertEqual(self.server.get("/health/live").status, 200)
+                self.assertLessEqual(self.n_files(), before + self.MOST)
+        finally:
+            for one in crowd:
+                one.close()
+        self.assertTrue(serving.wait_for(lambda: self.n_files() <= before, 5))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """More than a server can do, users that go away, and what stays of them."""
 import concurrent.futures
+import json
 import pathlib
 import random
 import sys
@@ -7,7 +8,7 @@ import threading
 import time
 import unittest
 
-from serving import SLOW, ServerCase, wait_for
+from serving import Server, ServerCase, wait_for
 
 BODY = {"prompt": "Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
 
@@ -100,6 +101,56 @@ class Load(ServerCase):
             list(pool.map(visit, range(120)))
         self.assertTrue(wait_for(lambda: files_and_threads(pid) <= before, 3),
                         (files_and_threads(pid), before))
+
+
+class ManyPrompts(ServerCase):
+    """So many texts in one request that others would notice, were they read in one go."""
+    WORDS = ("--max-queue", 2048, "--disable-log-requests")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        random.seed(7)
+        # no word twice: what has been read before is read faster
+        cls.texts = ["".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=2000))
+                     for _ in range(2000)]
+
+    def ask_beside(self, visit):
+        """The longest that somebody else waited while `visit` was under way, and its answer."""
+        gaps = [0]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(visit)
+            while not answer.done():
+                gaps.append(self.server.get("/health/live").seconds)
+                time.sleep(0.005)
+        return max(gaps), answer.result()
+
+    def test_are_read_between_the_requests_of_others(self):
+        for path, field in (("/v1/completions", "prompt"), ("/v1/embeddings", "input")):
+            with self.subTest(path):
+                body = {field: self.texts + ["x " * 4000]}
+                gap, answer = self.ask_beside(lambda p=path, b=body: self.server.post(p, b))
+                error = self.check_error(answer, 400, field)
+                self.assertEqual(error["code"], "context_length_exceeded")
+                self.assertLess(gap, answer.seconds / 2)
+
+    def test_are_read_no_further_when_nobody_waits(self):
+        connection = self.server.connect()
+        connection.request("POST", "/v1/embeddings", json.dumps({"input": self.texts}),
+                           {"Content-Type": "application/json"})
+        in_flight = "phalanx_sequences_in_flight"
+        self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == len(self.texts), 5))
+        connection.close()
+        self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == 0, 0.5))
+
+    def test_are_read_to_the_end_when_the_server_drains(self):
+        server = Server(*self.WORDS)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(server.post, "/v1/completions",
+                                 {"prompt": self.texts + ["x " * 4000]})
+            self.assertTrue(wait_for(lambda: server.metric("phalanx_sequences_in_flight") > 0, 5))
+            self.assertEqual(server.stop(), 0)
+            self.check_error(answer.result(), 400, "prompt")
 
 
 if __name__ == "__main__":

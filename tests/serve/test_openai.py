@@ -22,7 +22,7 @@ MESSAGES = [{"role": "system", "content": "You tell short stories."},
 
 @unittest.skipIf(openai is None, "the package openai is not installed (build/venv)")
 class OpenAI(ServerCase):
-    WORDS = ("--served-model-name", "demo", "--served-model-name", "other")
+    WORDS = ("--served-model-name", "demo", "--served-model-name", "org/other")
 
     @classmethod
     def setUpClass(cls):
@@ -39,8 +39,20 @@ class OpenAI(ServerCase):
 
     def test_models_have_all_names(self):
         models = self.client.models.list().data
-        self.assertEqual([model.id for model in models], ["demo", "other"])
+        self.assertEqual([model.id for model in models], ["demo", "org/other"])
         self.assertEqual(models[0].object, "model")
+
+    def test_a_model_is_found_by_its_name_slashes_or_not(self):
+        for name in ("demo", "org/other"):
+            self.assertEqual(self.client.models.retrieve(name).id, name)
+        for path in ("/v1/models/org/other", "/v1/models/org%2Fother"):
+            self.assertEqual(self.server.get(path).json["id"], "org/other")
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.client.models.retrieve("no/such")
+        self.assertEqual((caught.exception.param, caught.exception.code),
+                         ("model", "model_not_found"))
+        self.assertIsNone(self.server.metric("phalanx_http_requests_total", "no/such"))
+        self.assertEqual(self.server.post("/v1/models/demo", {}).status, 405)
 
     def test_a_completion(self):
         answer = self.complete()
@@ -204,6 +216,8 @@ class Guarded(unittest.TestCase):
         for key in ("the-first-ke", "the-first-key-and-more", "another-key"):
             with self.assertRaises(openai.AuthenticationError):
                 self.complete(key)
+            with self.assertRaises(openai.AuthenticationError):
+                self.client(key).models.retrieve("demo")
 
     def test_who_does_not_trust_the_certificate_says_nothing(self):
         with self.assertRaises(openai.APIConnectionError):

@@ -162,8 +162,8 @@ class Answers(ServerCase):
         best = jsonschema.exceptions.best_match(errors)
         self.assertIsNone(best, f"{method} {path} {status}: {best}")
 
-    def ask_and_check(self, path, body=None, method="post", status=200):
-        answer = self.server.ask(method.upper(), path, body)
+    def ask_and_check(self, path, body=None, method="post", status=200, model="demo"):
+        answer = self.server.ask(method.upper(), path.format(model=model), body)
         self.assertEqual(answer.status, status, answer.body)
         self.check(path, method, status, answer.headers["Content-Type"], answer.body)
         return answer
@@ -228,6 +228,13 @@ class Answers(ServerCase):
                 self.ask_and_check("/generate", body)
                 if "prompt_logprobs" not in body:
                     self.stream_and_check("/generate", body)
+
+    def test_generate_stream(self):
+        for parameters in ({}, {"details": True}):
+            self.stream_and_check("/generate_stream", {"inputs": "Once", "parameters": parameters})
+
+    def test_a_model_that_is_not_there(self):
+        self.ask_and_check("/v1/models/{model}", method="get", status=404, model="some/other")
 
     def test_vectors_in_both_encodings(self):
         for encoding in ("float", "base64"):

@@ -278,12 +278,84 @@ class Logs(OwnServer):
             self.assertLess(0, line["ttft_ms"])
             self.assertLessEqual(line["ttft_ms"], line["total_ms"])
 
+    def test_every_request_has_a_line_whatever_becomes_of_it(self):
+        server = self.start("--log-format", "json", "--api-key", "long-key", "--max-num-seqs", 1,
+                            "--max-queue", 1, "--max-body-bytes", 4096)
+        key = {"Authorization": "Bearer long-key"}
+        many = {**BODY, "prompt": ["a"] * 3}
+        for method, path, body, headers, status in (
+                ("POST", "/v1/completions", "no JSON", key, 400),
+                ("POST", "/v1/completions", {**BODY, "max_tokens": "x"}, key, 400),
+                ("POST", "/v1/completions", BODY, {}, 401),
+                ("POST", "/v1/completions", {**BODY, "model": "x"}, key, 404),
+                ("GET", "/nowhere/%C3%A9", None, key, 404),
+                ("GET", "/v1/completions", None, key, 405),
+                ("POST", "/v1/completions", many, key, 400),
+                ("GET", "/v1/models", None, key, 200),
+                ("POST", "/tokenize", {"prompt": "a"}, key, 200)):
+            self.assertEqual(server.ask(method, path, body, headers).status, status)
+        self.assertEqual(server.ask("POST", "/tokenize", "x" * 5000, key).status, 413)
+        self.assertEqual(server.raw(b"no HTTP\r\n\r\n")[:12], b"HTTP/1.1 400")
+        for path in ("/health", "/health/ready", "/ping", "/metrics"):
+            server.get(path, headers=key)
+        self.assertEqual(server.stop(), 0)
+        lines = [line for line in map(json.loads, server.lines) if line["module"] == "request"]
+        self.assertEqual([(line.get("method"), line.get("route"), line["status"])
+                          for line in lines],
+                         [("POST", "/v1/completions", 400), ("POST", "/v1/completions", 400),
+                          ("POST", "/v1/completions", 401), ("POST", "/v1/completions", 404),
+                          ("GET", "/nowhere/é", 404), ("GET", "/v1/completions", 405),
+                          ("POST", "/v1/completions", 400), ("GET", "/v1/models", 200),
+                          ("POST", "/tokenize", 200), (None, None, 413), (None, None, 400)],
+                         server.err)
+        for line in lines:
+            self.assertEqual("error" in line, line["status"] != 200, line)
+            self.assertRegex(line["peer"], r"^127\.0\.0\.1:\d+$")
+            self.assertNotIn("choices", line)  # no model was asked
+        self.assertIn("max_tokens", lines[1]["error"])
+
+    def test_who_is_turned_away_and_who_leaves_have_lines_too(self):
+        server = self.start("--log-format", "json", "--max-num-seqs", 1, "--max-queue", 1)
+        streams = Streams(server, 2, LONG)
+        full = lambda: server.metric("phalanx_sequences_in_flight") == 2  # noqa: E731
+        self.assertTrue(wait_for(full, 20))
+        self.assertEqual(server.post("/v1/completions", BODY).status, 429)
+        streams.join()
+        stream = server.stream("/v1/completions", LONG)
+        next(stream)
+        stream.close()
+        self.assertTrue(wait_for(lambda: "cancelled" in server.err, 5))
+        server.post("/sleep", None)
+        self.assertEqual(server.post("/v1/completions", BODY).status, 503)
+        self.assertEqual(server.stop(), 0)
+        statuses = [(line["route"], line["status"]) for line in map(json.loads, server.lines)
+                    if line["module"] == "request"]
+        asked = "/v1/completions"
+        self.assertEqual(statuses, [(asked, 429), (asked, 200), (asked, 200), (asked, 499),
+                                    ("/sleep", 200), (asked, 503)])
+
+    def test_a_line_says_how_long_it_waited_and_how_many_answers_it_had(self):
+        server = self.start("--log-format", "json", "--max-num-seqs", 1)
+        first = Streams(server, 1, LONG)
+        self.assertTrue(wait_for(first.begun, 20))
+        several = {**BODY, "prompt": ["One", "Two"], "n": 2, "temperature": 1}
+        self.assertEqual(len(server.post("/v1/completions", several).json["choices"]), 4)
+        first.join()
+        self.assertEqual(server.stop(), 0)
+        ran, waited = [line for line in map(json.loads, server.lines)
+                       if line["module"] == "request"]
+        self.assertEqual((ran["choices"], waited["choices"]), (1, 4))
+        self.assertLess(ran["queue_ms"], ran["ttft_ms"])
+        self.assertLess(ran["queue_ms"], waited["queue_ms"])
+        self.assertLessEqual(waited["queue_ms"], waited["ttft_ms"])
+
     def test_nothing_that_users_write_forges_a_line(self):
         for form in ("text", "json"):
             server = self.start("--log-format", form, "--log-level", "debug")
             server.post("/v1/completions", {**BODY, "model": self.FORGED})
             server.post("/v1/completions", {**BODY, "stop": self.FORGED, "user": self.FORGED})
             server.get("/nowhere%0aforged%1b%00")
+            server.get("/forged%c2%85a%c2%9b31m")
             server.post("/v1/completions", BODY, headers={"X-Request-Id": "a\tforged\x1b[31m"})
             self.assertEqual(server.stop(), 0)
             self.assertIn("forged", server.err)  # it was told, and as what it is
@@ -341,6 +413,28 @@ class Metrics(ServerCase):
                     values[name.rsplit("_", 1)[1]].append(value)
                 self.assertEqual(values["bucket"], sorted(values["bucket"]), family["name"])
                 self.assertEqual(values["bucket"][-1:] or values["count"], values["count"])
+
+    def test_the_parts_of_a_request_are_no_more_than_all_of_it(self):
+        parts = ("queue", "prefill", "decode", "inference")
+
+        def look():
+            seconds = [self.server.metric(f"vllm:request_{part}_time_seconds_sum")
+                       for part in parts]
+            counts = {self.server.metric(f"vllm:request_{part}_time_seconds_count")
+                      for part in parts}
+            return seconds, counts, self.server.metric("vllm:e2e_request_latency_seconds_sum")
+        before, counts, whole = look()
+        self.assertEqual(len(counts), 1)
+        answer = self.server.post("/v1/completions", {**BODY, "n": 3, "temperature": 1})
+        after, counts_after, whole_after = look()
+        self.assertEqual(counts_after, {counts.pop() + 3})
+        queue, prefill, decode, inference = (b - a for a, b in zip(before, after))
+        self.assertGreater(queue, 0)
+        self.assertGreater(prefill, 0)
+        self.assertGreater(decode, 0)
+        self.assertAlmostEqual(prefill + decode, inference)
+        self.assertLess(queue + inference, whole_after - whole)
+        self.assertLess(queue + inference, 3 * answer.seconds)
 
     @unittest.skipIf(prometheus is None, "the package prometheus-client is not installed")
     def test_the_client_of_prometheus_reads_it_too(self):

@@ -168,6 +168,32 @@ NAMES = [
 ]
 
 
+def score(param, value, of_value, code=None):
+    """A rerank one of whose texts is wrong; gRPC scores, and has the same names."""
+    fields = {"query": "x", "documents": ["y", "z"], param: value}
+    prompts = {"query": pb.Prompt(text="x"), "documents": [pb.Prompt(text="y")], param: of_value}
+    return Row(f"{param}: {str(value)[:30]}", param, fields, pb.ScoreRequest(**prompts), "/rerank",
+               code=code)
+
+
+NO_IDS = pb.Prompt(token_ids=pb.TokenIds(ids=[NO_TOKEN]))
+LONG = "word " * MILLION
+TEXTS = [
+    score("query", [NO_TOKEN], NO_IDS),
+    score("documents", [NO_TOKEN], [NO_IDS]),
+    score("query", LONG, pb.Prompt(text=LONG), "context_length_exceeded"),
+    score("documents", ["y", LONG], [pb.Prompt(text=LONG)], "context_length_exceeded"),
+    Row("an input that is no token", "inputs", None, pb.EmbedRequest(inputs=[NO_IDS])),
+] + [Row(f"{name} that is no token", name, {**fields, name: [NO_TOKEN]}, path=path)
+     for path, fields in (("/v1/embeddings", {"input": "x"}),
+                          ("/v1/score", {"text_1": "x", "text_2": "y"}),
+                          ("/score", {"data_1": "x", "data_2": "y"}),
+                          ("/score", {"queries": "x", "items": "y"}),
+                          ("/v2/rerank", {"query": "x", "texts": ["y"]}),
+                          ("/generate", {"inputs": "x"}), ("/generate", {"input_ids": [5]}))
+     for name in fields]
+
+
 def body(name, data, param=None):
     """Looked through and refused before anything is allocated for it."""
     return Row(name, param, data, cpu_seconds=0.05)
@@ -234,7 +260,7 @@ class Parameters(BothCase):
         return answer.seconds <= row.seconds and answer.cpu_seconds <= row.cpu_seconds
 
     def check_rpc(self, row):
-        call = self.stub.Chat if isinstance(row.rpc, pb.ChatRequest) else self.stub.Generate
+        call = getattr(self.stub, type(row.rpc).__name__.removesuffix("Request"))
         begin = time.monotonic()
         (status, param, code), text = self.refusal(lambda: call(row.rpc))
         self.assertEqual((status, param), (STATUS[row.status], row.param), text)
@@ -269,6 +295,9 @@ class Parameters(BothCase):
 
     def test_chats_that_are_none(self):
         self.check(CHATS)
+
+    def test_texts_that_none_can_compare(self):
+        self.check(TEXTS)
 
     def test_names_of_others(self):
         self.check(NAMES)

@@ -73,6 +73,7 @@ TEST(errors_are_found_wherever_servers_put_them)
     fails_with("data: {\"error\":{\"message\":\"a rank was lost\",\"code\":500}}\n",
                "a rank was lost");
     fails_with("data: {\"error\":\"no\"}\n", "no");
+    fails_with("data: {\"object\":\"error\",\"message\":\"as of old\"}\n", "as of old");
     fails_with("data: {\"choices\":\n", "an event that is no JSON");
 
     static const char detail[] = "{\"detail\":\"Not\\u0007 Found\"}";
@@ -85,6 +86,19 @@ TEST(errors_are_found_wherever_servers_put_them)
     CHECK_STR(text, "");
     answer_error_text(text, 4, "ab\xc3\xa9", 4); /* no half a character */
     CHECK_STR(text, "ab");
+}
+
+TEST(a_chunk_that_says_it_has_no_error_has_none)
+{
+    static const char text[] =
+        "data: {\"error\":null,\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n";
+    struct answer_stream stream = {0};
+    double gaps;
+    take(&stream, false, text, strlen(text), 7, &gaps);
+    CHECK_EQ(stream.state, ANSWER_OPEN);
+    CHECK(stream.has_events && stream.has_finish);
+    CHECK_EQ(stream.n_chunks, 1);
+    answer_stream_release(&stream);
 }
 
 TEST(what_is_no_object_of_ours_is_skipped)

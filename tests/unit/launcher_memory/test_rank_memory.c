@@ -22,6 +22,7 @@ static struct options options_of(int64_t kv_bytes)
                             .max_num_seqs = 4,
                             .max_num_batched_tokens = 32,
                             .block_size = 16,
+                            .enable_chunked_prefill = true,
                             .kv_cache_memory_bytes = kv_bytes,
                             .kv_cache_dtype = "auto"};
 }
@@ -240,6 +241,32 @@ TEST(steps_are_as_large_as_it_suits_what_computes_unless_their_size_is_given)
     options.max_num_batched_tokens = 100;
     rank_limits_for_gpus(limits, &options, DRAFTS, large);
     check_step(limits, 3, 100);
+    close_parts(&parts);
+}
+
+TEST(without_chunks_a_step_takes_the_longest_prompt)
+{
+    struct parts parts;
+    struct error err = {0};
+    struct options options = options_of(0);
+    struct plan_limits *limits = &parts.limits;
+    open_parts(&parts, "llama-16");
+    const struct model_config *config = &parts.model->config;
+    options.enable_chunked_prefill = false;
+    options.max_model_len = 100;
+    CHECK(!rank_limits_make(limits, &options, config, 0, &err)); /* steps of 32 are given */
+    CHECK_EQ(err.kind, ERROR_INPUT);
+    CHECK(strstr(err.text, "--max-num-batched-tokens 32") != NULL);
+    CHECK(strstr(err.text, "--max-model-len 100") != NULL);
+    options.max_num_batched_tokens = 100;
+    CHECK(rank_limits_make(limits, &options, config, 0, &err));
+    check_step(limits, 4, 100);
+    options.max_num_batched_tokens = 0;
+    CHECK(rank_limits_make(limits, &options, config, 0, &err));
+    check_step(limits, 4, 1024);
+    limits->max_model_len = 5000;
+    rank_limits_for_gpus(limits, &options, 0, 24000000000);
+    check_step(limits, 4, 5000);
     close_parts(&parts);
 }
 

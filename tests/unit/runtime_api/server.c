@@ -43,6 +43,7 @@ void server_close(struct server *server)
     CHECK_EQ(dispatch_in_flight(server->api.dispatch), 0);
     CHECK_EQ(server->admission.n_in_flight, 0);
     CHECK(server->api.ended.first == NULL && server->api.ended.last == NULL);
+    CHECK(server->api.reading.first == NULL && server->api.reading.last == NULL);
     dispatch_destroy(server->api.dispatch);
     link_destroy(server->gateway);
     link_destroy(server->engine);
@@ -104,6 +105,13 @@ void server_event(struct server *server, const struct link_event *event)
     CHECK(link_send_event(server->engine, event, &err));
     CHECK(link_flush(server->engine, &all_sent, &err) && all_sent);
     server_settle(server);
+}
+
+void server_begins(struct server *server, int i)
+{
+    const struct link_event event = {
+        .kind = LINK_BEGUN, .begun_id = &server->held[i].id, .n_begun = 1};
+    server_event(server, &event);
 }
 
 void server_token(struct server *server, int i, int32_t token, enum finish_reason finish)

@@ -37,6 +37,7 @@ void server_close(struct server *server);
 /* The engine reads what was sent: held[] is what it has then. */
 void server_hear(struct server *server);
 /* It says something of held[i], and the gateway hears it: after the end it is held no more. */
+void server_begins(struct server *server, int i); /* it runs */
 void server_token(struct server *server, int i, int32_t token, enum finish_reason finish);
 void server_end(struct server *server, int i, enum finish_reason finish); /* without a token */
 void server_fail(struct server *server, int i, const struct error *why);

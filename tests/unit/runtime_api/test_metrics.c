@@ -64,6 +64,10 @@ TEST(every_family_has_both_names_and_only_those_of_the_others_where_they_have_it
                                        "inter_token_latency_seconds",
                                        "request_time_per_output_token_seconds",
                                        "e2e_request_latency_seconds",
+                                       "request_queue_time_seconds",
+                                       "request_prefill_time_seconds",
+                                       "request_decode_time_seconds",
+                                       "request_inference_time_seconds",
                                        "request_prompt_tokens",
                                        "request_generation_tokens"};
     static const char *const own[] = {
@@ -128,6 +132,40 @@ TEST(what_was_answered_is_counted)
               "finished_reason=\"abort\"} 2\n"
               "phalanx_request_success_total{model_name=\"demo\",engine=\"0\","
               "finished_reason=\"error\"} 0\n");
+    server_close(&server);
+}
+
+/* The count of one of the histograms that part the time of a request. */
+static void check_stage(const char *stage, const char *want)
+{
+    char sample[128];
+    snprintf(sample, sizeof sample,
+             "vllm:request_%s_time_seconds_count{model_name=\"demo\",engine=\"0\"}", stage);
+    check_sample(sample, want);
+}
+
+TEST(the_time_of_a_request_is_parted_as_far_as_it_came)
+{
+    struct server server;
+    struct heard heard;
+    server_open(&server);
+    const struct api_prompt prompt = text_of("One");
+    const struct generate_request request = ask_for(&prompt, 1);
+    generate_cancel(ask(&server, &request, &heard)); /* it never ran */
+    server_hear(&server);
+    struct generate_call *call = ask(&server, &request, &heard);
+    server_begins(&server, 0);
+    generate_cancel(call);
+    server_hear(&server);
+    ask(&server, &request, &heard);
+    server_begins(&server, 0);
+    server_token(&server, 0, 300, FINISH_NONE);
+    server_token(&server, 0, 300, FINISH_STOP);
+    write_metrics(&server);
+    check_stage("queue", "2");
+    check_stage("prefill", "1");
+    check_stage("decode", "1");
+    check_stage("inference", "1");
     server_close(&server);
 }
 

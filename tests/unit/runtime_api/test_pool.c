@@ -229,6 +229,45 @@ TEST(inputs_to_pool_are_refused_by_name)
     server_close(&server);
 }
 
+TEST(a_text_of_a_pair_is_refused_by_the_name_of_its_field)
+{
+    static const int64_t none[] = {1 << 30}, many[CONTEXT + 1];
+    static const struct api_prompt wrong[] = {{.id = none, .n_ids = 1},
+                                              {.id = many, .n_ids = CONTEXT + 1}};
+    static const char *const words[] = {"is no token", "maximum context length"};
+    static const char *const names[] = {"text_1", "text_2"};
+    struct server server;
+    open_model(&server, 0);
+    for (int i = 0; i < 2; i++)
+        for (int at = 0; at < 2; at++) {
+            struct api_prompt prompt[] = {text_of("One"), text_of("Two")};
+            prompt[at] = wrong[i];
+            prompt[0].param = names[0];
+            prompt[1].param = names[1];
+            struct pool_request request = pool_for(POOL_SCORE, &prompt[0], 1);
+            request.pair = &prompt[1];
+            check_pool_refused(&server, &request, ERROR_INPUT, names[at], words[i]);
+        }
+    server_close(&server);
+}
+
+TEST(a_model_that_reads_pairs_names_the_text_that_is_none)
+{
+    static const int64_t ids[] = {5};
+    struct server server;
+    open_model(&server, 1);
+    for (int at = 0; at < 2; at++) {
+        struct api_prompt prompt[] = {text_of("One"), text_of("Two")};
+        prompt[at] = (struct api_prompt){.id = ids, .n_ids = 1};
+        prompt[0].param = "query";
+        prompt[1].param = "documents";
+        struct pool_request request = pool_for(POOL_SCORE, &prompt[0], 1);
+        request.pair = &prompt[1];
+        check_pool_refused(&server, &request, ERROR_INPUT, prompt[at].param, "wants texts");
+    }
+    server_close(&server);
+}
+
 TEST(a_text_may_fill_the_context_and_can_be_cut_to_it)
 {
     struct server server;
@@ -288,5 +327,34 @@ TEST(pooling_can_be_cancelled)
     server_hear(&server);
     CHECK_EQ(server.n_held, 0);
     CHECK_EQ(pooled.n_done + pooled.n_failed, 0);
+    server_close(&server);
+}
+
+static uint64_t count_of(const struct metrics_histogram *histogram)
+{
+    uint64_t n = 0;
+    for (int i = 0; i <= histogram->n_bounds; i++)
+        n += histogram->count[i];
+    return n;
+}
+
+TEST(a_vector_is_the_end_of_its_prompt_in_the_metrics)
+{
+    struct server server;
+    struct pooled pooled;
+    server_open(&server);
+    const struct api_prompt prompt = text_of("one");
+    const struct pool_request request = pool_for(POOL_EMBED, &prompt, 1);
+    const float value[] = {3, 4};
+    pool_ask(&server, &request, &pooled);
+    const int n_prompt = server.held[0].n_prompt;
+    server_begins(&server, 0);
+    server_pooled(&server, 0, value, 2);
+    CHECK_EQ(server.metrics.prompt_tokens, n_prompt);
+    CHECK_EQ(server.metrics.generation_tokens, 0);
+    CHECK_EQ(count_of(&server.metrics.first_token_s), 0);
+    CHECK_EQ(count_of(&server.metrics.queue_s), 1);
+    CHECK_EQ(count_of(&server.metrics.prefill_s), 1);
+    CHECK_EQ(count_of(&server.metrics.inference_s), 1);
     server_close(&server);
 }

@@ -67,8 +67,11 @@ static void encode(const struct fake *fake, const char *text, bool special, stru
 
 bool api_check_model(const struct api *api, const char *name, struct error *err)
 {
-    if (name == NULL || strcmp(name, api->model.name[0]) == 0)
+    if (name == NULL)
         return true;
+    for (int i = 0; i < api->model.n_names; i++)
+        if (strcmp(name, api->model.name[i]) == 0)
+            return true;
     error_set(err, ERROR_INPUT, "The model `%s` does not exist.", name);
     error_param(err, "model");
     return error_code(err, "model_not_found");
@@ -392,7 +395,8 @@ void fake_call(struct fake *fake, const char *method, const char *path, const ch
                                 .begin = hear_begin,
                                 .event = hear_event,
                                 .end = hear_end,
-                                .context = fake};
+                                .context = fake,
+                                .record = &fake->record};
     struct call_request request = {.method = method,
                                    .body = body,
                                    .n_body = strlen(body),
@@ -402,6 +406,7 @@ void fake_call(struct fake *fake, const char *method, const char *path, const ch
     snprintf(route, sizeof route, "%.*s", (int)strcspn(path, "?"), path);
     if (path[strlen(route)] == '?')
         request.query = path + strlen(route) + 1;
+    request.path = route;
     request.route = endpoints_find(route);
     CHECK(request.route != NULL);
     struct call *call = endpoints_call(fake->endpoints, &request, &reply);

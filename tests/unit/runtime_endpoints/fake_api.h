@@ -11,6 +11,7 @@
 #include "runtime/api/admission.h"
 #include "runtime/api/generate.h"
 #include "runtime/api/pool.h"
+#include "runtime/api/request_log.h"
 
 enum { FAKE_MAX_PROMPTS = 4, FAKE_MAX_CHOICES = 4, FAKE_MAX_VALUES = 8 };
 
@@ -34,6 +35,7 @@ struct fake { /* all zero is an open server that knows its model */
     struct bytes asked_text; /* all prompts that are texts, each with a '|' behind it */
     struct bytes asked_json; /* messages, tools, … as JSON, each with a newline behind it */
     char asked_model[64], asked_stop[64];
+    struct request_record record; /* of the last call: what the endpoints note in it */
     struct admission admission;
     struct api api;
 };

@@ -116,7 +116,8 @@ TEST(a_stream_of_tgi_is_a_token_an_event)
 {
     struct fake *fake = fake_open();
     fake_call(fake, "POST", path,
-              "{\"inputs\": \"a\", \"stream\": true, \"parameters\": {\"stop\": [\" d\"]}}");
+              "{\"inputs\": \"a\", \"stream\": true, \"parameters\": {\"stop\": [\" d\"], "
+              "\"details\": true}}");
     fake_say_likely(fake, 0, 0, " b c d", -1);
     fake_done(fake);
     check_stream(fake,
@@ -126,7 +127,38 @@ TEST(a_stream_of_tgi_is_a_token_an_event)
                  "\"special\":false},\"generated_text\":null,\"details\":null}\n\n"
                  "data:{\"index\":3,\"token\":{\"id\":299,\"text\":\" d\",\"logprob\":-1,"
                  "\"special\":false},\"generated_text\":\" b c\",\"details\":{\"finish_reason\":"
-                 "\"stop_sequence\",\"generated_tokens\":3,\"seed\":42}}\n\n");
+                 "\"stop_sequence\",\"generated_tokens\":3,\"seed\":42,\"input_length\":2}}\n\n");
+    fake_close(fake);
+}
+
+TEST(generate_stream_is_tgis_and_streams_whatever_the_body_says)
+{
+    static const char *const bodies[] = {
+        "{\"inputs\": \"a\", \"parameters\": {\"stop\": [\" c\"]}}",
+        "{\"inputs\": \"a\", \"parameters\": {\"stop\": [\" c\"]}, \"stream\": false}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct fake *fake = fake_open();
+        fake_call(fake, "POST", "/generate_stream", bodies[i]);
+        fake_say_likely(fake, 0, 0, " b c", -1);
+        fake_done(fake);
+        check_stream(fake, "data:{\"index\":1,\"token\":{\"id\":290,\"text\":\" b\",\"logprob\":-1,"
+                           "\"special\":false},\"generated_text\":null,\"details\":null}\n\n"
+                           "data:{\"index\":2,\"token\":{\"id\":291,\"text\":\" c\",\"logprob\":-1,"
+                           "\"special\":false},\"generated_text\":\" b\",\"details\":null}\n\n");
+        fake_close(fake);
+    }
+}
+
+TEST(generate_stream_wants_its_inputs)
+{
+    static const char *const bodies[] = {"{\"prompt\": \"a\"}", "{\"text\": \"a\"}", "{}"};
+    struct fake *fake = fake_open();
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        fake_call(fake, "POST", "/generate_stream", bodies[i]);
+        CHECK_EQ(fake->heard.status, 400);
+        CHECK(strstr(fake->heard.body.data, "\"param\":\"inputs\"") != NULL);
+        fake_forget(fake);
+    }
     fake_close(fake);
 }
 

@@ -10,20 +10,66 @@ TEST(a_path_is_found_exactly)
     CHECK(endpoints_find("/v1/models/") == NULL);
     CHECK(endpoints_find("/V1/models") == NULL);
     CHECK(endpoints_find("") == NULL);
+    CHECK(endpoints_find("/v1/modelsx") == NULL);
+    CHECK(endpoints_find("/v1/completions/x") == NULL);
     CHECK_STR(endpoints_find("/v1/completions")->methods, "POST");
     CHECK_STR(endpoints_find("/health")->methods, "GET, HEAD");
+}
+
+TEST(what_stands_for_a_name_may_have_slashes)
+{
+    static const char *const paths[] = {"/v1/models/a", "/v1/models//a/b", "/v1/models/a/",
+                                        "/v1/models/{model}"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        CHECK_STR(endpoints_find(paths[i])->path, "/v1/models/{model}");
 }
 
 TEST(only_health_and_the_page_are_open)
 {
     static const char *const open[] = {"/health", "/health/live", "/health/ready", "/ping",
                                        "/",       "/favicon.ico"};
-    static const char *const keyed[] = {
-        "/v1/models", "/v1/chat/completions", "/metrics", "/version", "/tokenize", "/sleep"};
+    static const char *const keyed[] = {"/v1/models", "/v1/models/x", "/v1/chat/completions",
+                                        "/metrics",   "/version",     "/tokenize",
+                                        "/sleep"};
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
         CHECK_EQ(endpoints_find(open[i])->access, ROUTE_OPEN);
     for (size_t i = 0; i < sizeof keyed / sizeof *keyed; i++)
         CHECK_EQ(endpoints_find(keyed[i])->access, ROUTE_WITH_KEY);
+}
+
+TEST(only_health_and_metrics_are_asked_by_machines_all_the_time)
+{
+    static const char *const probes[] = {"/health", "/health/live", "/health/ready", "/ping",
+                                         "/metrics"};
+    static const char *const others[] = {"/", "/v1/models", "/v1/completions", "/is_sleeping"};
+    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
+        CHECK(endpoints_is_probe(endpoints_find(probes[i])));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        CHECK(!endpoints_is_probe(endpoints_find(others[i])));
+}
+
+TEST(why_a_request_is_refused_is_noted_in_its_record)
+{
+    static const struct {
+        const char *path, *body, *word;
+    } cases[] = {
+        {"/v1/completions", "{", "JSON"},
+        {"/v1/chat/completions", "{\"messages\": 7}", "messages"},
+        {"/v1/embeddings", "{\"input\": true}", "input"},
+        {"/tokenize", "[]", "object"},
+        {"/generate", "{\"n\": \"x\"}", ""},
+    };
+    struct fake *fake = fake_open();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fake->record = (struct request_record){.n_choices = 0};
+        fake_call(fake, "POST", cases[i].path, cases[i].body);
+        CHECK_EQ(fake->heard.status, 400);
+        CHECK_EQ(fake->record.failure.kind, ERROR_INPUT);
+        if (strstr(fake->record.failure.text, cases[i].word) == NULL)
+            test_fail(__FILE__, __LINE__, "%s: %s", cases[i].path, fake->record.failure.text);
+        fake_forget(fake);
+    }
+    fake_close(fake);
 }
 
 TEST(every_name_of_the_model_is_listed)
@@ -36,6 +82,22 @@ TEST(every_name_of_the_model_is_listed)
                "\"max_model_len\":512,\"permission\":[]},{\"id\":\"other-name\",\"object\":"
                "\"model\",\"created\":0,\"owned_by\":\"phalanx\",\"root\":\"/m/tiny\",\"parent\":"
                "null,\"max_model_len\":512,\"permission\":[]}]}");
+    fake_close(fake);
+}
+
+TEST(a_model_is_told_by_each_of_its_names_and_by_no_other)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "GET", "/v1/models/other-name", "");
+    check_body(fake, 200,
+               "{\"id\":\"other-name\",\"object\":\"model\",\"created\":0,\"owned_by\":"
+               "\"phalanx\",\"root\":\"/m/tiny\",\"parent\":null,\"max_model_len\":512,"
+               "\"permission\":[]}");
+    fake_forget(fake);
+    fake_call(fake, "GET", "/v1/models/some/name", "");
+    check_body(fake, 404,
+               "{\"error\":{\"message\":\"The model `some/name` does not exist.\",\"type\":"
+               "\"NotFoundError\",\"param\":\"model\",\"code\":\"model_not_found\"}}");
     fake_close(fake);
 }
 

@@ -336,6 +336,21 @@ static struct answer *answer_of(struct job *job, uint64_t id)
     return &job->answer[id - 1];
 }
 
+/* Nothing comes of a request before it has begun. */
+static struct answer *answer_that_began(struct job *job, uint64_t id)
+{
+    struct answer *answer = answer_of(job, id);
+    CHECK(job->costs[id - 1].has_begun);
+    return answer;
+}
+
+static void take_begun(struct job *job, uint64_t id)
+{
+    const struct answer *answer = answer_of(job, id);
+    CHECK(!job->costs[id - 1].has_begun && answer->n_tokens == 0 && answer->n_prompt == 0);
+    job->costs[id - 1].has_begun = true;
+}
+
 static void take_logprobs(struct answer_logprobs *out, const struct link_logprob *from, int n)
 {
     CHECK(n <= JOB_MAX_LOGPROBS);
@@ -354,6 +369,7 @@ static void take_token(struct job *job, const struct link_token *token)
     answer->n_ends += token->finish != FINISH_NONE;
     if (token->finish == FINISH_ABORT)
         return; /* the end comes without a token */
+    CHECK(job->costs[token->id - 1].has_begun);
     answer->token[answer->n_tokens] = token->token;
     take_logprobs(&answer->logprobs[answer->n_tokens++], token->logprob, token->n_logprobs);
     struct answer_costs *costs = &job->costs[token->id - 1];
@@ -365,7 +381,7 @@ static void take_token(struct job *job, const struct link_token *token)
 
 static void take_prompt(struct job *job, const struct link_prompt_logprobs *piece)
 {
-    struct answer *answer = answer_of(job, piece->id);
+    struct answer *answer = answer_that_began(job, piece->id);
     CHECK_EQ(answer->n_tokens, 0); /* before the first token */
     CHECK_EQ(piece->position, answer->n_prompt + 1);
     CHECK(piece->n_positions >= 1 && answer->n_prompt + piece->n_positions <= JOB_MAX_PROMPT);
@@ -376,7 +392,7 @@ static void take_prompt(struct job *job, const struct link_prompt_logprobs *piec
 
 static void take_beams(struct job *job, const struct link_beams *beams)
 {
-    struct answer *answer = answer_of(job, beams->id);
+    struct answer *answer = answer_that_began(job, beams->id);
     CHECK(beams->n_beams <= JOB_MAX_BEAMS);
     answer->n_ends++;
     answer->n_beams = beams->n_beams;
@@ -393,7 +409,7 @@ static void take_beams(struct job *job, const struct link_beams *beams)
 
 static void take_pooled(struct job *job, const struct link_pooled *pooled)
 {
-    struct answer *answer = answer_of(job, pooled->id);
+    struct answer *answer = answer_that_began(job, pooled->id);
     CHECK(pooled->n_values <= JOB_MAX_VALUES);
     answer->n_ends++;
     answer->n_values = pooled->n_values;
@@ -414,6 +430,10 @@ static void take_event(struct job *job, const struct link_event *event)
 {
     switch (event->kind) {
     case LINK_READY:
+        break;
+    case LINK_BEGUN:
+        for (int i = 0; i < event->n_begun; i++)
+            take_begun(job, event->begun_id[i]);
         break;
     case LINK_TOKENS:
         for (int i = 0; i < event->n_tokens; i++)

@@ -72,6 +72,7 @@ struct answer {
 /* And what may differ. */
 struct answer_costs {
     int cached_tokens, n_drafted, n_accepted;
+    bool has_begun;
 };
 
 struct job {

@@ -60,6 +60,7 @@ static struct answer_logprobs next_tokens(struct search *s, const struct answer_
     params.max_tokens = beam->n_tokens + 1;
     params.logprobs = 2 * s->params.beam_width; /* the chosen one is the first of them */
     memset(answer, 0, sizeof *answer);
+    s->job->costs[0] = (struct answer_costs){0};
     job_replay(s->job, 0, s->prompt, s->n_prompt, beam->token, beam->n_tokens, &params);
     job_wait(s->job, 0, 1);
     CHECK_EQ(answer->n_tokens, 1);

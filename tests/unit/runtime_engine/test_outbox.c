@@ -134,6 +134,22 @@ TEST(several_tokens_of_one_request_are_in_one_message_before_its_failure)
     close_scene(s);
 }
 
+TEST(those_that_begin_with_a_step_are_in_one_message)
+{
+    struct scene *s = open_scene();
+    struct error err = {0};
+    uint64_t id[] = {12, 11};
+    s->batch.begun = id;
+    CHECK(outbox_send_begun(s->outbox, &s->batch, &err)); /* none: no message */
+    s->batch.n_begun = 2;
+    CHECK(outbox_send_begun(s->outbox, &s->batch, &err));
+    const struct link_event begun = receive_event(s->ends.gateway);
+    CHECK_EQ(begun.kind, LINK_BEGUN);
+    CHECK_EQ(begun.n_begun, 2);
+    CHECK(begun.begun_id[0] == 12 && begun.begun_id[1] == 11);
+    close_scene(s);
+}
+
 TEST(a_step_without_tokens_sends_no_message)
 {
     struct scene *s = open_scene();

@@ -29,6 +29,11 @@ void engine_sends(struct ends *ends, struct link_event event)
     CHECK(link_flush(ends->engine, &all_sent, &err) && all_sent);
 }
 
+void engine_begins(struct ends *ends, uint64_t id)
+{
+    engine_sends(ends, (struct link_event){.kind = LINK_BEGUN, .begun_id = &id, .n_begun = 1});
+}
+
 void engine_says(struct ends *ends, uint64_t id, enum finish_reason finish)
 {
     const struct link_token token = {.id = id, .token = 5, .finish = finish, .stop_token = -1};

@@ -12,6 +12,8 @@ struct ends connect_ends(void);
 void close_ends(struct ends *ends);
 
 void engine_sends(struct ends *ends, struct link_event event);
+/* It runs. */
+void engine_begins(struct ends *ends, uint64_t id);
 /* One token, 5. */
 void engine_says(struct ends *ends, uint64_t id, enum finish_reason finish);
 /* The next command is this one. */

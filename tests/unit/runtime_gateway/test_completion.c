@@ -125,6 +125,27 @@ TEST(it_is_done_when_its_last_choice_is)
     close_ends(&ends);
 }
 
+TEST(each_choice_waits_until_it_begins_and_all_beams_until_their_search_does)
+{
+    for (int width = 0; width <= 2; width += 2) {
+        struct ends ends = connect_ends();
+        struct asked asked;
+        struct link_submit heard;
+        init_asked(&asked, &ends, 2);
+        asked.sampling.params.beam_width = width;
+        open_asked(&asked);
+        const int64_t *begun_ns = asked.completion.begun_ns;
+        const uint64_t first = hear_choice(&asked, &heard);
+        engine_begins(&ends, first);
+        CHECK(take(&ends, 0, ERROR_NONE));
+        CHECK(begun_ns[0] >= asked.completion.started_ns);
+        CHECK_EQ(begun_ns[1], width > 0 ? begun_ns[0] : 0);
+        CHECK_EQ(asked.n_progress, 0);
+        close_asked(&asked);
+        close_ends(&ends);
+    }
+}
+
 TEST(what_nobody_wants_any_more_ends_there)
 {
     struct ends ends = connect_ends();

@@ -10,10 +10,18 @@ struct caller { /* a listener that calls the dispatch */
     uint64_t id, cancels;   /* cancels: at its first token; 0: nothing */
     struct caller *submits; /* at its end; NULL: nothing */
     int n_prompt;           /* 0: 1 */
-    int n_tokens, n_failures, n_rows;
+    int n_begun, n_tokens, n_failures, n_rows;
 };
 
 static void submit_caller(struct caller *caller);
+
+static void call_at_begin(void *context)
+{
+    struct caller *caller = context;
+    caller->n_begun++;
+    if (caller->cancels != 0)
+        dispatch_cancel(caller->dispatch, caller->cancels);
+}
 
 static bool call_at_token(void *context, const struct link_token *token)
 {
@@ -51,7 +59,8 @@ static void submit_caller(struct caller *caller)
     struct link_submit submit = {.prompt = prompt,
                                  .n_prompt = caller->n_prompt > 0 ? caller->n_prompt : 1,
                                  .params = params_default()};
-    const struct dispatch_listener listener = {.token = call_at_token,
+    const struct dispatch_listener listener = {.begun = call_at_begin,
+                                               .token = call_at_token,
                                                .prompt_logprobs = call_at_rows,
                                                .failed = call_at_failure,
                                                .context = caller};
@@ -119,6 +128,38 @@ TEST(a_request_keeps_its_id_when_it_goes_on_at_the_next_engine)
     CHECK(wire_id != one.id);
     dispatch_cancel(ends.dispatch, one.id);
     engine_hears(&ends, LINK_CANCEL, wire_id);
+    CHECK_EQ(dispatch_in_flight(ends.dispatch), 0);
+    close_ends(&ends);
+}
+
+TEST(a_request_begins_once_and_that_it_did_is_no_sign_of_health)
+{
+    struct ends ends = connect_ends();
+    struct caller one = {.dispatch = ends.dispatch};
+    struct link_submit heard;
+    submit_caller(&one);
+    for (int crash = 0; crash <= JOURNAL_SUSPECT; crash++) {
+        engine_begins(&ends, engine_hears_request(&ends, &heard));
+        CHECK(take(&ends, 0, ERROR_NONE));
+        CHECK_EQ(one.n_begun, 1);
+        CHECK_EQ(one.n_failures, 0);
+        CHECK(!dispatch_detach(ends.dispatch, 0).was_heard);
+        dispatch_attach(ends.dispatch, 0, ends.gateway);
+    }
+    CHECK_EQ(one.n_failures, 1); /* as one that kills engines */
+    close_ends(&ends);
+}
+
+TEST(a_listener_may_cancel_its_own_request_when_it_begins)
+{
+    struct ends ends = connect_ends();
+    struct caller one = {.dispatch = ends.dispatch};
+    submit_caller(&one);
+    one.cancels = one.id;
+    engine_begins(&ends, one.id);
+    engine_begins(&ends, 12345); /* of no request */
+    CHECK(take(&ends, 0, ERROR_NONE));
+    CHECK_EQ(one.n_begun, 1);
     CHECK_EQ(dispatch_in_flight(ends.dispatch), 0);
     close_ends(&ends);
 }

@@ -56,6 +56,16 @@ static void on_closed(void *context, struct http_exchange *x, bool was_answered)
     }
 }
 
+static void on_refused(void *context, struct http_exchange *x, const char *peer, int status,
+                       const char *why)
+{
+    struct site *site = context;
+    CHECK(strncmp(peer, "127.0.0.1:", 10) == 0 && *why != '\0');
+    CHECK(x == NULL || !http_has_answer(x));
+    site->n_refused++;
+    site->refused_status = status;
+}
+
 /* ---- the server ---- */
 
 struct http_limits site_limits(void)
@@ -67,7 +77,11 @@ struct http_limits site_limits(void)
 
 static void open_with(struct site *site, const struct http_settings *settings)
 {
-    const struct http_handler handler = {on_headers, on_request, on_closed, site};
+    const struct http_handler handler = {.headers = on_headers,
+                                         .request = on_request,
+                                         .closed = on_closed,
+                                         .refused = on_refused,
+                                         .context = site};
     struct error err = {0};
     signal(SIGPIPE, SIG_IGN);
     *site = (struct site){.base = event_base_new()};

@@ -17,7 +17,8 @@ struct site {
     struct http_server *server;
     struct http_exchange *open[SITE_MAX_OPEN]; /* in the order they came */
     int n_open;
-    int n_headers, n_requests, n_closed, n_answered; /* calls of the handler */
+    int n_headers, n_requests, n_closed, n_answered, n_refused; /* calls of the handler */
+    int refused_status;                                         /* of the last of these */
 };
 
 /* limits NULL: those by default, and 1000 bytes of body at most. */

@@ -24,7 +24,8 @@ static void ignore_end(void *context, struct http_exchange *x, bool was_answered
     (void)was_answered;
 }
 
-static const struct http_handler nobody = {ignore, ignore, ignore_end, NULL};
+static const struct http_handler nobody = {
+    .headers = ignore, .request = ignore, .closed = ignore_end};
 
 static bool try_open(struct http_server **out, struct event_base *base, const char *host, int port,
                      struct error *err)

@@ -97,6 +97,8 @@ TEST(a_body_over_the_limit_is_refused_by_its_headers)
     check_begins(site_ask(&site, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\nsome"),
                  "HTTP/1.1 413 Payload Too Large\r\n");
     CHECK_EQ(site.n_headers, 0);
+    CHECK_EQ(site.n_refused, 1); /* but the handler hears of it */
+    CHECK_EQ(site.refused_status, 413);
     site_close(&site);
 }
 
@@ -120,7 +122,9 @@ TEST(chunks_over_the_limit_are_refused_when_they_are_said)
                                  "1\r\na\r\n3e8\r\n"
                                  "b"),
                  "HTTP/1.1 413 ");
+    CHECK_EQ(site.n_refused, 1);
     CHECK_EQ(site.n_closed, 1);
+    CHECK_EQ(site.n_answered, 0);
     site_close(&site);
 }
 

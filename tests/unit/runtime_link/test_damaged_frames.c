@@ -89,6 +89,11 @@ static int64_t read_all_of_event(const struct link_event *e)
         sum +=
             (int64_t)(strlen(e->ready.build) + strlen(e->ready.model) + strlen(e->ready.kernels));
         return sum + sum_of(e->ready.eos_id, e->ready.n_eos_ids);
+    case LINK_BEGUN:
+        CHECK(e->n_begun >= 0);
+        for (int i = 0; i < e->n_begun; i++)
+            sum += e->begun_id[i] != 0;
+        return sum;
     case LINK_TOKENS:
         for (int i = 0; i < e->n_tokens; i++) {
             CHECK(e->token[i].finish <= FINISH_ERROR);
@@ -197,6 +202,7 @@ TEST(damaged_events_are_taken_or_refused)
                                             {ids, 2, -1, -3, FINISH_LENGTH}};
     static const float value[] = {1, 2, 3};
     static const int64_t work[] = {100, 20000, 3};
+    static const uint64_t begun[] = {1, 1 << 20, 3};
     const struct link_event events[] = {
         {.kind = LINK_READY,
          .ready = {.build = "build",
@@ -208,6 +214,7 @@ TEST(damaged_events_are_taken_or_refused)
                    .max_model_len = 9,
                    .eos_id = ids,
                    .n_eos_ids = 3}},
+        {.kind = LINK_BEGUN, .begun_id = begun, .n_begun = 3},
         {.kind = LINK_TOKENS, .token = token, .n_tokens = 2},
         {.kind = LINK_FAILED,
          .failed_id = 3,

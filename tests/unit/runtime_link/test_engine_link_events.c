@@ -45,6 +45,17 @@ TEST(tokens_of_a_step_arrive_with_logprobs_and_stop_tokens)
     ends_release(&ends);
 }
 
+TEST(ids_of_requests_that_have_begun_arrive)
+{
+    struct ends ends = ends_make();
+    const uint64_t id[] = {UINT64_MAX, 0, 7};
+    const struct link_event got = send_and_receive(
+        &ends, &(struct link_event){.kind = LINK_BEGUN, .begun_id = id, .n_begun = 3});
+    CHECK_EQ(got.n_begun, 3);
+    CHECK(memcmp(got.begun_id, id, sizeof id) == 0);
+    ends_release(&ends);
+}
+
 TEST(ready_arrives)
 {
     struct ends ends = ends_make();

@@ -57,6 +57,57 @@ TEST(a_long_prompt_runs_in_chunks_and_is_sampled_after_the_last)
     fixture_close(&f);
 }
 
+static void open_whole(struct fixture *f, int n_blocks)
+{
+    struct scheduler_settings settings = fixture_settings(MAX_PROMPT, 4, n_blocks);
+    settings.whole_prompts = true;
+    settings.prefix_caching = true;
+    fixture_open_with(f, &settings);
+}
+
+TEST(without_chunks_a_prompt_waits_until_a_step_takes_it_whole_and_nobody_overtakes_it)
+{
+    struct fixture f;
+    open_whole(&f, 64);
+    must_submit(&f, 1, 100, 10);
+    f.prompt[0]++;
+    must_submit(&f, 2, 29, 10);
+    must_submit(&f, 3, 2, 10);
+    plan(&f, (int[]){100, 0}); /* of 128 */
+    commit(&f, WORD);
+    plan(&f, (int[]){1, 29, 2, 0});
+    commit(&f, WORD);
+    f.prompt[0]--;
+    must_submit(&f, 4, 127, 1);
+    plan(&f, (int[]){1, 1, 1, 27, 0}); /* the other 100 are cached */
+    commit(&f, WORD);
+    CHECK_EQ(f.outcome[3].id, 4);
+    fixture_close(&f);
+}
+
+TEST(without_chunks_one_that_was_preempted_comes_back_whole)
+{
+    struct fixture f;
+    open_whole(&f, 8); /* of 4 positions */
+    f.settings.prefix_caching = false;
+    must_submit(&f, 1, 15, 10);
+    f.prompt[0]++;
+    must_submit(&f, 2, 15, 10);
+    plan(&f, (int[]){15, 15, 0});
+    commit(&f, WORD);
+    plan(&f, (int[]){1, 1, 0});
+    commit(&f, WORD);
+    plan(&f, (int[]){1, 0}); /* the second one gave its blocks */
+    CHECK_EQ(scheduler_counts(f.scheduler).n_preemptions, 1);
+    commit(&f, EOS);
+    const struct step_view view = plan_any(&f);
+    CHECK_EQ(f.batch.n_sequences, 1);
+    CHECK_EQ(view.n_computed[0] + f.batch.n_new[0], 17);
+    CHECK_EQ(f.batch.plan->n_logits, 1);
+    commit(&f, EOS);
+    fixture_close(&f);
+}
+
 TEST(running_ones_come_first_and_waiting_ones_fill_the_step)
 {
     struct fixture f;

@@ -150,9 +150,11 @@ TEST(a_preempted_search_computes_its_prompt_once)
     must_submit(&f, 1, 14, 9);
     submit_beams(&f, 2, 6, 8, 2);
     plan(&f, (int[]){14, 6, 0}); /* 4 + 2 blocks */
+    CHECK_EQ(f.batch.n_begun, 2);
     commit_each(&f);
     plan(&f, (int[]){1, 1, 1, 0}); /* 4 + 3 */
-    for (int i = 0; i < 6; i++) {  /* soon there is no block for either beam: they wait */
+    CHECK_EQ(f.batch.n_begun, 0);
+    for (int i = 0; i < 6; i++) { /* soon there is no block for either beam: they wait */
         commit_each(&f);
         plan_any(&f);
     }

@@ -119,6 +119,29 @@ TEST(the_last_is_preempted_and_computes_its_tokens_anew)
     fixture_close(&f);
 }
 
+TEST(a_request_begins_with_its_first_rows_and_not_again_after_a_preemption)
+{
+    struct fixture f;
+    fixture_open(&f, 12, 4, 5);
+    must_submit(&f, 1, 8, 8);
+    must_submit(&f, 2, 7, 8);
+    plan(&f, (int[]){8, 4, 0});
+    CHECK_EQ(f.batch.n_begun, 2);
+    CHECK(f.batch.begun[0] == 1 && f.batch.begun[1] == 2);
+    while (scheduler_counts(f.scheduler).n_preemptions == 0) { /* the second gives way */
+        commit(&f, WORD);
+        plan_any(&f);
+        CHECK_EQ(f.batch.n_begun, 0);
+    }
+    commit(&f, EOS);
+    must_submit(&f, 3, 2, 8);
+    plan_any(&f);
+    CHECK_EQ(f.batch.sequence[0]->id, 2);
+    CHECK_EQ(f.batch.n_begun, 1);
+    CHECK_EQ(f.batch.begun[0], 3);
+    fixture_close(&f);
+}
+
 TEST(the_one_of_least_priority_gives_way)
 {
     struct fixture f;

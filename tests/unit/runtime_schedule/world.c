@@ -96,6 +96,9 @@ static void choose_limits(struct world *w)
         l->kv_window[g] = g == 0 && one_in(w, 2) ? 0 : window[below(w, 4 - (g > 0))];
     if (l->n_kv_groups > 1 && l->kv_window[0] > 0)
         l->kv_window[0] = 70;
+    w->settings.whole_prompts = one_in(w, 4);
+    if (w->settings.whole_prompts && l->max_tokens < l->max_model_len)
+        l->max_tokens = l->max_model_len;
 }
 
 static void open_world(struct world *w, uint64_t seed, struct world_counts *counts)
@@ -115,6 +118,7 @@ static void open_world(struct world *w, uint64_t seed, struct world_counts *coun
                                               .picks_afar = one_in(w, 2),
                                               .by_priority = one_in(w, 2),
                                               .prefix_caching = !one_in(w, 3),
+                                              .whole_prompts = w->settings.whole_prompts,
                                               .drafter = (enum drafter)below(w, 3),
                                               .max_drafts = 1 + below(w, 5),
                                               .ngram_min = 1,
@@ -301,7 +305,10 @@ static void check_batch(struct world *w, const struct batch *batch, const struct
             CHECK(batch->hidden[hidden].request == r);
             CHECK_EQ(batch->hidden[hidden].position, view->hidden_row[hidden] - first);
         }
-        w->counts->n_chunks += view->n_computed[s] + end - view->first_row[s] < r->n_tokens;
+        const bool is_chunk = end - first < r->n_tokens;
+        w->counts->n_chunks += is_chunk;
+        CHECK(!is_chunk || !w->settings.whole_prompts || request_has_prompt_rows(r) ||
+              r->leader->beams != NULL);
         for (int g = 0; g < w->limits.n_kv_groups; g++)
             w->counts->n_given_early += r->first_block[g] > 0;
     }

@@ -1,0 +1,147 @@
+#include "launcher/bench/remote.h"
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/system.h"
+#include "launcher/bench/answer_stream.h"
+
+#include <string.h>
+
+enum { MAX_MODELS_BYTES = 1 << 20, LOOK_MS = 10000 };
+static const int64_t RETRY_NS = 500000000;
+
+/* ---- what all requests share ---- */
+
+static size_t without(const char *text, size_t n, const char *tail)
+{
+    const size_t n_tail = strlen(tail);
+    return n >= n_tail && memcmp(text + n - n_tail, tail, n_tail) == 0 ? n - n_tail : n;
+}
+
+void remote_url(struct bytes *out, const struct remote *remote, const char *path)
+{
+    const char *base = remote->base_url;
+    size_t n = strlen(base);
+    while (n > 0 && base[n - 1] == '/')
+        n--;
+    n = without(base, n, "/v1");
+    bytes_clear(out);
+    bytes_add(out, base, n);
+    bytes_add_text(out, path);
+}
+
+struct curl_slist *remote_headers(const struct remote *remote)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+    list = curl_slist_append(list, "Expect:"); /* a body is sent with its header */
+    if (remote->key != NULL) {
+        struct bytes line = {0};
+        bytes_printf(&line, "Authorization: Bearer %s", remote->key);
+        list = curl_slist_append(list, line.data);
+        bytes_release(&line);
+    }
+    return list;
+}
+
+void remote_aim(CURL *easy, const struct remote *remote, const char *url,
+                struct curl_slist *headers, char *why)
+{
+    why[0] = '\0';
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
+    if (remote->ca_file != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, remote->ca_file);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, remote->is_unchecked ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, remote->is_unchecked ? 0L : 2L);
+}
+
+/* ---- is it there? ---- */
+
+static size_t take_bytes(char *data, size_t one, size_t n, void *context)
+{
+    (void)one;
+    return bytes_add(context, data, n) ? n : 0;
+}
+
+/* The first name in the list, or NULL and *err says why. */
+static char *first_model(const struct bytes *body, struct error *err)
+{
+    static const struct json_limits limits = {
+        .max_bytes = MAX_MODELS_BYTES, .max_depth = 16, .max_values = 1 << 16};
+    json_t *list;
+    char *name = NULL;
+    if (!json_parse(&list, body->len > 0 ? body->data : "", body->len, &limits, err))
+        return NULL;
+    const char *id =
+        json_string_value(json_object_get(json_array_get(json_object_get(list, "data"), 0), "id"));
+    if (id != NULL)
+        name = memory_copy_text(id);
+    else
+        error_set(err, ERROR_INPUT, "no model in its list");
+    json_decref(list);
+    return name;
+}
+
+static void tell(struct error *err, const char *url, CURLcode code, const char *why)
+{
+    error_set(err, ERROR_INPUT, "%s: %s%s", url, *why != '\0' ? why : curl_easy_strerror(code),
+              code == CURLE_PEER_FAILED_VERIFICATION
+                  ? "; --ssl-ca-certs FILE says who else is trusted, --insecure does not check"
+                  : "");
+}
+
+/* One look. *again: it may be there later. */
+static char *look(const struct remote *remote, const char *url, bool *again, struct error *err)
+{
+    struct bytes body = {.max = MAX_MODELS_BYTES};
+    char why[CURL_ERROR_SIZE], *name = NULL;
+    long status = 0;
+    CURL *easy = curl_easy_init();
+    if (easy == NULL) {
+        error_set(err, ERROR_SYSTEM, "no handle of libcurl");
+        return NULL;
+    }
+    struct curl_slist *headers = remote_headers(remote);
+    remote_aim(easy, remote, url, headers, why);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)LOOK_MS);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
+    const CURLcode code = curl_easy_perform(easy);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    *again = code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT || status >= 500;
+    if (code != CURLE_OK) {
+        tell(err, url, code, why);
+    } else if (status != 200) {
+        answer_error_text(why, sizeof why, body.len > 0 ? body.data : "", body.len);
+        error_set(err, ERROR_INPUT, "%s: HTTP %ld: %s", url, status, why);
+    } else if ((name = first_model(&body, err)) == NULL) {
+        error_in(err, "%s", url);
+    }
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(easy);
+    bytes_release(&body);
+    return name;
+}
+
+bool remote_find_model(char **model, const struct remote *remote, double patience_s,
+                       const volatile sig_atomic_t *interrupt, struct error *err)
+{
+    const int64_t deadline_ns = clock_now_ns() + (int64_t)(patience_s * 1e9);
+    struct bytes url = {0};
+    bool again = false;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    remote_url(&url, remote, "/v1/models");
+    while ((*model = look(remote, url.data, &again, err)) == NULL && again && !*interrupt &&
+           clock_now_ns() + RETRY_NS < deadline_ns) {
+        *err = (struct error){0};
+        system_sleep_ns(RETRY_NS);
+    }
+    bytes_release(&url);
+    return *model != NULL;
+}

@@ -1,0 +1,158 @@
+/* The core tells when a connection comes, not when it goes. So a place is looked at again when all
+ * are taken: it is free when its descriptor is not that socket any more. */
+#include "runtime/grpc/connection_limit.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/system.h"
+
+#include <grpc/support/sync.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum {
+    KNOWN_CORE = 29, /* of gRPC 1.51: what the structs below were compared with */
+    /* Between two looks at all places: a flood is refused without one. */
+    LOOK_AGAIN_NS = 100000000,
+};
+
+/* What a mutator is to the core, whose header of it is not installed (iomgr/socket_mutator.h). */
+enum socket_usage { CLIENT_CONNECTION, SERVER_LISTENER, SERVER_CONNECTION };
+struct socket_info {
+    int fd;
+    enum socket_usage usage;
+};
+struct mutator;
+struct mutator_calls {
+    bool (*mutate_client)(int fd, struct mutator *);
+    int (*compare)(struct mutator *, struct mutator *);
+    void (*destroy)(struct mutator *);
+    bool (*mutate)(const struct socket_info *, struct mutator *);
+};
+struct mutator {
+    const struct mutator_calls *calls;
+    gpr_refcount references;
+};
+
+struct place { /* a connection; a socket's number is not given again soon, its descriptor's is */
+    int fd;
+    dev_t device;
+    ino_t number;
+};
+
+struct connection_limit {
+    struct mutator mutator; /* the first member */
+    pthread_mutex_t lock;   /* below: any thread of gRPC */
+    struct place *place;    /* [n] of max */
+    int n, max;
+    int64_t look_ns; /* not before this */
+};
+
+static bool is_open(const struct place *place)
+{
+    struct stat now;
+    return fstat(place->fd, &now) == 0 && now.st_ino == place->number &&
+           now.st_dev == place->device;
+}
+
+static void find_free_places(struct connection_limit *limit)
+{
+    const int64_t now_ns = clock_now_ns();
+    if (now_ns < limit->look_ns)
+        return;
+    limit->look_ns = now_ns + LOOK_AGAIN_NS;
+    int n = 0;
+    for (int i = 0; i < limit->n; i++)
+        if (is_open(&limit->place[i]))
+            limit->place[n++] = limit->place[i];
+    limit->n = n;
+}
+
+static bool take_place(struct connection_limit *limit, int fd)
+{
+    struct stat now;
+    if (fstat(fd, &now) != 0)
+        return true; /* the core finds out what is wrong with it */
+    if (limit->n == limit->max)
+        find_free_places(limit);
+    if (limit->n == limit->max)
+        return false;
+    limit->place[limit->n++] = (struct place){.fd = fd, .device = now.st_dev, .number = now.st_ino};
+    return true;
+}
+
+/* False would be a failure of the port. A socket that is shut down is one whose client has gone. */
+static bool mutate(const struct socket_info *info, struct mutator *mutator)
+{
+    struct connection_limit *limit = (struct connection_limit *)mutator;
+    if (info->usage != SERVER_CONNECTION)
+        return true;
+    pthread_mutex_lock(&limit->lock);
+    const bool is_taken = take_place(limit, info->fd);
+    pthread_mutex_unlock(&limit->lock);
+    if (!is_taken)
+        shutdown(info->fd, SHUT_RDWR);
+    return true;
+}
+
+static bool mutate_client(int fd, struct mutator *mutator)
+{
+    (void)fd, (void)mutator;
+    return true;
+}
+
+static int compare(struct mutator *a, struct mutator *b) { return (a > b) - (a < b); }
+
+static void destroy(struct mutator *mutator)
+{
+    struct connection_limit *limit = (struct connection_limit *)mutator;
+    pthread_mutex_destroy(&limit->lock);
+    memory_free(limit->place);
+    memory_free(limit);
+}
+
+/* The core has copies of the argument, and references of its own to what it points at. */
+static void *copy_arg(void *p)
+{
+    struct mutator *mutator = p;
+    gpr_ref(&mutator->references);
+    return mutator;
+}
+
+static void destroy_arg(void *p)
+{
+    struct mutator *mutator = p;
+    if (gpr_unref(&mutator->references))
+        destroy(mutator);
+}
+
+static int compare_args(void *a, void *b) { return compare(a, b); }
+
+bool connection_limit_arg(grpc_arg *out, int max_connections)
+{
+    static const struct mutator_calls calls = {
+        .mutate_client = mutate_client, .compare = compare, .destroy = destroy, .mutate = mutate};
+    static const grpc_arg_pointer_vtable arg_calls = {
+        .copy = copy_arg, .destroy = destroy_arg, .cmp = compare_args};
+    if (strtol(grpc_version_string(), NULL, 10) != KNOWN_CORE) {
+        log_write(LOG_WARN, "grpc",
+                  "this version of gRPC (core %s) takes any number of connections",
+                  grpc_version_string());
+        return false;
+    }
+    struct connection_limit *limit = memory_alloc(1, sizeof *limit);
+    limit->mutator.calls = &calls;
+    gpr_ref_init(&limit->mutator.references, 1);
+    limit->max = max_connections;
+    limit->place = memory_alloc((size_t)max_connections, sizeof *limit->place);
+    pthread_mutex_init(&limit->lock, NULL);
+    *out = (grpc_arg){.type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_SOCKET_MUTATOR};
+    out->value.pointer.p = limit;
+    out->value.pointer.vtable = &arg_calls;
+    return true;
+}
+
+void connection_limit_release(grpc_arg *arg) { destroy_arg(arg->value.pointer.p); }

@@ -1,0 +1,65 @@
+/* Files of other programs, and this program itself. */
+#include "runtime/options/rows.h"
+
+/* A row is a paragraph, not a column. */
+/* clang-format off */
+static const struct option rows[] = {
+    {.name = "--adapter-name-or-path", .kind = OPTION_TEXT,
+     .offset = FIELD(factory.adapter_name_or_path), .value = "PATH", .commands = TAKES,
+     .section = "LLaMA-Factory",
+     .help = "Refused: there is no LoRA yet. Merge the adapter and give the result."},
+    {.name = "--template", .kind = OPTION_TEXT, .offset = FIELD(factory.template),
+     .value = "NAME", .commands = TAKES, .section = "LLaMA-Factory",
+     .help = "Any name: the checkpoint's own template is taken."},
+    {.name = "--infer-backend", .kind = OPTION_TEXT, .offset = FIELD(factory.infer_backend),
+     .value = "NAME", .choices = "huggingface|vllm|sglang|ktransformers", .commands = TAKES,
+     .section = "LLaMA-Factory",
+     .help = "Any of these: Phalanx's own engine answers."},
+    {.name = "--finetuning-type", .kind = OPTION_TEXT, .offset = FIELD(factory.finetuning_type),
+     .value = "NAME", .choices = "lora|oft|freeze|full", .commands = TAKES,
+     .section = "LLaMA-Factory",
+     .help = "No effect without an adapter."},
+    {.name = "--trust-remote-code", .kind = OPTION_FLAG,
+     .offset = FIELD(factory.trust_remote_code), .commands = TAKES,
+     .section = "LLaMA-Factory",
+     .help = "No effect: nothing from a checkpoint is executed."},
+    {.name = "--do-sample", .kind = OPTION_FLAG, .offset = FIELD(factory.do_sample),
+     .default_text = "true", .commands = TAKES, .section = "LLaMA-Factory",
+     .help = "false is --temperature 0."},
+    {.name = "--max-length", .kind = OPTION_INT, .offset = FIELD(factory.max_length),
+     .value = "N", .default_text = "0", .max = 16777216, .commands = ANSWER,
+     .section = "LLaMA-Factory",
+     .help = "Prompt and answer together, where --max-tokens is not given."},
+    {.name = "--vllm-max-lora-rank", .kind = OPTION_INT,
+     .offset = FIELD(factory.max_lora_rank), .value = "N", .default_text = "32", .min = 1,
+     .max = 65536, .commands = TAKES, .section = "LLaMA-Factory",
+     .help = "No effect without an adapter."},
+
+    {.name = "--config", .kind = OPTION_TEXT, .offset = FIELD(config), .value = "FILE",
+     .commands = STARTS | PLAN | SERVE_LOAD, .section = "Program",
+     .help = "YAML file of options; the command line wins."},
+    {.name = "--log-level", .kind = OPTION_TEXT, .offset = FIELD(log_level), .value = "NAME",
+     .default_text = "warn", .choices = "error|warn|info|debug|trace", .commands = ENGINE,
+     .section = "Program",
+     .help = "What is said on standard error."},
+    {.name = "--record", .kind = OPTION_TEXT, .offset = FIELD(record), .value = "FILE",
+     .commands = ENGINE, .section = "Program",
+     .help = "Write every step of the engine here, to look at and to run again."},
+    {.name = "--replay", .kind = OPTION_TEXT, .offset = FIELD(replay), .value = "FILE",
+     .commands = RANK, .basic = true, .section = "Program",
+     .help = "Run the steps of such a file instead of a link."},
+    {.name = "--replica", .kind = OPTION_INT, .offset = FIELD(replica), .value = "N",
+     .default_text = "0", .max = OPTIONS_MAX_REPLICAS - 1, .commands = RANK, .basic = true,
+     .section = "Program",
+     .help = "Number of this replica on its host: it takes the GPUs behind those of the ones "
+             "before."},
+    {.name = "--link", .kind = OPTION_TEXT, .offset = FIELD(link), .value = "PATH",
+     .commands = RANK, .basic = true, .section = "Program",
+     .help = "Socket of the gateway."},
+    {.name = "--help", .alias = "-h", .kind = OPTION_FLAG, .offset = FIELD(help), .commands = USER,
+     .basic = true, .section = "Program",
+     .help = "The common options; --help=all for all of them."},
+};
+/* clang-format on */
+
+const struct option_group options_of_program = {rows, sizeof rows / sizeof *rows};
