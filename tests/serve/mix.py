@@ -196,6 +196,16 @@ def choices_of(body):
     return body.get("n", body.get("sampling_params", {}).get("n", 1))
 
 
+def hold_back(form, body, n_all):
+    """A stream of so little that a client may stand still for a while, as on a busy machine, and is
+    not cut off as one that has stopped."""
+    most = max(1, (40 if form in ("vllm", "sglang") else 120) // n_all)  # those tell all each time
+    fields = body.get("sampling_params", body)
+    for field in ("max_tokens", "max_new_tokens", "min_tokens", "min_new_tokens"):
+        if field in fields:
+            fields[field] = min(fields[field], most)
+
+
 def good(chance, name, rpc_share=0.3):
     form, route, body, is_fixed, n_prompts = chance.choice(FORMS)(chance)
     is_rpc = form in IN_RPC and chance.random() < rpc_share
@@ -205,6 +215,8 @@ def good(chance, name, rpc_share=0.3):
     if form in ("embedding", "score", "rerank"):
         body.pop("cache_salt", None)
     is_stream = bool(body.get("stream")) or route == ALWAYS_STREAMS
+    if is_stream:
+        hold_back(form, body, n_prompts * choices_of(body))
     return Ask(name, form, route, body, is_rpc=is_rpc, is_stream=is_stream,
                is_fixed=is_fixed, n_prompts=n_prompts, n_choices=choices_of(body),
                statuses=statuses)
