@@ -23,6 +23,7 @@ struct bench {
     struct load load;
     struct client_run run;
     struct serve_metrics metrics;
+    struct bytes url;  /* where requests go */
     char *model;       /* as the server calls it */
     FILE *json, *plot; /* open from the start: hours may lie between */
 };
@@ -78,8 +79,7 @@ static bool refuse(const struct bench *bench, const struct call_result *call, st
     error_set(err, ERROR_INPUT, "%s", call->why);
     if (call->kind == CALL_STATUS)
         error_in(err, "HTTP %d", call->status);
-    return error_in(err, "%s%s: a request before the bench failed", bench->settings.remote.base_url,
-                    bench->settings.endpoint);
+    return error_in(err, "%s: a request before the bench failed", bench->url.data);
 }
 
 /* Requests that are not counted, all at once, of the lengths of the first that are. When one fails
@@ -165,8 +165,7 @@ static bool report(struct bench *bench, struct error *err)
 {
     const bool has_arrivals = bench->load.request[bench->load.n - 1].arrival_s > 0;
     serve_metrics_count(&bench->metrics, &bench->run);
-    printf("server      %s%s, model %s\n", bench->settings.remote.base_url,
-           bench->settings.endpoint, bench->model);
+    printf("server      %s, model %s\n", bench->url.data, bench->model);
     serve_metrics_print(&bench->metrics, &bench->run, has_arrivals);
     if (!write_files(bench, err))
         return false;
@@ -199,6 +198,7 @@ bool cmd_bench_serve(struct options *options, const volatile sig_atomic_t *inter
                                        .timeout_s = (double)options->bench.request_timeout,
                                        .max_concurrency = options->bench.max_concurrency,
                                        .interrupt = interrupt}};
+    remote_url(&bench.url, &bench.settings.remote, bench.settings.endpoint);
     const bool good =
         check_trust(options, err) && serve_metrics_begin(&bench.metrics, options, err) &&
         load_make(&bench.load, options, interrupt, err) &&
@@ -211,6 +211,7 @@ bool cmd_bench_serve(struct options *options, const volatile sig_atomic_t *inter
     serve_metrics_release(&bench.metrics);
     client_run_release(&bench.run);
     load_release(&bench.load);
+    bytes_release(&bench.url);
     memory_free(bench.model);
     return good;
 }

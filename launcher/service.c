@@ -81,6 +81,8 @@ static void join(struct service *s, const struct options *options, int64_t max_q
     s->api.chat = chat_template_exists(s->template) ? &s->chat : NULL;
     s->api.sampling.intake = &session->intake;
     s->api.sampling.vocab = session->vocab;
+    s->api.seeds.are_given = options->seed >= 0;
+    s->api.seeds.from = (uint64_t)options->seed;
     s->api.sampling.max_logprobs = (int)options->serve.max_logprobs;
     s->api.admission = &s->admission;
     s->api.metrics = &s->metrics;

@@ -277,6 +277,7 @@ bool session_begin(struct session *out, const struct options *options, const cha
     if (!session_check(options, model_folder, err))
         return false;
     out->times.begin_ns = clock_now_ns();
+    loading_bar_begin(&out->bar, options);
     out->n_replicas = (int)options->data_parallel_size;
     out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);
     out->dispatch = dispatch_create(out->n_replicas);
@@ -291,11 +292,14 @@ bool session_open(struct session *out, const struct options *options, const char
 {
     if (!session_begin(out, options, model_folder, interrupt, err))
         return false;
-    while (!out->is_open)
-        if (!session_step(out, err) || (!out->is_open && !wait_for_more(out, err)))
-            return false;
+    bool good = true;
+    while (good && !out->is_open) {
+        good = session_step(out, err) && (out->is_open || wait_for_more(out, err));
+        loading_bar_show(&out->bar, out->replica, out->n_replicas);
+    }
+    loading_bar_end(&out->bar);
     out->times.ready_ns = clock_now_ns();
-    return true;
+    return good;
 }
 
 void session_close(struct session *session)

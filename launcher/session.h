@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "launcher/job/replica.h"
+#include "launcher/loading_bar.h"
 #include "runtime/gateway/dispatch.h"
 #include "runtime/gateway/intake.h"
 #include "runtime/options/options.h"
@@ -34,7 +35,8 @@ struct session {
     const char *model_folder;               /* borrowed */
     bool is_open; /* all replicas were ready at once: what follows is known */
     struct session_times times;
-    uint64_t n_changes; /* grows whenever files may have been closed and opened */
+    struct loading_bar bar; /* on standard error, until it is open */
+    uint64_t n_changes;     /* grows whenever files may have been closed and opened */
     uint64_t model_mark;
     int vocab, max_model_len;
     int max_num_seqs;          /* sequences that the engines run at once, at least 1 */

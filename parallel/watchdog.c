@@ -27,6 +27,7 @@ struct pulse {
     alignas(128) _Atomic uint64_t beat; /* 0: not there yet, or left */
     _Atomic uint64_t progress;
     _Atomic int64_t work_ns;
+    _Atomic uint64_t loaded, to_load;
     _Atomic uint64_t call; /* the last one: number << CALL_BITS | enum call_kind; 0: none */
     _Atomic int world_rank;
 };
@@ -239,6 +240,23 @@ int64_t watchdog_work_ns(const struct watchdog *dog, int rank)
 {
     check(dog != NULL && 0 <= rank && rank < dog->is.n_ranks);
     return atomic_load_explicit(&dog->board->pulse[rank].work_ns, memory_order_relaxed);
+}
+
+void watchdog_set_loading(struct watchdog *dog, uint64_t done, uint64_t all)
+{
+    if (dog == NULL)
+        return;
+    struct pulse *mine = &dog->board->pulse[dog->is.rank];
+    atomic_store_explicit(&mine->to_load, all, memory_order_relaxed);
+    atomic_store_explicit(&mine->loaded, done, memory_order_relaxed);
+}
+
+void watchdog_loading(const struct watchdog *dog, int rank, uint64_t *done, uint64_t *all)
+{
+    check(dog != NULL && 0 <= rank && rank < dog->is.n_ranks);
+    const struct pulse *pulse = &dog->board->pulse[rank];
+    *done = atomic_load_explicit(&pulse->loaded, memory_order_relaxed);
+    *all = atomic_load_explicit(&pulse->to_load, memory_order_relaxed);
 }
 
 /* ---- life ---- */

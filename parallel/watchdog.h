@@ -66,3 +66,6 @@ int64_t watchdog_heard_ns(const struct watchdog *dog);
 /* A number of each rank for the others to see: how long its last step took. Main thread only. */
 void watchdog_set_work(struct watchdog *dog, int64_t ns);
 int64_t watchdog_work_ns(const struct watchdog *dog, int rank);
+/* Likewise, how far its weights are, in bytes. */
+void watchdog_set_loading(struct watchdog *dog, uint64_t done, uint64_t all);
+void watchdog_loading(const struct watchdog *dog, int rank, uint64_t *done, uint64_t *all);

@@ -130,22 +130,29 @@ void inference_write_response(struct bytes *out, struct arena *scratch,
 
 /* ---- vectors ---- */
 
+static Phalanx__V1__Vector **write_vectors(struct arena *scratch,
+                                           const struct inference_vectors *vectors)
+{
+    const size_t n = (size_t)vectors->n_vectors;
+    Phalanx__V1__Vector *vector = arena_alloc(scratch, n, sizeof *vector);
+    Phalanx__V1__Vector **list = arena_alloc(scratch, n, sizeof *list);
+    for (size_t i = 0; i < n; i++) {
+        phalanx__v1__vector__init(&vector[i]);
+        vector[i].values = (float *)vectors->vector[i].value;
+        vector[i].n_values = (size_t)vectors->vector[i].n_values;
+        list[i] = &vector[i];
+    }
+    return list;
+}
+
 void inference_write_embeddings(struct bytes *out, struct arena *scratch,
                                 const struct inference_vectors *vectors)
 {
-    const size_t n = (size_t)vectors->n_vectors;
     Phalanx__V1__EmbedResponse message = PHALANX__V1__EMBED_RESPONSE__INIT;
     Phalanx__V1__Usage usage = usage_message(vectors->usage);
-    Phalanx__V1__Embedding *vector = arena_alloc(scratch, n, sizeof *vector);
-    message.embeddings = arena_alloc(scratch, n, sizeof *message.embeddings);
-    message.n_embeddings = n;
-    for (size_t i = 0; i < n; i++) {
-        phalanx__v1__embedding__init(&vector[i]);
-        vector[i].values = (float *)vectors->vector[i].value;
-        vector[i].n_values = (size_t)vectors->vector[i].n_values;
-        message.embeddings[i] = &vector[i];
-    }
     set_text(&message.has_request_id, &message.request_id, vectors->request_id);
+    message.embeddings = write_vectors(scratch, vectors);
+    message.n_embeddings = (size_t)vectors->n_vectors;
     message.usage = &usage;
     pack_message(out, &message.base);
 }
@@ -153,19 +160,11 @@ void inference_write_embeddings(struct bytes *out, struct arena *scratch,
 void inference_write_scores(struct bytes *out, struct arena *scratch,
                             const struct inference_vectors *vectors)
 {
-    const size_t n = (size_t)vectors->n_vectors;
     Phalanx__V1__ScoreResponse message = PHALANX__V1__SCORE_RESPONSE__INIT;
     Phalanx__V1__Usage usage = usage_message(vectors->usage);
-    Phalanx__V1__Scores *scores = arena_alloc(scratch, n, sizeof *scores);
-    message.scores = arena_alloc(scratch, n, sizeof *message.scores);
-    message.n_scores = n;
-    for (size_t i = 0; i < n; i++) {
-        phalanx__v1__scores__init(&scores[i]);
-        scores[i].values = (float *)vectors->vector[i].value;
-        scores[i].n_values = (size_t)vectors->vector[i].n_values;
-        message.scores[i] = &scores[i];
-    }
     set_text(&message.has_request_id, &message.request_id, vectors->request_id);
+    message.scores = write_vectors(scratch, vectors);
+    message.n_scores = (size_t)vectors->n_vectors;
     message.usage = &usage;
     pack_message(out, &message.base);
 }

@@ -118,15 +118,30 @@ static void add_chosen(struct bytes *out, const struct json_logprob *chosen)
         json_write_logprob(out, (double)chosen->logprob);
 }
 
+static int64_t characters_of(const struct row *row)
+{
+    return (int64_t)utf8_count(row->entry->decoded_token.data, row->entry->decoded_token.n_bytes);
+}
+
+int64_t json_logprobs_characters(const struct json_logprob_rows *rows)
+{
+    int64_t n = 0;
+    for (int i = 0; i < rows->n_rows; i++) {
+        const struct row row = row_of(rows, i);
+        n += characters_of(&row);
+    }
+    return n;
+}
+
 void json_logprobs_write_text(struct bytes *out, const struct json_logprob_rows *rows, int n_top,
                               int64_t offset)
 {
     bytes_add_text(out, "{\"text_offset\":[");
     for (int i = 0; i < rows->n_rows; i++) {
-        const struct json_text text = row_of(rows, i).entry->decoded_token;
+        const struct row row = row_of(rows, i);
         bytes_add_text(out, i > 0 ? "," : "");
         json_write_int(out, offset);
-        offset += (int64_t)utf8_count(text.data, text.n_bytes);
+        offset += characters_of(&row);
     }
     bytes_add_text(out, "],\"token_logprobs\":[");
     for (int i = 0; i < rows->n_rows; i++) {

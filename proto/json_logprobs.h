@@ -28,5 +28,7 @@ void json_logprobs_write_chat(struct bytes *out, const struct json_logprob_rows 
  * `offset`; n_top besides the chosen token. */
 void json_logprobs_write_text(struct bytes *out, const struct json_logprob_rows *rows, int n_top,
                               int64_t offset);
+/* Characters of the chosen tokens: where the offsets of the next rows begin. */
+int64_t json_logprobs_characters(const struct json_logprob_rows *rows);
 /* [null,{"5":{"logprob","rank","decoded_token"},…},…] */
 void json_logprobs_write_prompt(struct bytes *out, const struct json_logprob_rows *rows);

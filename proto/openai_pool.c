@@ -16,6 +16,30 @@ static bool refuse(const char *key, const char *text, struct error *err)
     return error_param(err, key);
 }
 
+/* What is known and not there: see json_sampling_refuse(). */
+static bool refuse_absent(const json_t *body, enum openai_pool_kind kind, struct error *err)
+{
+    const char *endianness = "little", *side = "right";
+    int64_t n_query = 0, n_document = 0;
+    if (!field_text(body, "endianness", &endianness, err) ||
+        !field_text(body, "truncation_side", &side, err) ||
+        !field_int(body, "max_tokens_per_query", &n_query, err) ||
+        !field_int(body, "max_tokens_per_doc", &n_document, err))
+        return false;
+    if (kind != OPENAI_REWARD && field_find(body, "messages") != NULL)
+        return refuse("messages", "not supported: an input is a text or token ids", err);
+    if (field_find(body, "instruction") != NULL)
+        return refuse("instruction", "not supported: write it into the query", err);
+    if (strcmp(endianness, "little") != 0 && strcmp(endianness, "native") != 0)
+        return refuse("endianness", "want \"little\"", err);
+    if (strcmp(side, "right") != 0)
+        return refuse("truncation_side", "texts are cut at their end: \"right\"", err);
+    if (n_query != 0 || n_document != 0)
+        return refuse(n_query != 0 ? "max_tokens_per_query" : "max_tokens_per_doc",
+                      "not supported: use truncate_prompt_tokens", err);
+    return true;
+}
+
 static bool read_form(struct openai_pool_request *out, struct error *err)
 {
     const json_t *body = out->body.json;
@@ -126,8 +150,9 @@ bool openai_pool_read(struct openai_pool_request *out, enum openai_pool_kind kin
     if (!request_body_read(&out->body, text, n_bytes, err))
         return false;
     const json_t *body = out->body.json;
-    return openai_read_model(&out->model, body, err) && read_form(out, err) &&
-           read_inputs(out, err) &&
+    return openai_read_model(&out->model, body, err) &&
+           openai_read_request_id(&out->request_id, body, err) && refuse_absent(body, kind, err) &&
+           read_form(out, err) && read_inputs(out, err) &&
            openai_read_truncation(&out->truncate_prompt_tokens, body, err) &&
            field_bool(body, "add_special_tokens", &out->add_special_tokens, err) &&
            field_bool(body, "use_activation", &out->normalize, err) &&
@@ -172,7 +197,7 @@ static void add_base64(struct bytes *out, const unsigned char *data, size_t n)
 static void add_usage(struct bytes *out, const struct openai_pool_answer *answer)
 {
     const struct openai_usage usage = {.prompt_tokens = answer->prompt_tokens,
-                                       .cached_tokens = answer->cached_tokens};
+                                       .cached_tokens = OPENAI_NOT_SAID};
     bytes_add_text(out, ",\"usage\":");
     openai_write_usage(out, &usage);
 }
@@ -258,8 +283,8 @@ static void write_rerank(struct bytes *out, const struct openai_pool_request *re
     json_write_string(out, answer->id);
     bytes_add_text(out, ",\"model\":");
     json_write_string(out, answer->model);
-    add_usage(out, answer);
-    bytes_add_text(out, ",\"results\":[");
+    bytes_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld},\"results\":[",
+                 (long long)answer->prompt_tokens, (long long)answer->prompt_tokens);
     for (size_t k = 0; k < top; k++) {
         const size_t i = best_left(answer, is_written, n);
         is_written[i] = true;

@@ -26,9 +26,9 @@ enum openai_pool_kind {
 struct openai_pool_request {
     struct request_body body; /* all texts live in it */
     enum openai_pool_kind kind;
-    const char *model;
-    struct json_prompts prompts; /* of pairs: the first of each */
-    struct json_prompts pairs;   /* as many, or none */
+    const char *model, *request_id; /* NULL: none said */
+    struct json_prompts prompts;    /* of pairs: the first of each */
+    struct json_prompts pairs;      /* as many, or none */
     bool add_special_tokens, normalize;
     bool base64;                    /* embeddings: float32, little-endian */
     int64_t dimensions;             /* 0: all */
@@ -49,7 +49,7 @@ struct openai_pool_result {
 };
 struct openai_pool_answer {
     const char *id, *model;
-    int64_t created_s, prompt_tokens, cached_tokens;
+    int64_t created_s, prompt_tokens;
     const struct openai_pool_result *result; /* [request->prompts.n] */
 };
 void openai_pool_write(struct bytes *out, const struct openai_pool_request *request,

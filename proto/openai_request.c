@@ -21,6 +21,15 @@ bool openai_read_model(const char **model, const json_t *body, struct error *err
     return field_text(body, "model", model, err);
 }
 
+bool openai_read_request_id(const char **id, const json_t *body, struct error *err)
+{
+    static const char name[] = "request_id";
+    if (!field_text(body, name, id, err))
+        return false;
+    return *id == NULL || request_id_is_good(*id) ||
+           refuse(name, "request_id: want 1 to 48 letters, digits, '_', '-' and '.'", err);
+}
+
 bool openai_read_truncation(int64_t *n, const json_t *body, struct error *err)
 {
     static const char name[] = "truncate_prompt_tokens";
@@ -36,20 +45,24 @@ static bool read_stream_options(struct openai_request *out, struct error *err)
     if (!field_bool(body, "stream", &out->form.stream, err) ||
         !field_object(body, "stream_options", &options, err))
         return false;
-    if (options == NULL)
+    if (json_object_size(options) == 0) /* also where there are none */
         return true;
     if (!out->form.stream)
         return refuse("stream_options", "Stream options can only be defined when `stream=True`.",
                       err);
-    return field_bool(options, "include_usage", &out->form.include_usage, err) &&
-           field_bool(options, "continuous_usage_stats", &out->form.continuous_usage, err);
+    if (!field_bool(options, "include_usage", &out->form.include_usage, err) ||
+        !field_bool(options, "continuous_usage_stats", &out->form.continuous_usage, err))
+        return false;
+    out->form.continuous_usage = out->form.continuous_usage && out->form.include_usage;
+    return true;
 }
 
 static bool read_common(struct openai_request *out, struct error *err)
 {
     const json_t *body = out->body.json;
     out->truncate_prompt_tokens = SAMPLING_UNSAID;
-    if (!openai_read_model(&out->model, body, err) || !json_sampling_refuse(body, err) ||
+    if (!openai_read_model(&out->model, body, err) ||
+        !openai_read_request_id(&out->request_id, body, err) || !json_sampling_refuse(body, err) ||
         !json_sampling_read(&out->sampling, body, &out->body.arena, err) ||
         !read_stream_options(out, err) ||
         !openai_read_truncation(&out->truncate_prompt_tokens, body, err) ||
@@ -159,6 +172,16 @@ static bool read_tool_choice(struct openai_request *out, struct error *err)
                   err);
 }
 
+/* As vLLM does: templates that know no effort may know whether to think. */
+static void set_effort(json_t *variables, const char *effort)
+{
+    if (json_object_get(variables, "reasoning_effort") == NULL)
+        json_object_set_new(variables, "reasoning_effort", json_string(effort));
+    if (json_object_get(variables, "enable_thinking") == NULL)
+        json_object_set_new(variables, "enable_thinking",
+                            json_boolean(strcmp(effort, "none") != 0));
+}
+
 static bool read_variables(struct openai_request *out, struct error *err)
 {
     const json_t *variables = NULL;
@@ -169,8 +192,8 @@ static bool read_variables(struct openai_request *out, struct error *err)
     if (variables == NULL && effort == NULL)
         return true;
     out->template_variables = variables != NULL ? json_copy((json_t *)variables) : json_object();
-    if (effort != NULL && json_object_get(out->template_variables, "reasoning_effort") == NULL)
-        json_object_set_new(out->template_variables, "reasoning_effort", json_string(effort));
+    if (effort != NULL)
+        set_effort(out->template_variables, effort);
     return true;
 }
 
@@ -203,6 +226,7 @@ bool openai_chat_read(struct openai_request *out, const char *body, size_t n_byt
 {
     *out = (struct openai_request){.sampling = *nothing_said};
     return request_body_read(&out->body, body, n_bytes, err) && read_common(out, err) &&
+           field_bool(out->body.json, "return_prompt_text", &out->form.return_prompt_text, err) &&
            read_chat_logprobs(out, err) && openai_read_chat_prompt(out, err) &&
            read_tool_choice(out, err);
 }

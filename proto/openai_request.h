@@ -18,12 +18,13 @@ struct error;
 
 struct openai_form { /* how the answer is to look */
     bool stream, include_usage, continuous_usage;
-    bool echo;             /* the prompt, or the begun answer of a chat, comes first */
-    bool only_echo;        /* of a completion with max_tokens 0: the answer is left out */
-    bool return_token_ids; /* of answers, and of the prompt */
-    bool tokens_as_ids;    /* "token_id:5" for the text of a token */
-    bool has_logprobs;     /* then n_top of each token */
-    int64_t n_top;         /* besides the chosen one (completions), with it (chat) */
+    bool echo;               /* the prompt, or the begun answer of a chat, comes first */
+    bool only_echo;          /* of a completion with max_tokens 0: the answer is left out */
+    bool return_token_ids;   /* of answers, and of the prompt */
+    bool return_prompt_text; /* of a chat: what the template made of it */
+    bool tokens_as_ids;      /* "token_id:5" for the text of a token */
+    bool has_logprobs;       /* then n_top of each token */
+    int64_t n_top;           /* besides the chosen one (completions), with it (chat) */
 };
 
 struct openai_request {
@@ -31,13 +32,14 @@ struct openai_request {
     struct sampling_fields sampling;
     struct openai_form form;
     const char *model;              /* NULL: whichever */
+    const char *request_id;         /* NULL: none */
     bool add_special_tokens;        /* to texts */
     int64_t truncate_prompt_tokens; /* keep the last ones; SAMPLING_UNSAID: no; -1: what fits */
     /* of a completion */
     struct json_prompts prompts;
     /* of a chat; JSON is borrowed from the body, NULL is absent */
     const json_t *messages, *tools, *documents;
-    json_t *template_variables; /* chat_template_kwargs and reasoning_effort; owned */
+    json_t *template_variables; /* chat_template_kwargs, and what reasoning_effort says; owned */
     bool hide_tools;            /* tool_choice "none" */
     bool add_generation_prompt, continue_final_message;
 };
@@ -49,8 +51,9 @@ bool openai_completion_read(struct openai_request *out, const char *body, size_t
                             const struct sampling_fields *nothing_said, struct error *err);
 void openai_request_release(struct openai_request *request);
 
-/* model, truncate_prompt_tokens: of requests that are no chat and no completion too. */
+/* model, request_id, truncate_prompt_tokens: of requests that are no chat and no completion too. */
 bool openai_read_model(const char **model, const json_t *body, struct error *err);
+bool openai_read_request_id(const char **id, const json_t *body, struct error *err);
 bool openai_read_truncation(int64_t *n, const json_t *body, struct error *err);
 /* messages, tools, documents, template variables, and how the prompt ends: also of /tokenize. */
 bool openai_read_chat_prompt(struct openai_request *out, struct error *err);

@@ -46,6 +46,15 @@ static void add_prompt_logprobs(struct bytes *out, const struct openai_choice *c
         bytes_add_text(out, "null");
 }
 
+static void add_prompt_text(struct bytes *out, const struct openai_choice *choice)
+{
+    bytes_add_text(out, ",\"prompt_text\":");
+    if (choice->has_prompt_text)
+        json_write_text(out, choice->prompt_text);
+    else
+        bytes_add_text(out, "null");
+}
+
 static void add_head(struct bytes *out, const struct openai_head *head, const char *object)
 {
     bytes_add_text(out, "{\"id\":");
@@ -67,9 +76,12 @@ void openai_write_usage(struct bytes *out, const struct openai_usage *usage)
     json_write_int(out, usage->prompt_tokens + usage->completion_tokens);
     bytes_add_text(out, ",\"completion_tokens\":");
     json_write_int(out, usage->completion_tokens);
-    bytes_add_text(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
-    json_write_int(out, usage->cached_tokens);
-    bytes_add_text(out, "}}");
+    if (usage->cached_tokens != OPENAI_NOT_SAID) {
+        bytes_add_text(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
+        json_write_int(out, usage->cached_tokens);
+        bytes_add_char(out, '}');
+    }
+    bytes_add_char(out, '}');
 }
 
 /* ---- whole ---- */
@@ -86,7 +98,7 @@ static void add_message(struct bytes *out, const struct openai_choice *choice)
     bytes_add_text(out, ",\"content\":");
     json_write_joined(out, choice->echo, choice->text);
     bytes_add_text(out, ",\"refusal\":null,\"annotations\":null,\"audio\":null,"
-                        "\"function_call\":null,\"tool_calls\":[],\"reasoning\":null}");
+                        "\"function_call\":null,\"reasoning\":null}");
 }
 
 void openai_whole_choice(struct bytes *out, const struct openai_head *head,
@@ -120,6 +132,7 @@ void openai_whole_end(struct bytes *out, const struct openai_head *head,
     if (head->kind == OPENAI_CHAT) {
         add_prompt_logprobs(out, last);
         add_ids_or_null(out, ",\"prompt_token_ids\":", last->has_prompt_ids, &last->prompt_ids);
+        add_prompt_text(out, last);
     }
     bytes_add_text(out, ",\"kv_transfer_params\":null}");
 }
@@ -145,6 +158,12 @@ static void add_delta(struct bytes *out, const struct openai_choice *choice)
     bytes_add_char(out, '}');
 }
 
+static void add_prompt_ids(struct bytes *out, const struct openai_choice *choice)
+{
+    if (choice->has_prompt_ids)
+        add_ids_or_null(out, ",\"prompt_token_ids\":", true, &choice->prompt_ids);
+}
+
 void openai_chunk_write(struct bytes *out, const struct bytes *begin, enum openai_kind kind,
                         const struct openai_choice *choice, const struct openai_usage *usage)
 {
@@ -160,16 +179,21 @@ void openai_chunk_write(struct bytes *out, const struct bytes *begin, enum opena
     }
     add_logprobs(out, kind, choice);
     add_finish_reason(out, choice);
-    if (choice->finish_reason != NULL)
+    if (choice->finish_reason != NULL || kind == OPENAI_COMPLETION)
         add_stop_reason(out, choice);
+    if (kind == OPENAI_COMPLETION)
+        add_prompt_ids(out, choice);
     if (choice->has_token_ids)
         add_ids_or_null(out, ",\"token_ids\":", true, &choice->token_ids);
-    if (choice->has_prompt_ids)
-        add_ids_or_null(out, ",\"prompt_token_ids\":", true, &choice->prompt_ids);
     bytes_add_text(out, "}]");
     if (usage != NULL) {
         bytes_add_text(out, ",\"usage\":");
         openai_write_usage(out, usage);
+    }
+    if (kind == OPENAI_CHAT) { /* all its choices have the same prompt */
+        add_prompt_ids(out, choice);
+        if (choice->has_prompt_text)
+            add_prompt_text(out, choice);
     }
     bytes_add_text(out, "}\n\n");
 }

@@ -20,8 +20,10 @@ struct openai_head { /* of an answer, and of each of its chunks */
 };
 
 struct openai_usage {
-    int64_t prompt_tokens, completion_tokens, cached_tokens;
+    int64_t prompt_tokens, completion_tokens;
+    int64_t cached_tokens; /* OPENAI_NOT_SAID: left out */
 };
+enum { OPENAI_NOT_SAID = -1 };
 
 struct openai_ids {
     const int32_t *id;
@@ -37,11 +39,12 @@ struct openai_choice {
     const char *finish_reason; /* NULL: it goes on */
     const char *stop_text;     /* stop_reason: a text, */
     int32_t stop_token;        /* or an id; -1 and no text: null */
-    bool has_logprobs, has_token_ids, has_prompt_ids, has_prompt_logprobs;
+    bool has_logprobs, has_token_ids, has_prompt_ids, has_prompt_text, has_prompt_logprobs;
     struct json_logprob_rows logprobs;
     int n_top;
     int64_t text_offset; /* of the first row: characters of all rows before this chunk */
     struct openai_ids token_ids, prompt_ids;
+    struct json_text prompt_text;             /* of a chat */
     struct json_logprob_rows prompt_logprobs; /* whole answers only */
 };
 

@@ -4,14 +4,13 @@
  * there: of other sequences (stages), or of the same, by references to these tokens (ahead). */
 #include "runtime/engine.h"
 
-#include "base/check.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
 #include "parallel/ranks.h"
 #include "parallel/watchdog.h"
 #include "runtime/draft_model.h"
+#include "runtime/engine_state.h"
 #include "runtime/link/engine_link.h"
 #include "runtime/outbox.h"
 #include "runtime/pipeline.h"
@@ -21,38 +20,6 @@
 #include "runtime/rest.h"
 #include "runtime/row_picker.h"
 #include "runtime/sample/sampler.h"
-
-#include <errno.h>
-#include <limits.h>
-#include <math.h>
-#include <poll.h>
-#include <string.h>
-
-enum { WATCH_MS = 250 }; /* between two looks whether another rank is lost, without work */
-
-struct engine {
-    struct engine_settings is;
-    const struct ranks *ranks;
-    struct scheduler *scheduler;
-    struct sampler *sampler;
-    struct draft_model *draft; /* NULL: none */
-    struct pooler *pooler;
-    struct outbox *outbox;
-    struct reporter *reporter;
-    struct pipeline *pipeline;
-    struct batch *ring; /* [n_flights] from submit to collect */
-    int oldest;
-    bool stopping;                    /* the gateway said so, or is gone */
-    enum plan_rest rest, wanted_rest; /* of all ranks: now, and what the gateway asked for last */
-    bool owes_rest;                   /* an answer to that */
-
-    /* of the step being collected, one for each row of its logits */
-    struct sample_row *row;
-    struct picked *picked;
-    struct row_result *result;
-    struct outcome *outcome;
-    struct beam_candidate *candidate; /* [max_logits, LOGPROBS_MAX_ENTRIES] */
-};
 
 /* ---- life ---- */
 
@@ -145,123 +112,6 @@ struct scheduler_counts engine_counts(const struct engine *e)
     return scheduler_counts(e->scheduler);
 }
 
-/* ---- the link ---- */
-
-/* After an operation on the link that failed (`good` is false): the gateway is gone, or talks
- * nonsense, and without it there is nobody to work for. */
-static void heed_link(struct engine *e, bool good, const struct error *why)
-{
-    if (good || e->stopping)
-        return;
-    log_write(LOG_INFO, "engine", "the gateway is gone: %s", why->text);
-    e->stopping = true;
-}
-
-static void take_submit(struct engine *e, const struct link_submit *submit)
-{
-    struct error err = {0}, lost = {0};
-    const struct request_source source = {.id = submit->id,
-                                          .prompt = submit->prompt,
-                                          .n_prompt = submit->n_prompt,
-                                          .output = submit->output,
-                                          .n_output = submit->n_output,
-                                          .params = &submit->params,
-                                          .priority = submit->priority,
-                                          .tenant = submit->tenant,
-                                          .deadline_ns = submit->deadline_ns,
-                                          .cache_key = submit->cache_key,
-                                          .n_cache_key = submit->n_cache_key};
-    if (!pooler_check(e->pooler, &submit->params, &err) ||
-        !scheduler_submit(e->scheduler, &source, &err))
-        heed_link(e, outbox_send_failure(e->outbox, submit->id, &err, &lost), &lost);
-}
-
-static void ask_rest(struct engine *e, enum plan_rest rest)
-{
-    e->wanted_rest = rest;
-    e->owes_rest = true;
-}
-
-static void take_command(struct engine *e, const struct link_command *command)
-{
-    struct error err = {0};
-    switch (command->kind) {
-    case LINK_SUBMIT:
-        take_submit(e, &command->submit);
-        break;
-    case LINK_CANCEL:
-        scheduler_cancel(e->scheduler, command->cancel_id);
-        break;
-    case LINK_STOP:
-        e->stopping = true;
-        break;
-    case LINK_PING:
-        heed_link(e, reporter_answer(e->reporter, &err), &err);
-        break;
-    case LINK_SLEEP: /* nobody half awakes */
-        ask_rest(e, (int)command->sleep > (int)e->rest ? (enum plan_rest)command->sleep : e->rest);
-        break;
-    case LINK_WAKE:
-        ask_rest(e, PLAN_AWAKE);
-        break;
-    }
-}
-
-static void take_commands(struct engine *e)
-{
-    bool got = true;
-    while (got && !e->stopping) {
-        struct link_command command;
-        struct error err = {0};
-        heed_link(e, link_receive_command(e->is.link, &command, &got, &err), &err);
-        if (!got || e->stopping)
-            return;
-        take_command(e, &command);
-    }
-}
-
-static void expire_deadlines(struct engine *e)
-{
-    if (scheduler_next_deadline(e->scheduler) == INT64_MAX)
-        return;
-    const int64_t now = clock_now_ns();
-    for (uint64_t id; (id = scheduler_expire(e->scheduler, now)) != 0;) {
-        struct error err = {0};
-        heed_link(e, outbox_send_abort(e->outbox, id, &err), &err);
-    }
-}
-
-/* For poll(): -1 for ever, but with other ranks, one of which may be lost meanwhile. */
-static int ms_to_next_look(const struct engine *e)
-{
-    const int64_t deadline = scheduler_next_deadline(e->scheduler);
-    const int most = e->ranks->watchdog != NULL ? WATCH_MS : INT_MAX;
-    if (deadline == INT64_MAX)
-        return most < INT_MAX ? most : -1;
-    const int64_t left = deadline - clock_now_ns();
-    const int64_t ms = left > 0 ? left / 1000000 + 1 : 0;
-    return ms < most ? (int)ms : most;
-}
-
-/* Says how it goes, sends what waits, and without work sleeps until the link has something to say
- * or can take more, or a deadline passes. */
-static void serve_link(struct engine *e, bool has_work)
-{
-    struct error err = {0};
-    bool all_sent = true;
-    const bool good =
-        reporter_tell(e->reporter, has_work, &err) && link_flush(e->is.link, &all_sent, &err);
-    heed_link(e, good, &err);
-    if (has_work || e->stopping)
-        return;
-    struct pollfd wait = {.fd = link_fd(e->is.link),
-                          .events = (short)(POLLIN | (all_sent ? 0 : POLLOUT))};
-    if (poll(&wait, 1, ms_to_next_look(e)) < 0 && errno != EINTR) {
-        error_errno(&err, "waiting for the gateway");
-        heed_link(e, false, &err);
-    }
-}
-
 /* ---- sleep ---- */
 
 _Static_assert((int)PLAN_AWAKE == (int)LINK_NOT_ASLEEP &&
@@ -297,7 +147,7 @@ static bool engine_rest(struct engine *e, struct error *err)
     if (e->wanted_rest != e->rest && !change_rest(e, err))
         return false;
     e->owes_rest = false;
-    heed_link(e, reporter_tell_sleep(e->reporter, (enum link_sleep)e->rest, &lost), &lost);
+    engine_heed(e, reporter_tell_sleep(e->reporter, (enum link_sleep)e->rest, &lost), &lost);
     return true;
 }
 
@@ -307,7 +157,7 @@ static void send_begun(struct engine *e, const struct batch *batch)
 {
     struct error err = {0};
     if (!e->stopping)
-        heed_link(e, outbox_send_begun(e->outbox, batch, &err), &err);
+        engine_heed(e, outbox_send_begun(e->outbox, batch, &err), &err);
 }
 
 static bool engine_submit(struct engine *e, struct error *err)
@@ -325,127 +175,12 @@ static bool engine_submit(struct engine *e, struct error *err)
     return pipeline_submit(e->pipeline, batch->plan, err); /* all ranks */
 }
 
-/* ---- collect ---- */
-
-static enum row_kind kind_of(const struct batch_row *row)
-{
-    if (row->is_prompt)
-        return ROW_PROMPT;
-    return row->request->params.beam_width > 0 ? ROW_BEAM : ROW_SAMPLE;
-}
-
-/* What the last stage picked is there, the rest is to be picked here. */
-static void make_rows(struct engine *e, const struct batch *batch, const struct step_home *home)
-{
-    const size_t vocab = (size_t)e->is.scheduler.limits.vocab;
-    const float *logits = home->rows.logits;
-    int n_rows = 0;
-    for (int i = 0; i < batch->plan->n_logits; i++) {
-        const struct request *request = batch->row[i].request;
-        if (home->is_picked[i]) {
-            e->picked[i] = home->picked[i];
-            e->row[i] = (struct sample_row){.kind = ROW_PICKED};
-            continue;
-        }
-        e->row[i] = (struct sample_row){.logits = logits + vocab * (size_t)n_rows++,
-                                        .params = &request->params,
-                                        .token = request->token,
-                                        .n_prompt = request->n_prompt,
-                                        .n_tokens = batch->row[i].position,
-                                        .kind = kind_of(&batch->row[i])};
-    }
-    check(n_rows == home->rows.n_logits && (n_rows == 0 || home->rows.vocab == (int)vocab));
-}
-
-static void make_results(struct engine *e, const struct batch *batch)
-{
-    for (int i = 0; i < batch->plan->n_logits; i++) {
-        const struct picked *picked = &e->picked[i];
-        e->result[i] = (struct row_result){.token = picked->token};
-        if (kind_of(&batch->row[i]) != ROW_BEAM)
-            continue;
-        struct beam_candidate *candidate = e->candidate + (size_t)i * LOGPROBS_MAX_ENTRIES;
-        for (int k = 0; k < picked->n_logprobs; k++)
-            candidate[k] = (struct beam_candidate){.token = picked->logprob[k].token,
-                                                   .logprob = picked->logprob[k].logprob};
-        e->result[i].candidate = candidate;
-        e->result[i].n_candidates = picked->n_logprobs;
-    }
-}
-
-/* A prompt whose log-probabilities are no numbers ends its request here; the batch still has it. */
-static void send_prompts(struct engine *e, const struct batch *batch)
-{
-    struct error err = {0};
-    for (int i = 0; i < batch->plan->n_logits; i++) {
-        const struct request *request = batch->row[i].request;
-        if (!batch->row[i].is_prompt || e->picked[i].n_logprobs > 0 ||
-            request->state == REQUEST_FINISHED || e->stopping)
-            continue;
-        heed_link(e, outbox_send_damage(e->outbox, request->id, &err), &err);
-        scheduler_cancel(e->scheduler, request->id);
-    }
-    if (!e->stopping)
-        heed_link(e, outbox_send_prompts(e->outbox, batch, e->picked, &err), &err);
-}
-
-static bool are_finite(const float *value, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (!isfinite(value[i]))
-            return false;
-    return true;
-}
-
-/* Vectors that are whole now. */
-static void send_vectors(struct engine *e, const struct batch *batch, const struct step_home *home)
-{
-    for (int i = 0; i < home->rows.n_hidden && !e->stopping; i++) {
-        const struct request *request = batch->hidden[i].request;
-        struct error err = {0};
-        int n = 0;
-        const float *value = pooler_take(e->pooler, batch, &home->rows, i, &n);
-        if (value == NULL || request->state == REQUEST_FINISHED)
-            continue;
-        heed_link(e,
-                  are_finite(value, n) ? outbox_send_pooled(e->outbox, request->id, value, n,
-                                                            request->n_cached, &err)
-                                       : outbox_send_damage(e->outbox, request->id, &err),
-                  &err);
-    }
-}
-
-static void send_outcomes(struct engine *e, const struct batch *batch)
-{
-    struct error err = {0};
-    reporter_count_outcomes(e->reporter, batch, e->outcome);
-    if (!e->stopping)
-        heed_link(e, outbox_send_outcomes(e->outbox, batch, e->outcome, e->picked, &err), &err);
-}
-
-static bool engine_collect(struct engine *e, struct error *err)
-{
-    struct batch *batch = &e->ring[e->oldest];
-    struct step_home home;
-    if (!pipeline_collect(e->pipeline, &home, err)) /* logits, picks */
-        return false;
-    make_rows(e, batch, &home);
-    sampler_pick(e->sampler, e->row, batch->plan->n_logits, e->picked); /* -> tokens */
-    make_results(e, batch);
-    send_prompts(e, batch);                                       /* log-probabilities, */
-    send_vectors(e, batch, &home);                                /* vectors -> gateway */
-    scheduler_commit(e->scheduler, batch, e->result, e->outcome); /* tokens -> requests */
-    send_outcomes(e, batch);                                      /* tokens -> gateway */
-    e->oldest = (e->oldest + 1) % e->is.n_flights;
-    return true;
-}
-
 /* ---- one step ---- */
 
 static bool engine_step(struct engine *e, struct error *err)
 {
-    take_commands(e);
-    expire_deadlines(e);
+    engine_take_commands(e);
+    engine_expire_deadlines(e);
     if (e->stopping)
         return true;
     if (!engine_rest(e, err))
@@ -460,7 +195,7 @@ static bool engine_step(struct engine *e, struct error *err)
         return false;
     if (has_work)
         reporter_count_time(e->reporter, clock_now_ns() - begin_ns);
-    serve_link(e, has_work);
+    engine_serve_link(e, has_work);
     return true;
 }
 

@@ -68,8 +68,7 @@ bool reporter_answer(struct reporter *r, struct error *err) { return send_pulse(
 
 bool reporter_tell_sleep(struct reporter *r, enum link_sleep sleep, struct error *err)
 {
-    const struct link_event event = {.kind = sleep == LINK_NOT_ASLEEP ? LINK_AWAKE : LINK_ASLEEP,
-                                     .sleep = sleep};
+    const struct link_event event = {.kind = LINK_ASLEEP, .sleep = sleep};
     return link_send_event(r->link, &event, err);
 }
 

@@ -51,11 +51,12 @@ enum plan_tag {
 enum {
     PLAN_MAGIC = 0x4e4c5031 /* "1PLN" */,
     PLAN_MAX_SECTIONS = 16,
+    PLAN_ALIGN = 8,       /* of the begin of each section */
     PLAN_MAX_COPIES = 512 /* of one step: plan_check() holds each against all, in 20 us */
 };
 
 struct plan_section {
-    uint32_t tag, offset, n_bytes; /* offset from the begin of the plan, a multiple of 8 */
+    uint32_t tag, offset, n_bytes; /* offset from the begin of the plan */
 };
 
 struct step_plan {
@@ -117,6 +118,10 @@ static inline int64_t kv_blocks_of(int64_t n_positions, int block_tokens)
     return (n_positions + block_tokens - 1) / block_tokens;
 }
 
+static inline size_t plan_aligned(size_t n_bytes)
+{
+    return (n_bytes + PLAN_ALIGN - 1) & ~(size_t)(PLAN_ALIGN - 1);
+}
 size_t plan_max_bytes(const struct plan_limits *limits);
 
 /* Writing. `memory` has plan_max_bytes(), aligned to 8. plan_add() gives the zeroed section to

@@ -67,15 +67,21 @@ struct gap_hook {
     void *context;
 };
 
+/* vLLM's name of it, and that of most others. */
+static bool has_thought(const json_t *delta)
+{
+    return json_string_length(json_object_get(delta, "reasoning")) > 0 ||
+           json_string_length(json_object_get(delta, "reasoning_content")) > 0;
+}
+
 static void take_choice(struct answer_stream *stream, const json_t *choice, int64_t now_ns,
                         struct gap_hook gap)
 {
     const json_t *delta = stream->is_chat ? json_object_get(choice, "delta") : choice;
     const char *text =
         json_string_value(json_object_get(delta, stream->is_chat ? "content" : "text"));
-    const char *thought = json_string_value(json_object_get(delta, "reasoning_content"));
     const bool ends = json_is_string(json_object_get(choice, "finish_reason"));
-    const bool has_text = (text != NULL && *text != '\0') || (thought != NULL && *thought != '\0');
+    const bool has_text = (text != NULL && *text != '\0') || has_thought(delta);
     stream->has_finish |= ends;
     stream->end_ns = now_ns;
     if (!has_text && (ends || json_object_get(delta, "role") != NULL))

@@ -157,9 +157,8 @@ static bool make_from_trace(struct load *load, const volatile sig_atomic_t *inte
         if (options_is_given(options, others[i]))
             return error_set(err, ERROR_INPUT, "--trace says what %s says: give one of them",
                              others[i]);
-    if (!trace_read(&trace, options->bench.trace, max, interrupt, err))
-        return false;
-    load->n = trace.n;
+    const bool good = trace_read(&trace, options->bench.trace, max, interrupt, err);
+    load->n = good ? trace.n : 0;
     load->request = memory_alloc(load->n, sizeof *load->request);
     for (size_t i = 0; i < load->n; i++)
         load->request[i] =
@@ -167,7 +166,7 @@ static bool make_from_trace(struct load *load, const volatile sig_atomic_t *inte
                                   .n_input = trace.row[i].n_input,
                                   .n_output = trace.row[i].n_output};
     trace_release(&trace);
-    return true;
+    return good;
 }
 
 bool load_make(struct load *out, const struct options *options,

@@ -28,6 +28,7 @@ static void be_gone(struct replica *replica, const struct error *why)
 static void start(struct replica *replica, const struct options *options, const char *model_folder)
 {
     struct error err = {0};
+    replica->loading = (struct link_loading){0};
     const int64_t limit_ns = START_GRACE_NS + options->distributed_timeout_seconds * 1000000000;
     if (job_start(&replica->job, options, model_folder, replica->number, &err)) {
         replica->state = REPLICA_STARTING;
@@ -174,6 +175,8 @@ static bool hear_ready(struct replica *replica, bool *ready, struct link_ready *
             *err = event.failure;
             return false;
         }
+        if (got && event.kind == LINK_LOADING)
+            replica->loading = event.loading;
         *ready = got && event.kind == LINK_READY;
     }
     if (*ready)

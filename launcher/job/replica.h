@@ -13,12 +13,11 @@
 #include "base/error.h"
 #include "launcher/job/job.h"
 #include "launcher/job/restarts.h"
+#include "runtime/link/engine_link.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct link;
-struct link_ready;
 struct options;
 struct pollfd;
 
@@ -36,15 +35,16 @@ struct replica { /* all zero, but for number and restarts.most: down, and its ti
     struct job job;
     struct link *link; /* from rank 0's connection to the end of the link */
     struct restarts restarts;
-    bool was_ready;     /* ever */
-    int64_t stopped_ns; /* ready: since when its only rank is stopped; 0: it is not */
-    int64_t look_ns;    /* when that is looked at again */
-    bool was_killed;    /* ending: by us, so that the status of its job tells nothing */
-    bool progressed;    /* ending: a request got something while it was ready, */
-    size_t n_going_on;  /* and these go on; the owner's */
-    int64_t until_ns;   /* down: when it starts; starting: how long without a link; ending: how long
-                           its job may take to end */
-    struct error why;   /* ending, gone: what was lost; down: what it was that was lost */
+    struct link_loading loading; /* while it starts: how far its weights are; all 0: not known */
+    bool was_ready;              /* ever */
+    int64_t stopped_ns;          /* ready: since when its only rank is stopped; 0: it is not */
+    int64_t look_ns;             /* when that is looked at again */
+    bool was_killed;             /* ending: by us, so that the status of its job tells nothing */
+    bool progressed;             /* ending: a request got something while it was ready, */
+    size_t n_going_on;           /* and these go on; the owner's */
+    int64_t until_ns; /* down: when it starts; starting: how long without a link; ending: how long
+                         its job may take to end */
+    struct error why; /* ending, gone: what was lost; down: what it was that was lost */
 };
 
 enum { REPLICA_MAX_WATCHED = 2 };

@@ -109,7 +109,7 @@ static bool take_choice(struct phalanx_request *r, const struct generate_call *c
     return !r->is_unwanted;
 }
 
-static void take_usage(struct phalanx_request *r, const struct generate_call *call)
+void answer_take_usage(struct phalanx_request *r, const struct generate_call *call)
 {
     r->usage = generate_usage(call);
     r->n_drafted = r->n_accepted = 0;
@@ -128,7 +128,7 @@ static bool on_progress(void *context, struct generate_call *call, int prompt, i
 static void on_done(void *context, struct generate_call *call)
 {
     struct phalanx_request *r = context;
-    take_usage(r, call);
+    answer_take_usage(r, call);
     for (int i = 0; i < r->n_choices; i++)
         take_choice(r, call, i, generate_output(call, 0, i)->text.len);
     request_be_done(r);
@@ -138,7 +138,7 @@ static void on_failed(void *context, struct generate_call *call, const struct er
 {
     struct phalanx_request *r = context;
     r->failure = *why;
-    take_usage(r, call);
+    answer_take_usage(r, call);
     for (int i = 0; i < r->n_choices; i++)
         if (r->choice[i].finish == NULL)
             r->choice[i].finish = finish_reason_name(FINISH_ERROR);

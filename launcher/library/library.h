@@ -22,10 +22,11 @@
 /* ---- what its ranks are waited for by: one file that stands for all ---- */
 
 struct library_watch {
-    int all;    /* epoll of the three below: phalanx_fd(); -1: not open */
-    int ranks;  /* epoll of file[] */
-    int timer;  /* when the session wants to look, whatever comes */
-    int wakeup; /* eventfd of phalanx_interrupt() */
+    int all;          /* epoll of the three below: phalanx_fd(); -1: not open */
+    int ranks;        /* epoll of file[] */
+    int timer;        /* when the session wants to look, whatever comes */
+    int wakeup;       /* eventfd of phalanx_interrupt() */
+    int64_t timer_ns; /* when the timer is due, of clock_now_ns() */
     struct pollfd file[SESSION_MAX_WATCHED];
     int n_files;
     uint64_t n_changes; /* of the session, when they were put there */
@@ -123,6 +124,7 @@ void request_be_done(struct phalanx_request *r);
 /* It is told, or will not be. */
 void request_be_told(struct phalanx_request *r);
 
+void answer_take_usage(struct phalanx_request *r, const struct generate_call *call);
 extern const struct generate_listener answer_listener; /* without a context: that is the request */
 extern const struct pool_listener answer_values_listener;
 

@@ -4,6 +4,7 @@
 #include "launcher/library/library.h"
 #include "runtime/options/options.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,6 +47,18 @@ static bool check_options(const char *const *option, int n_options, struct error
     return true;
 }
 
+/* A socket that took the place of standard error would get the lines that are meant for it. */
+static bool check_standard_files(struct error *err)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            return error_set(err, ERROR_SYSTEM,
+                             "file %d is closed, and another one could take its place: open "
+                             "/dev/null there first",
+                             fd);
+    return true;
+}
+
 /* The model is given by its key, so that nothing it is called is taken for an option or a file of
  * options. */
 static bool read_options(struct phalanx_model *out, const char *model, const char *const *option,
@@ -70,7 +83,7 @@ static bool begin(struct phalanx_model *out, const char *model, const char *cons
 {
     struct options *options = &out->options;
     out->service.session.interrupt = &out->interrupt;
-    if (!read_options(out, model, option, n_options, err))
+    if (!check_standard_files(err) || !read_options(out, model, option, n_options, err))
         return false;
     log_set(log_level_named(options->log_level), -1);
     return watch_open(&out->watch, err) && model_path_find_draft(options, err) &&
@@ -160,27 +173,27 @@ bool model_is_usable(const struct phalanx_model *model, struct error *err)
 
 const char *phalanx_about(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.about : "";
+    return phalanx_is_ready(model) ? model->service.session.about : "";
 }
 
 int phalanx_max_model_len(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.max_model_len : 0;
+    return phalanx_is_ready(model) ? model->service.session.max_model_len : 0;
 }
 
 int phalanx_vocab_size(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.vocab : 0;
+    return phalanx_is_ready(model) ? model->service.session.vocab : 0;
 }
 
 int phalanx_embedding_size(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.hidden_size : 0;
+    return phalanx_is_ready(model) ? model->service.session.hidden_size : 0;
 }
 
 int phalanx_labels(const struct phalanx_model *model)
 {
-    return model != NULL ? model->service.session.n_labels : 0;
+    return phalanx_is_ready(model) ? model->service.session.n_labels : 0;
 }
 
 const char *phalanx_label(struct phalanx_model *model, int label)

@@ -13,14 +13,16 @@
  *
  * Threads. Calls about one model and its requests must not overlap; which threads they come from
  * does not matter. Only phalanx_interrupt() may come at any time, from any thread or signal
- * handler. The thread that opened a model has to live as long as the model, since the ranks
- * end with it. Several models in one process are fine, in one thread or in several.
+ * handler. Ranks end with the thread that started them: that of phalanx_open(), and after a loss
+ * that of the round which started them again. So it has to live as long as the model. Several
+ * models in one process are fine, in one thread or in several.
  *
  * Processes. The library starts children and reaps them by their numbers. It sets no handler of a
- * signal, and SIGPIPE never comes of it. Its files are closed by exec(). A child of fork() may look
- * at answers and do no more: what would ask fails, what would end something does nothing. One line
- * on standard error says that ranks are lost and started again; the ranks print there why they end.
- * The level of the log (option --log-level) is that of the process: the model opened last sets it.
+ * signal, and SIGPIPE never comes of it. Its files are closed by exec(); standard input, output and
+ * error have to be open, if only on /dev/null. A child of fork() may look at answers and do no
+ * more: what would ask fails, what would end something does nothing. One line on standard error
+ * says that ranks are lost and started again; the ranks print there why they end. The level of the
+ * log (option --log-level) is that of the process: the model opened last sets it.
  *
  * Errors. A function that can fail returns NULL or false and fills *err, which may be NULL where
  * you do not care. Texts are UTF-8. NULL for a model or a request is an error of input, or an empty
@@ -59,6 +61,8 @@ struct phalanx_error {
     char reserved[380];
 };
 
+/* Of this header: 10000 * major + 100 * minor + patch. */
+#define PHALANX_VERSION_NUMBER 100
 PHALANX_API const char *phalanx_version(void); /* of the library: "0.1.0" */
 
 /* ---- a model ---- */
@@ -80,7 +84,8 @@ PHALANX_API bool phalanx_is_ready(const struct phalanx_model *model);
  * from a phalanx_text_fn: that ends the program. */
 PHALANX_API void phalanx_close(struct phalanx_model *model);
 
-/* One line: number format, ranks, kernels, context, memory. */
+/* What is known when it is ready, and until then "" and 0. One line: number format, ranks, kernels,
+ * context, memory. */
 PHALANX_API const char *phalanx_about(const struct phalanx_model *model);
 /* Tokens that a prompt and its answer may have together. */
 PHALANX_API int phalanx_max_model_len(const struct phalanx_model *model);
@@ -244,11 +249,11 @@ PHALANX_API int64_t phalanx_usage(const struct phalanx_request *request, enum ph
 
 /* ---- text and tokens, without the ranks; phalanx_free() what is returned ---- */
 
-enum phalanx_tokenize { /* or-ed */
-                        PHALANX_ADD_SPECIAL =
-                            1 << 0, /* what the tokenizer puts around a prompt, as begin-of-text */
-                        PHALANX_READ_SPECIAL =
-                            1 << 1, /* text that spells a special token is that token */
+enum phalanx_tokenize_flag {                               /* or-ed */
+                             PHALANX_ADD_SPECIAL = 1 << 0, /* what the tokenizer puts around a
+                                                              prompt, as begin-of-text */
+                             PHALANX_READ_SPECIAL =
+                                 1 << 1, /* text that spells a special token is that token */
 };
 PHALANX_API int32_t *phalanx_tokenize(struct phalanx_model *model, const char *text, unsigned flags,
                                       size_t *n, struct phalanx_error *err);

@@ -91,7 +91,7 @@ void phalanx_cancel(struct phalanx_request *r)
         return;
     }
     if (r->generate != NULL) {
-        r->usage = generate_usage(r->generate);
+        answer_take_usage(r, r->generate);
         generate_cancel(r->generate);
     } else {
         pool_cancel(r->pool);

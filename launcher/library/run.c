@@ -119,7 +119,7 @@ int phalanx_fd(const struct phalanx_model *model) { return model != NULL ? model
 void phalanx_interrupt(const struct phalanx_model *model)
 {
     const int before = errno;
-    if (model != NULL)
+    if (model != NULL && model_is_ours(model)) /* a child of fork() has the same file */
         eventfd_write(model->watch.wakeup, 1); /* one that is full says it already */
     errno = before;
 }

@@ -2,6 +2,7 @@
  * of ranks come and go: those are in an epoll of their own, which is made anew whenever one may
  * have been closed. (What was closed leaves an epoll by itself, but not while a child of fork() has
  * a copy of it; and its number may be another file's by now.) */
+#include "base/system.h"
 #include "launcher/library/library.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@ _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT, "as on Linux");
 
 static bool add(int epoll, int fd, uint32_t events)
 {
-    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = events}) == 0;
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 bool watch_open(struct library_watch *out, struct error *err)
@@ -80,10 +82,15 @@ static bool are_the_same(const struct library_watch *watch, const struct pollfd 
     return same;
 }
 
-static bool set_timer(const struct library_watch *watch, int64_t until_ns)
+/* A look that comes too early does no harm, so the timer stays as it is while it is early enough:
+ * each token moves that time on, and none needs a system call for it. */
+static bool set_timer(struct library_watch *watch, int64_t until_ns)
 {
     const int64_t ns = until_ns > 0 ? until_ns : 1; /* 0 would stop it */
     const struct itimerspec at = {.it_value = {ns / 1000000000, ns % 1000000000}};
+    if (watch->timer_ns > clock_now_ns() && watch->timer_ns <= ns)
+        return true;
+    watch->timer_ns = ns;
     return timerfd_settime(watch->timer, TFD_TIMER_ABSTIME, &at, NULL) == 0;
 }
 
@@ -103,10 +110,12 @@ bool watch_update(struct library_watch *watch, struct session *session, struct e
 
 bool watch_wait(struct library_watch *watch, int timeout_ms, bool *interrupted, struct error *err)
 {
-    uint64_t n;
-    struct pollfd all = {.fd = watch->all, .events = POLLIN};
-    if (poll(&all, 1, timeout_ms) < 0 && errno != EINTR)
-        return error_errno(err, "waiting for the ranks");
-    *interrupted = read(watch->wakeup, &n, sizeof n) == sizeof n;
-    return true;
+    struct epoll_event event[3];
+    eventfd_t ignored;
+    const int n = epoll_wait(watch->all, event, 3, timeout_ms);
+    *interrupted = false;
+    for (int i = 0; i < n; i++)
+        if (event[i].data.fd == watch->wakeup)
+            *interrupted = eventfd_read(watch->wakeup, &ignored) == 0;
+    return n >= 0 || errno == EINTR || error_errno(err, "waiting for the ranks");
 }

@@ -23,6 +23,7 @@
 #include "launcher/rank/far_daemon.h"
 #include "launcher/rank/gpu_memory.h"
 #include "launcher/rank/handshake.h"
+#include "launcher/rank/loading.h"
 #include "launcher/rank/loop.h"
 #include "launcher/rank/models.h"
 #include "launcher/rank/signals.h"
@@ -57,6 +58,7 @@ struct rank {
     struct eos_ids eos;
     struct ranks ranks;
     struct heart heart; /* of the main thread, in long steps */
+    struct rank_loading loading;
     struct rank_compute compute;
     struct rank_models models;
     struct plan_recorder *recorder; /* of rank 0, with --record */
@@ -172,6 +174,7 @@ static bool connect_devices(struct rank *r, struct error *err)
 static bool load_models(struct rank *r, struct error *err)
 {
     rank_signals_watch(&r->models);
+    r->models.watch = &r->loading.watch;
     return rank_models_load(&r->models, &r->options, &r->ranks, &r->compute, err);
 }
 
@@ -183,6 +186,15 @@ static bool agree(struct rank *r, bool good, struct error *err)
     r->agreed = ranks_agree(&r->ranks, good ? NULL : err, &verdict, &lost);
     *err = r->agreed ? verdict : lost;
     return err->kind == ERROR_NONE;
+}
+
+/* The gateway hears how far they are, also while the first wait for the last. */
+static bool load_together(struct rank *r, struct error *err)
+{
+    rank_loading_begin(&r->loading, &r->ranks, &r->heart, r->link);
+    const bool good = agree(r, load_models(r, err), err);
+    rank_loading_end(&r->loading);
+    return good;
 }
 
 static bool shake_hands(struct rank *r, bool prepared, struct error *err)
@@ -286,7 +298,7 @@ static bool start(struct rank *r, int argc, char **argv, struct error *err)
                           open_device(r, err);        /* kernels, threads, a GPU */
     return shake_hands(r, prepared, err) &&           /* programs, options and files are the same */
            agree(r, connect_devices(r, err), err) &&  /* GPUs of a group */
-           agree(r, load_models(r, err), err) &&      /* weights -> share of this rank */
+           load_together(r, err) &&                   /* weights -> share of this rank */
            agree(r, reserve_memory(r, err) && make_loop(r, err), err) && /* KV cache, tables */
            count_memory(r, err) && tell_ready(r, err);
 }

@@ -164,7 +164,9 @@ static struct model_place place_of(const struct rank_models *m, const struct ran
                                 .pp_stage = ranks->pp_stage,
                                 .pp_stages = ranks->pp_stages,
                                 .on_gpu = m->on_gpu,
-                                .one_leaf = m->one_leaf};
+                                .one_leaf = m->one_leaf,
+                                .dummy = m->dummy,
+                                .watch = m->watch};
 }
 
 static void set_ranks(struct rank_models *m, const struct ranks *ranks)
@@ -183,6 +185,7 @@ static bool open_models(struct rank_models *m, const struct options *options,
                         const struct ranks *ranks, open_fn *open, struct error *err)
 {
     set_ranks(m, ranks);
+    m->dummy = options_dummy_weights(options);
     for (int i = 0; i < PLAN_MODELS && runs_here(m, i, ranks); i++) {
         const struct model_place place = place_of(m, m->plan.ranks[i]);
         if (!open(&m->model[i], m->folder[i], dtype_option(options->dtype), &place, err))

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 struct error;
+struct loading_watch;
 struct model;
 struct options;
 struct rank_compute;
@@ -30,6 +31,8 @@ struct rank_models {
     struct plan_record replayed;      /* all zero without --replay */
     struct rank_memory memory;
     struct device_loading loading; /* how GPUs get their weights */
+    bool dummy;                    /* --load-format */
+    struct loading_watch *watch;   /* of the weights; borrowed; NULL: nobody wants it */
     bool on_gpu, one_leaf; /* share.h, struct model_place; `phalanx plan` sets them itself */
 };
 

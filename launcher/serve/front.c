@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/serve/keys.h"
+#include "proto/request_body.h"
 #include "runtime/api/metrics.h"
 #include "runtime/api/request_log.h"
 #include "runtime/endpoints/endpoints.h"
@@ -23,11 +24,11 @@ struct visit { /* one exchange */
     const struct route *route;
     struct call *call; /* NULL: answered */
     uint64_t tenant;
-    char id[33]; /* of the request, as the user sees it */
+    bool is_id_made_up;
     int64_t arrived_ns;
-    int status;       /* of the answer; 0: none was begun */
-    bool was_refused; /* by the server of HTTP */
-    struct request_record record;
+    int status;                   /* of the answer; 0: none was begun */
+    bool was_refused;             /* by the server of HTTP */
+    struct request_record record; /* its id until there is a call: as the user sees it */
 };
 
 /* ---- answers ---- */
@@ -110,20 +111,18 @@ static void refuse(struct visit *visit, const char *code, const char *text)
 /* The user's own id where it is one that can stand in a log and a header. */
 static void name_request(struct visit *visit)
 {
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     const char *given = http_header(visit->x, "x-request-id");
-    const size_t n = given != NULL ? strlen(given) : 0;
+    char *id = visit->record.id;
     uint64_t random[2];
     struct error ignored = {0};
-    if (n > 0 && n < sizeof visit->id && strspn(given, letters) == n) {
-        memcpy(visit->id, given, n + 1);
+    visit->is_id_made_up = given == NULL || !request_id_is_good(given);
+    if (!visit->is_id_made_up) {
+        memcpy(id, given, strlen(given) + 1);
     } else if (system_random(random, sizeof random, &ignored)) {
-        snprintf(visit->id, sizeof visit->id, "%016llx%016llx", (unsigned long long)random[0],
+        snprintf(id, sizeof visit->record.id, "%016llx%016llx", (unsigned long long)random[0],
                  (unsigned long long)random[1]);
     }
-    memcpy(visit->record.id, visit->id, sizeof visit->id);
-    http_add_header(visit->x, "X-Request-Id", visit->id);
+    http_add_header(visit->x, "X-Request-Id", id);
 }
 
 static bool allows_origin(const struct option_list *origins, const char *origin)
@@ -132,6 +131,17 @@ static bool allows_origin(const struct option_list *origins, const char *origin)
         if (strcmp(origins->item[i], "*") == 0 || strcmp(origins->item[i], origin) == 0)
             return true;
     return false;
+}
+
+/* Those that are asked for: clients send some that only they know, and none of them does harm. */
+static const char *headers_to_allow(const struct http_exchange *x)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-, ";
+    const char *asked = http_header(x, "access-control-request-headers");
+    return asked != NULL && strspn(asked, letters) == strlen(asked)
+               ? asked
+               : "Authorization, Content-Type, X-Request-Id";
 }
 
 /* Fetch standard, CORS protocol. A preflight is answered here, without a key: browsers send none.
@@ -151,8 +161,7 @@ static bool answer_preflight(struct visit *visit)
         http_add_header(visit->x, "Allow", visit->route->methods);
     if (allowed && visit->route != NULL) {
         http_add_header(visit->x, "Access-Control-Allow-Methods", visit->route->methods);
-        http_add_header(visit->x, "Access-Control-Allow-Headers",
-                        "Authorization, Content-Type, X-Request-Id");
+        http_add_header(visit->x, "Access-Control-Allow-Headers", headers_to_allow(visit->x));
         http_add_header(visit->x, "Access-Control-Max-Age", "86400");
     }
     note_status(visit, visit->route != NULL ? 204 : 404);
@@ -209,12 +218,13 @@ static void on_request(void *context, struct http_exchange *x)
                                    .method = http_method(x),
                                    .path = http_path(x),
                                    .query = http_query(x),
+                                   .is_id_made_up = visit->is_id_made_up,
                                    .source = {.tenant = visit->tenant,
                                               .peer = http_peer(x),
                                               .route = visit->route->path,
                                               .record = &visit->record}};
     request.body = http_body(x, &request.n_body);
-    memcpy(request.source.request_id, visit->id, sizeof visit->id);
+    memcpy(request.source.request_id, visit->record.id, sizeof visit->record.id);
     const struct reply reply = reply_of(visit);
     visit->call = endpoints_call(front->is.endpoints, &request, &reply);
 }

@@ -72,6 +72,12 @@ bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct
     return true;
 }
 
+void rpc_events_step(struct rpc_events *events)
+{
+    if (events != NULL)
+        rpc_server_step(events->server);
+}
+
 int rpc_events_calls(const struct rpc_events *events)
 {
     return events == NULL ? 0 : rpc_server_calls(events->server);

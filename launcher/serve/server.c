@@ -142,7 +142,7 @@ bool server_open(struct server **out, const struct options *options,
                                                 .is_ready = is_ready,
                                                 .is_alive = is_alive,
                                                 .context = server,
-                                                .can_sleep = true};
+                                                .can_sleep = options->serve.sleep_mode};
     server->endpoints = endpoints_create(&settings);
     const struct front_settings front = {.api = &server->service.api,
                                          .endpoints = server->endpoints,
@@ -230,7 +230,10 @@ bool server_run(struct server *server, struct error *err)
     if (!http_server_start(server->http, err) || !rpc_events_start(server->rpc, server->base, err))
         return false;
     tell_ready(server);
-    while (session_events_step(server->session_events, err)) {
+    for (;;) {
+        rpc_events_step(server->rpc);
+        if (!session_events_step(server->session_events, err))
+            break;
         bool more = api_settle(&server->service.api);
         more = http_server_flush(server->http) || more;
         const bool is_over = life_step(server->life);

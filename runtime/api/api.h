@@ -48,6 +48,12 @@ struct api_rest { /* all zero at first: awake (sleep.h) */
     bool is_under_way; /* the ranks are not yet as they were asked to be */
 };
 
+/* --seed: seeds of requests that say none. The n-th of them has the same one in every run. */
+struct api_seeds {
+    bool are_given; /* else they are drawn */
+    uint64_t from, n_used;
+};
+
 struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_model model;
     struct dispatch *dispatch;
@@ -61,6 +67,7 @@ struct api { /* filled by its owner, who keeps all that is borrowed */
     struct api_calls reading;    /* and those whose prompts are not all read (reading.h) */
     int64_t reading_slice_ns;    /* of many prompts, before others have their turn; 0: any time */
     struct api_rest rest;
+    struct api_seeds seeds;
 };
 
 /* Reads on where prompts are left to be read, tells the ends of calls, and those who wait for
@@ -74,14 +81,14 @@ void api_give_up(struct api *api, const struct error *why);
 
 /* Who asks. */
 struct api_source {
-    char request_id[64]; /* "cmpl-…"; shown to the user and in logs */
-    uint64_t tenant;     /* whose fair share: of the API key; 0: nobody's */
-    const char *peer;    /* address, for logs; borrowed for the call that takes it */
-    const char *route;   /* "/v1/chat/completions": a literal, for logs and metrics */
-    /* What makes the answer to the same request the same again, in a batch. */
-    int64_t created_s;             /* "created" of the answer; 0: now */
-    uint64_t seed;                 /* where the request says none; 0: drawn */
+    char request_id[64];           /* "cmpl-…"; shown to the user and in logs */
+    uint64_t tenant;               /* whose fair share: of the API key; 0: nobody's */
+    const char *peer;              /* address, for logs; borrowed for the call that takes it */
+    const char *route;             /* "/v1/chat/completions": a literal, for logs and metrics */
     struct request_record *record; /* what became of it (request_log.h); NULL: nobody asks */
+    /* What makes the answer to the same request the same again, in a batch. */
+    int64_t created_s; /* "created" of the answer; 0: now */
+    uint64_t seed;     /* where the request says none; 0: drawn */
 };
 
 /* `name` NULL or "": the model, whichever it is. ERROR_INPUT with code "model_not_found". */

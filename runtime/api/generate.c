@@ -6,6 +6,8 @@
 #include "runtime/api/prompt.h"
 #include "runtime/api/reading.h"
 
+#include <xxhash.h>
+
 struct generate_call {
     struct api_call base;
     struct generate_listener listener;
@@ -79,6 +81,7 @@ static bool read_chat(struct api *api, const struct generate_request *request,
         .variables = request->template_variables,
         .add_generation_prompt = request->add_generation_prompt,
         .continue_final_message = request->continue_final_message,
+        .add_special_tokens = request->add_special_tokens,
     };
     if (api->chat == NULL) {
         error_set(err, ERROR_INPUT,
@@ -136,14 +139,31 @@ static bool read_prompts(struct generate_call *call, const struct generate_reque
 
 /* ---- the call ---- */
 
+/* Of 53 bits, which every JSON reader gets back whole. */
+static int64_t next_seed(struct api_seeds *seeds)
+{
+    const uint64_t number = seeds->n_used++;
+    return (int64_t)(XXH3_64bits_withSeed(&number, sizeof number, seeds->from) >> 11);
+}
+
+static void choose_seed(struct sampling_fields *fields, struct api *api,
+                        const struct generate_request *request)
+{
+    if (fields->seed != SAMPLING_UNSAID && fields->seed != -1)
+        return;
+    if (request->source.seed > 0 && fields->seed == SAMPLING_UNSAID)
+        fields->seed = (int64_t)request->source.seed;
+    else if (api->seeds.are_given)
+        fields->seed = next_seed(&api->seeds);
+}
+
 static bool prepare(struct generate_call *call, const struct generate_request *request,
                     struct error *err)
 {
     struct api *api = call->base.api;
     struct sampling *sampling = &call->base.sampling;
     struct sampling_fields fields = request->sampling;
-    if (fields.seed == SAMPLING_UNSAID && request->source.seed > 0)
-        fields.seed = (int64_t)request->source.seed;
+    choose_seed(&fields, api, request);
     return api_check_model(api, request->model, err) &&
            sampling_make(sampling, &fields, &api->sampling, request->default_max_tokens, err) &&
            check_counts(api, request, sampling, err) &&

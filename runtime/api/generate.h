@@ -20,7 +20,7 @@ struct generate_request { /* borrowed for the call of api_generate() */
     /* either prompts … */
     const struct api_prompt *prompt; /* [n_prompts] at most API_MAX_PROMPTS */
     size_t n_prompts;
-    bool add_special_tokens; /* to texts */
+    bool add_special_tokens; /* around texts, or around what the template makes of a chat */
     /* … or a chat: messages not NULL */
     const json_t *messages, *tools, *documents, *template_variables;
     const char *tool_choice_none; /* not NULL: tools are not shown to the model */

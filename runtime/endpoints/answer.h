@@ -14,6 +14,9 @@
 
 struct answer;
 
+/* Named, or else libraries that go by the older rule of text/… read it as Latin-1. */
+#define ANSWER_EVENTS "text/event-stream; charset=utf-8"
+
 struct answer_form {         /* each appends to answer->out */
     const char *stream_type; /* content type of a stream */
     /* What is new of a choice; nothing where nothing is. Streams only. True: its end is written,

@@ -41,7 +41,7 @@ static struct call *start(const struct endpoints *e, const struct openai_request
                           const struct call_request *call, const struct reply *reply)
 {
     const struct generate_request request = {
-        .source = endpoint_source(call, "chatcmpl-"),
+        .source = endpoint_source(call, "chatcmpl-", body->request_id),
         .model = body->model,
         .sampling = body->sampling,
         .messages = body->messages,

@@ -15,7 +15,7 @@ struct call *completions_call(const struct endpoints *e, const struct call_reque
     struct call *answer;
     if (openai_completion_read(&body, call->body, call->n_body, &nothing_said, &err)) {
         const struct generate_request request = {
-            .source = endpoint_source(call, "cmpl-"),
+            .source = endpoint_source(call, "cmpl-", body.request_id),
             .model = body.model,
             .sampling = body.sampling,
             .prompt = prompts_of(&body.prompts, &body.body.arena),

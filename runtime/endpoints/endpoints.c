@@ -140,10 +140,14 @@ void endpoint_id(char out[ENDPOINT_ID_BYTES], const char *prefix, const struct a
              (unsigned long long)random[1]);
 }
 
-struct api_source endpoint_source(const struct call_request *request, const char *prefix)
+struct api_source endpoint_source(const struct call_request *request, const char *prefix,
+                                  const char *id)
 {
     struct api_source source = request->source;
-    endpoint_id(source.request_id, prefix, &request->source);
+    if (id != NULL && (request->is_id_made_up || *source.request_id == '\0'))
+        snprintf(source.request_id, sizeof source.request_id, "%s", id);
+    const struct api_source named = source;
+    endpoint_id(source.request_id, prefix, &named);
     if (source.created_s == 0)
         source.created_s = clock_wall_ms() / 1000;
     return source;

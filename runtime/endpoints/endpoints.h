@@ -33,6 +33,7 @@ struct call_request { /* borrowed for endpoints_call() */
     const char *body;
     size_t n_body;
     struct api_source source; /* request_id may be empty: the endpoint makes one with its prefix */
+    bool is_id_made_up;       /* request_id is: the user may say another one in the body */
 };
 
 /* Who gets the answer. Exactly one whole(), or begin() … end(). */

@@ -72,7 +72,7 @@ static struct call *start(const struct endpoints *e, struct native_request *body
         [NATIVE_TGI] = &native_tgi_form,
     };
     const struct generate_request request = {
-        .source = endpoint_source(call, "gen-"),
+        .source = endpoint_source(call, "gen-", NULL),
         .model = body->model,
         .sampling = body->sampling,
         .prompt = prompts_of(&body->prompts, &body->body.arena),

@@ -50,7 +50,7 @@ static void fail(struct answer *answer, const struct error *why)
 }
 
 const struct answer_form native_sglang_form = {
-    .stream_type = "text/event-stream",
+    .stream_type = ANSWER_EVENTS,
     .progress = progress,
     .finish = finish,
     .fail = fail,

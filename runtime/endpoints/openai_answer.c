@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "proto/status.h"
 #include "runtime/gateway/token_rows.h"
 
@@ -12,7 +11,7 @@
 
 struct sent {                /* of a choice */
     size_t n_text, n_tokens; /* bytes, ids */
-    int64_t n_characters;    /* of the texts of tokens, as offsets of log-probabilities count */
+    int64_t n_characters;    /* of tokens with log-probabilities, the prompt's too */
     bool begun;
 };
 
@@ -92,6 +91,7 @@ static struct openai_choice rest_of(struct openai_answer *a, int prompt, int cho
         .stop_token = output->finish != FINISH_NONE ? output->stop_token : -1,
         .has_token_ids = a->form.return_token_ids,
         .has_prompt_ids = a->form.return_token_ids && !sent->begun,
+        .has_prompt_text = a->form.return_prompt_text && !sent->begun,
         .has_logprobs = a->form.has_logprobs,
         .n_top = (int)a->form.n_top,
         .text_offset = sent->n_characters,
@@ -101,6 +101,8 @@ static struct openai_choice rest_of(struct openai_answer *a, int prompt, int cho
         rest.role = a->role;
         rest.echo = echo_of(a, prompt);
         rest.prompt_ids = (struct openai_ids){ids->data, (int)ids->n};
+        if (rest.has_prompt_text)
+            rest.prompt_text = tokens_text(&a->arena, tokenizer_of(a), ids);
     }
     if (n_tokens > 0) {
         const char *text = output->text.len > 0 ? output->text.data : "";
@@ -146,51 +148,50 @@ static bool has_its_prompt(const struct openai_answer *a, int prompt)
            first->prompt.end.n + 1 >= generate_prompt_ids(a->answer.generate, prompt)->n;
 }
 
+static void write_chunk(struct openai_answer *a, const struct openai_choice *choice, int prompt,
+                        size_t n_tokens)
+{
+    const struct openai_usage so_far = {
+        .prompt_tokens = (int64_t)generate_prompt_ids(a->answer.generate, prompt)->n,
+        .completion_tokens = a->form.only_echo ? 0 : (int64_t)n_tokens,
+        .cached_tokens = OPENAI_NOT_SAID,
+    };
+    openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, choice,
+                       a->form.continuous_usage ? &so_far : NULL);
+}
+
 /* vLLM's clients know a chat by its first chunk, which has the role and no text. */
-static void write_role(struct openai_answer *a, const struct openai_choice *rest)
+static void write_role(struct openai_answer *a, const struct openai_choice *rest, int prompt)
 {
     const struct openai_choice first = {
         .index = rest->index,
         .role = rest->role,
-        .echo = rest->echo,
         .stop_token = -1,
         .has_prompt_ids = rest->has_prompt_ids,
         .prompt_ids = rest->prompt_ids,
+        .has_prompt_text = rest->has_prompt_text,
+        .prompt_text = rest->prompt_text,
     };
-    openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, &first, NULL);
+    const struct openai_choice begun = {.index = rest->index, .echo = rest->echo, .stop_token = -1};
+    write_chunk(a, &first, prompt, 0);
+    if (rest->echo.n_bytes > 0)
+        write_chunk(a, &begun, prompt, 0);
 }
 
 static void write_rest(struct openai_answer *a, struct openai_choice *rest, const struct sent *sent,
                        int prompt)
 {
-    struct openai_usage usage = {
-        (int64_t)generate_prompt_ids(a->answer.generate, prompt)->n,
-        (int64_t)sent->n_tokens,
-        0,
-    };
     if (a->head.kind == OPENAI_CHAT && rest->role != NULL) {
-        write_role(a, rest);
+        write_role(a, rest, prompt);
         rest->role = NULL;
         rest->echo = (struct json_text){0};
-        rest->has_prompt_ids = false;
+        rest->has_prompt_ids = rest->has_prompt_text = false;
     }
     rest->has_logprobs = rest->logprobs.n_rows > 0;
     const bool shows_tokens = rest->has_logprobs || (rest->has_token_ids && rest->token_ids.n > 0);
     if (rest->text.n_bytes > 0 || rest->echo.n_bytes > 0 || rest->finish_reason != NULL ||
         shows_tokens)
-        openai_chunk_write(&a->answer.out, &a->begin, a->head.kind, rest,
-                           a->form.continuous_usage ? &usage : NULL);
-}
-
-/* Offsets of the next chunk go on from there, as those of a whole answer do. */
-static int64_t characters_of(const struct json_logprob_rows *rows)
-{
-    int64_t n = 0;
-    for (int i = 0; i < rows->n_rows; i++) {
-        const struct json_text text = rows->entry[i > 0 ? rows->end[i - 1] : 0].decoded_token;
-        n += (int64_t)utf8_count(text.data, text.n_bytes);
-    }
-    return n;
+        write_chunk(a, rest, prompt, sent->n_tokens);
 }
 
 static bool progress(struct answer *answer, int prompt, int choice)
@@ -203,7 +204,7 @@ static bool progress(struct answer *answer, int prompt, int choice)
     if (!has_its_prompt(a, prompt) || (output->tokens.n == 0 && output->finish == FINISH_NONE))
         return false;
     struct openai_choice rest = rest_of(a, prompt, choice, sent);
-    sent->n_characters += characters_of(&rest.logprobs);
+    sent->n_characters += json_logprobs_characters(&rest.logprobs);
     sent->n_text = output->n_released;
     sent->n_tokens = output->tokens.n;
     sent->begun = true;
@@ -280,7 +281,7 @@ static void release(struct answer *answer)
 }
 
 static const struct answer_form openai_form = {
-    .stream_type = "text/event-stream",
+    .stream_type = ANSWER_EVENTS,
     .progress = progress,
     .finish = finish,
     .fail = fail,

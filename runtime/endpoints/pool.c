@@ -57,12 +57,10 @@ static void done(void *context, struct pool_call *pool)
         if (answer->request.kind == OPENAI_CLASSIFY)
             result[i].label = label_of(&api->model.head, from, arena);
     }
-    const struct api_usage usage = pool_usage(pool);
     const struct openai_pool_answer whole = {.id = answer->id,
                                              .model = api->model.name[0],
                                              .created_s = pool_source(pool)->created_s,
-                                             .prompt_tokens = usage.prompt_tokens,
-                                             .cached_tokens = usage.cached_tokens,
+                                             .prompt_tokens = pool_usage(pool).prompt_tokens,
                                              .result = result};
     openai_pool_write(&out, &answer->request, &whole);
     endpoint_answer_json(&reply, &out);
@@ -90,7 +88,7 @@ static bool send(struct pool_answer *answer, const struct call_request *call, st
     struct openai_pool_request *body = &answer->request;
     const struct pool_listener listener = {.done = done, .failed = failed, .context = answer};
     const struct pool_request request = {
-        .source = endpoint_source(call, kinds[body->kind].id_prefix),
+        .source = endpoint_source(call, kinds[body->kind].id_prefix, body->request_id),
         .model = body->model,
         .task = kinds[body->kind].task,
         .prompt = prompts_of(&body->prompts, &body->body.arena),

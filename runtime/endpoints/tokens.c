@@ -36,7 +36,8 @@ static bool read_text(struct ids *out, const struct api *api, const struct opena
 static bool read_chat(struct ids *out, const struct api *api, struct openai_request *body,
                       struct error *err)
 {
-    if (!openai_read_chat_prompt(body, err))
+    if (!openai_read_chat_prompt(body, err) ||
+        !field_bool(body->body.json, "add_special_tokens", &body->add_special_tokens, err))
         return false;
     const struct chat_prompt_request chat = {
         .messages = body->messages,
@@ -45,6 +46,7 @@ static bool read_chat(struct ids *out, const struct api *api, struct openai_requ
         .variables = body->template_variables,
         .add_generation_prompt = body->add_generation_prompt,
         .continue_final_message = body->continue_final_message,
+        .add_special_tokens = body->add_special_tokens,
     };
     if (api->chat == NULL)
         return refuse("messages", "this model has no chat template; give a prompt", err);

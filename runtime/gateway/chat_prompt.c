@@ -107,7 +107,8 @@ bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
 {
     struct jinja_output prompt = {0};
     const bool good = chat_prompt_render(p, request, &prompt, err) &&
-                      (intake_chat(intake, &prompt, out, err) || error_param(err, "messages"));
+                      (intake_chat(intake, &prompt, request->add_special_tokens, out, err) ||
+                       error_param(err, "messages"));
     jinja_output_release(&prompt);
     return good;
 }

@@ -30,6 +30,7 @@ struct chat_prompt_request { /* JSON is borrowed; NULL and null are absent */
     const json_t *messages, *tools, *documents;
     const json_t *variables; /* of this request: over those of the options */
     bool add_generation_prompt, continue_final_message;
+    bool add_special_tokens; /* besides those that the template writes */
 };
 /* The text; jinja_output_release() also after a failure. ERROR_INPUT with the parameter:
  * "messages", "tools", "documents", "chat_template_kwargs", "continue_final_message". */

@@ -1,34 +1,12 @@
-/* A request has another id on the link each time it is sent, so a token that was on its way when
- * its choice was cancelled, or called back, finds no entry and is dropped.
- *
- * Listeners may submit and cancel: after one was called, entries are looked for again, and no loop
- * holds one across a call. */
+/* Requests and engines: which goes where, and what is sent. */
 #include "runtime/gateway/dispatch.h"
 
 #include "base/memory.h"
 #include "base/system.h"
-#include "runtime/gateway/engine_stats.h"
-#include "runtime/gateway/journal.h"
+#include "runtime/gateway/dispatch_state.h"
 #include "runtime/gateway/router.h"
 
-struct engine {
-    struct link *link;   /* NULL: not there */
-    struct error broken; /* of sending: told when nothing is left to read */
-    bool was_heard;
-    int64_t heard_ns;          /* progress of all its ranks */
-    struct engine_stats stats; /* of all that were in this place */
-};
-
-struct dispatch {
-    struct journal *journal;
-    struct router *router;
-    struct engine engine[JOURNAL_MAX_ENGINES];
-    int n_engines;
-    int ward; /* the engine where suspects are tried alone, or JOURNAL_NOWHERE */
-    struct sleepers sleepers;
-    bool is_sending; /* what a listener submits meanwhile is sent by the loop that called it */
-    uint64_t n_events;
-};
+/* ---- life ---- */
 
 struct dispatch *dispatch_create(int n_engines)
 {
@@ -51,9 +29,8 @@ void dispatch_destroy(struct dispatch *dispatch)
 
 /* ---- to engines ---- */
 
-/* The end of an entry that is an error. */
-static void fail_entry(struct dispatch *dispatch, struct journal_entry *entry,
-                       const struct error *why)
+void dispatch_fail_entry(struct dispatch *dispatch, struct journal_entry *entry,
+                         const struct error *why)
 {
     const struct dispatch_listener listener = entry->listener;
     journal_remove(dispatch->journal, entry);
@@ -66,7 +43,7 @@ static void send_command(struct engine *engine, const struct link_command *comma
         link_send_command(engine->link, command, &engine->broken);
 }
 
-static void send_cancel(struct dispatch *dispatch, const struct journal_entry *entry)
+void dispatch_send_cancel(struct dispatch *dispatch, const struct journal_entry *entry)
 {
     const struct link_command cancel = {.kind = LINK_CANCEL, .cancel_id = entry->wire_id};
     if (entry->engine != JOURNAL_NOWHERE)
@@ -91,7 +68,7 @@ static void send_entry(struct dispatch *dispatch, struct journal_entry *entry, i
         engine->broken = err;
         journal_recall(dispatch->journal, entry); /* it never got there */
     } else {
-        fail_entry(dispatch, entry, &err);
+        dispatch_fail_entry(dispatch, entry, &err);
     }
 }
 
@@ -173,13 +150,11 @@ static void send_waiting(struct dispatch *dispatch)
     send_to_sleep(dispatch);
 }
 
-/* Something came of a request that was tried alone. It goes on later where others are still to be
- * tried: a prompt computed once more costs less than they wait for its last token. */
-static void release_suspect(struct dispatch *dispatch, struct journal_entry *entry)
+void dispatch_release_suspect(struct dispatch *dispatch, struct journal_entry *entry)
 {
     if (journal_waiting(dispatch->journal, true) == NULL)
         return;
-    send_cancel(dispatch, entry);
+    dispatch_send_cancel(dispatch, entry);
     journal_recall(dispatch->journal, entry);
 }
 
@@ -204,7 +179,7 @@ static void fail_poison(struct dispatch *dispatch, struct journal_entry *entry)
               "come of it, at last without any other; it is not tried again",
               JOURNAL_SUSPECT + 1);
     error_code(&why, "engine_crash");
-    fail_entry(dispatch, entry, &why);
+    dispatch_fail_entry(dispatch, entry, &why);
 }
 
 struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine)
@@ -228,174 +203,6 @@ struct dispatch_loss dispatch_detach(struct dispatch *dispatch, int engine)
 
 /* ---- from engines ---- */
 
-static bool not_asked(const char *what, struct error *err)
-{
-    return error_set(err, ERROR_PEER, "the engine answered with %s, which nobody asked for", what);
-}
-
-/* That a request runs clears it of no suspicion: it may be what kills engines. */
-static void give_begun(struct dispatch *dispatch, const struct link_event *event)
-{
-    for (int i = 0; i < event->n_begun; i++) {
-        struct journal_entry *entry = journal_find(dispatch->journal, event->begun_id[i]);
-        if (entry == NULL || entry->has_begun)
-            continue;
-        entry->has_begun = true;
-        if (entry->listener.begun != NULL)
-            entry->listener.begun(entry->listener.context);
-    }
-}
-
-/* To a text that pools and to beams a token is only the end, of a deadline. */
-static bool wants_token(const struct journal_entry *entry, const struct link_token *token)
-{
-    const struct sampling_params *params = &entry->submit.params;
-    return entry->listener.token != NULL &&
-           (token->finish == FINISH_ABORT ||
-            (params->pooling == POOLING_NONE && params->beam_width == 0));
-}
-
-static bool give_token(struct dispatch *dispatch, const struct link_token *from, struct error *err)
-{
-    struct journal_entry *entry = journal_find(dispatch->journal, from->id);
-    if (entry == NULL)
-        return true;
-    if (!wants_token(entry, from))
-        return not_asked("tokens", err);
-    const bool was_suspect = journal_is_suspect(entry), ended = from->finish != FINISH_NONE;
-    struct link_token token = *from;
-    journal_hear_token(entry, &token);
-    token.id = entry->id;
-    const bool wanted = entry->listener.token(entry->listener.context, &token);
-    entry = journal_find(dispatch->journal, from->id);
-    if (entry == NULL) /* cancelled */
-        return true;
-    if (wanted && !ended) {
-        if (was_suspect)
-            release_suspect(dispatch, entry);
-        return true;
-    }
-    if (!ended)
-        send_cancel(dispatch, entry);
-    journal_remove(dispatch->journal, entry);
-    return true;
-}
-
-static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_event *event,
-                                 struct error *err)
-{
-    struct link_prompt_logprobs rows = event->prompt_logprobs;
-    struct journal_entry *entry = journal_find(dispatch->journal, rows.id);
-    if (entry == NULL)
-        return true;
-    if (entry->listener.prompt_logprobs == NULL)
-        return not_asked("log-probabilities of the prompt", err);
-    const bool was_suspect = journal_is_suspect(entry);
-    const uint64_t wire_id = rows.id;
-    rows.id = entry->id;
-    if (!journal_hear_prompt(dispatch->journal, entry, &rows))
-        return true;
-    dispatch->engine[entry->engine].was_heard = true;
-    entry->listener.prompt_logprobs(entry->listener.context, &rows);
-    entry = journal_find(dispatch->journal, wire_id);
-    if (entry != NULL && was_suspect)
-        release_suspect(dispatch, entry);
-    return true;
-}
-
-static bool give_beams(struct dispatch *dispatch, const struct link_event *event, struct error *err)
-{
-    struct journal_entry *entry = journal_find(dispatch->journal, event->beams.id);
-    if (entry == NULL)
-        return true;
-    const struct dispatch_listener listener = entry->listener;
-    struct link_beams beams = event->beams;
-    if (listener.beams == NULL)
-        return not_asked("beams", err);
-    beams.id = entry->id;
-    journal_remove(dispatch->journal, entry);
-    listener.beams(listener.context, &beams);
-    return true;
-}
-
-static bool give_pooled(struct dispatch *dispatch, const struct link_event *event,
-                        struct error *err)
-{
-    struct journal_entry *entry = journal_find(dispatch->journal, event->pooled.id);
-    if (entry == NULL)
-        return true;
-    const struct dispatch_listener listener = entry->listener;
-    struct link_pooled pooled = event->pooled;
-    if (listener.pooled == NULL)
-        return not_asked("a vector", err);
-    pooled.id = entry->id;
-    journal_remove(dispatch->journal, entry);
-    listener.pooled(listener.context, &pooled);
-    return true;
-}
-
-static bool give_failure(struct dispatch *dispatch, const struct link_event *event,
-                         struct error *err)
-{
-    if (event->failed_id == 0) {
-        *err = event->failure;
-        return false;
-    }
-    struct journal_entry *entry = journal_find(dispatch->journal, event->failed_id);
-    if (entry != NULL)
-        fail_entry(dispatch, entry, &event->failure);
-    return true;
-}
-
-/* A clock that both ends share does not run ahead. */
-static void hear_pulse(struct engine *engine, int64_t progress_ns)
-{
-    const int64_t now = clock_now_ns();
-    const int64_t until = progress_ns < now ? progress_ns : now;
-    engine->heard_ns = until > engine->heard_ns ? until : engine->heard_ns;
-}
-
-static bool give_event(struct dispatch *dispatch, int engine, const struct link_event *event,
-                       struct error *err)
-{
-    dispatch->n_events++;
-    dispatch->engine[engine].was_heard |=
-        event->kind == LINK_TOKENS || event->kind == LINK_BEAMS || event->kind == LINK_POOLED;
-    switch (event->kind) {
-    case LINK_READY:
-        break;
-    case LINK_BEGUN:
-        give_begun(dispatch, event);
-        break;
-    case LINK_TOKENS:
-        for (int i = 0; i < event->n_tokens; i++)
-            if (!give_token(dispatch, &event->token[i], err))
-                return false;
-        break;
-    case LINK_FAILED:
-        return give_failure(dispatch, event, err);
-    case LINK_PROMPT_LOGPROBS:
-        return give_prompt_logprobs(dispatch, event, err);
-    case LINK_BEAMS:
-        return give_beams(dispatch, event, err);
-    case LINK_POOLED:
-        return give_pooled(dispatch, event, err);
-    case LINK_STATS:
-        engine_stats_hear(&dispatch->engine[engine].stats, &event->stats);
-        break;
-    case LINK_PULSE:
-        hear_pulse(&dispatch->engine[engine], event->progress_ns);
-        break;
-    case LINK_ASLEEP:
-        return sleepers_hear(&dispatch->sleepers, engine, event->sleep) ||
-               not_asked("that it is asleep", err);
-    case LINK_AWAKE:
-        return sleepers_hear(&dispatch->sleepers, engine, LINK_NOT_ASLEEP) ||
-               not_asked("that it is awake", err);
-    }
-    return true;
-}
-
 bool dispatch_flush(struct dispatch *dispatch, int engine)
 {
     struct engine *to = &dispatch->engine[engine];
@@ -412,7 +219,7 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, struct
     while (got && (at_most == 0 || dispatch_in_flight(dispatch) > at_most)) {
         struct link_event event;
         if (!link_receive_event(from->link, &event, &got, err) ||
-            (got && !give_event(dispatch, engine, &event, err)))
+            (got && !dispatch_give(dispatch, engine, &event, err)))
             return false;
     }
     send_waiting(dispatch);
@@ -476,7 +283,7 @@ void dispatch_cancel(struct dispatch *dispatch, uint64_t id)
     struct journal_entry *entry = journal_find_id(dispatch->journal, id);
     if (entry == NULL)
         return;
-    send_cancel(dispatch, entry);
+    dispatch_send_cancel(dispatch, entry);
     journal_remove(dispatch->journal, entry);
     send_waiting(dispatch); /* a suspect may have waited for this one to end */
 }
@@ -518,8 +325,8 @@ void dispatch_fail_all(struct dispatch *dispatch, const struct error *why)
 {
     struct journal_entry *entry;
     while ((entry = any_entry(dispatch)) != NULL) {
-        send_cancel(dispatch, entry);
-        fail_entry(dispatch, entry, why);
+        dispatch_send_cancel(dispatch, entry);
+        dispatch_fail_entry(dispatch, entry, why);
     }
     send_to_sleep(dispatch);
 }
@@ -528,7 +335,7 @@ void dispatch_cancel_all(struct dispatch *dispatch)
 {
     struct journal_entry *entry;
     while ((entry = any_entry(dispatch)) != NULL) {
-        send_cancel(dispatch, entry);
+        dispatch_send_cancel(dispatch, entry);
         journal_remove(dispatch->journal, entry);
     }
     send_to_sleep(dispatch);

@@ -65,10 +65,12 @@ bool intake_text(struct intake *intake, const char *text, size_t n_bytes, struct
     return encode(intake, text, n_bytes, &options, out, err);
 }
 
-bool intake_chat(struct intake *intake, const struct jinja_output *prompt, struct ids *out,
-                 struct error *err)
+bool intake_chat(struct intake *intake, const struct jinja_output *prompt, bool add_special_tokens,
+                 struct ids *out, struct error *err)
 {
-    const struct encode_options options = {.plain = prompt->users, .n_plain = prompt->n_users};
+    const struct encode_options options = {.add_special_tokens = add_special_tokens,
+                                           .plain = prompt->users,
+                                           .n_plain = prompt->n_users};
     const char *text = prompt->text.len > 0 ? prompt->text.data : "";
     return encode(intake, text, prompt->text.len, &options, out, err);
 }

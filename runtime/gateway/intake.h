@@ -33,10 +33,10 @@ bool intake_check_length(const struct intake *intake, size_t n_bytes, size_t max
  * token in it is text. ERROR_INPUT also for no tokens at all. */
 bool intake_text(struct intake *intake, const char *text, size_t n_bytes, struct ids *out,
                  struct error *err);
-/* What a chat template made: it has its special tokens already, and what spells one in the parts
- * that came from users is text. */
-bool intake_chat(struct intake *intake, const struct jinja_output *prompt, struct ids *out,
-                 struct error *err);
+/* What a chat template made: it has its special tokens already, unless others are to be put around
+ * it; what spells one in the parts that came from users is text. */
+bool intake_chat(struct intake *intake, const struct jinja_output *prompt, bool add_special_tokens,
+                 struct ids *out, struct error *err);
 
 /* "1,2,3" or "[1, 2, 3]"; every id in [0, vocab). */
 bool intake_ids(const char *text, int vocab, struct ids *out, struct error *err);

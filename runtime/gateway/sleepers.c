@@ -51,8 +51,7 @@ bool sleepers_next(struct sleepers *s, bool idle, int *engine, struct link_comma
         one->asked = s->wanted;
         one->is_asked = true;
         *engine = i;
-        *command =
-            (struct link_command){.kind = wakes ? LINK_WAKE : LINK_SLEEP, .sleep = s->wanted};
+        *command = (struct link_command){.kind = LINK_SLEEP, .sleep = s->wanted};
         return true;
     }
     return false;

@@ -4,7 +4,7 @@
  *   awake       awake                          yes
  *   asleep      awake         LINK_SLEEP *     until it is sent
  *   asleep      asleep                         no
- *   awake       asleep        LINK_WAKE        when it has answered
+ *   awake       asleep        LINK_SLEEP       when it has answered
  *
  *   * when nothing is in flight any more. An engine that comes is awake, so it is sent to sleep
  *     too.

@@ -33,6 +33,35 @@ struct json_text tokens_text(struct arena *arena, const struct tokenizer *tokeni
     return keep(arena, &text);
 }
 
+/* Whether a text ends with U+FFFD: with the beginning of a character, or the middle of one. */
+static bool is_cut(struct json_text text)
+{
+    return text.n_bytes >= 3 && memcmp(text.data + text.n_bytes - 3, "\xEF\xBF\xBD", 3) == 0;
+}
+
+/* The text of a token behind the chosen ones before row i. A character of several tokens is the
+ * text of its last one, as in vLLM: texts one after the other are the text of the answer. */
+static struct json_text text_behind(const struct token_rows *rows, const struct logprob_rows *from,
+                                    size_t i, int32_t token)
+{
+    enum { MOST = 3 }; /* other bytes of a character */
+    const struct json_text alone = token_text(rows->arena, rows->tokenizer, token, rows->as_ids);
+    int32_t id[MOST + 1] = {[MOST] = token};
+    if (rows->as_ids || !is_cut(alone))
+        return alone;
+    for (int n = 1; n <= MOST && i >= (size_t)n; n++) {
+        const size_t before = i - (size_t)n;
+        id[MOST - n] = from->entry[before > 0 ? from->end.data[before - 1] : 0].token;
+        if (!is_cut(token_text(rows->arena, rows->tokenizer, id[MOST - n], false)))
+            break;
+        const struct ids part = {.data = id + MOST - n, .n = (size_t)n + 1};
+        const struct json_text text = tokens_text(rows->arena, rows->tokenizer, &part);
+        if (!is_cut(text))
+            return text;
+    }
+    return (struct json_text){"", 0};
+}
+
 /* Larger arrays leave the smaller ones to the arena. */
 static void make_room(struct token_rows *rows, int n_rows, int n_entries)
 {
@@ -70,14 +99,14 @@ void token_rows_add(struct token_rows *rows, const struct logprob_rows *from, si
     const int32_t last = from->end.data[end - 1];
     const int32_t shift = rows->n_entries - first;
     make_room(rows, (int)(end - begin), last - first);
-    for (int32_t i = first; i < last; i++) {
-        const struct link_logprob *one = &from->entry[i];
-        rows->entry[rows->n_entries++] = (struct json_logprob){
-            one->token, one->logprob, one->rank,
-            token_text(rows->arena, rows->tokenizer, one->token, rows->as_ids)};
+    for (size_t row = begin; row < end; row++) {
+        for (int32_t i = rows->n_entries - shift; i < from->end.data[row]; i++) {
+            const struct link_logprob *one = &from->entry[i];
+            rows->entry[rows->n_entries++] = (struct json_logprob){
+                one->token, one->logprob, one->rank, text_behind(rows, from, row, one->token)};
+        }
+        rows->end[rows->n_rows++] = rows->n_entries;
     }
-    for (size_t i = begin; i < end; i++)
-        rows->end[rows->n_rows++] = from->end.data[i] + shift;
 }
 
 struct json_logprob_rows token_rows_view(const struct token_rows *rows)

@@ -106,7 +106,7 @@ static bool mutate_client(int fd, struct mutator *mutator)
 
 static int compare(struct mutator *a, struct mutator *b) { return (a > b) - (a < b); }
 
-static void destroy(struct mutator *mutator)
+static void destroy_limit(struct mutator *mutator)
 {
     struct connection_limit *limit = (struct connection_limit *)mutator;
     pthread_mutex_destroy(&limit->lock);
@@ -122,21 +122,23 @@ static void *copy_arg(void *p)
     return mutator;
 }
 
-static void destroy_arg(void *p)
+static void release_limit_reference(void *p)
 {
     struct mutator *mutator = p;
     if (gpr_unref(&mutator->references))
-        destroy(mutator);
+        destroy_limit(mutator);
 }
 
 static int compare_args(void *a, void *b) { return compare(a, b); }
 
 bool connection_limit_arg(grpc_arg *out, int max_connections)
 {
-    static const struct mutator_calls calls = {
-        .mutate_client = mutate_client, .compare = compare, .destroy = destroy, .mutate = mutate};
+    static const struct mutator_calls calls = {.mutate_client = mutate_client,
+                                               .compare = compare,
+                                               .destroy = destroy_limit,
+                                               .mutate = mutate};
     static const grpc_arg_pointer_vtable arg_calls = {
-        .copy = copy_arg, .destroy = destroy_arg, .cmp = compare_args};
+        .copy = copy_arg, .destroy = release_limit_reference, .cmp = compare_args};
     if (strtol(grpc_version_string(), NULL, 10) != KNOWN_CORE) {
         log_write(LOG_WARN, "grpc",
                   "this version of gRPC (core %s) takes any number of connections",
@@ -155,4 +157,4 @@ bool connection_limit_arg(grpc_arg *out, int max_connections)
     return true;
 }
 
-void connection_limit_release(grpc_arg *arg) { destroy_arg(arg->value.pointer.p); }
+void connection_limit_release(grpc_arg *arg) { release_limit_reference(arg->value.pointer.p); }

@@ -9,6 +9,20 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* Tags are addresses of structs, so their lowest bit is free. */
+enum { PATIENT = 1 };
+
+void *event_relay_patient(void *tag) { return (char *)tag + PATIENT; }
+
+/* With the lock. True: the caller has to wake() once it does not have it any more; who is woken
+ * wants it. */
+static bool must_wake(struct event_relay *relay)
+{
+    const bool was_awake = relay->is_awake;
+    relay->is_awake = true;
+    return !was_awake;
+}
+
 static void wake(const struct event_relay *relay)
 {
     const uint64_t one = 1;
@@ -19,15 +33,30 @@ static void wake(const struct event_relay *relay)
 
 static void add(struct event_relay *relay, grpc_event event)
 {
+    const bool is_patient = ((uintptr_t)event.tag & PATIENT) != 0;
     pthread_mutex_lock(&relay->lock);
     if (relay->n_events == relay->capacity) {
         relay->capacity = relay->capacity == 0 ? 64 : relay->capacity * 2;
         relay->event = memory_resize(relay->event, (size_t)relay->capacity, sizeof *relay->event);
     }
-    relay->event[relay->n_events++] = (struct relayed_event){event.tag, event.success != 0};
-    const bool is_first = relay->n_events == 1;
+    relay->event[relay->n_events++] =
+        (struct relayed_event){(char *)event.tag - (is_patient ? PATIENT : 0), event.success != 0};
+    /* what failed is about to end, and others wait for that */
+    const bool wakes =
+        (!is_patient || event.success == 0 || relay->n_hurried > 0) && must_wake(relay);
     pthread_mutex_unlock(&relay->lock);
-    if (is_first)
+    if (wakes)
+        wake(relay);
+}
+
+/* Nothing came for a while: what was patient long enough, and who wants to be called. */
+static void tick(struct event_relay *relay)
+{
+    const bool is_wanted = __atomic_load_n(&relay->n_ticking, __ATOMIC_RELAXED) > 0;
+    pthread_mutex_lock(&relay->lock);
+    const bool wakes = (is_wanted || relay->n_events > 0) && must_wake(relay);
+    pthread_mutex_unlock(&relay->lock);
+    if (wakes)
         wake(relay);
 }
 
@@ -42,8 +71,8 @@ static void *run(void *context)
             return NULL;
         if (event.type == GRPC_OP_COMPLETE)
             add(relay, event);
-        else if (__atomic_load_n(&relay->n_ticking, __ATOMIC_RELAXED) > 0)
-            wake(relay);
+        else
+            tick(relay);
     }
 }
 
@@ -65,9 +94,9 @@ bool event_relay_open(struct event_relay *relay, grpc_completion_queue *queue, s
 struct relayed_event *event_relay_take(struct event_relay *relay, int *n)
 {
     uint64_t count;
-    const ssize_t ignored = read(relay->fd, &count, sizeof count);
-    (void)ignored;
     pthread_mutex_lock(&relay->lock);
+    if (relay->is_awake && read(relay->fd, &count, sizeof count) == sizeof count)
+        relay->is_awake = false; /* else who has said it is about to write, and it stays so */
     struct relayed_event *event = relay->event;
     const int capacity = relay->capacity;
     *n = relay->n_events;
@@ -78,6 +107,16 @@ struct relayed_event *event_relay_take(struct event_relay *relay, int *n)
     relay->taken = event;
     relay->taken_capacity = capacity;
     return event;
+}
+
+void event_relay_hurry(struct event_relay *relay, int change)
+{
+    pthread_mutex_lock(&relay->lock);
+    relay->n_hurried += change;
+    const bool wakes = relay->n_hurried > 0 && relay->n_events > 0 && must_wake(relay);
+    pthread_mutex_unlock(&relay->lock);
+    if (wakes)
+        wake(relay);
 }
 
 void event_relay_tick(struct event_relay *relay, int change)

@@ -37,12 +37,18 @@ static void free_generation(struct generation *g)
 
 /* ---- what the api tells ---- */
 
-static bool send_response(struct generation *g, struct arena *scratch,
-                          const struct inference_response *response)
+static struct bytes *write_response(const struct generation *g, struct arena *scratch,
+                                    const struct inference_response *response)
 {
     struct bytes *buffer = rpc_buffer(g->rpc);
     inference_write_response(buffer, scratch, response);
-    return rpc_send(g->rpc, buffer);
+    return buffer;
+}
+
+static bool send_response(struct generation *g, struct arena *scratch,
+                          const struct inference_response *response)
+{
+    return rpc_send(g->rpc, write_response(g, scratch, response));
 }
 
 static bool send_prompt_rows(struct generation *g, const struct output *output)
@@ -96,7 +102,10 @@ static bool send_choice(struct generation *g, int choice)
         response.choice.score = output->score;
     }
     *sent = (struct sent){output->n_released, output->tokens.n, ends || sent->is_finished};
-    return send_response(g, scratch, &response);
+    const struct bytes *message = write_response(g, scratch, &response);
+    /* of the only choice: the usage comes at once */
+    return ends && generate_choices(g->call) == 1 ? rpc_send_with_next(g->rpc, message)
+                                                  : rpc_send(g->rpc, message);
 }
 
 static bool progress(void *context, struct generate_call *call, int prompt, int choice)
@@ -226,7 +235,7 @@ static bool generate(struct rpc *rpc, struct arena *arena, const struct inferenc
         .sampling = sampling_of(arena, rpc, from),
         .prompt = is_chat ? NULL : &prompt,
         .n_prompts = is_chat ? 0 : 1,
-        .add_special_tokens = from->add_special_tokens != 0,
+        .add_special_tokens = !is_chat && from->add_special_tokens != 0,
         .messages = from->messages,
         .tools = from->tools,
         .documents = from->documents,

@@ -96,6 +96,9 @@ static grpc_server *make_server(const struct rpc_limits *limits)
         /* Two servers on one port would each get some of the connections, and nobody knows why. */
         number(GRPC_ARG_ALLOW_REUSEPORT, 0),
         number(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits->idle_ns / NS_OF_MS),
+        /* What nobody looks at: its own statistics, and a filter for answers that we never pack. */
+        number(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        number(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         {0},
     };
     const size_t n = sizeof arg / sizeof *arg - 1;

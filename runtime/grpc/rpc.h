@@ -53,6 +53,8 @@ struct bytes *rpc_buffer(const struct rpc *rpc); /* empty */
 
 /* Copies. False: the client is gone or does not read, or the call has its end already. */
 bool rpc_send(struct rpc *rpc, const struct bytes *message);
+/* The same for one that may stay here until the next one, or the end, comes: and that is soon. */
+bool rpc_send_with_next(struct rpc *rpc, const struct bytes *message);
 /* After all messages that were sent: OK, or why not. Only the first end counts. */
 void rpc_end(struct rpc *rpc, const struct error *why);
 /* At once, also when the client does not read. `grpc_status` is a number of google.rpc.Code. */

@@ -162,7 +162,7 @@ void rpc_server_close(struct rpc_server *server)
     if (server->grpc != NULL)
         grpc_server_destroy(server->grpc);
     grpc_completion_queue_destroy(server->queue);
-    grpc_shutdown();
+    grpc_shutdown_blocking(); /* else a thread goes on to free what is ours, too */
     arena_release(&server->scratch);
     bytes_release(&server->buffer);
     memory_free(server);

@@ -53,9 +53,9 @@ bool rpc_server_open(struct rpc_server **out, const struct rpc_settings *setting
                      struct error *err);
 bool rpc_server_start(struct rpc_server *server, struct error *err);
 int rpc_server_port(const struct rpc_server *server);
-/* Readable when rpc_server_step() has something to do. -1 before the start. */
+/* Readable when rpc_server_step() has something to do that cannot wait. -1 before the start. */
 int rpc_server_fd(const struct rpc_server *server);
-void rpc_server_step(struct rpc_server *server);
+void rpc_server_step(struct rpc_server *server); /* cheap when nothing came */
 /* From now on new calls get UNAVAILABLE (code "draining"), but for Health.Check, which tells the
  * truth. Those that are there go on, but for Health.Watch, reflection, and those that have not said
  * yet what they want, which end. May be called again. */

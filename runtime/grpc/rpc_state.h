@@ -1,5 +1,5 @@
-/* runtime/grpc/rpc_state.h: what rpc_server.c and rpc.c share: the server, and each call with the
- * batches of operations that gRPC has of it. Nobody else needs it.
+/* runtime/grpc/rpc_state.h: what rpc_server.c, rpc_accept.c, rpc.c and rpc_send.c share: the
+ * server, and each call with the batches of operations that gRPC has of it. Nobody else needs it.
  *
  *   wait ──> begin ──> receive ──> send … send ──> status ──┐
  *              └────── close: the client, or gRPC, is done ─┴──> free, when no batch is out
@@ -31,12 +31,14 @@ struct rpc_server {
 struct rpc_batch {
     void (*done)(struct rpc *rpc, bool ok);
     struct rpc *rpc;
+    bool is_patient; /* event_relay_patient() */
 };
 
 struct rpc_message { /* that waits */
     struct rpc_message *next;
     grpc_byte_buffer *bytes;
     size_t n_bytes;
+    bool waits_for_next; /* to go out with it */
 };
 
 struct rpc {
@@ -60,6 +62,7 @@ struct rpc {
     int n_queued;
     size_t queued_bytes;
     bool is_sending, has_sent_metadata;
+    bool is_hurried;  /* something waits for what is being sent */
     bool is_ended;    /* rpc_end() or rpc_cancel() was called: no more messages */
     bool has_status;  /* and its status is with gRPC */
     bool is_over;     /* close came */
@@ -68,9 +71,19 @@ struct rpc {
     struct request_record record;
 };
 
-/* Lets gRPC give the next new call to this server. */
+/* rpc_accept.c. Lets gRPC give the next new call to this server. */
 void rpc_wait(struct rpc_server *server);
 bool rpc_say_draining(struct error *err); /* false */
 
-/* Its line of the log: rpc_log.c. */
+/* rpc.c */
+void rpc_start_batch(struct rpc *rpc, const grpc_op *op, size_t n, struct rpc_batch *batch,
+                     void (*done)(struct rpc *, bool));
+void rpc_watch_close(struct rpc *rpc); /* from the begin of a call on */
+void rpc_receive(struct rpc *rpc);     /* a message of the client, for the method */
+void rpc_free_when_done(struct rpc *rpc);
+
+/* rpc_send.c. Those that wait; what is with gRPC stays there. */
+void rpc_drop_messages(struct rpc *rpc);
+
+/* rpc_log.c. Its line of the log. */
 void rpc_log_end(struct rpc *rpc);

@@ -95,7 +95,6 @@ bool link_send_command(struct link *link, const struct link_command *command, st
     Phalanx__Engine__V1__Stop stop = PHALANX__ENGINE__V1__STOP__INIT;
     Phalanx__Engine__V1__Ping ping = PHALANX__ENGINE__V1__PING__INIT;
     Phalanx__Engine__V1__Sleep sleep = PHALANX__ENGINE__V1__SLEEP__INIT;
-    Phalanx__Engine__V1__Wake wake = PHALANX__ENGINE__V1__WAKE__INIT;
 
     arena_reset(&link->sending);
     switch (command->kind) {
@@ -118,10 +117,6 @@ bool link_send_command(struct link *link, const struct link_command *command, st
         sleep.level = command->sleep;
         message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_SLEEP;
         message.sleep = &sleep;
-        break;
-    case LINK_WAKE:
-        message.kind_case = PHALANX__ENGINE__V1__TO_ENGINE__KIND_WAKE;
-        message.wake = &wake;
         break;
     }
     return link_send_message(link, &message.base, err);
@@ -260,9 +255,6 @@ bool link_receive_command(struct link *link, struct link_command *out, bool *got
         if (!link_check_sleep(from->sleep->level, err))
             return false;
         out->sleep = (enum link_sleep)from->sleep->level;
-        break;
-    case PHALANX__ENGINE__V1__TO_ENGINE__KIND_WAKE:
-        out->kind = LINK_WAKE;
         break;
     default:
         return link_bad_message("no kind that this engine knows", err);

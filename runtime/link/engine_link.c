@@ -85,8 +85,15 @@ bool link_bad_message(const char *what, struct error *err)
     return error_set(err, ERROR_PEER, "a message on the link has %s", what);
 }
 
+bool link_check_counts(const int64_t *count, int n, struct error *err)
+{
+    for (int i = 0; i < n; i++)
+        if (count[i] < 0)
+            return link_bad_message("a count below 0", err);
+    return true;
+}
+
 bool link_check_sleep(uint32_t level, struct error *err)
 {
-    return level == LINK_NO_CACHE || level == LINK_NO_WEIGHTS ||
-           link_bad_message("an unknown level of sleep", err);
+    return level <= LINK_NO_WEIGHTS || link_bad_message("an unknown level of sleep", err);
 }

@@ -38,9 +38,9 @@ struct link_submit {
     const uint8_t *cache_key; /* [n_cache_key] */
     int n_cache_key;
 };
-/* Whole; without KV cache; without weights too, which are read again at the waking. */
+/* Awake; without KV cache; without weights too, which are read again at the waking. */
 enum link_sleep { LINK_NOT_ASLEEP, LINK_NO_CACHE, LINK_NO_WEIGHTS };
-enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP, LINK_PING, LINK_SLEEP, LINK_WAKE };
+enum link_command_kind { LINK_SUBMIT, LINK_CANCEL, LINK_STOP, LINK_PING, LINK_SLEEP };
 struct link_command {
     enum link_command_kind kind;
     struct link_submit submit;
@@ -120,6 +120,10 @@ struct link_stats {
                                     in calls of communicators; the host's time where a GPU works */
     int n_ranks;                 /* 0: not known, as of a rank alone */
 };
+/* Of the ranks on the host of rank 0: bytes of weights that are loaded, of those known to come. */
+struct link_loading {
+    uint64_t done, all;
+};
 enum link_event_kind {
     LINK_READY,
     LINK_BEGUN, /* requests run in a step for the first time, which is about to run */
@@ -129,9 +133,9 @@ enum link_event_kind {
     LINK_BEAMS,
     LINK_POOLED,
     LINK_STATS,
-    LINK_PULSE,  /* the answer to a ping, and four times a second within long work */
-    LINK_ASLEEP, /* all ranks have given memory back: the answer to LINK_SLEEP */
-    LINK_AWAKE
+    LINK_PULSE,   /* the answer to a ping, and four times a second within long work */
+    LINK_ASLEEP,  /* all ranks are so, or awake: the answer to LINK_SLEEP */
+    LINK_LOADING, /* before LINK_READY, about four times a second, where weights are loaded */
 };
 struct link_event {
     enum link_event_kind kind;
@@ -149,6 +153,7 @@ struct link_event {
     int64_t progress_ns;   /* of a pulse: every rank of the host of rank 0 has made progress until
                               then, of CLOCK_MONOTONIC, which both ends share */
     enum link_sleep sleep; /* of LINK_ASLEEP */
+    struct link_loading loading;
 };
 
 /* Takes over `fd`, a connected stream socket, and makes it non-blocking. */

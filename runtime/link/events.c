@@ -1,5 +1,5 @@
-/* What the engine tells the gateway. Packing only reads, so that const is cast away where
- * protobuf-c has none. */
+/* What the engine tells the gateway of its requests. Packing only reads, so that const is cast away
+ * where protobuf-c has none. */
 #include "runtime/link/engine_link.h"
 
 #include "base/check.h"
@@ -29,36 +29,6 @@ static logprob_message **logprob_messages(struct arena *arena, const struct link
         list[i] = &logprob[i];
     }
     return list;
-}
-
-static bool send_ready(struct link *link, const struct link_ready *from, struct error *err)
-{
-    from_engine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
-    Phalanx__Engine__V1__Ready ready = PHALANX__ENGINE__V1__READY__INIT;
-    ready.protocol = LINK_PROTOCOL;
-    ready.build = (char *)from->build;
-    ready.model = (char *)from->model;
-    ready.kernels = (char *)from->kernels;
-    ready.gpu = (char *)from->gpu;
-    ready.comm = (char *)from->comm;
-    ready.dtype = (char *)from->dtype;
-    ready.vocab = from->vocab;
-    ready.max_model_len = from->max_model_len;
-    ready.kv_tokens = from->kv_tokens;
-    ready.tp = from->tp;
-    ready.pp = from->pp;
-    ready.threads = from->threads;
-    ready.weight_bytes = from->weight_bytes;
-    ready.memory_bytes = from->memory_bytes;
-    ready.n_eos_ids = (size_t)from->n_eos_ids;
-    ready.eos_ids = (int32_t *)from->eos_id;
-    ready.hidden_size = from->hidden_size;
-    ready.n_labels = from->n_labels;
-    ready.max_num_seqs = from->max_num_seqs;
-    ready.model_mark = from->model_mark;
-    message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY;
-    message.ready = &ready;
-    return link_send_message(link, &message.base, err);
 }
 
 static bool send_begun(struct link *link, const uint64_t *id, int n, struct error *err)
@@ -188,8 +158,6 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
 {
     arena_reset(&link->sending);
     switch (event->kind) {
-    case LINK_READY:
-        return send_ready(link, &event->ready, err);
     case LINK_BEGUN:
         return send_begun(link, event->begun_id, event->n_begun, err);
     case LINK_TOKENS:
@@ -202,10 +170,11 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
         return send_beams(link, &event->beams, err);
     case LINK_POOLED:
         return send_pooled(link, &event->pooled, err);
+    case LINK_READY:
     case LINK_STATS:
     case LINK_PULSE:
     case LINK_ASLEEP:
-    case LINK_AWAKE:
+    case LINK_LOADING:
         return link_send_state(link, event, err);
     }
     check(false); /* a kind without a case */
@@ -213,53 +182,9 @@ bool link_send_event(struct link *link, const struct link_event *event, struct e
 
 /* ---- receiving ---- */
 
-static bool check_counts(const int64_t *count, int n, struct error *err)
-{
-    for (int i = 0; i < n; i++)
-        if (count[i] < 0)
-            return link_bad_message("a count below 0", err);
-    return true;
-}
-
 static bool check_finish(uint32_t finish, struct error *err)
 {
     return finish <= FINISH_ERROR || link_bad_message("an unknown finish reason", err);
-}
-
-static bool read_ready(struct link_ready *out, const Phalanx__Engine__V1__Ready *from,
-                       struct error *err)
-{
-    if (from->protocol != LINK_PROTOCOL)
-        return error_set(err, ERROR_PEER,
-                         "the engine speaks link protocol %u, this gateway %d: the two programs "
-                         "are of different builds",
-                         from->protocol, LINK_PROTOCOL);
-    *out = (struct link_ready){
-        .build = from->build,
-        .model = from->model,
-        .kernels = from->kernels,
-        .gpu = from->gpu,
-        .comm = from->comm,
-        .dtype = from->dtype,
-        .vocab = from->vocab,
-        .max_model_len = from->max_model_len,
-        .kv_tokens = from->kv_tokens,
-        .tp = from->tp,
-        .pp = from->pp,
-        .threads = from->threads,
-        .weight_bytes = from->weight_bytes,
-        .memory_bytes = from->memory_bytes,
-        .eos_id = from->eos_ids,
-        .n_eos_ids = (int)from->n_eos_ids,
-        .hidden_size = from->hidden_size,
-        .n_labels = from->n_labels,
-        .max_num_seqs = from->max_num_seqs,
-        .model_mark = from->model_mark,
-    };
-    if (out->vocab <= 0 || out->max_model_len <= 0)
-        return link_bad_message("an empty model", err);
-    return check_counts((const int64_t[]){out->hidden_size, out->n_labels, out->max_num_seqs}, 3,
-                        err);
 }
 
 static bool check_n_logprobs(size_t n, struct error *err)
@@ -278,8 +203,8 @@ static bool read_token(struct link_token *out, struct arena *arena, const token_
                        struct error *err)
 {
     if (!check_finish(from->finish, err) || !check_n_logprobs(from->n_logprobs, err) ||
-        !check_counts((const int64_t[]){from->cached_tokens, from->n_drafted, from->n_accepted}, 3,
-                      err))
+        !link_check_counts(
+            (const int64_t[]){from->cached_tokens, from->n_drafted, from->n_accepted}, 3, err))
         return false;
     struct link_logprob *logprob = arena_alloc(arena, from->n_logprobs, sizeof *logprob);
     read_logprobs(logprob, from->logprobs, from->n_logprobs);
@@ -358,7 +283,7 @@ static bool read_beams(struct link_beams *out, struct arena *arena,
 {
     if (from->n_beam > PARAMS_MAX_BEAMS)
         return link_bad_message("too many beams", err);
-    if (!check_counts((const int64_t[]){from->cached_tokens}, 1, err))
+    if (!link_check_counts((const int64_t[]){from->cached_tokens}, 1, err))
         return false;
     struct link_beam *beam = arena_alloc(arena, from->n_beam, sizeof *beam);
     for (size_t i = 0; i < from->n_beam; i++) {
@@ -387,7 +312,7 @@ static bool read_pooled(struct link_pooled *out, const Phalanx__Engine__V1__Pool
                                 .value = from->value,
                                 .n_values = (int)from->n_value,
                                 .cached_tokens = from->cached_tokens};
-    return check_counts((const int64_t[]){from->cached_tokens}, 1, err);
+    return link_check_counts((const int64_t[]){from->cached_tokens}, 1, err);
 }
 
 static bool read_event(struct link_event *out, struct arena *arena, const from_engine *from,
@@ -395,9 +320,6 @@ static bool read_event(struct link_event *out, struct arena *arena, const from_e
 {
     *out = (struct link_event){0};
     switch (from->kind_case) {
-    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY:
-        out->kind = LINK_READY;
-        return read_ready(&out->ready, from->ready, err);
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_BEGUN:
         out->kind = LINK_BEGUN;
         out->begun_id = from->begun->id;

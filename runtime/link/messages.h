@@ -31,10 +31,12 @@ bool link_receive_message(struct link *link, const ProtobufCMessageDescriptor *d
 /* ERROR_PEER: "a message on the link has " and `what`. Always false. */
 bool link_bad_message(const char *what, struct error *err);
 
-/* state_events.c: LINK_STATS, LINK_PULSE, LINK_ASLEEP and LINK_AWAKE alone; an unknown kind is no
- * message of an engine at all. */
+/* state_events.c: LINK_READY, LINK_STATS, LINK_PULSE, LINK_ASLEEP and LINK_LOADING alone; an
+ * unknown kind is no message of an engine at all. */
 bool link_send_state(struct link *link, const struct link_event *event, struct error *err);
 bool link_read_state(struct link_event *out, const Phalanx__Engine__V1__FromEngine *from,
                      struct error *err);
+/* None is below 0. */
+bool link_check_counts(const int64_t *count, int n, struct error *err);
 /* A level is one of enum link_sleep. */
 bool link_check_sleep(uint32_t level, struct error *err);

@@ -3,10 +3,37 @@
 #include "runtime/link/engine_link.h"
 #include "runtime/link/messages.h"
 
+typedef Phalanx__Engine__V1__Ready ready_message;
 typedef Phalanx__Engine__V1__Stats stats_message;
 typedef Phalanx__Engine__V1__FromEngine from_engine;
 
 /* ---- sending ---- */
+
+static void write_ready(ready_message *out, const struct link_ready *from)
+{
+    phalanx__engine__v1__ready__init(out);
+    out->protocol = LINK_PROTOCOL;
+    out->build = (char *)from->build;
+    out->model = (char *)from->model;
+    out->kernels = (char *)from->kernels;
+    out->gpu = (char *)from->gpu;
+    out->comm = (char *)from->comm;
+    out->dtype = (char *)from->dtype;
+    out->vocab = from->vocab;
+    out->max_model_len = from->max_model_len;
+    out->kv_tokens = from->kv_tokens;
+    out->tp = from->tp;
+    out->pp = from->pp;
+    out->threads = from->threads;
+    out->weight_bytes = from->weight_bytes;
+    out->memory_bytes = from->memory_bytes;
+    out->n_eos_ids = (size_t)from->n_eos_ids;
+    out->eos_ids = (int32_t *)from->eos_id;
+    out->hidden_size = from->hidden_size;
+    out->n_labels = from->n_labels;
+    out->max_num_seqs = from->max_num_seqs;
+    out->model_mark = from->model_mark;
+}
 
 static void write_stats(stats_message *out, const struct link_stats *from)
 {
@@ -34,11 +61,17 @@ static void write_stats(stats_message *out, const struct link_stats *from)
 bool link_send_state(struct link *link, const struct link_event *event, struct error *err)
 {
     from_engine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+    ready_message ready;
     stats_message stats;
     Phalanx__Engine__V1__Pulse pulse = PHALANX__ENGINE__V1__PULSE__INIT;
-    Phalanx__Engine__V1__Asleep asleep = PHALANX__ENGINE__V1__ASLEEP__INIT;
-    Phalanx__Engine__V1__Awake awake = PHALANX__ENGINE__V1__AWAKE__INIT;
+    Phalanx__Engine__V1__Sleep asleep = PHALANX__ENGINE__V1__SLEEP__INIT;
+    Phalanx__Engine__V1__Loading loading = PHALANX__ENGINE__V1__LOADING__INIT;
     switch (event->kind) {
+    case LINK_READY:
+        write_ready(&ready, &event->ready);
+        message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY;
+        message.ready = &ready;
+        break;
     case LINK_STATS:
         write_stats(&stats, &event->stats);
         message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_STATS;
@@ -54,9 +87,11 @@ bool link_send_state(struct link *link, const struct link_event *event, struct e
         message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_ASLEEP;
         message.asleep = &asleep;
         break;
-    case LINK_AWAKE:
-        message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_AWAKE;
-        message.awake = &awake;
+    case LINK_LOADING:
+        loading.done = event->loading.done;
+        loading.all = event->loading.all;
+        message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_LOADING;
+        message.loading = &loading;
         break;
     default:
         check(false); /* a kind of a request */
@@ -65,6 +100,41 @@ bool link_send_state(struct link *link, const struct link_event *event, struct e
 }
 
 /* ---- receiving ---- */
+
+static bool read_ready(struct link_ready *out, const ready_message *from, struct error *err)
+{
+    if (from->protocol != LINK_PROTOCOL)
+        return error_set(err, ERROR_PEER,
+                         "the engine speaks link protocol %u, this gateway %d: the two programs "
+                         "are of different builds",
+                         from->protocol, LINK_PROTOCOL);
+    *out = (struct link_ready){
+        .build = from->build,
+        .model = from->model,
+        .kernels = from->kernels,
+        .gpu = from->gpu,
+        .comm = from->comm,
+        .dtype = from->dtype,
+        .vocab = from->vocab,
+        .max_model_len = from->max_model_len,
+        .kv_tokens = from->kv_tokens,
+        .tp = from->tp,
+        .pp = from->pp,
+        .threads = from->threads,
+        .weight_bytes = from->weight_bytes,
+        .memory_bytes = from->memory_bytes,
+        .eos_id = from->eos_ids,
+        .n_eos_ids = (int)from->n_eos_ids,
+        .hidden_size = from->hidden_size,
+        .n_labels = from->n_labels,
+        .max_num_seqs = from->max_num_seqs,
+        .model_mark = from->model_mark,
+    };
+    if (out->vocab <= 0 || out->max_model_len <= 0)
+        return link_bad_message("an empty model", err);
+    return link_check_counts((const int64_t[]){out->hidden_size, out->n_labels, out->max_num_seqs},
+                             3, err);
+}
 
 static bool check_stats(const stats_message *from, struct error *err)
 {
@@ -110,6 +180,9 @@ static bool read_stats(struct link_stats *out, const stats_message *from, struct
 bool link_read_state(struct link_event *out, const from_engine *from, struct error *err)
 {
     switch (from->kind_case) {
+    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY:
+        out->kind = LINK_READY;
+        return read_ready(&out->ready, from->ready, err);
     case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_STATS:
         out->kind = LINK_STATS;
         return read_stats(&out->stats, from->stats, err);
@@ -121,9 +194,11 @@ bool link_read_state(struct link_event *out, const from_engine *from, struct err
         out->kind = LINK_ASLEEP;
         out->sleep = (enum link_sleep)from->asleep->level;
         return link_check_sleep(from->asleep->level, err);
-    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_AWAKE:
-        out->kind = LINK_AWAKE;
-        return true;
+    case PHALANX__ENGINE__V1__FROM_ENGINE__KIND_LOADING:
+        out->kind = LINK_LOADING;
+        out->loading = (struct link_loading){from->loading->done, from->loading->all};
+        return out->loading.done <= out->loading.all ||
+               link_bad_message("more loaded than there is", err);
     default:
         return link_bad_message("no kind that this gateway knows", err);
     }

@@ -8,6 +8,7 @@
 #include "base/team.h"
 #include "kernels/device.h"
 #include "runtime/model/device_layout.h"
+#include "runtime/model/loading_watch.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct run { /* rows of a piece: what one reader does at a time */
 
 struct filling {
     const struct device_loading *loading;
+    struct loading_watch *watch;
     struct run *run;
     int n_runs;
     size_t buffer_bytes;
@@ -96,8 +98,7 @@ static void fill_row(unsigned char *to, const struct piece *piece, int64_t row)
     memset(to, 0, piece_row_bytes(piece));
     for (int i = 0; i < piece->leaves.n_leaves; i++) {
         const int n = piece->leaves.leaf[i].k_end - begin;
-        numbers_copy(to + (size_t)at * element, part->wanted, tensor_part_at(part, row, begin),
-                     part->stored, n);
+        tensor_part_read(to + (size_t)at * element, part, row, begin, n);
         begin += n;
         at += (n + K_BLOCK - 1) / K_BLOCK * K_BLOCK;
     }
@@ -142,10 +143,7 @@ static void prefetch(const struct filling *filling, int first, int end)
 {
     for (int i = first; i < end; i++) {
         const struct run *run = &filling->run[i];
-        const struct tensor_part *part = &run->piece->part;
-        const int64_t n = (run->n_rows - 1) * part->stride + part->shape.n_columns;
-        file_map_prefetch(&part->tensor->file->map, tensor_part_at(part, run->first_row, 0),
-                          (size_t)n * dtype_bytes(part->stored));
+        tensor_part_prefetch(&run->piece->part, run->first_row, run->n_rows);
     }
 }
 
@@ -176,6 +174,7 @@ static bool fill(struct filling *filling, unsigned char *block, void *const buff
         const size_t at = filling->run[first].at;
         device_upload(device, block + at, buffer[which], filling->run[end - 1].end - at);
         fetched[which] = device_mark(device);
+        loading_did(filling->watch, filling->run[end - 1].end - at);
         first = end;
     }
     return device_sync(device, err);
@@ -196,16 +195,18 @@ static bool fill_by_buffers(struct filling *filling, unsigned char *block, struc
 }
 
 static bool fill_block(const struct device_layout *layout, const struct device_loading *loading,
-                       unsigned char *block, struct error *err)
+                       struct loading_watch *watch, unsigned char *block, struct error *err)
 {
     const size_t asked = loading->buffer_bytes > 0 ? loading->buffer_bytes : DEVICE_LOADING_BYTES;
     const size_t least = widest_row(layout) + GAP_BYTES;
     struct filling filling = {.loading = loading,
+                              .watch = watch,
                               .buffer_bytes = max_of(min_of(asked, layout->n_bytes), least)};
     filling.n_runs = cut_runs(&filling, layout, NULL);
     filling.run = memory_alloc((size_t)filling.n_runs, sizeof *filling.run);
     cut_runs(&filling, layout, filling.run);
     atomic_init(&filling.bad_run, filling.n_runs);
+    loading_expect(watch, layout->n_bytes);
     const bool good = fill_by_buffers(&filling, block, err);
     memory_free(filling.run);
     return good;
@@ -242,7 +243,7 @@ bool model_to_device(struct model *model, const struct device_loading *loading, 
                 error_in(err, "the weights of this rank");
     if (good) {
         files->device = loading->device;
-        good = fill_block(&layout, loading, files->on_device, err);
+        good = fill_block(&layout, loading, files->watch, files->on_device, err);
     }
     if (good)
         set_weights(model, &layout, files->on_device);

@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/model/device_weights.h"
+#include "runtime/model/dummy.h"
 #include "runtime/model/family.h"
+#include "runtime/model/loading_watch.h"
 #include "runtime/model/weights.h"
 
 #include <math.h>
@@ -28,7 +30,12 @@ static bool load(struct model *model, const char *folder, const char *dtype, wei
         rope_inv_freq(&config->rope[i], model->rope_inv_freq + i * config->rope_half);
     model->layer = memory_alloc((size_t)config->n_layers, sizeof *model->layer);
     model->files = memory_alloc(1, sizeof *model->files);
-    return checkpoint_open(&model->files->checkpoint, folder, err) && weights(model, dtype, err);
+    model->files->watch = place->watch;
+    if (place->dummy)
+        dummy_checkpoint(&model->files->checkpoint, model, folder);
+    else if (!checkpoint_open(&model->files->checkpoint, folder, err))
+        return false;
+    return weights(model, dtype, err);
 }
 
 static bool open_with(struct model **out, const char *folder, const char *dtype,
@@ -134,6 +141,8 @@ static bool scan_slot(void *context, const struct slot *slot, const char *name,
             return error_set(scan->err, ERROR_INPUT,
                              "%s: tensor %s has a NaN or an infinity (row %lld of this rank)",
                              tensor->file->path, name, (long long)row);
+        loading_did(scan->model->files->watch,
+                    (size_t)shape.n_columns * dtype_bytes(weight->dtype));
     }
     return true;
 }
@@ -141,5 +150,6 @@ static bool scan_slot(void *context, const struct slot *slot, const char *name,
 bool model_check_weights(const struct model *model, struct error *err)
 {
     struct scan scan = {.model = model, .err = err};
+    loading_expect(model->files->watch, model->weight_bytes);
     return weights_visit((struct model *)(uintptr_t)model, scan_slot, &scan);
 }

@@ -9,6 +9,8 @@
  *   share.h    which part a rank has          weights.h                     the part, as weights
  *                                             device_weights.h              in memory of a GPU
  *
+ * Weights may also be made up, with no file but config.json: dummy.h.
+ *
  * Adding a family is one file and one line: family.h.
  */
 #pragma once

@@ -18,14 +18,17 @@
 #include <stdbool.h>
 
 struct error;
+struct loading_watch;
 struct model_config;
 
-/* Which rank it is, and what it computes with. */
+/* Which rank it is, what it computes with, and where its weights come from. */
 struct model_place {
     int tp_rank, tp_size, pp_stage, pp_stages;
     bool on_gpu;
     bool one_leaf; /* a GPU with --numerics fast: the columns of a rank are one leaf, whatever their
                       number; the cut between ranks stays the same */
+    bool dummy;    /* made up, without files (dummy.h) */
+    struct loading_watch *watch; /* borrowed as long as the model; NULL: nobody wants it */
 };
 static const struct model_place model_place_alone = {.tp_size = 1, .pp_stages = 1};
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "kernels/dtype.h"
+#include "runtime/model/dummy.h"
 #include "runtime/model/family.h"
 
 #include <string.h>
@@ -96,7 +97,7 @@ static enum dtype half_or_wider(const struct model *model)
     return model->share.on_gpu ? DTYPE_F16 : DTYPE_F32;
 }
 
-static float round_to(enum dtype dtype, float number)
+float number_rounded(enum dtype dtype, float number)
 {
     if (dtype == DTYPE_BF16)
         return bf16_to_f32(bf16_from_f32(number));
@@ -120,7 +121,7 @@ bool compute_choose(struct model *model, const struct tensor *embedding, const c
     else
         return error_set(err, ERROR_INPUT,
                          "dtype \"%.40s\", want auto, bfloat16, float16 or float32", dtype);
-    model->embedding_scale = round_to(model->compute, (float)model->config.embedding_scale);
+    model->embedding_scale = number_rounded(model->compute, (float)model->config.embedding_scale);
     return true;
 }
 
@@ -140,8 +141,9 @@ static float read_number(const unsigned char *at, enum dtype dtype)
     }
 }
 
-void numbers_copy(void *to, enum dtype to_dtype, const unsigned char *from, enum dtype from_dtype,
-                  int64_t n)
+/* They may lie at any address. */
+static void copy_numbers(void *to, enum dtype to_dtype, const unsigned char *from,
+                         enum dtype from_dtype, int64_t n)
 {
     if (to_dtype == from_dtype) {
         memcpy(to, from, (size_t)n * dtype_bytes(to_dtype));
@@ -200,8 +202,8 @@ struct tensor_part tensor_part_of(const struct model *model, const struct slot *
     out.first = is_vector ? row : row * out.stride + part(model, slot->columns).lo;
     out.wanted = wanted_dtype(model, slot, out.stored);
     out.n_bytes = (size_t)(out.shape.n_rows * out.shape.n_columns) * dtype_bytes(out.wanted);
-    const bool as_it_is =
-        out.wanted == out.stored && (uintptr_t)tensor->data % dtype_bytes(out.stored) == 0;
+    const bool as_it_is = !tensor_is_dummy(tensor) && out.wanted == out.stored &&
+                          (uintptr_t)tensor->data % dtype_bytes(out.stored) == 0;
     if (model->share.on_gpu)
         out.home = is_of_scores(slot) ? PART_COPIED : PART_ON_DEVICE;
     else
@@ -213,4 +215,23 @@ const unsigned char *tensor_part_at(const struct tensor_part *part, int64_t row,
 {
     return part->tensor->data +
            (size_t)(part->first + row * part->stride + column) * dtype_bytes(part->stored);
+}
+
+void tensor_part_prefetch(const struct tensor_part *part, int64_t row, int64_t n_rows)
+{
+    if (n_rows == 0 || tensor_is_dummy(part->tensor))
+        return;
+    /* of the last row only our columns: the file may end there */
+    const int64_t n = (n_rows - 1) * part->stride + part->shape.n_columns;
+    file_map_prefetch(&part->tensor->file->map, tensor_part_at(part, row, 0),
+                      (size_t)n * dtype_bytes(part->stored));
+}
+
+void tensor_part_read(void *to, const struct tensor_part *part, int64_t row, int64_t column,
+                      int64_t n)
+{
+    if (tensor_is_dummy(part->tensor))
+        dummy_numbers(to, part->wanted, part->tensor, part->first + row * part->stride + column, n);
+    else
+        copy_numbers(to, part->wanted, tensor_part_at(part, row, column), part->stored, n);
 }

@@ -46,12 +46,13 @@ struct tensor_part {
 /* Of a tensor that was checked. */
 struct tensor_part tensor_part_of(const struct model *model, const struct slot *slot,
                                   const struct tensor *tensor);
-/* Element `column` of its row `row`, as stored. */
+/* Element `column` of its row `row`, as stored. Of a tensor that has data: not of a dummy one. */
 const unsigned char *tensor_part_at(const struct tensor_part *part, int64_t row, int64_t column);
-
-/* n numbers of the file, which may lie at any address, as numbers of another format: rounded to
- * nearest, ties to even. */
-void numbers_copy(void *to, enum dtype to_dtype, const unsigned char *from, enum dtype from_dtype,
-                  int64_t n);
+/* The disk may fetch so many of its rows, which will be read soon. */
+void tensor_part_prefetch(const struct tensor_part *part, int64_t row, int64_t n_rows);
+/* n elements of that row from `column` on, as wanted: rounded to nearest, ties to even. */
+void tensor_part_read(void *to, const struct tensor_part *part, int64_t row, int64_t column,
+                      int64_t n);
+float number_rounded(enum dtype dtype, float number);
 /* Whether none of them is a NaN or an infinity. Aligned to their elements. */
 bool numbers_are_finite(const void *numbers, enum dtype dtype, int64_t n);

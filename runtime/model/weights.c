@@ -10,6 +10,7 @@
 #include "kernels/dtype.h"
 #include "runtime/model/device_weights.h"
 #include "runtime/model/family.h"
+#include "runtime/model/loading_watch.h"
 #include "runtime/model/problems.h"
 #include "runtime/model/tensor_part.h"
 
@@ -73,6 +74,12 @@ static bool walk_tensors(const struct walk *walk)
 bool weights_visit(struct model *model, slot_visit_fn *visit, void *context)
 {
     return walk_tensors(&(struct walk){.model = model, .visit = visit, .context = context});
+}
+
+bool weights_visit_all(struct model *model, slot_visit_fn *visit, void *context)
+{
+    return walk_tensors(
+        &(struct walk){.model = model, .all = true, .visit = visit, .context = context});
 }
 
 struct load {
@@ -213,21 +220,21 @@ struct placing {
 
 static struct weight use_in_place(const struct tensor_part *part)
 {
-    const unsigned char *data = tensor_part_at(part, 0, 0);
-    const struct weight_shape shape = part->shape;
-    if (shape.n_rows > 0) /* of the last row only our columns: the file may end there */
-        file_map_prefetch(&part->tensor->file->map, data,
-                          (size_t)((shape.n_rows - 1) * part->stride + shape.n_columns) *
-                              dtype_bytes(part->stored));
-    return (struct weight){.data = data, .dtype = part->stored, .row_stride = part->stride};
+    tensor_part_prefetch(part, 0, part->shape.n_rows);
+    return (struct weight){
+        .data = tensor_part_at(part, 0, 0), .dtype = part->stored, .row_stride = part->stride};
 }
 
-static struct weight use_copy(const struct tensor_part *part, unsigned char *copy)
+static struct weight use_copy(const struct tensor_part *part, unsigned char *copy,
+                              struct loading_watch *watch)
 {
     const int64_t n_columns = part->shape.n_columns;
-    for (int64_t r = 0; r < part->shape.n_rows; r++)
-        numbers_copy(copy + (size_t)(r * n_columns) * dtype_bytes(part->wanted), part->wanted,
-                     tensor_part_at(part, r, 0), part->stored, n_columns);
+    const size_t row_bytes = (size_t)n_columns * dtype_bytes(part->wanted);
+    for (int64_t r = 0; r < part->shape.n_rows; r++) {
+        tensor_part_read(copy + (size_t)r * row_bytes, part, r, 0, n_columns);
+        loading_did(watch, row_bytes);
+    }
+    loading_did(watch, copy_bytes(part) - part->n_bytes); /* so that the sum is copied_bytes */
     return (struct weight){.data = copy, .dtype = part->wanted, .row_stride = n_columns};
 }
 
@@ -239,7 +246,7 @@ static bool place_slot(void *context, const struct slot *slot, const char *name,
     if (part.home == PART_IN_PLACE)
         *weight = use_in_place(&part);
     if (part.home == PART_COPIED)
-        *weight = use_copy(&part, placing->copy);
+        *weight = use_copy(&part, placing->copy, placing->model->files->watch);
     placing->copy += copy_bytes(&part);
     return true;
 }
@@ -263,6 +270,7 @@ static bool place(struct model *model, struct error *err)
     if (!memory_map(&files->copies, model->copied_bytes, err))
         return error_in(err, "copies of weights that cannot be used in place");
     files->copies_bytes = model->copied_bytes;
+    loading_expect(files->watch, model->copied_bytes);
     fill_in(model);
     return true;
 }
@@ -298,8 +306,7 @@ bool weights_measure(struct model *model, const char *dtype, struct error *err)
 {
     struct load load = {.model = model};
     look_at_names(model);
-    walk_tensors(
-        &(struct walk){.model = model, .all = true, .visit = check_slot, .context = &load});
+    weights_visit_all(model, check_slot, &load);
     find_extra(&load);
     if (!problems_none(&load.problems, err))
         return error_in(err, "%s", model->files->checkpoint.path);

@@ -10,6 +10,7 @@
 
 struct device;
 struct error;
+struct loading_watch;
 struct slot;
 
 /* The memory behind the weights of a model. */
@@ -18,8 +19,9 @@ struct model_files {
     void *copies; /* of memory_map() */
     size_t copies_bytes;
     bool is_asleep;
-    struct device *device; /* that has the weights; NULL: none, or not now */
-    void *on_device;       /* [device_bytes] */
+    struct device *device;       /* that has the weights; NULL: none, or not now */
+    void *on_device;             /* [device_bytes] */
+    struct loading_watch *watch; /* or NULL */
 };
 
 /* Every tensor that has a weight on this rank: name in the checkpoint, and where it goes. Stops
@@ -27,6 +29,8 @@ struct model_files {
 typedef bool slot_visit_fn(void *context, const struct slot *slot, const char *name,
                            struct weight *weight);
 bool weights_visit(struct model *model, slot_visit_fn *visit, void *context);
+/* Those of other stages too. */
+bool weights_visit_all(struct model *model, slot_visit_fn *visit, void *context);
 
 /* What the weight of a slot is made of. The checkpoint has a tensor of this name. */
 struct tensor_part weight_part(const struct model *model, const struct slot *slot,

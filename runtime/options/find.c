@@ -141,7 +141,11 @@ const struct option *option_nearest(const char *name, enum command command)
 bool option_unknown_key(const char *where, const char *key, enum command command, struct error *err)
 {
     char name[LONGEST];
-    const struct option *near = name_of_key(name, key) ? option_nearest(name, command) : NULL;
+    const bool fits = name_of_key(name, key);
+    const char *why = fits ? option_absent(name) : NULL;
+    if (why != NULL)
+        return error_set(err, ERROR_INPUT, "%s: %s is no key here: %s", where, key, why);
+    const struct option *near = fits ? option_nearest(name, command) : NULL;
     for (int i = 0; near == NULL && i < option_count(); i++)
         if (option_at(i)->key != NULL && option_belongs(option_at(i), command) &&
             distance(key, option_at(i)->key) <= (int)strlen(key) / 3)

@@ -28,6 +28,13 @@ static bool has_default(const struct option *option)
     return option->default_text != NULL && option->kind != OPTION_FLAG;
 }
 
+/* One that several options have belongs to the first in the table. */
+static const char *alias_of(const struct option *option, enum command command)
+{
+    const char *alias = option->alias;
+    return alias != NULL && option_find(alias, command) == option ? alias : NULL;
+}
+
 void options_print_help(FILE *out, enum command command, bool all)
 {
     const char *section = "";
@@ -47,8 +54,9 @@ void options_print_help(FILE *out, enum command command, bool all)
             fprintf(out, "\n%s\n", option->section);
         section = option->section;
         char left[80];
-        snprintf(left, sizeof left, "%s%s%s %s", option->name, option->alias ? ", " : "",
-                 option->alias ? option->alias : "", option->value ? option->value : "");
+        const char *alias = alias_of(option, command);
+        snprintf(left, sizeof left, "%s%s%s %s", option->name, alias ? ", " : "",
+                 alias ? alias : "", option->value ? option->value : "");
         fprintf(out, "  %-32s %s", left, option->help);
         if (option->choices != NULL)
             fprintf(out, " (%s)", option->choices);

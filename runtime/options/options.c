@@ -75,6 +75,9 @@ static bool unknown_option(const char *name, enum command command, struct error 
         return error_set(err, ERROR_INPUT,
                          "%s: the model is a word without a name: phalanx %s MODEL", name,
                          command_name(command));
+    const char *why = option_absent(name);
+    if (why != NULL)
+        return error_set(err, ERROR_INPUT, "%s is no option here: %s", name, why);
     const struct option *near = option_nearest(name, command);
     return error_set(err, ERROR_INPUT, "unknown option %s%s%s%s; see --help=all", name,
                      near ? " (did you mean " : "", near ? near->name : "", near ? "?)" : "");
@@ -206,7 +209,13 @@ bool options_parse(struct options *out, enum command command, int argc, char **a
     if (needs_model(command) && out->model == NULL)
         return error_set(err, ERROR_INPUT, "%s wants a MODEL: the folder of a checkpoint",
                          command_name(command));
-    return options_apply_factory(out, err) && options_apply_speculation(out, err);
+    return options_apply_factory(out, err) && options_apply_vllm(out, err) &&
+           options_apply_speculation(out, err);
+}
+
+bool options_dummy_weights(const struct options *options)
+{
+    return options->load_format != NULL && strcmp(options->load_format, "dummy") == 0;
 }
 
 static bool is_sampling(const struct option *option)

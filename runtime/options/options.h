@@ -66,7 +66,7 @@ struct options {
     const char *numerics; /* auto, exact or fast */
     double gpu_memory_utilization;
     bool enforce_eager;
-    const char *dtype, *kernels;
+    const char *dtype, *kernels, *load_format;
     int64_t threads; /* of each rank; 0: the CPUs of the host shared by its ranks */
     bool check_weights;
     int64_t max_model_len, max_num_seqs, max_num_batched_tokens; /* 0: chosen */
@@ -118,7 +118,7 @@ struct options {
         int64_t port, grpc_port; /* grpc_port 0: none */
         struct option_list model_name, api_key, origin;
         const char *api_key_file, *ssl_certfile, *ssl_keyfile; /* NULL: none */
-        bool insecure, no_log_stats, no_log_requests;
+        bool insecure, no_log_stats, no_log_requests, enable_log_requests, sleep_mode;
         int64_t max_connections, max_queue, max_body_bytes, max_logprobs;
         int64_t drain_timeout;  /* seconds */
         const char *log_format; /* text or json */
@@ -156,6 +156,13 @@ struct options {
         int64_t max_length, max_lora_rank; /* max_length: with the prompt; 0: none */
     } factory;
 
+    struct { /* flags of vLLM that are no options of ours */
+        const char *quantization, *override_generation_config, *tokenizer_mode, *executor;
+        bool disable_custom_all_reduce, async_scheduling;
+        double swap_space, cpu_offload_gb;
+        int64_t max_log_len, api_server_count;
+    } vllm;
+
     const char *log_level;
     const char *link; /* phalanx-rank: socket of the gateway */
     int64_t replica;  /* phalanx-rank: which of those on this host */
@@ -189,6 +196,8 @@ bool options_is_given(const struct options *options, const char *name);
 /* Adds the value of "--name" as a text that gives it again; false for an option of other commands.
  */
 bool options_print_value(struct bytes *out, const struct options *options, const char *name);
+
+bool options_dummy_weights(const struct options *options); /* --load-format dummy */
 
 const char *command_name(enum command command);
 const char *command_summary(enum command command); /* one line; NULL: no word of phalanx */

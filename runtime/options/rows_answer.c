@@ -47,6 +47,11 @@ static const struct option rows[] = {
      .value = "NAME", .default_text = "auto", .choices = "auto|vllm",
      .commands = ANSWER | DEMO | CALLS, .section = "Sampling",
      .help = "Defaults of sampling: auto takes those of the model's file, vllm does not."},
+    {.name = "--override-generation-config", .kind = OPTION_TEXT,
+     .offset = FIELD(vllm.override_generation_config), .value = "JSON",
+     .commands = ANSWER | DEMO | CALLS, .section = "Sampling",
+     .help = "An object with such defaults: temperature, top_p, top_k, min_p, "
+             "repetition_penalty, max_new_tokens. The plain options win."},
     {.name = "--max-tokens", .key = "max_new_tokens", .kind = OPTION_INT,
      .offset = FIELD(max_tokens), .value = "N", .default_text = "256", .min = 1, .max = 16777216,
      .commands = ANSWER | DEMO | CALLS, .basic = true, .section = "Sampling",
@@ -88,10 +93,11 @@ static const struct option rows[] = {
      .section = "Sampling",
      .help = "Answers to each prompt; answer i uses seed + i."},
     {.name = "--seed", .kind = OPTION_INT, .offset = FIELD(seed), .value = "N",
-     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | BATCH | LOADS,
+     .default_text = "-1", .min = -1, .max = NO_MAX, .commands = ANSWER | DEMO | CALLS | LOADS,
      .basic = true, .section = "Sampling",
      .help = "Same seed, same answer, at every scale; -1: drawn and reported by --json. batch: "
-             "each line has its own, made from this one and the line."},
+             "each line has its own, made from this one and the line. serve: so has each request "
+             "that says none, from this one and how many came before."},
     {.name = "--stop", .kind = OPTION_LIST, .offset = FIELD(stop), .value = "TEXT",
      .commands = ANSWER, .basic = true, .section = "Sampling",
      .help = "End the answer before this text; may be repeated."},

@@ -47,6 +47,11 @@ static const struct option rows[] = {
      .offset = FIELD(max_model_len), .value = "N", .default_text = "0", .max = 16777216,
      .commands = SIZES, .basic = true, .section = "Model",
      .help = "Longest sequence, prompt and answer; 0: what the model allows."},
+    {.name = "--load-format", .kind = OPTION_TEXT, .offset = FIELD(load_format), .value = "NAME",
+     .default_text = "auto", .choices = "auto|safetensors|dummy", .commands = SIZES,
+     .section = "Model",
+     .help = "dummy: weights are made up from the names of the tensors, the same on every layout; "
+             "no file of weights is needed."},
     {.name = "--check-weights", .kind = OPTION_FLAG, .offset = FIELD(check_weights),
      .commands = ENGINE, .section = "Model",
      .help = "Read all weights at the start and refuse NaN and infinity."},

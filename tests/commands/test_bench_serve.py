@@ -439,6 +439,7 @@ class Tls(BenchCase):
             self.assertEqual((numbers["completed"], len(server.bodies)), (6, 6))
             server.url = server.url.replace("127.0.0.1", "localhost") + "/v1/"
             self.bench(server, "--num-prompts", 1, "--ssl-ca-certs", self.mine[0])
+            self.assertIn(f"{server.url[:-1]}/completions, model", self.printed.out)
 
     def test_one_that_nobody_signed_or_of_another_host_is_refused_before_anything_is_sent(self):
         other = self.certificate("other", "DNS:other.example")

@@ -1,9 +1,12 @@
 /* libphalanx: what comes back, whole and as a stream. */
+#include "tests/files.h"
 #include "tests/library/demo.h"
 #include "tests/test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 TEST(a_stream_has_the_text_of_the_answer)
 {
@@ -86,4 +89,44 @@ TEST(an_embedding_has_length_1)
     CHECK(phalanx_measure(model, PHALANX_CLASSIFY, PROMPT, NULL, NULL, &err) == NULL);
     CHECK_EQ(err.kind, PHALANX_ERROR_UNSUPPORTED);
     phalanx_close(model);
+}
+
+/* The model of tests/golden with three labels; it has no tokenizer of its own, and needs none. */
+static void link_model_with_labels(const struct folder *folder)
+{
+    static const char *const names[][2] = {
+        {"golden/llama-scores/config.json", "config.json"},
+        {"golden/llama-scores/model.safetensors", "model.safetensors"},
+        {"../demo/model/tokenizer.json", "tokenizer.json"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char from[512];
+        snprintf(from, sizeof from, "%s/tests/%s", SOURCE_DIR, names[i][0]);
+        CHECK_EQ(symlink(from, folder_path(folder, names[i][1]).text), 0);
+    }
+}
+
+TEST(labels_have_names_and_probabilities)
+{
+    const int32_t token[] = {137, 157, 30, 46};
+    const struct folder folder = folder_make();
+    link_model_with_labels(&folder);
+    struct phalanx_model *model = phalanx_open(folder.path, NULL, 0, &err);
+    if (model == NULL)
+        test_fail(__FILE__, __LINE__, "%s", err.text);
+    CHECK_EQ(phalanx_labels(model), 3);
+    CHECK_STR(phalanx_label(model, 0), "good");
+    CHECK_STR(phalanx_label(model, 2), "odd");
+    CHECK(phalanx_label(model, 3) == NULL && phalanx_label(model, -1) == NULL);
+    struct phalanx_request *r =
+        phalanx_ask_measure_tokens(model, PHALANX_CLASSIFY, token, 4, NULL, &err);
+    size_t n;
+    CHECK(phalanx_wait(r, &err));
+    const float *value = phalanx_values(r, &n);
+    CHECK_EQ(n, 3);
+    CHECK(fabs((double)value[0] + (double)value[1] + (double)value[2] - 1) < 1e-6);
+    CHECK_EQ(phalanx_usage(r, PHALANX_PROMPT_TOKENS), 4);
+    CHECK(phalanx_ask_measure_tokens(model, PHALANX_EMBED, token, 4, NULL, &err) == NULL);
+    CHECK_EQ(err.kind, PHALANX_ERROR_UNSUPPORTED);
+    phalanx_close(model);
+    folder_remove(&folder);
 }

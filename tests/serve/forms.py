@@ -22,9 +22,9 @@ def extend(choice, name, more):
 
 def add_usage(seen, usage):
     if usage is not None:
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
         seen.usage = {"prompt_tokens": usage["prompt_tokens"], "cached_tokens": cached,
-                      "completion_tokens": usage["completion_tokens"],
+                      "completion_tokens": usage.get("completion_tokens", 0),
                       "total_tokens": usage["total_tokens"]}
 
 

@@ -85,6 +85,43 @@ class OpenAI(ServerCase):
                          whole.choices[0].message.content)
         self.assertEqual(chunks[-1].choices[0].finish_reason, whole.choices[0].finish_reason)
 
+    def test_the_helper_for_streams_puts_a_chat_together(self):
+        whole = self.chat(max_tokens=None)
+        with self.client.chat.completions.stream(
+                model="demo", messages=MESSAGES, temperature=0, logprobs=True,
+                stream_options={"include_usage": True}) as stream:
+            kinds = {event.type for event in stream}
+            final = stream.get_final_completion()
+        self.assertEqual(final.choices[0].message.content, whole.choices[0].message.content)
+        self.assertEqual(final.usage.total_tokens, whole.usage.total_tokens)
+        self.assertEqual("".join(t.token for t in final.choices[0].logprobs.content),
+                         whole.choices[0].message.content + "<|im_end|>")
+        self.assertGreater(kinds, {"chunk", "content.delta", "content.done"})
+
+    def test_an_answer_that_must_fit_a_schema_is_refused(self):
+        schema = {"name": "x", "schema": {"type": "object"}}
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(response_format={"type": "json_schema", "json_schema": schema})
+        self.assertEqual(caught.exception.body["param"], "response_format")
+
+    def test_headers_and_ids(self):
+        raw = self.client.chat.completions.with_raw_response
+        mine = "123e4567-e89b-12d3-a456-426614174000"
+        answer = raw.create(model="demo", messages=MESSAGES, max_tokens=1,
+                            extra_headers={"X-Request-Id": mine})
+        self.assertEqual(answer.headers["x-request-id"], mine)
+        self.assertEqual(answer.parse().id, "chatcmpl-" + mine)
+        self.assertEqual(answer.parse()._request_id, mine)
+        self.assertEqual(self.chat(extra_body={"request_id": mine}).id, "chatcmpl-" + mine)
+        streamed = raw.create(model="demo", messages=MESSAGES, max_tokens=1, stream=True)
+        self.assertEqual(streamed.headers["content-type"], "text/event-stream; charset=utf-8")
+        list(streamed.parse())
+
+    def test_usage_so_far_is_in_every_chunk(self):
+        chunks = list(self.chat(stream=True, max_tokens=3, stream_options={
+            "include_usage": True, "continuous_usage_stats": True}))
+        self.assertEqual([chunk.usage.completion_tokens for chunk in chunks], [0, 1, 2, 3, 3])
+
     def test_several_choices_by_seed(self):
         first = self.complete(n=3, temperature=1, seed=7)
         again = self.complete(n=3, temperature=1, seed=7)
@@ -109,6 +146,16 @@ class OpenAI(ServerCase):
         for chosen, best in zip(logprobs.token_logprobs, logprobs.top_logprobs):
             self.assertEqual(len(best), 3)
             self.assertEqual(max(best.values()), chosen)  # greedy
+
+    def test_logprobs_of_a_stream_are_those_of_the_whole(self):
+        text = self.complete(max_tokens=40).choices[0].text
+        ask = {"logprobs": 2, "max_tokens": 40, "echo": True, "stop": [text[10:14], "never there"]}
+        whole = self.complete(**ask).choices[0].logprobs.model_dump()
+        parts = [chunk.choices[0].logprobs.model_dump()
+                 for chunk in self.complete(**ask, stream=True) if chunk.choices[0].logprobs]
+        self.assertGreater(len(parts), 2)
+        for name, values in whole.items():
+            self.assertEqual([one for part in parts for one in part[name]], values, name)
 
     def test_logprobs_of_chats(self):
         choice = self.chat(logprobs=True, top_logprobs=2, max_tokens=5).choices[0]
@@ -222,6 +269,27 @@ class Guarded(unittest.TestCase):
     def test_who_does_not_trust_the_certificate_says_nothing(self):
         with self.assertRaises(openai.APIConnectionError):
             self.client("the-first-key", trusts=False).models.list()
+
+
+class Browsers(ServerCase):
+    """What a page asks before the `openai` package for JavaScript, which has headers of its own."""
+    WORDS = ("--allowed-origins", "https://example.org")
+
+    def preflight(self, origin):
+        return self.server.ask("OPTIONS", "/v1/chat/completions", headers={
+            "Origin": origin, "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang"})
+
+    def test_headers_that_are_asked_for_are_allowed(self):
+        answer = self.preflight("https://example.org")
+        self.assertEqual(answer.status, 204)
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "https://example.org")
+        self.assertEqual(answer.headers["Access-Control-Allow-Headers"],
+                         "authorization,content-type,x-stainless-lang")
+
+    def test_other_places_are_allowed_nothing(self):
+        headers = self.preflight("https://example.com").headers
+        self.assertEqual([name for name in headers if name.startswith("Access-Control")], [])
 
 
 if __name__ == "__main__":

@@ -436,6 +436,13 @@ class Metrics(ServerCase):
         self.assertLess(queue + inference, whole_after - whole)
         self.assertLess(queue + inference, 3 * answer.seconds)
 
+    def test_what_is_no_http_is_counted_too(self):
+        def refused():
+            return self.server.metric("http_requests_total", 'handler="none",method="other"') or 0
+        before = refused()
+        self.server.raw(b"no HTTP\r\n\r\n")
+        self.assertEqual(refused(), before + 1)
+
     @unittest.skipIf(prometheus is None, "the package prometheus-client is not installed")
     def test_the_client_of_prometheus_reads_it_too(self):
         names = {f.name for f in prometheus.text_string_to_metric_families(self.scrape())}

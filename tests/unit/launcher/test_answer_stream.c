@@ -88,6 +88,19 @@ TEST(errors_are_found_wherever_servers_put_them)
     CHECK_STR(text, "ab");
 }
 
+TEST(a_thought_counts_also_beside_a_role)
+{
+    static const char text[] =
+        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"reasoning\":\"Hm\"}}]}\n"
+        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"reasoning_content\":\"!\"}}]}\n"
+        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null}}]}\n";
+    struct answer_stream stream = {0};
+    double gaps;
+    take(&stream, true, text, strlen(text), 1000, &gaps);
+    CHECK_EQ(stream.n_chunks, 2);
+    answer_stream_release(&stream);
+}
+
 TEST(a_chunk_that_says_it_has_no_error_has_none)
 {
     static const char text[] =

@@ -225,6 +225,19 @@ TEST(ranks_see_the_work_of_each_other)
     host_release(&host);
 }
 
+TEST(ranks_see_how_far_the_weights_of_each_other_are)
+{
+    struct host host = host_make();
+    uint64_t done = 1, all = 1;
+    watchdog_set_loading(host.dog[1], 3, 5);
+    watchdog_loading(host.dog[0], 1, &done, &all);
+    CHECK(done == 3 && all == 5);
+    watchdog_loading(host.dog[0], 0, &done, &all);
+    CHECK(done == 0 && all == 0);
+    watchdog_set_loading(NULL, 1, 1);
+    host_release(&host);
+}
+
 /* ---- what waits ---- */
 
 struct group {

@@ -299,7 +299,6 @@ TEST(a_field_of_a_wrong_type_is_named)
         {"model", "5"},
         {"stream", "'true'"},
         {"stream_options", "[]"},
-        {"stream_options", "{}"},
         {"truncate_prompt_tokens", "0"},
         {"truncate_prompt_tokens", "'5'"},
         {"echo", "1"},

@@ -61,6 +61,35 @@ TEST(the_end_comes_after_the_last_choice_of_the_last_prompt)
     server_close(&server);
 }
 
+/* Seeds of two requests, of which the second says -1. */
+static void two_seeds(uint64_t seed[2], uint64_t from)
+{
+    struct server server;
+    struct heard heard[2];
+    server_open(&server);
+    server.api.seeds = (struct api_seeds){.are_given = true, .from = from};
+    const struct api_prompt prompt = text_of("Once upon a time");
+    struct generate_request request = ask_for(&prompt, 1);
+    for (int i = 0; i < 2; i++) {
+        request.sampling.seed = i == 0 ? SAMPLING_UNSAID : -1;
+        ask(&server, &request, &heard[i]);
+        seed[i] = server.held[0].seed;
+        server_token(&server, 0, 300, FINISH_STOP);
+    }
+    server_close(&server);
+}
+
+TEST(with_a_seed_of_the_server_the_same_requests_have_the_same_seeds_in_each_run)
+{
+    uint64_t first[2], again[2], other[2];
+    two_seeds(first, 3);
+    two_seeds(again, 3);
+    two_seeds(other, 4);
+    CHECK(first[0] != first[1] && first[0] != other[0] && first[1] != other[1]);
+    CHECK(first[0] == again[0] && first[1] == again[1]);
+    CHECK(first[0] < (uint64_t)1 << 53);
+}
+
 TEST(equal_prompts_have_seeds_of_their_own_unless_the_user_said_one)
 {
     struct server server;

@@ -96,7 +96,7 @@ TEST(what_the_caller_gave_is_not_looked_at_after_it_returned)
 {
     struct server server;
     struct heard heard;
-    char text[N][8];
+    char text[N][24];
     int64_t id[N] = {5, 6, 7, 8, 9};
     struct api_prompt prompt[N];
     open_sliced(&server, prompt);

@@ -30,8 +30,7 @@ static struct sleep_call *go(struct server *server, enum link_sleep level, struc
 /* The engine does as it was told. */
 static void obey(struct server *server, enum link_sleep level)
 {
-    const struct link_event event = {.kind = level == LINK_NOT_ASLEEP ? LINK_AWAKE : LINK_ASLEEP,
-                                     .sleep = level};
+    const struct link_event event = {.kind = LINK_ASLEEP, .sleep = level};
     server_hear(server);
     server_event(server, &event);
 }

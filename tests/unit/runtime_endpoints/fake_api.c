@@ -275,7 +275,7 @@ struct pool_result pool_result(const struct pool_call *call, int i)
 }
 struct api_usage pool_usage(const struct pool_call *call)
 {
-    return (struct api_usage){.prompt_tokens = call->n_prompt_tokens, .cached_tokens = 1};
+    return (struct api_usage){.prompt_tokens = call->n_prompt_tokens};
 }
 const struct api_source *pool_source(const struct pool_call *call) { return &call->source; }
 
@@ -401,7 +401,8 @@ void fake_call(struct fake *fake, const char *method, const char *path, const ch
                                    .body = body,
                                    .n_body = strlen(body),
                                    .query = "",
-                                   .source = {.request_id = "test"}};
+                                   .source = {.request_id = "test"},
+                                   .is_id_made_up = fake->is_id_made_up};
     char route[64];
     snprintf(route, sizeof route, "%.*s", (int)strcspn(path, "?"), path);
     if (path[strlen(route)] == '?')

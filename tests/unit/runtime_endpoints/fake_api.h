@@ -28,6 +28,7 @@ struct fake { /* all zero is an open server that knows its model */
     struct heard heard;
     struct error refusal; /* kind ERROR_NONE: api_generate() and api_pool() take the request */
     bool not_ready, not_alive;
+    bool is_id_made_up;           /* the "test" of a call is nobody's */
     int slept_level, n_cancelled; /* level: 0 when it was woken */
     /* of the last request */
     struct generate_request asked;

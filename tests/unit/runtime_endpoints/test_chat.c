@@ -38,14 +38,15 @@ TEST(a_chat_is_the_object_that_clients_know)
                                   "\"Hello\\n\","
                                   "\"refusal\":null,\"annotations\":null,\"audio\":null,\"function_"
                                   "call\":null,"
-                                  "\"tool_calls\":[],\"reasoning\":null},\"logprobs\":null,"
+                                  "\"reasoning\":null},\"logprobs\":null,"
                                   "\"finish_reason\":\"stop\","
                                   "\"stop_reason\":null,\"token_ids\":null}],\"service_tier\":null,"
                                   "\"system_fingerprint\":null,\"usage\":{\"prompt_tokens\":4,"
                                   "\"total_tokens\":6,"
                                   "\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_"
                                   "tokens\":1}},"
-                                  "\"prompt_logprobs\":null,\"prompt_token_ids\":null,\"kv_"
+                                  "\"prompt_logprobs\":null,\"prompt_token_ids\":null,\"prompt_"
+                                  "text\":null,\"kv_"
                                   "transfer_params\":null}");
     fake_close(fake);
 }
@@ -133,12 +134,94 @@ TEST(usage_comes_with_each_chunk_and_at_the_end_where_it_is_asked_for)
     fake_end(fake, 0, 0, FINISH_LENGTH);
     fake_done(fake);
     CHECK(strstr(fake->heard.body.data,
+                 "\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,"
+                 "\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4,"
+                 "\"completion_tokens\":0}}\n\n") != NULL);
+    CHECK(strstr(fake->heard.body.data,
                  "\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":4,\"total_tokens\":6,"
-                 "\"completion_tokens\":2,") != NULL);
+                 "\"completion_tokens\":2}}\n\n") != NULL);
     CHECK(strstr(fake->heard.body.data,
                  "\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"total_tokens\":6,"
                  "\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\n"
                  "data: [DONE]\n\n") != NULL);
+    fake_close(fake);
+}
+
+TEST(usage_comes_with_no_chunk_where_none_is_asked_for_at_the_end)
+{
+    struct fake *fake = fake_open();
+    ask(fake, "\"stream\":true,\"stream_options\":{\"continuous_usage_stats\":true}");
+    fake_say(fake, 0, 0, " a");
+    fake_end(fake, 0, 0, FINISH_LENGTH);
+    fake_done(fake);
+    CHECK(strstr(fake->heard.body.data, "usage") == NULL);
+    fake_close(fake);
+}
+
+TEST(the_prompt_of_a_streamed_chat_stands_beside_its_first_choice)
+{
+    struct fake *fake = fake_open();
+    ask(fake, "\"stream\":true,\"return_token_ids\":true,\"return_prompt_text\":true");
+    fake_say(fake, 0, 0, " a");
+    fake_done(fake);
+    check_stream(fake,
+                 CHUNK "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+                       "\"logprobs\":null,\"finish_reason\":null}],\"prompt_token_ids\":"
+                       "[0,264,300,83],\"prompt_text\":\"<|begin_of_text|>hello\"}\n\n" CHUNK
+                       "{\"index\":0,\"delta\":{\"content\":\" a\"},\"logprobs\":null,"
+                       "\"finish_reason\":null,\"token_ids\":[262]}]}\n\n" CHUNK
+                       "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,"
+                       "\"finish_reason\":\"abort\",\"stop_reason\":null,\"token_ids\":[]}]}\n\n"
+                       "data: [DONE]\n\n");
+    fake_close(fake);
+}
+
+TEST(a_streamed_echo_of_a_chat_is_a_chunk_behind_its_role)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", path,
+              "{\"messages\":[{\"role\":\"assistant\",\"content\":\"I am\"}],\"echo\":true,"
+              "\"stream\":true,\"add_generation_prompt\":false,\"continue_final_message\":true}");
+    fake_done(fake);
+    check_stream(fake, CHUNK "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+                             "\"logprobs\":null,\"finish_reason\":null}]}\n\n" CHUNK
+                             "{\"index\":0,\"delta\":{\"content\":\"I am\"},\"logprobs\":null,"
+                             "\"finish_reason\":null}]}\n\n" CHUNK
+                             "{\"index\":0,\"delta\":{\"content\":\"\"},\"logprobs\":null,"
+                             "\"finish_reason\":\"abort\",\"stop_reason\":null}]}\n\n"
+                             "data: [DONE]\n\n");
+    fake_close(fake);
+}
+
+TEST(an_effort_says_whether_to_think_unless_the_request_does)
+{
+    static const char *const asked[][2] = {
+        {"\"reasoning_effort\":\"none\"",
+         "{\"reasoning_effort\":\"none\",\"enable_thinking\":false}\n"},
+        {"\"reasoning_effort\":\"high\",\"chat_template_kwargs\":{\"enable_thinking\":false}",
+         "{\"enable_thinking\":false,\"reasoning_effort\":\"high\"}\n"},
+    };
+    struct fake *fake = fake_open();
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        ask(fake, asked[i][0]);
+        CHECK(strstr(fake->asked_json.data, asked[i][1]) != NULL);
+        fake_done(fake);
+        fake_forget(fake);
+    }
+    fake_close(fake);
+}
+
+TEST(an_id_of_the_body_is_that_of_the_answer_where_none_came_with_the_call)
+{
+    struct fake *fake = fake_open();
+    ask(fake, "\"request_id\":\"123e4567-e89b-12d3-a456-426614174000\"");
+    CHECK_STR(fake->asked.source.request_id, "chatcmpl-test");
+    fake_done(fake);
+    fake_forget(fake);
+    fake->is_id_made_up = true;
+    ask(fake, "\"request_id\":\"123e4567-e89b-12d3-a456-426614174000\"");
+    CHECK_STR(fake->asked.source.request_id, "chatcmpl-123e4567-e89b-12d3-a456-426614174000");
+    fake_done(fake);
     fake_close(fake);
 }
 
@@ -154,7 +237,7 @@ TEST(what_is_said_of_a_chat_reaches_the_template)
     CHECK_STR(fake->asked_json.data,
               "[{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"I am\"}]}]\n"
               "[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]\n[{\"text\":\"d\"}]\n"
-              "{\"a\":1,\"reasoning_effort\":\"low\"}\n");
+              "{\"a\":1,\"reasoning_effort\":\"low\",\"enable_thinking\":true}\n");
     CHECK_STR(fake->asked.tool_choice_none, "none");
     CHECK(!fake->asked.add_generation_prompt);
     CHECK(fake->asked.continue_final_message);

@@ -42,15 +42,16 @@ TEST(a_streamed_completion_is_a_chunk_a_token)
     fake_say(fake, 0, 0, " a time");
     fake_end(fake, 0, 0, FINISH_STOP);
     fake_done(fake);
-    check_stream(
-        fake, CHUNK
-        "{\"index\":0,\"text\":\" a\",\"logprobs\":null,\"finish_reason\":null}]}\n\n" CHUNK
-        "{\"index\":0,\"text\":\" time\",\"logprobs\":null,\"finish_reason\":null}]}\n\n" CHUNK
-        "{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\","
-        "\"stop_reason\":null}]}\n\n" CHUNK
-        "],\"usage\":{\"prompt_tokens\":2,\"total_tokens\":4,\"completion_tokens\":2,"
-        "\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\ndata: [DONE]\n\n");
-    CHECK_STR(fake->heard.type, "text/event-stream");
+    check_stream(fake, CHUNK
+                 "{\"index\":0,\"text\":\" "
+                 "a\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null}]}\n\n" CHUNK
+                 "{\"index\":0,\"text\":\" "
+                 "time\",\"logprobs\":null,\"finish_reason\":null,\"stop_reason\":null}]}\n\n" CHUNK
+                 "{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\","
+                 "\"stop_reason\":null}]}\n\n" CHUNK
+                 "],\"usage\":{\"prompt_tokens\":2,\"total_tokens\":4,\"completion_tokens\":2,"
+                 "\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\ndata: [DONE]\n\n");
+    CHECK_STR(fake->heard.type, "text/event-stream; charset=utf-8");
     fake_close(fake);
 }
 
@@ -129,7 +130,7 @@ TEST(a_streamed_echo_waits_for_the_log_probabilities_of_its_prompt)
                  "{\"index\":1,\"text\":\"a b d e\",\"logprobs\":{\"text_offset\":[0,1,3,5],"
                  "\"token_logprobs\":[null,-1,-2,-3],\"tokens\":[\"a\",\" b\",\" d\",\" e\"],"
                  "\"top_logprobs\":[null,{\" b\":-1},{\" d\":-2},{\" e\":-3}]},"
-                 "\"finish_reason\":null}]}\n\n" CHUNK
+                 "\"finish_reason\":null,\"stop_reason\":null}]}\n\n" CHUNK
                  "{\"index\":1,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"length\","
                  "\"stop_reason\":null}]}\n\n" CHUNK
                  "{\"index\":0,\"text\":\"a b\",\"logprobs\":{\"text_offset\":[0,1],"
@@ -162,11 +163,23 @@ TEST(offsets_of_a_stream_go_on_as_those_of_a_whole_answer)
     fake_prompt_logprobs(fake, 0);
     fake_say_likely(fake, 0, 0, "\xc3\xa9", -1);
     CHECK(strstr(fake->heard.body.data, "\"text_offset\":[0,17,18]") != NULL);
-    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[19]") != NULL); /* half a character */
     bytes_clear(&fake->heard.body);
     fake_say_likely(fake, 0, 0, " a", -1);
-    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[20]") != NULL);
+    CHECK(strstr(fake->heard.body.data, "\"text_offset\":[19]") != NULL);
     fake_done(fake);
+    fake_close(fake);
+}
+
+TEST(a_character_of_several_tokens_is_the_text_of_the_last_one)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", path, "{\"prompt\": \"a\", \"logprobs\": 0}");
+    fake_say_likely(fake, 0, 0, "\xf0\x9f\x98\x80", -1); /* a token a byte */
+    fake_say_likely(fake, 0, 0, " a", -1);
+    fake_done(fake);
+    CHECK(strstr(fake->heard.body.data,
+                 "\"text_offset\":[0,0,0,0,1],\"token_logprobs\":[-1,-1,-1,-1,-1],\"tokens\":"
+                 "[\"\",\"\",\"\",\"\xf0\x9f\x98\x80\",\" a\"]") != NULL);
     fake_close(fake);
 }
 
@@ -182,8 +195,8 @@ TEST(token_ids_are_given_back_where_they_are_asked_for)
     check_stream(fake,
                  CHUNK "{\"index\":0,\"text\":\" a\",\"logprobs\":{\"text_offset\":[0],"
                        "\"token_logprobs\":[-1],\"tokens\":[\"token_id:262\"],\"top_logprobs\":"
-                       "[{\"token_id:262\":-1}]},\"finish_reason\":null,\"token_ids\":[262],"
-                       "\"prompt_token_ids\":[5,6]}]}\n\n" CHUNK
+                       "[{\"token_id:262\":-1}]},\"finish_reason\":null,\"stop_reason\":null,"
+                       "\"prompt_token_ids\":[5,6],\"token_ids\":[262]}]}\n\n" CHUNK
                        "{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\","
                        "\"stop_reason\":null,\"token_ids\":[]}]}\n\n"
                        "data: [DONE]\n\n");

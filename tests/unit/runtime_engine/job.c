@@ -307,9 +307,7 @@ void job_ping(struct job *job) { send_command(job, &(struct link_command){.kind 
 
 void job_ask_to_sleep(struct job *job, enum link_sleep sleep)
 {
-    const bool wakes = sleep == LINK_NOT_ASLEEP;
-    send_command(job,
-                 &(struct link_command){.kind = wakes ? LINK_WAKE : LINK_SLEEP, .sleep = sleep});
+    send_command(job, &(struct link_command){.kind = LINK_SLEEP, .sleep = sleep});
 }
 
 void job_sleep(struct job *job, enum link_sleep sleep)
@@ -462,10 +460,11 @@ static void take_event(struct job *job, const struct link_event *event)
         take_pulse(job, event->progress_ns);
         break;
     case LINK_ASLEEP:
-    case LINK_AWAKE:
-        job->sleep = event->kind == LINK_AWAKE ? LINK_NOT_ASLEEP : event->sleep;
+        job->sleep = event->sleep;
         job->n_sleeps++;
         break;
+    case LINK_LOADING:
+        break; /* the weights of these ranks were there before */
     }
 }
 

@@ -44,7 +44,8 @@ static bool make(struct ids *out, const char *variables, const char *request, st
         .documents = json_object_get(body, "documents"),
         .variables = json_object_get(body, "variables"),
         .add_generation_prompt = !json_is_true(json_object_get(body, "continues")),
-        .continue_final_message = json_object_get(body, "continues") != NULL};
+        .continue_final_message = json_object_get(body, "continues") != NULL,
+        .add_special_tokens = json_is_true(json_object_get(body, "special"))};
     const bool good = chat_prompt_make(&prompt, demo_intake(), &asked, out, err);
     json_decref(body);
     json_decref(prompt.variables);
@@ -80,6 +81,11 @@ static void check_refused(const char *request, const char *param)
 TEST(messages_become_the_tokens_of_a_prompt)
 {
     check_prompt(NULL, "{" HI "}", "user says hi.   go");
+}
+
+TEST(special_tokens_of_the_tokenizer_are_added_where_they_are_asked_for)
+{
+    check_prompt(NULL, "{" HI ", \"special\": true}", "<|begin_of_text|>user says hi.   go");
 }
 
 TEST(variables_of_a_request_win_over_those_of_the_options)

@@ -76,6 +76,27 @@ TEST(text_is_released_in_whole_characters)
     intake_close(&intake);
 }
 
+TEST(tokens_alone_make_no_text)
+{
+    struct intake intake = open_intake();
+    const struct output_rules rules = {.tokenizer = intake.tokenizer, .no_text = true};
+    const int32_t tokens[] = {A, B};
+    const struct link_beam beam = {.token = tokens, .n_tokens = 2, .finish = FINISH_LENGTH};
+    struct output output;
+    output_init(&output, &rules);
+    add_all(&output, tokens, 2);
+    add(&output, E_FIRST, FINISH_LENGTH); /* nothing is held back, either */
+    released_is(&output, "");
+    CHECK_EQ(output.tokens.n, 3);
+    output_release(&output);
+    output_init(&output, &rules);
+    output_add_beam(&output, &beam, 0);
+    released_is(&output, "");
+    CHECK_EQ(output.tokens.n, 2);
+    output_release(&output);
+    intake_close(&intake);
+}
+
 TEST(a_stop_string_is_found_across_tokens_and_nothing_of_it_is_released)
 {
     struct intake intake = open_intake();
@@ -189,7 +210,7 @@ static bool ends_with_special(struct intake *intake, const struct text_range *us
     struct error err = {0};
     struct jinja_output prompt = {.users = (struct text_range *)users, .n_users = users != NULL};
     bytes_add_text(&prompt.text, "d<end>");
-    CHECK(users != NULL ? intake_chat(intake, &prompt, &ids, &err)
+    CHECK(users != NULL ? intake_chat(intake, &prompt, false, &ids, &err)
                         : intake_text(intake, "d<end>", 6, &ids, &err));
     const bool special = ids.n == 2 && ids.data[0] == D && ids.data[1] == END;
     for (size_t i = 0; !special && i < ids.n; i++)

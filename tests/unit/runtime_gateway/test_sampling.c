@@ -205,10 +205,10 @@ TEST(flags_are_what_was_said)
     struct sampling_fields fields = sampling_nothing_said();
     struct sampling s;
     fields.ignore_eos = fields.include_stop_str_in_output = 1;
-    fields.skip_special_tokens = fields.penalize_prompt = 0;
+    fields.skip_special_tokens = fields.detokenize = fields.penalize_prompt = 0;
     make(&s, &fields);
     CHECK(s.params.ignore_eos && s.rules.include_stop && !s.rules.skip_special_tokens &&
-          !s.params.penalize_prompt);
+          s.rules.no_text && !s.params.penalize_prompt);
     sampling_release(&s);
 }
 
@@ -322,6 +322,18 @@ TEST(texts_are_whole_characters_and_not_too_many)
     check_text("", " cannot contain an empty string");
     check_text("\xc3", ": the text is not UTF-8");
     check_text(longest, ": a text of more than 4096 bytes");
+}
+
+TEST(no_text_stops_an_answer_without_text)
+{
+    static const char *const texts[] = {"x"};
+    struct sampling_fields fields = sampling_nothing_said();
+    fields.detokenize = 0;
+    fields.stop = texts;
+    fields.n_stop = 1;
+    check_refused(&fields, "stop",
+                  "stop strings are only supported when detokenize is True. Set "
+                  "`detokenize=True` to use stop.");
 }
 
 TEST(stop_texts_are_copies)

@@ -312,7 +312,23 @@ TEST(pulses_and_ends_of_sleep_arrive)
     CHECK_EQ(send_and_receive(&ends, &event).progress_ns, INT64_MAX);
     event = (struct link_event){.kind = LINK_ASLEEP, .sleep = LINK_NO_WEIGHTS};
     CHECK_EQ(send_and_receive(&ends, &event).sleep, LINK_NO_WEIGHTS);
-    CHECK_EQ(send_and_receive(&ends, &(struct link_event){.kind = LINK_AWAKE}).kind, LINK_AWAKE);
+    event.sleep = LINK_NOT_ASLEEP;
+    CHECK_EQ(send_and_receive(&ends, &event).sleep, LINK_NOT_ASLEEP);
+    ends_release(&ends);
+}
+
+TEST(how_far_weights_are_arrives_and_more_than_all_is_refused)
+{
+    struct ends ends = ends_make();
+    struct link_event event = {.kind = LINK_LOADING, .loading = {5, UINT64_MAX}}, got;
+    struct error err = {0};
+    bool is_there;
+    const struct link_loading arrived = send_and_receive(&ends, &event).loading;
+    CHECK(arrived.done == 5 && arrived.all == UINT64_MAX);
+    event.loading = (struct link_loading){6, 5};
+    CHECK(link_send_event(ends.engine, &event, &err));
+    CHECK(!link_receive_event(ends.gateway, &got, &is_there, &err));
+    CHECK_EQ(err.kind, ERROR_PEER);
     ends_release(&ends);
 }
 
@@ -341,7 +357,7 @@ TEST(pulses_and_levels_out_of_their_range_are_refused)
 {
     Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
     Phalanx__Engine__V1__Pulse pulse = PHALANX__ENGINE__V1__PULSE__INIT;
-    Phalanx__Engine__V1__Asleep asleep = PHALANX__ENGINE__V1__ASLEEP__INIT;
+    Phalanx__Engine__V1__Sleep asleep = PHALANX__ENGINE__V1__SLEEP__INIT;
     message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_PULSE;
     message.pulse = &pulse;
     pulse.progress_ns = -1;

@@ -299,6 +299,64 @@ static void speculates(const char *line, const char *method, const char *model, 
     options_release(&options);
 }
 
+TEST(flags_of_vllm_that_have_no_effect_say_so_and_those_that_would_change_answers_are_refused)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_SERVE,
+                "dir -q none --tokenizer-mode auto --swap-space 4 --cpu-offload-gb 0", &err));
+    CHECK_EQ(options.notes.n, 2);
+    CHECK(strstr(options.notes.item[0], "--tokenizer-mode: no effect") != NULL);
+    CHECK(strstr(options.notes.item[1], "--swap-space: no effect") != NULL);
+    options_release(&options);
+    refuses(COMMAND_SERVE, "dir -q awq", "--quantization awq: weights are bfloat16");
+    refuses(COMMAND_SERVE, "dir --cpu-offload-gb 2", "2 is outside 0 .. 0");
+    refuses(COMMAND_SERVE, "dir --distributed-executor-backend ray", "'ray' is none of mp");
+    refuses(COMMAND_SERVE, "dir --load-format gguf", "'gguf' is none of auto|safetensors|dummy");
+    refuses(COMMAND_SERVE, "dir --enable_lora",
+            "--enable-lora is no option here: there is no LoRA");
+    refuses(COMMAND_CHAT, "dir revision=main", "chat: revision is no key here: nothing is");
+}
+
+TEST(flags_of_vllm_that_have_another_name_mean_the_same)
+{
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_SERVE,
+                "dir --shutdown-timeout 7 --no-enable-log-requests --no-enable-sleep-mode "
+                "--no-enable-chunked-prefill --seed 4 --load-format dummy",
+                &err));
+    CHECK_EQ(options.serve.drain_timeout, 7);
+    CHECK(options.serve.no_log_requests && !options.serve.sleep_mode);
+    CHECK(!options.enable_chunked_prefill && options_dummy_weights(&options));
+    CHECK_EQ(options.seed, 4);
+    options_release(&options);
+    CHECK(parse(&options, COMMAND_SERVE, "dir", &err));
+    CHECK(!options.serve.no_log_requests && options.serve.sleep_mode);
+    CHECK(options.enable_chunked_prefill && !options_dummy_weights(&options));
+    options_release(&options);
+    CHECK(parse(&options, COMMAND_CHAT, "dir -q Hello", &err)); /* as in vLLM's chat */
+    CHECK_STR(options.quick, "Hello");
+    options_release(&options);
+}
+
+TEST(defaults_of_sampling_may_come_from_the_json_of_vllm)
+{
+    static const char line[] = "dir --top-k 7 --override-generation-config "
+                               "{\"temperature\":0.5,\"top_k\":3,\"max_new_tokens\":9}";
+    struct options options;
+    struct error err;
+    CHECK(parse(&options, COMMAND_SERVE, line, &err));
+    CHECK(options.temperature == 0.5 && options_is_given(&options, "--temperature"));
+    CHECK_EQ(options.max_tokens, 9);
+    CHECK_EQ(options.top_k, 7); /* the plain option wins */
+    CHECK(!options_is_given(&options, "--top-p"));
+    options_release(&options);
+    refuses(COMMAND_SERVE, "dir --override-generation-config {\"stop\":1}", "unknown key stop");
+    refuses(COMMAND_SERVE, "dir --override-generation-config {\"top_p\":\"x\"}", "no number");
+    refuses(COMMAND_SERVE, "dir --override-generation-config {\"top_p\":2}", "2 is outside");
+}
+
 TEST(speculation_comes_from_the_json_of_vllm_or_from_plain_options)
 {
     speculates("dir", "none", NULL, 0, 0, 0);

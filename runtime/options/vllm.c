@@ -1,0 +1,150 @@
+/* Command lines of vLLM, as its users have them: what they ask of parts that are made otherwise
+ * here has no effect and is said once, what would change the answer and is not there is refused,
+ * and of flags that have another name here, or no sense, one is told which.
+ *
+ * Source: vLLM, EngineArgs and the arguments of its API server. */
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "runtime/options/table.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name, *note;
+} without_effect[] = {
+    {"--tokenizer-mode", "there is one reader of tokenizer.json"},
+    {"--distributed-executor-backend", "ranks are processes, started by mpirun where several are"},
+    {"--disable-custom-all-reduce", "sums go by --comm"},
+    {"--async-scheduling", "steps of a GPU are planned while the one before runs, always"},
+    {"--swap-space", "what gives way is computed again, and not copied"},
+    {"--max-log-len", "texts are never logged"},
+};
+
+static const char no_lora[] =
+    "there is no LoRA yet; merge the adapter into the model and give that";
+static const char no_parser[] = "what a model writes is its content: calls of tools and reasoning "
+                                "are not taken out of it yet";
+static const char no_download[] = "nothing is downloaded; give a folder, or a name that is in the "
+                                  "cache below HF_HOME";
+static const char other_hosts[] = "for ranks on other hosts give --hostfile, or begin the command "
+                                  "with mpirun or srun";
+
+static const struct {
+    const char *name, *why;
+} absent[] = {
+    {"--enable-lora", no_lora},
+    {"--lora-modules", no_lora},
+    {"--max-loras", no_lora},
+    {"--max-lora-rank", no_lora},
+    {"--tool-call-parser", no_parser},
+    {"--enable-auto-tool-choice", no_parser},
+    {"--reasoning-parser", no_parser},
+    {"--revision", no_download},
+    {"--tokenizer-revision", no_download},
+    {"--download-dir", no_download},
+    {"--tokenizer", "the tokenizer is the tokenizer.json of MODEL"},
+    {"--hf-overrides", "change config.json in a copy of the folder"},
+    {"--nnodes", other_hosts},
+    {"--node-rank", other_hosts},
+    {"--master-addr", other_hosts},
+    {"--master-port", other_hosts},
+    {"--headless", other_hosts},
+    {"--grpc", "give --grpc-port N: HTTP and gRPC are served side by side"},
+    {"--uvicorn-log-level", "give --log-level"},
+    {"--num-gpu-blocks-override", "give --kv-cache-memory-bytes"},
+    {"--enable-expert-parallel", "there is no model with experts yet"},
+};
+
+const char *option_absent(const char *name)
+{
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+        if (strcmp(absent[i].name, name) == 0)
+            return absent[i].why;
+    return NULL;
+}
+
+static void add_notes(struct options *options)
+{
+    for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++) {
+        const char *name = without_effect[i].name;
+        struct bytes text = {0};
+        if (!options_is_given(options, name))
+            continue;
+        bytes_printf(&text, "%s: no effect: %s", name, without_effect[i].note);
+        option_list_add(options, &options->notes,
+                        arena_copy_text(&options->arena, text.data, text.len));
+        bytes_release(&text);
+    }
+}
+
+static bool check_quantization(const struct options *options, struct error *err)
+{
+    const char *name = options->vllm.quantization;
+    return name == NULL || *name == '\0' || strcmp(name, "none") == 0 ||
+           error_set(err, ERROR_INPUT,
+                     "--quantization %s: weights are bfloat16, float16 or float32 here, as the "
+                     "checkpoint has them or as --dtype says; leave it out, with a checkpoint that "
+                     "is not quantised",
+                     name);
+}
+
+/* ---- --override-generation-config ---- */
+
+static bool override(struct options *options, const char *key, const json_t *value,
+                     struct error *err)
+{
+    static const char keys[] = " temperature top_p top_k min_p repetition_penalty max_new_tokens ";
+    char word[64];
+    struct bytes text = {0};
+    snprintf(word, sizeof word, " %.60s ", key);
+    if (strstr(keys, word) == NULL)
+        return error_set(err, ERROR_INPUT, "unknown key %.60s; there are%s", key, keys);
+    if (!json_is_number(value))
+        return error_set(err, ERROR_INPUT, "\"%s\" is no number", key);
+    const struct option *option = option_find_key(key, options->command);
+    if (option == NULL || option_is_given(options, option))
+        return true; /* the plain option wins */
+    bytes_printf(&text, "%.17g", json_number_value(value));
+    const bool good = option_set(options, option, key, text.data, err);
+    option_mark_given(options, option);
+    bytes_release(&text);
+    return good;
+}
+
+static bool override_all(struct options *options, json_t *config, struct error *err)
+{
+    const char *key;
+    json_t *value;
+    if (!json_is_object(config))
+        return error_set(err, ERROR_INPUT, "no JSON object");
+    json_object_foreach(config, key, value)
+    {
+        if (!override(options, key, value, err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_overrides(struct options *options, struct error *err)
+{
+    static const struct json_limits limits = {
+        .max_bytes = 1 << 16, .max_depth = 4, .max_values = 64};
+    const char *text = options->vllm.override_generation_config;
+    json_t *config;
+    if (text == NULL || *text == '\0')
+        return true;
+    if (!json_parse(&config, text, strlen(text), &limits, err))
+        return error_in(err, "--override-generation-config");
+    const bool good = override_all(options, config, err);
+    json_decref(config);
+    return good || error_in(err, "--override-generation-config");
+}
+
+bool options_apply_vllm(struct options *options, struct error *err)
+{
+    add_notes(options);
+    if (!options->serve.enable_log_requests)
+        options->serve.no_log_requests = true;
+    return check_quantization(options, err) && read_overrides(options, err);
+}
