@@ -100,8 +100,8 @@ class RpcClient:
                 messages.cancel()
                 record.add(time.monotonic(), "left", leave)
                 return
-            aborted = self.abort(pb.AbortRequest(request_ids=[record.ask.id])).n_aborted
-            record.ask = dataclasses.replace(record.ask, statuses=(499,) if aborted else (200,))
+            if self.abort(pb.AbortRequest(request_ids=[record.ask.id])).n_aborted > 0:
+                record.ask = dataclasses.replace(record.ask, statuses=(499,))
         record.add(time.monotonic(), "status", (200, {}))
         record.add(time.monotonic(), "end")
 
