@@ -2,10 +2,12 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/bench/answer_stream.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_MODELS_BYTES = 1 << 20, LOOK_MS = 10000 };
@@ -129,16 +131,27 @@ static char *look(const struct remote *remote, const char *url, bool *again, str
     return name;
 }
 
+/* Once, so that nobody wonders what goes on. */
+static void tell_waiting(double patience_s, const struct error *why)
+{
+    char text[sizeof why->text + 80];
+    snprintf(text, sizeof text, "%s; waiting for the server, up to %.0f s", why->text, patience_s);
+    log_note(LOG_INFO, "phalanx", text);
+}
+
 bool remote_find_model(char **model, const struct remote *remote, double patience_s,
                        const volatile sig_atomic_t *interrupt, struct error *err)
 {
     const int64_t deadline_ns = clock_now_ns() + (int64_t)(patience_s * 1e9);
     struct bytes url = {0};
-    bool again = false;
+    bool again = false, has_told = false;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     remote_url(&url, remote, "/v1/models");
     while ((*model = look(remote, url.data, &again, err)) == NULL && again && !*interrupt &&
            clock_now_ns() + RETRY_NS < deadline_ns) {
+        if (!has_told)
+            tell_waiting(patience_s, err);
+        has_told = true;
         *err = (struct error){0};
         system_sleep_ns(RETRY_NS);
     }

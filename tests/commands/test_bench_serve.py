@@ -383,6 +383,7 @@ class Failures(BenchCase):
                          "--ready-check-timeout-sec", 2)
         self.assertEqual(result.code, 2)
         self.assertIn("http://127.0.0.1:1/v1/models", result.err)
+        self.assertEqual(result.err.count("waiting for the server, up to 2 s"), 1)
         self.assertGreater(time.monotonic() - begin, 1)
 
     def test_the_key_is_that_of_the_environment(self):
