@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "proto/json_fields.h"
 #include "proto/json_sampling.h"
+#include "proto/request_id.h"
 
 #include <string.h>
 
@@ -23,11 +24,7 @@ bool openai_read_model(const char **model, const json_t *body, struct error *err
 
 bool openai_read_request_id(const char **id, const json_t *body, struct error *err)
 {
-    static const char name[] = "request_id";
-    if (!field_text(body, name, id, err))
-        return false;
-    return *id == NULL || request_id_is_good(*id) ||
-           refuse(name, "request_id: want 1 to 48 letters, digits, '_', '-' and '.'", err);
+    return field_text(body, "request_id", id, err) && (*id == NULL || request_id_check(*id, err));
 }
 
 bool openai_read_truncation(int64_t *n, const json_t *body, struct error *err)

@@ -21,7 +21,7 @@ struct openai_form { /* how the answer is to look */
     bool echo;               /* the prompt, or the begun answer of a chat, comes first */
     bool only_echo;          /* of a completion with max_tokens 0: the answer is left out */
     bool return_token_ids;   /* of answers, and of the prompt */
-    bool return_prompt_text; /* of a chat: what the template made of it */
+    bool return_prompt_text; /* of a chat: the text of the ids of its prompt */
     bool tokens_as_ids;      /* "token_id:5" for the text of a token */
     bool has_logprobs;       /* then n_top of each token */
     int64_t n_top;           /* besides the chosen one (completions), with it (chat) */

@@ -3,16 +3,6 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#include <string.h>
-
-bool request_id_is_good(const char *id)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-    const size_t n = strspn(id, letters);
-    return n > 0 && n < REQUEST_ID_BYTES && id[n] == '\0';
-}
-
 bool request_body_read(struct request_body *out, const char *text, size_t n_bytes,
                        struct error *err)
 {

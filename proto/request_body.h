@@ -23,11 +23,6 @@ struct request_body { /* all zero is an empty one */
 
 /* ERROR_INPUT: no JSON (with line and column), too deep, too many values, no object. The bytes
  * themselves were bounded by who received them. request_body_release() also after a failure. */
-/* An id that can stand in a log, a header, and an answer behind a prefix: 1 to 48 ASCII letters,
- * digits, '_', '-' and '.'. */
-enum { REQUEST_ID_BYTES = 49 };
-bool request_id_is_good(const char *id);
-
 bool request_body_read(struct request_body *out, const char *text, size_t n_bytes,
                        struct error *err);
 void request_body_release(struct request_body *body);

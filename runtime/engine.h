@@ -7,8 +7,8 @@
  * What the gateway can rely on, per request:
  *   - a request that cannot be taken gives one LINK_FAILED of its id (ERROR_INPUT, ERROR_LIMIT);
  *   - otherwise one LINK_BEGUN, right before the first step that it is in, not again when it was
- *     preempted; then what it asks for: LINK_PROMPT_LOGPROBS in order of position, then tokens (one
- * or more a message) until one has a finish reason, or one LINK_BEAMS, or one LINK_POOLED;
+ *     preempted; then what it asks for: LINK_PROMPT_LOGPROBS in order of position, then tokens
+ *     (one or more a message) until one has a finish reason, or one LINK_BEAMS, or one LINK_POOLED;
  *   - or instead of the end a LINK_FAILED (ERROR_SYSTEM: its logits are no finite numbers;
  *     ERROR_INPUT: its rules leave no token);
  *   - past its deadline a last token that is none (-1), with FINISH_ABORT;

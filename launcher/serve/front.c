@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/serve/keys.h"
-#include "proto/request_body.h"
+#include "proto/request_id.h"
 #include "runtime/api/metrics.h"
 #include "runtime/api/request_log.h"
 #include "runtime/endpoints/endpoints.h"
@@ -28,6 +28,7 @@ struct visit { /* one exchange */
     int64_t arrived_ns;
     int status;                   /* of the answer; 0: none was begun */
     bool was_refused;             /* by the server of HTTP */
+    bool was_cut;                 /* off: it did not read */
     struct request_record record; /* its id until there is a call: as the user sees it */
 };
 
@@ -76,8 +77,14 @@ static void reply_begin(void *context, const char *content_type)
 
 static bool reply_event(void *context, const char *data, size_t n_bytes)
 {
-    const struct visit *visit = context;
-    return http_stream_write(visit->x, data, n_bytes);
+    struct visit *visit = context;
+    if (http_stream_write(visit->x, data, n_bytes))
+        return true;
+    if (!visit->was_cut)
+        error_set(&visit->record.failure, ERROR_LIMIT,
+                  "the client does not read what it asked for");
+    visit->was_cut = true;
+    return false;
 }
 
 static void reply_end(void *context)
@@ -243,7 +250,7 @@ static void on_closed(void *context, struct http_exchange *x, bool was_answered)
                           .peer = http_peer(x),
                           .status = visit->status,
                           .total_ns = clock_now_ns() - visit->arrived_ns,
-                          .was_cancelled = !was_answered && !visit->was_refused,
+                          .was_cancelled = !was_answered && !visit->was_refused && !visit->was_cut,
                           .is_probe = visit->route != NULL && endpoints_is_probe(visit->route),
                       });
     memory_free(visit);

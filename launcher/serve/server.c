@@ -72,8 +72,8 @@ static void drain(void *context)
     server->service.admission.state = ADMISSION_DRAINING;
     rpc_events_drain(server->rpc);
     notify_send("STOPPING=1\nSTATUS=draining");
-    log_write(LOG_INFO, "serve", "draining: %zu requests are finished first",
-              dispatch_in_flight(server->service.session.dispatch));
+    log_write(LOG_INFO, "serve", "draining: %lld sequences are finished first",
+              (long long)server->service.admission.n_in_flight);
 }
 
 static void reload(void *context)

@@ -88,7 +88,7 @@ struct api_source {
     struct request_record *record; /* what became of it (request_log.h); NULL: nobody asks */
     /* What makes the answer to the same request the same again, in a batch. */
     int64_t created_s; /* "created" of the answer; 0: now */
-    uint64_t seed;     /* where the request says none; 0: drawn */
+    uint64_t seed;     /* where the request says none; 0: of `seeds`, else drawn */
 };
 
 /* `name` NULL or "": the model, whichever it is. ERROR_INPUT with code "model_not_found". */

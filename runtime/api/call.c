@@ -158,7 +158,8 @@ static void count_stages(struct api_metrics *metrics, const struct call_prompt *
     if (choice->first_ns == 0)
         return;
     metrics_observe(&metrics->prefill_s, seconds(begun_ns, choice->first_ns));
-    metrics_observe(&metrics->decode_s, seconds(choice->first_ns, choice->last_ns));
+    if (prompt->call->sampling.params.pooling == POOLING_NONE)
+        metrics_observe(&metrics->decode_s, seconds(choice->first_ns, choice->last_ns));
     metrics_observe(&metrics->inference_s, seconds(begun_ns, choice->last_ns));
 }
 

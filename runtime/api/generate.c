@@ -140,21 +140,22 @@ static bool read_prompts(struct generate_call *call, const struct generate_reque
 /* ---- the call ---- */
 
 /* Of 53 bits, which every JSON reader gets back whole. */
-static int64_t next_seed(struct api_seeds *seeds)
+static int64_t next_seed(const struct api_seeds *seeds)
 {
-    const uint64_t number = seeds->n_used++;
+    const uint64_t number = seeds->n_used;
     return (int64_t)(XXH3_64bits_withSeed(&number, sizeof number, seeds->from) >> 11);
 }
 
-static void choose_seed(struct sampling_fields *fields, struct api *api,
+/* True: it is the next one of the server's. */
+static bool choose_seed(struct sampling_fields *fields, const struct api *api,
                         const struct generate_request *request)
 {
-    if (fields->seed != SAMPLING_UNSAID && fields->seed != -1)
-        return;
-    if (request->source.seed > 0 && fields->seed == SAMPLING_UNSAID)
+    const bool is_said = fields->seed != SAMPLING_UNSAID && fields->seed != -1;
+    if (!is_said && request->source.seed > 0)
         fields->seed = (int64_t)request->source.seed;
-    else if (api->seeds.are_given)
+    else if (!is_said && api->seeds.are_given)
         fields->seed = next_seed(&api->seeds);
+    return !is_said && request->source.seed == 0 && api->seeds.are_given;
 }
 
 static bool prepare(struct generate_call *call, const struct generate_request *request,
@@ -163,12 +164,15 @@ static bool prepare(struct generate_call *call, const struct generate_request *r
     struct api *api = call->base.api;
     struct sampling *sampling = &call->base.sampling;
     struct sampling_fields fields = request->sampling;
-    choose_seed(&fields, api, request);
-    return api_check_model(api, request->model, err) &&
-           sampling_make(sampling, &fields, &api->sampling, request->default_max_tokens, err) &&
-           check_counts(api, request, sampling, err) &&
-           call_admit(&call->base, is_chat(request) ? 1 : (int)request->n_prompts, err) &&
-           read_prompts(call, request, err);
+    const bool takes_seed = choose_seed(&fields, api, request);
+    if (!api_check_model(api, request->model, err) ||
+        !sampling_make(sampling, &fields, &api->sampling, request->default_max_tokens, err) ||
+        !check_counts(api, request, sampling, err) ||
+        !call_admit(&call->base, is_chat(request) ? 1 : (int)request->n_prompts, err) ||
+        !read_prompts(call, request, err))
+        return false;
+    api->seeds.n_used += takes_seed; /* one that is refused takes none */
+    return true;
 }
 
 struct generate_call *api_generate(struct api *api, const struct generate_request *request,

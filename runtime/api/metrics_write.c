@@ -191,7 +191,7 @@ static const struct {
        offsetof(struct api_metrics, token_s)},
       {"e2e_request_latency_seconds", "From a request to its end.",
        offsetof(struct api_metrics, total_s)},
-      {"request_queue_time_seconds", "From a request to its first step.",
+      {"request_queue_time_seconds", "From when its prompts were read to its first step.",
        offsetof(struct api_metrics, queue_s)},
       {"request_prefill_time_seconds", "From its first step to its first token.",
        offsetof(struct api_metrics, prefill_s)},

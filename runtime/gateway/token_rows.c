@@ -49,9 +49,10 @@ static struct json_text text_behind(const struct token_rows *rows, const struct 
     int32_t id[MOST + 1] = {[MOST] = token};
     if (rows->as_ids || !is_cut(alone))
         return alone;
-    for (int n = 1; n <= MOST && i >= (size_t)n; n++) {
-        const size_t before = i - (size_t)n;
-        id[MOST - n] = from->entry[before > 0 ? from->end.data[before - 1] : 0].token;
+    for (int n = 1; n <= MOST && i + rows->has_first >= (size_t)n; n++) {
+        const size_t row = i - (size_t)n; /* of the first token: none */
+        id[MOST - n] =
+            i < (size_t)n ? rows->first : from->entry[row > 0 ? from->end.data[row - 1] : 0].token;
         if (!is_cut(token_text(rows->arena, rows->tokenizer, id[MOST - n], false)))
             break;
         const struct ids part = {.data = id + MOST - n, .n = (size_t)n + 1};
@@ -85,9 +86,11 @@ static void make_room(struct token_rows *rows, int n_rows, int n_entries)
 void token_rows_add_first(struct token_rows *rows, int32_t token)
 {
     make_room(rows, 1, 1);
-    rows->entry[rows->n_entries++] = (struct json_logprob){
-        token, NAN, 0, token_text(rows->arena, rows->tokenizer, token, rows->as_ids)};
+    const struct json_text text = text_behind(rows, NULL, 0, token);
+    rows->entry[rows->n_entries++] = (struct json_logprob){token, NAN, 0, text};
     rows->end[rows->n_rows++] = rows->n_entries;
+    rows->has_first = true;
+    rows->first = token;
 }
 
 void token_rows_add(struct token_rows *rows, const struct logprob_rows *from, size_t begin,

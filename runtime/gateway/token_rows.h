@@ -11,13 +11,15 @@
 struct arena;
 struct tokenizer;
 
-struct token_rows { /* all zero but for these three is empty */
+struct token_rows { /* all zero but for the first three is empty */
     struct arena *arena;
     const struct tokenizer *tokenizer;
     bool as_ids; /* "token_id:5" for the text of a token */
     struct json_logprob *entry;
     int32_t *end;
     int n_rows, row_capacity, n_entries, entry_capacity;
+    bool has_first; /* of the prompt whose rows come next */
+    int32_t first;
 };
 
 /* A row of a token that has no log-probability: the first one of a prompt. */

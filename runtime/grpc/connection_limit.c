@@ -15,7 +15,7 @@
 
 enum {
     KNOWN_CORE = 29, /* of gRPC 1.51: what the structs below were compared with */
-    /* Between two looks at all places: a flood is refused without one. */
+    /* After a look that found no place: a flood is refused without one. */
     LOOK_AGAIN_NS = 100000000,
 };
 
@@ -63,12 +63,13 @@ static void find_free_places(struct connection_limit *limit)
     const int64_t now_ns = clock_now_ns();
     if (now_ns < limit->look_ns)
         return;
-    limit->look_ns = now_ns + LOOK_AGAIN_NS;
     int n = 0;
     for (int i = 0; i < limit->n; i++)
         if (is_open(&limit->place[i]))
             limit->place[n++] = limit->place[i];
     limit->n = n;
+    if (n == limit->max)
+        limit->look_ns = now_ns + LOOK_AGAIN_NS;
 }
 
 static bool take_place(struct connection_limit *limit, int fd)

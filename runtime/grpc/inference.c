@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "proto/request_id.h"
 #include "runtime/grpc/rpc.h"
 
 #include <stdio.h>
@@ -25,17 +26,9 @@ bool inference_source(struct api_source *out, struct rpc *rpc, const char *reque
                  (unsigned long long)random[0], (unsigned long long)random[1]);
         return true;
     }
-    const size_t n = strlen(request_id);
-    size_t printable = 0;
-    while (request_id[printable] > ' ' && request_id[printable] <= '~')
-        printable++;
-    if (n == 0 || n >= sizeof out->request_id || printable < n) {
-        error_set(err, ERROR_INPUT,
-                  "request_id has %zu bytes: it must be 1 to %zu printable ASCII characters", n,
-                  sizeof out->request_id - 1);
-        return error_param(err, "request_id");
-    }
-    memcpy(out->request_id, request_id, n + 1);
+    if (!request_id_check(request_id, err))
+        return false;
+    memcpy(out->request_id, request_id, strlen(request_id) + 1);
     return true;
 }
 

@@ -25,7 +25,7 @@ void rpc_log_end(struct rpc *rpc)
             .peer = rpc->peer,
             .status = rpc->why.kind != ERROR_NONE ? status_of(&rpc->why).http : STATUS_OK,
             .total_ns = clock_now_ns() - rpc->arrived_ns,
-            .was_cancelled = rpc->close_cancelled != 0,
+            .was_cancelled = rpc->close_cancelled != 0 && !rpc->is_cut,
             .is_probe = method != NULL && (method->is_open || method->is_endless),
         });
 }

@@ -195,6 +195,9 @@ void rpc_cancel(struct rpc *rpc, int grpc_status, const char *text)
         return;
     rpc->is_ended = true;
     rpc->has_status = true;
+    rpc->is_cut = grpc_status != GRPC_STATUS_CANCELLED;
+    if (rpc->is_cut)
+        error_set(&rpc->record.failure, ERROR_LIMIT, "%s", text);
     rpc_drop_messages(rpc);
     grpc_call_cancel_with_status(rpc->call, (grpc_status_code)grpc_status, text, NULL);
 }

@@ -1,5 +1,6 @@
-/* runtime/grpc/rpc_state.h: what rpc_server.c, rpc_accept.c, rpc.c and rpc_send.c share: the
- * server, and each call with the batches of operations that gRPC has of it. Nobody else needs it.
+/* runtime/grpc/rpc_state.h: what rpc_server.c, rpc_accept.c, rpc.c, rpc_send.c and rpc_log.c share:
+ * the server, and each call with the batches of operations that gRPC has of it. Nobody else needs
+ * it.
  *
  *   wait ──> begin ──> receive ──> send … send ──> status ──┐
  *              └────── close: the client, or gRPC, is done ─┴──> free, when no batch is out
@@ -65,6 +66,7 @@ struct rpc {
     bool is_hurried;  /* something waits for what is being sent */
     bool is_ended;    /* rpc_end() or rpc_cancel() was called: no more messages */
     bool has_status;  /* and its status is with gRPC */
+    bool is_cut;      /* rpc_cancel() ended it, and nobody had asked for that */
     bool is_over;     /* close came */
     struct error why; /* of the end; kind ERROR_NONE: OK */
     int64_t arrived_ns;

@@ -99,8 +99,8 @@ static void choose(struct scheduler *s, struct batch *batch, struct request *r, 
     const int most_logits = logits_for(s, r);
     while (count_logits(r, n_new) > most_logits)
         n_new -= count_logits(r, n_new) - most_logits;
-    if (c->n_copies + count_copies(s, r) > s->is.limits.max_copies)
-        return; /* in the next step */
+    if (c->n_copies + count_copies(s, r) > s->is.limits.max_copies || (whole && n_new < n_rest))
+        return; /* in a later step */
     blocks_trim(&s->blocks, r);
     if (n_new > 0)
         n_new = make_room(s, r, n_new, whole ? n_new : 1);

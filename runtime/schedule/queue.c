@@ -122,12 +122,11 @@ static int find_room(struct scheduler *s, struct request *request)
     return (int)needed - blocks_held(&s->blocks, first) - s->blocks.pool.n_free;
 }
 
-/* With what is cached of it. */
-static bool fits_step(const struct scheduler *s, struct request *request)
+/* Tokens that one step has to take together, beside what is cached of them; 0: any do. */
+static int tokens_at_once(const struct scheduler *s, struct request *request)
 {
     const struct request *first = beam_at(request, 0);
-    return !scheduler_runs_whole(s, request) ||
-           first->n_tokens - first->n_computed <= s->choice.tokens_left;
+    return scheduler_runs_whole(s, request) ? first->n_tokens - first->n_computed : 0;
 }
 
 static void count_admission(struct scheduler *s, struct request *request)
@@ -144,13 +143,24 @@ static void count_admission(struct scheduler *s, struct request *request)
 }
 
 /* Looking for what is cached of a long prompt takes its time, so one that found no room is looked
- * at again when there are as many free blocks as it lacked, or after some steps: others may have
- * computed more of it. */
+ * at again when there is as much as it lacked, or after some steps: others may have computed more
+ * of it. */
 static bool was_refused(const struct scheduler *s, const struct request *request)
 {
     const struct refusal *refused = &s->refused;
-    return refused->arrival == request->arrival && s->blocks.pool.n_free < refused->n_blocks &&
-           s->step < refused->until_step;
+    return refused->arrival == request->arrival && s->step < refused->until_step &&
+           (s->blocks.pool.n_free < refused->n_blocks || s->choice.tokens_left < refused->n_tokens);
+}
+
+static struct request *refuse(struct scheduler *s, struct request *request, int n_blocks,
+                              int n_tokens)
+{
+    beams_give(&s->blocks, request);
+    s->refused = (struct refusal){.arrival = request->arrival,
+                                  .n_blocks = n_blocks,
+                                  .n_tokens = n_tokens,
+                                  .until_step = s->step + RETRY_STEPS};
+    return NULL;
 }
 
 struct request *queue_admit(struct scheduler *s)
@@ -161,15 +171,12 @@ struct request *queue_admit(struct scheduler *s)
         return NULL;
     if (was_refused(s, request))
         return NULL;
-    const int n_lacking = find_room(s, request);
-    if (n_lacking > 0) {
-        beams_give(&s->blocks, request);
-        s->refused = (struct refusal){.arrival = request->arrival,
-                                      .n_blocks = s->blocks.pool.n_free + n_lacking,
-                                      .until_step = s->step + RETRY_STEPS};
-        return NULL;
-    }
-    if (!fits_step(s, request)) { /* the next step is a larger one, or will be */
+    const int n_lacking = find_room(s, request), n_at_once = tokens_at_once(s, request);
+    if (n_lacking > 0)
+        return refuse(s, request, s->blocks.pool.n_free + n_lacking, 0);
+    if (n_at_once > s->choice.tokens_left) /* a later step has more for it */
+        return refuse(s, request, 0, n_at_once);
+    if (n_at_once > 0 && s->choice.logits_left == 0 && !request_pools(request)) {
         beams_give(&s->blocks, request);
         return NULL;
     }

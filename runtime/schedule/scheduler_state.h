@@ -36,6 +36,7 @@ struct choice {
 struct refusal {
     uint64_t arrival;    /* which one that was */
     int n_blocks;        /* not before so many are free, */
+    int n_tokens;        /* and a step has so many left, */
     uint64_t until_step; /* or this step has come */
 };
 

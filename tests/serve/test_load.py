@@ -19,7 +19,7 @@ def files_and_threads(pid):
 
 
 class Load(ServerCase):
-    WORDS = ("--max-num-seqs", 4, "--max-queue", 4, "--disable-log-requests")
+    WORDS = ("--max-num-seqs", 4, "--max-queue", 4)
 
     def is_quiet(self):
         return (self.server.metric("phalanx_num_requests_running") == 0 and
@@ -70,6 +70,7 @@ class Load(ServerCase):
         connection.request("POST", "/v1/completions", '{"prompt": "a", "max_tokens": 1900, '
                            '"ignore_eos": true, "stream": true, "logprobs": 5}')
         self.assertTrue(wait_for(lambda: self.aborted() == before + 1, 30))
+        self.assertTrue(wait_for(lambda: "does not read" in self.server.err, 1))
         connection.close()
 
     def test_a_mix_has_the_texts_that_each_has_alone(self):

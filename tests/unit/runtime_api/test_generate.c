@@ -90,6 +90,40 @@ TEST(with_a_seed_of_the_server_the_same_requests_have_the_same_seeds_in_each_run
     CHECK(first[0] < (uint64_t)1 << 53);
 }
 
+TEST(a_request_that_is_refused_takes_no_seed_of_the_server)
+{
+    uint64_t first[2];
+    struct server server;
+    struct heard heard;
+    two_seeds(first, 3);
+    server_open(&server);
+    server.api.seeds = (struct api_seeds){.are_given = true, .from = 3};
+    const struct api_prompt prompt = text_of("Once upon a time");
+    struct generate_request request = ask_for(&prompt, 1);
+    request.model = "another";
+    check_refused(&server, &request, ERROR_INPUT, "model_not_found", "model", "another");
+    request.model = NULL;
+    ask(&server, &request, &heard);
+    CHECK_EQ(server.held[0].seed, first[0]);
+    server_token(&server, 0, 300, FINISH_STOP);
+    server_close(&server);
+}
+
+TEST(a_seed_of_a_batch_counts_also_where_its_line_says_minus_one)
+{
+    struct server server;
+    struct heard heard;
+    server_open(&server);
+    const struct api_prompt prompt = text_of("Once upon a time");
+    struct generate_request request = ask_for(&prompt, 1);
+    request.source.seed = 77;
+    request.sampling.seed = -1;
+    ask(&server, &request, &heard);
+    CHECK_EQ(server.held[0].seed, 77);
+    server_token(&server, 0, 300, FINISH_STOP);
+    server_close(&server);
+}
+
 TEST(equal_prompts_have_seeds_of_their_own_unless_the_user_said_one)
 {
     struct server server;

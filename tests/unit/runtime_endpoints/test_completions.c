@@ -183,6 +183,20 @@ TEST(a_character_of_several_tokens_is_the_text_of_the_last_one)
     fake_close(fake);
 }
 
+TEST(a_prompt_that_begins_with_such_a_character_echoes_it_too)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", path,
+              "{\"prompt\": \"\xf0\x9f\x98\x80 a\", \"logprobs\": 0, \"echo\": true,"
+              " \"add_special_tokens\": false}");
+    fake_prompt_logprobs(fake, 0);
+    fake_end(fake, 0, 0, FINISH_LENGTH);
+    fake_done(fake);
+    CHECK(strstr(fake->heard.body.data,
+                 "\"tokens\":[\"\",\"\",\"\",\"\xf0\x9f\x98\x80\",\" a\"]") != NULL);
+    fake_close(fake);
+}
+
 TEST(token_ids_are_given_back_where_they_are_asked_for)
 {
     struct fake *fake = fake_open();

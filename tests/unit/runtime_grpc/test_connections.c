@@ -84,6 +84,23 @@ TEST(the_place_of_a_connection_that_is_gone_is_taken_again)
     world_close(&world);
 }
 
+TEST(free_places_are_found_again_as_soon_as_they_are_needed)
+{
+    struct rpc_world world;
+    struct rpc_limits limits = rpc_limits_default();
+    limits.max_connections = 2;
+    world_open(&world, &limits, NULL);
+    for (int i = 0; i < 20; i++) { /* of one after the other none is too many */
+        const int fd = connect_raw(&world);
+        CHECK(is_let_in(&world, fd));
+        close(fd);
+        const int64_t until_ns = clock_now_ns() + 20000000; /* its end is noticed */
+        while (clock_now_ns() < until_ns)
+            world_turn(&world);
+    }
+    world_close(&world);
+}
+
 TEST(a_connection_without_calls_is_asked_to_go_and_comes_again)
 {
     struct rpc_world world;

@@ -87,22 +87,32 @@ TEST(without_chunks_a_prompt_waits_until_a_step_takes_it_whole_and_nobody_overta
 
 TEST(without_chunks_one_that_was_preempted_comes_back_whole)
 {
+    struct scheduler_settings settings = fixture_settings(17, 4, 14); /* blocks of 4 positions */
+    settings.whole_prompts = true;
     struct fixture f;
-    open_whole(&f, 8); /* of 4 positions */
-    f.settings.prefix_caching = false;
-    must_submit(&f, 1, 15, 10);
-    f.prompt[0]++;
+    fixture_open_with(&f, &settings);
+    must_submit(&f, 1, 15, 7);
     must_submit(&f, 2, 15, 10);
-    plan(&f, (int[]){15, 15, 0});
+    must_submit(&f, 3, 13, 10);
+    plan(&f, (int[]){15, 0});
     commit(&f, WORD);
-    plan(&f, (int[]){1, 1, 0});
+    plan(&f, (int[]){1, 15, 0});
     commit(&f, WORD);
-    plan(&f, (int[]){1, 0}); /* the second one gave its blocks */
+    plan(&f, (int[]){1, 1, 13, 0});
+    commit(&f, WORD);
+    for (int i = 0; i < 3; i++) {
+        plan(&f, (int[]){1, 1, 1, 0});
+        commit(&f, WORD);
+    }
+    plan(&f, (int[]){1, 1, 0}); /* the third one, of 17 tokens by now, gave its blocks */
     CHECK_EQ(scheduler_counts(f.scheduler).n_preemptions, 1);
+    commit(&f, WORD);        /* the end of the first one */
+    plan(&f, (int[]){1, 0}); /* there is room for it again, and not in this step */
     commit(&f, EOS);
     const struct step_view view = plan_any(&f);
     CHECK_EQ(f.batch.n_sequences, 1);
-    CHECK_EQ(view.n_computed[0] + f.batch.n_new[0], 17);
+    CHECK_EQ(view.n_computed[0], 0);
+    CHECK_EQ(f.batch.n_new[0], 17);
     CHECK_EQ(f.batch.plan->n_logits, 1);
     commit(&f, EOS);
     fixture_close(&f);

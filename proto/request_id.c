@@ -1,0 +1,22 @@
+#include "proto/request_id.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+bool request_id_is_good(const char *id)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+    const size_t n = strspn(id, letters);
+    return n > 0 && n < REQUEST_ID_BYTES && id[n] == '\0';
+}
+
+bool request_id_check(const char *id, struct error *err)
+{
+    if (request_id_is_good(id))
+        return true;
+    error_set(err, ERROR_INPUT, "request_id: want 1 to %d letters, digits, '_', '-' and '.'",
+              REQUEST_ID_BYTES - 1);
+    return error_param(err, "request_id");
+}
