@@ -243,7 +243,8 @@ static void note_end(const struct api_call *call)
     int64_t begun_ns = INT64_MAX, first_ns = INT64_MAX;
     if (record == NULL)
         return;
-    record->failure = call->failure;
+    if (call->failure.kind != ERROR_NONE) /* else what its protocol said of it stands */
+        record->failure = call->failure;
     record->was_sent = call->is_sent;
     if (!call->is_sent)
         return;
