@@ -259,6 +259,7 @@ void weights_share_head(struct model *model)
 
 static void fill_in(struct model *model)
 {
+    loading_expect(model->files->watch, model->copied_bytes);
     weights_visit(model, place_slot,
                   &(struct placing){.model = model, .copy = model->files->copies});
     weights_share_head(model);
@@ -270,7 +271,6 @@ static bool place(struct model *model, struct error *err)
     if (!memory_map(&files->copies, model->copied_bytes, err))
         return error_in(err, "copies of weights that cannot be used in place");
     files->copies_bytes = model->copied_bytes;
-    loading_expect(files->watch, model->copied_bytes);
     fill_in(model);
     return true;
 }

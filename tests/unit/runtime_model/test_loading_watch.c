@@ -56,11 +56,15 @@ TEST(weights_that_are_copied_are_counted_as_they_come)
 {
     const struct small_model small = small_make("F32");
     struct heard heard;
+    struct error err = {0};
     small_write(&small);
     struct model *model = open_heard(&small, "bfloat16", false, &heard);
     CHECK(model->copied_bytes > 0 && heard.n > 100);
     CHECK_EQ(heard.done, model->copied_bytes);
     CHECK_EQ(heard.all, model->copied_bytes);
+    model_sleep(model);
+    CHECK(model_wake(model, NULL, &err));
+    CHECK_EQ(heard.done, 2 * model->copied_bytes);
     model_close(model);
     small_remove(&small);
 }
