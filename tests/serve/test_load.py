@@ -142,7 +142,7 @@ class ManyPrompts(ServerCase):
         in_flight = "phalanx_sequences_in_flight"
         self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == len(self.texts), 5))
         connection.close()
-        self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == 0, 0.5))
+        self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == 0, 2))
 
     def test_are_read_to_the_end_when_the_server_drains(self):
         server = Server(*self.WORDS)
