@@ -75,6 +75,18 @@ uint32_t utf8_read(const char *text, size_t *at)
     return (p[0] & 0x07U) << 18 | (p[1] & 0x3FU) << 12 | (p[2] & 0x3FU) << 6 | (p[3] & 0x3FU);
 }
 
+void utf8_make_plain(char *text)
+{
+    const size_t n_bytes = utf8_valid_bytes(text, strlen(text));
+    text[n_bytes] = '\0';
+    for (size_t at = 0; at < n_bytes;) {
+        const size_t begin = at;
+        const uint32_t c = utf8_read(text, &at);
+        if (c < 0x20 || (c >= 0x7F && c < 0xA0))
+            memset(text + begin, ' ', at - begin);
+    }
+}
+
 size_t utf8_before(const char *text, size_t at)
 {
     do

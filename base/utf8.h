@@ -25,6 +25,11 @@ size_t utf8_count(const char *text, size_t n_bytes);
 /* Bytes written, 1 to 4. `c` is no surrogate and at most 0x10FFFF. */
 size_t utf8_write(char out[4], uint32_t c);
 
+/* Makes what a stranger wrote fit to be shown: it ends before the first byte that is not
+ * well-formed, and blanks stand for controls (C0, DEL, C1), which could move a terminal's cursor or
+ * forge a line. */
+void utf8_make_plain(char *text);
+
 /* Bytes of any origin in, whole characters out. */
 struct utf8_stream { /* all zero is an empty stream */
     unsigned char pending[4];

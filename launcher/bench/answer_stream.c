@@ -55,9 +55,7 @@ void answer_error_text(char *out, size_t n_out, const char *body, size_t n_body)
     else
         snprintf(out, n_out, "%.*s", n_body < n_out ? (int)n_body : (int)n_out, body);
     json_decref(json);
-    out[utf8_valid_bytes(out, strlen(out))] = '\0'; /* it may be cut within a character */
-    for (char *c = out; *c != '\0'; c++)
-        *c = (unsigned char)*c < ' ' || *c == 0x7f ? ' ' : *c;
+    utf8_make_plain(out);
 }
 
 /* ---- chunks ---- */
@@ -104,6 +102,14 @@ static bool is_error(const json_t *chunk)
            (object != NULL && strcmp(object, "error") == 0);
 }
 
+/* Counts of all requests are added up: one that cannot be is none. */
+static void take_count(int64_t *out, const json_t *value)
+{
+    const json_int_t count = json_integer_value(value);
+    if (json_is_integer(value) && count >= 0 && count <= INT32_MAX)
+        *out = count;
+}
+
 static void take_event(struct answer_stream *stream, const char *data, size_t n, int64_t now_ns,
                        struct gap_hook gap)
 {
@@ -125,10 +131,8 @@ static void take_event(struct answer_stream *stream, const char *data, size_t n,
     } else if (json_is_object(choice)) {
         take_choice(stream, choice, now_ns, gap);
     }
-    if (json_is_integer(json_object_get(usage, "prompt_tokens")))
-        stream->n_input = json_integer_value(json_object_get(usage, "prompt_tokens"));
-    if (json_is_integer(json_object_get(usage, "completion_tokens")))
-        stream->n_output = json_integer_value(json_object_get(usage, "completion_tokens"));
+    take_count(&stream->n_input, json_object_get(usage, "prompt_tokens"));
+    take_count(&stream->n_output, json_object_get(usage, "completion_tokens"));
     json_decref(chunk);
 }
 

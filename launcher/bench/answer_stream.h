@@ -21,7 +21,7 @@ struct answer_stream {
     int64_t first_ns, last_ns; /* chunks that counted */
     int64_t end_ns;            /* the last chunk of the choice, whether it counted or not */
     int n_chunks;              /* that counted */
-    int64_t n_input, n_output; /* of the server's usage; -1: it said none */
+    int64_t n_input, n_output; /* of the server's usage, below 2^31; -1: it said none */
     char why[256];             /* failed: in the server's words, else ours */
     struct bytes line;         /* the one that is not whole yet */
 };
@@ -34,5 +34,5 @@ void answer_stream_take(struct answer_stream *stream, const char *data, size_t n
 void answer_stream_release(struct answer_stream *stream);
 
 /* The message in the body of an error, wherever servers put it; else its first bytes. `out` has
- * n_out bytes and gets no control characters. */
+ * n_out bytes and gets plain text (utf8_make_plain). */
 void answer_error_text(char *out, size_t n_out, const char *body, size_t n_body);

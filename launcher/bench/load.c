@@ -48,9 +48,9 @@ static double rate_at(const struct load *load, size_t i)
                                            : begin * pow(end / begin, progress);
 }
 
-/* As vLLM does it, the gaps are stretched so that the last request comes when it should, which is
- * at n / rate without a ramp: then runs with different seeds offer the same load, and not only on
- * average. */
+/* The gaps are stretched so that the last request comes when it should, which is at n / rate
+ * without a ramp: then runs with different seeds offer the same load, and not only on average. vLLM
+ * does so too, but leaves the gaps of a ramp as they are drawn. */
 static void set_arrivals(struct load *load)
 {
     uint64_t state = seed_of(load->options);

@@ -5,12 +5,13 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "base/utf8.h"
 #include "launcher/bench/answer_stream.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_MODELS_BYTES = 1 << 20, LOOK_MS = 10000 };
+enum { MAX_MODELS_BYTES = 1 << 20, MAX_NAME_BYTES = 1024, LOOK_MS = 10000 };
 static const int64_t RETRY_NS = 500000000;
 
 /* ---- what all requests share ---- */
@@ -71,6 +72,15 @@ static size_t take_bytes(char *data, size_t one, size_t n, void *context)
     return bytes_add(context, data, n) ? n : 0;
 }
 
+/* A name is shown, and sent back as it is: what cannot be shown is not mended. */
+static bool is_plain(const char *name)
+{
+    char plain[MAX_NAME_BYTES + 1];
+    snprintf(plain, sizeof plain, "%s", name);
+    utf8_make_plain(plain);
+    return strcmp(plain, name) == 0;
+}
+
 /* The first name in the list, or NULL and *err says why. */
 static char *first_model(const struct bytes *body, struct error *err)
 {
@@ -82,24 +92,59 @@ static char *first_model(const struct bytes *body, struct error *err)
         return NULL;
     const char *id =
         json_string_value(json_object_get(json_array_get(json_object_get(list, "data"), 0), "id"));
-    if (id != NULL)
-        name = memory_copy_text(id);
-    else
+    if (id == NULL)
         error_set(err, ERROR_INPUT, "no model in its list");
+    else if (!is_plain(id))
+        error_set(err, ERROR_INPUT,
+                  "the name of its first model has control characters, or more than %d bytes; "
+                  "give MODEL",
+                  MAX_NAME_BYTES);
+    else
+        name = memory_copy_text(id);
     json_decref(list);
     return name;
 }
 
-static void tell(struct error *err, const char *url, CURLcode code, const char *why)
+static void tell(struct error *err, const char *url, CURLcode code, char *why)
 {
+    utf8_make_plain(why); /* it may have words of the server */
     error_set(err, ERROR_INPUT, "%s: %s%s", url, *why != '\0' ? why : curl_easy_strerror(code),
               code == CURLE_PEER_FAILED_VERIFICATION
                   ? "; --ssl-ca-certs FILE says who else is trusted, --insecure does not check"
                   : "");
 }
 
+/* Of a server that starts, or of a proxy before it. CURLE_SSL_CONNECT_ERROR is of one that speaks
+ * no TLS, and never will. */
+static bool may_pass(CURLcode code, long status)
+{
+    switch (code) {
+    case CURLE_OK:
+        return status >= 500;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* libcurl's progress function, once a second or more often: anything but 0 ends the transfer. */
+static int is_interrupted(void *context, curl_off_t to_come, curl_off_t come, curl_off_t to_go,
+                          curl_off_t gone)
+{
+    const volatile sig_atomic_t *const *interrupt = context;
+    (void)to_come, (void)come, (void)to_go, (void)gone;
+    return **interrupt != 0;
+}
+
 /* One look. *again: it may be there later. */
-static char *look(const struct remote *remote, const char *url, bool *again, struct error *err)
+static char *look(const struct remote *remote, const char *url,
+                  const volatile sig_atomic_t *interrupt, bool *again, struct error *err)
 {
     struct bytes body = {.max = MAX_MODELS_BYTES};
     char why[CURL_ERROR_SIZE], *name = NULL;
@@ -114,9 +159,12 @@ static char *look(const struct remote *remote, const char *url, bool *again, str
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)LOOK_MS);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, is_interrupted);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, &interrupt);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     const CURLcode code = curl_easy_perform(easy);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    *again = code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT || status >= 500;
+    *again = may_pass(code, status);
     if (code != CURLE_OK) {
         tell(err, url, code, why);
     } else if (status != 200) {
@@ -147,8 +195,8 @@ bool remote_find_model(char **model, const struct remote *remote, double patienc
     bool again = false, has_told = false;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     remote_url(&url, remote, "/v1/models");
-    while ((*model = look(remote, url.data, &again, err)) == NULL && again && !*interrupt &&
-           clock_now_ns() + RETRY_NS < deadline_ns) {
+    while ((*model = look(remote, url.data, interrupt, &again, err)) == NULL && again &&
+           !*interrupt && clock_now_ns() + RETRY_NS < deadline_ns) {
         if (!has_told)
             tell_waiting(patience_s, err);
         has_told = true;
@@ -156,5 +204,9 @@ bool remote_find_model(char **model, const struct remote *remote, double patienc
         system_sleep_ns(RETRY_NS);
     }
     bytes_release(&url);
+    if (*model == NULL && *interrupt) {
+        *err = (struct error){0};
+        error_set(err, ERROR_LIMIT, "interrupted");
+    }
     return *model != NULL;
 }

@@ -30,7 +30,8 @@ struct curl_slist *remote_headers(const struct remote *remote);
 void remote_aim(CURL *easy, const struct remote *remote, const char *url,
                 struct curl_slist *headers, char *why);
 
-/* Asks for /v1/models until it is there, at most `patience_s`; *model gets the first name (to be
- * freed with memory_free()). ERROR_INPUT: what was wrong last. */
+/* Asks for /v1/models until it is there, at most `patience_s`; *model gets the first name, which is
+ * plain text (to be freed with memory_free()). ERROR_INPUT: what was wrong last. ERROR_LIMIT:
+ * *interrupt is not 0. */
 bool remote_find_model(char **model, const struct remote *remote, double patience_s,
                        const volatile sig_atomic_t *interrupt, struct error *err);

@@ -2,13 +2,16 @@
 
 #include "base/memory.h"
 #include "base/system.h"
+#include "base/utf8.h"
 #include "launcher/bench/remote.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 enum { MAX_OTHER_BYTES = 4096 };
+static const int64_t GRACE_NS = 1000000000; /* for the end of a body, behind [DONE] */
 
 /* ---- what comes ---- */
 
@@ -54,7 +57,19 @@ static size_t take_bytes(char *data, size_t one, size_t n, void *context)
     const int before = call->stream.n_chunks;
     answer_stream_take(&call->stream, data, n, now_ns, take_gap, call);
     call->run->n_tokens += (uint64_t)(call->stream.n_chunks - before);
+    if (call->stream.state == ANSWER_DONE && call->done_ns == 0)
+        call->done_ns = now_ns;
     return call->stream.state == ANSWER_FAILED ? 0 : n;
+}
+
+/* libcurl's progress function, which is called in every round of the client: anything but 0 ends
+ * the transfer and its connection. */
+static int is_over(void *context, curl_off_t to_come, curl_off_t come, curl_off_t to_go,
+                   curl_off_t gone)
+{
+    const struct remote_call *call = context;
+    (void)to_come, (void)come, (void)to_go, (void)gone;
+    return call->done_ns != 0 && clock_now_ns() - call->done_ns > GRACE_NS;
 }
 
 /* ---- its life ---- */
@@ -70,6 +85,9 @@ struct remote_call *remote_call_create(const struct client_settings *settings, c
     remote_aim(easy, &settings->remote, url, headers, call->why);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, is_over);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(settings->timeout_s * 1e3));
     return call;
@@ -80,6 +98,7 @@ void remote_call_begin(struct remote_call *call, struct call_result *result, boo
     call->result = result;
     bytes_clear(&call->other);
     answer_stream_begin(&call->stream, is_chat);
+    call->done_ns = 0;
     call->why[0] = '\0';
     curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body.data);
     curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
@@ -97,10 +116,17 @@ void remote_call_destroy(struct remote_call *call)
 
 /* ---- its end ---- */
 
-static void fail(struct remote_call *call, enum call_kind kind, const char *why)
+/* Whatever is in it of the server's words. */
+__attribute__((format(printf, 3, 4))) static void fail(struct remote_call *call,
+                                                       enum call_kind kind, const char *fmt, ...)
 {
-    call->result->kind = kind;
-    snprintf(call->result->why, sizeof call->result->why, "%s", why);
+    struct call_result *result = call->result;
+    va_list args;
+    result->kind = kind;
+    va_start(args, fmt);
+    vsnprintf(result->why, sizeof result->why, fmt, args);
+    va_end(args);
+    utf8_make_plain(result->why);
 }
 
 /* With the words of a body that is no stream. */
@@ -122,7 +148,8 @@ static void fail_without_answer(struct remote_call *call, CURLcode code)
     if (is_sent)
         fail(call, CALL_CUT, "the connection ended without an answer");
     else
-        fail(call, CALL_UNREACHABLE, *call->why != '\0' ? call->why : curl_easy_strerror(code));
+        fail(call, CALL_UNREACHABLE, "%s",
+             *call->why != '\0' ? call->why : curl_easy_strerror(code));
 }
 
 static void judge_stream(struct remote_call *call, CURLcode code)
@@ -130,11 +157,9 @@ static void judge_stream(struct remote_call *call, CURLcode code)
     const struct answer_stream *stream = &call->stream;
     const bool is_whole = stream->state == ANSWER_DONE || (code == CURLE_OK && stream->has_finish);
     if (stream->state == ANSWER_FAILED) {
-        fail(call, CALL_REFUSED, stream->why);
+        fail(call, CALL_REFUSED, "%s", stream->why);
     } else if (code == CURLE_OK && !stream->has_events) {
-        call->result->kind = CALL_REFUSED;
-        snprintf(call->result->why, sizeof call->result->why, "an answer without events (%s)",
-                 content_type(call));
+        fail(call, CALL_REFUSED, "an answer without events (%s)", content_type(call));
     } else if (!is_whole) {
         fail(call, CALL_CUT, "the connection ended before the answer did");
     } else if (stream->end_ns == 0) {
@@ -146,8 +171,8 @@ static void judge(struct remote_call *call, CURLcode code)
 {
     const long status = http_status(call);
     call->result->status = (int)status;
-    if (code == CURLE_OPERATION_TIMEDOUT)
-        fail(call, CALL_TIMEOUT, call->why);
+    if (code == CURLE_OPERATION_TIMEDOUT && call->stream.state != ANSWER_DONE)
+        fail(call, CALL_TIMEOUT, "%s", call->why);
     else if (status == 0)
         fail_without_answer(call, code);
     else if (status != 200)

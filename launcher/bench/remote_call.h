@@ -2,7 +2,8 @@
  * ended.
  *
  * A connection that the server had closed while it was idle is no failure: libcurl sends the
- * request again over a new one when not a byte of an answer came over one used before.
+ * request again over a new one when not a byte of an answer came over one used before. One whose
+ * body goes on after [DONE] is closed a second later: the answer is whole.
  */
 #pragma once
 #include "base/bytes.h"
@@ -20,7 +21,7 @@ struct remote_call {
     struct client_run *run;      /* its n_tokens counts chunks as they come */
     struct answer_stream stream; /* what comes, or else: */
     struct bytes other;          /* the begin of an answer that is no stream */
-    int64_t sent_ns;
+    int64_t sent_ns, done_ns;    /* done: [DONE] came; 0: it did not */
     char why[CURL_ERROR_SIZE];
     struct remote_call *next_idle, *older; /* the client's: of those that are idle, of all */
 };

@@ -34,7 +34,8 @@ static const struct option rows[] = {
     {.name = "--dataset", .alias = "--dataset-path", .kind = OPTION_TEXT,
      .offset = FIELD(bench.dataset), .value = "FILE", .commands = LOADS, .basic = true,
      .section = "Bench",
-     .help = "Prompts of this file, as of --prompts-file, instead of random ones."},
+     .help = "Prompts of this file instead of random ones: as of --prompts-file, unless "
+             "--dataset-name says another kind."},
     {.name = "--dataset-name", .kind = OPTION_TEXT, .offset = FIELD(bench.dataset_name),
      .value = "NAME", .choices = "random|custom|sharegpt", .commands = SERVE_LOAD,
      .section = "Bench",

@@ -10,7 +10,8 @@ tokens. `fault(i)` may name what goes wrong with it: an HTTP status, or
     error       a few words, then an error in the stream; "old error": as servers once wrote it
     garbage     a few words, then what is no JSON
     long line   a few words, then an event of 5 MB
-    json, html  a success that is no stream
+    json, html  a success that is no stream; "escape": one whose type would move a cursor
+    endless     the whole answer, and a body that does not end then
 """
 import http.server
 import json
@@ -37,10 +38,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        if server.key and self.headers.get("Authorization") != f"Bearer {server.key}":
+        with server.lock:
+            cut = server.looks.pop(0) if server.looks else None
+        if cut is not None:
+            self.close_connection = True
+            if cut == "reset":
+                self.reset()
+        elif server.key and self.headers.get("Authorization") != f"Bearer {server.key}":
             self.reply(401, {"error": "Unauthorized"})
         else:
-            self.reply(200, {"object": "list", "data": [{"id": "fake-model", "object": "model"}]})
+            self.reply(200, {"object": "list", "data": [{"id": server.model, "object": "model"}]})
+
+    def reset(self):
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def do_POST(self):
         server = self.server
@@ -67,6 +78,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(200, {"object": "text_completion", "choices": [{"text": "a"}]})
         elif fault == "html":
             self.reply(200, "<html>Sign in</html>", "text/html")
+        elif fault == "escape":
+            self.reply(200, "", "text/\x1b[2J caf\xe9")  # Latin-1, as headers once were
         else:
             self.stream(i, body, fault)
 
@@ -85,7 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # the last character of the second token has not come yet, and an only one has none
             self.choice(is_chat, {"content": "" if k == 1 or n == 1 else "a "},
                         k == n - 1 and not is_chat)
-            if fault is not None and k == 1:
+            if fault not in (None, "endless") and k == 1:
                 self.break_off(fault)
                 break
         else:
@@ -94,6 +107,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.server.tells_usage:
                 self.event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": n}})
             self.event("[DONE]")
+            if fault == "endless":
+                self.rfile.read(1)  # until the client goes
         self.wfile.write(b"0\r\n\r\n")
 
     def break_off(self, fault):
@@ -108,8 +123,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif fault == "stall":
             self.rfile.read(1)  # until the client gives up
         elif fault == "reset":
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
+            self.reset()
             raise ConnectionError
 
     def choice(self, is_chat, delta, ends=False):
@@ -129,11 +143,13 @@ class FakeOpenAI(http.server.ThreadingHTTPServer):
     request_queue_size = 512
 
     def __init__(self, delays=lambda i: (0, 0), fault=lambda i: None, key=None, tells_usage=True,
-                 certificate=None):
+                 certificate=None, model="fake-model", looks=()):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.delays, self.fault, self.key, self.tells_usage = delays, fault, key, tells_usage
         self.lock = threading.Lock()
+        self.model = model
+        self.looks = list(looks)  # how the first ones at /v1/models end: "drop", "reset"
         self.bodies = []  # in the order in which they came
         self.n_now = self.n_most = 0
         if certificate is not None:  # a file, and that of its key

@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import signal
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -9,7 +11,7 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from common import phalanx
+from common import PHALANX, phalanx
 from fake_openai import FakeOpenAI
 
 SLACK_S = 0.6  # by which a busy machine may be late
@@ -337,6 +339,33 @@ class Failures(BenchCase):
                 self.assertTrue(numbers["errors_by_kind"][kind]["first"].startswith(why),
                                 numbers["errors_by_kind"])
 
+    def test_what_a_server_says_is_shown_without_controls_and_never_lost(self):
+        with FakeOpenAI(fault={1: "escape"}.get) as server:
+            numbers = self.bench(server, "--num-prompts", 3, "--output-len", 2,
+                                 "--max-concurrency", 1)
+        why = "an answer without events (text/ [2J caf"  # what follows is no UTF-8
+        self.assertEqual(numbers["errors_by_kind"],
+                         {"error in the stream": {"count": 1, "first": why}})
+        self.assertEqual(numbers["errors"], ["", why, ""])
+        self.assertNotIn("\x1b", self.printed.out)
+
+    def test_a_model_whose_name_cannot_be_shown_is_refused(self):
+        for name in ("a\x1b[2J", "a\u009b2J", "x" * 1025):
+            with FakeOpenAI(model=name) as server:
+                self.bench(server, code=2)
+                self.assertEqual(server.bodies, [])
+            self.assertIn("the name of its first model has control characters, or more than",
+                          self.printed.err)
+
+    def test_an_answer_is_whole_though_its_body_does_not_end(self):
+        with FakeOpenAI(fault={1: "endless"}.get) as server:
+            numbers = self.bench(server, "--num-prompts", 3, "--output-len", 2,
+                                 "--max-concurrency", 1, "--request-timeout-sec", 60)
+        self.assertEqual((numbers["completed"], numbers["failed"]), (3, 0))
+        self.assertEqual(numbers["output_lens"], [2, 2, 2])
+        self.assertLess(numbers["e2els"][1], SLACK_S)  # without the wait for the end
+        self.assertLess(numbers["duration"], 30)
+
     def test_a_connection_that_had_ended_while_it_was_idle_is_no_failure(self):
         with FakeOpenAI(fault={1: "drop", 3: "drop"}.get) as server:
             numbers = self.bench(server, "--num-prompts", 4, "--output-len", 2,
@@ -385,6 +414,26 @@ class Failures(BenchCase):
         self.assertIn("http://127.0.0.1:1/v1/models", result.err)
         self.assertEqual(result.err.count("waiting for the server, up to 2 s"), 1)
         self.assertGreater(time.monotonic() - begin, 1)
+
+    def test_a_server_that_breaks_off_while_it_starts_is_waited_for(self):
+        with FakeOpenAI(looks=("drop", "reset")) as server:
+            self.assertEqual(self.bench(server, "--num-prompts", 1)["completed"], 1)
+            self.assertEqual(server.looks, [])
+
+    def test_ctrl_c_ends_the_wait_for_a_server_that_says_nothing(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            process = subprocess.Popen(
+                [PHALANX, "bench", "serve", "--base-url",
+                 f"http://127.0.0.1:{server.getsockname()[1]}"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.kill)
+            server.settimeout(60)
+            with server.accept()[0]:
+                begin = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                told = process.communicate(timeout=60)[1]
+        self.assertLess(time.monotonic() - begin, 6)  # a look takes up to ten seconds
+        self.assertEqual((process.returncode, told), (130, ""))
 
     def test_the_key_is_that_of_the_environment(self):
         with FakeOpenAI(key="sesame") as server:

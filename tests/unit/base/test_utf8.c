@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 #include "tests/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 TEST(every_character_is_written_and_read_back)
@@ -31,6 +32,28 @@ TEST(what_is_ill_formed_ends_the_valid_part)
         char text[32] = "0123456789";
         memcpy(text + 10, ill[i], strlen(ill[i]));
         CHECK_EQ(utf8_valid_bytes(text, 10 + strlen(ill[i])), 10);
+    }
+}
+
+TEST(what_a_stranger_wrote_is_made_plain)
+{
+    static const struct {
+        const char *from, *to;
+    } rows[] = {
+        {"", ""},
+        {"a caf\xC3\xA9 \xE4\xBD\xA0", "a caf\xC3\xA9 \xE4\xBD\xA0"},
+        {"a\x1b[2J\r\n\x7f", "a [2J   "},
+        {"a\xC2\x9B"
+         "2J\xC2\xA0",
+         "a  2J\xC2\xA0"}, /* CSI; a blank that does not break is text */
+        {"caf\xE9", "caf"},
+        {"ab\xC3", "ab"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%s", rows[i].from);
+        utf8_make_plain(text);
+        CHECK_STR(text, rows[i].to);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char answer[] =
@@ -80,12 +81,32 @@ TEST(errors_are_found_wherever_servers_put_them)
     char text[32];
     answer_error_text(text, sizeof text, detail, strlen(detail));
     CHECK_STR(text, "Not  Found");
+    answer_error_text(text, sizeof text, "{\"error\":\"\xc2\x9b\"}", 14); /* a C1: CSI */
+    CHECK_STR(text, "  ");
     answer_error_text(text, sizeof text, "<html>\n", 7);
     CHECK_STR(text, "<html> ");
     answer_error_text(text, sizeof text, "", 0);
     CHECK_STR(text, "");
     answer_error_text(text, 4, "ab\xc3\xa9", 4); /* no half a character */
     CHECK_STR(text, "ab");
+}
+
+TEST(a_usage_that_cannot_be_is_none)
+{
+    static const char *const counts[] = {"-1", "2147483648", "9223372036854775807", "1.5", "null"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct answer_stream stream = {0};
+        char text[128];
+        double gaps;
+        snprintf(text, sizeof text,
+                 "data: {\"usage\":{\"prompt_tokens\":%s,\"completion_tokens\":%s}}\n", counts[i],
+                 counts[i]);
+        take(&stream, false, text, strlen(text), 1000, &gaps);
+        CHECK_EQ(stream.state, ANSWER_OPEN);
+        CHECK_EQ(stream.n_input, -1);
+        CHECK_EQ(stream.n_output, -1);
+        answer_stream_release(&stream);
+    }
 }
 
 TEST(a_thought_counts_also_beside_a_role)
