@@ -1,11 +1,10 @@
 #include "launcher/loading_bar.h"
 
 #include "launcher/job/replica.h"
-#include "runtime/options/options.h"
 
-void loading_bar_begin(struct loading_bar *out, const struct options *options)
+void loading_bar_begin(struct loading_bar *out, bool is_quiet)
 {
-    *out = (struct loading_bar){.is_quiet = options->quiet || options->command == COMMAND_LIBRARY};
+    *out = (struct loading_bar){.is_quiet = is_quiet};
 }
 
 void loading_bar_show(struct loading_bar *bar, const struct replica *replica, int n_replicas)
@@ -24,9 +23,4 @@ void loading_bar_show(struct loading_bar *bar, const struct replica *replica, in
     progress_update(&bar->progress, sum.done, 0);
 }
 
-void loading_bar_end(struct loading_bar *bar)
-{
-    if (bar->has_begun)
-        progress_hide(&bar->progress);
-    bar->is_quiet = true;
-}
+void loading_bar_hide(struct loading_bar *bar) { progress_hide(&bar->progress); }

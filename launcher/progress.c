@@ -28,9 +28,9 @@ void progress_begin_bytes(struct progress *out, const char *what, bool quiet)
     out->patience_ns = PATIENCE_NS;
 }
 
-static double seconds(const struct progress *p)
+static double seconds(const struct progress *p, int64_t now_ns)
 {
-    return (double)(clock_now_ns() - p->begin_ns) * 1e-9;
+    return (double)(now_ns - p->begin_ns) * 1e-9;
 }
 
 /* "1:02:03", "2:03" */
@@ -43,33 +43,34 @@ static void add_time(struct bytes *out, double s)
         bytes_printf(out, "%lld:%02lld", t / 60, t % 60);
 }
 
-static void add_bytes(struct bytes *out, const struct progress *p, size_t done)
+static void add_bytes(struct bytes *out, const struct progress *p, size_t done, double s)
 {
     char here[BYTES_TEXT], all[BYTES_TEXT], rate[BYTES_TEXT];
-    const double s = seconds(p);
     bytes_printf(out, "%s of %s of %s, %s/s", bytes_text(here, (int64_t)done),
                  bytes_text(all, (int64_t)p->total), p->what,
                  bytes_text(rate, s > 0 ? (int64_t)((double)done / s) : 0));
 }
 
-static void add_things(struct bytes *out, const struct progress *p, size_t done, uint64_t n_tokens)
+static void add_things(struct bytes *out, const struct progress *p, size_t done, uint64_t n_tokens,
+                       double s)
 {
-    const double s = seconds(p);
     bytes_printf(out, "%zu", done);
     if (p->total > 0)
         bytes_printf(out, "/%zu", p->total);
     bytes_printf(out, " %s, %.0f tokens/s", p->what, s > 0 ? (double)n_tokens / s : 0);
 }
 
-static void add_state(struct bytes *out, const struct progress *p, size_t done, uint64_t n_tokens)
+/* s: seconds since the begin. */
+static void add_state(struct bytes *out, const struct progress *p, size_t done, uint64_t n_tokens,
+                      double s)
 {
     if (p->of_bytes)
-        add_bytes(out, p, done);
+        add_bytes(out, p, done, s);
     else
-        add_things(out, p, done, n_tokens);
+        add_things(out, p, done, n_tokens, s);
     if (p->total > 0 && done > 0 && done < p->total) {
         bytes_add_text(out, ", ");
-        add_time(out, seconds(p) * (double)(p->total - done) / (double)done);
+        add_time(out, s * (double)(p->total - done) / (double)done);
         bytes_add_text(out, " left");
     }
 }
@@ -82,7 +83,9 @@ static void put(struct bytes *line)
     bytes_release(line);
 }
 
-static void draw(struct progress *p, size_t done, uint64_t n_tokens)
+/* The cursor is left behind the last column: ranks have this terminal, too, and a line of theirs
+ * then goes to the next one, as any text does that is too long. */
+static void draw(struct progress *p, size_t done, uint64_t n_tokens, int64_t now_ns)
 {
     struct bytes line = {0};
     bytes_add_text(&line, "\r\033[K");
@@ -93,20 +96,21 @@ static void draw(struct progress *p, size_t done, uint64_t n_tokens)
             bytes_add_text(&line, i < filled ? "#" : ".");
         bytes_add_text(&line, "] ");
     }
-    add_state(&line, p, done, n_tokens);
+    add_state(&line, p, done, n_tokens, seconds(p, now_ns));
+    bytes_add_text(&line, "\033[999C ");
     put(&line);
     p->drawn = true;
-    p->drawn_ns = clock_now_ns();
+    p->drawn_ns = now_ns;
 }
 
 /* Of a server it is a line of its log, which may be JSON. */
-static void tell_tenth(const struct progress *p, size_t done, uint64_t n_tokens)
+static void tell_tenth(const struct progress *p, size_t done, uint64_t n_tokens, int64_t now_ns)
 {
     struct bytes line = {0};
     if (p->of_bytes)
         bytes_add_text(&line, "loading, ");
     bytes_printf(&line, "%zu %%: ", 10 * p->tenths);
-    add_state(&line, p, done, n_tokens);
+    add_state(&line, p, done, n_tokens, seconds(p, now_ns));
     if (p->of_bytes) {
         log_note(LOG_INFO, "phalanx", line.data);
         bytes_release(&line);
@@ -118,18 +122,23 @@ static void tell_tenth(const struct progress *p, size_t done, uint64_t n_tokens)
 
 void progress_update(struct progress *p, size_t done, uint64_t n_tokens)
 {
-    if (p->quiet || (p->patience_ns > 0 && clock_now_ns() - p->begin_ns < p->patience_ns))
+    progress_update_at(p, done, n_tokens, clock_now_ns());
+}
+
+void progress_update_at(struct progress *p, size_t done, uint64_t n_tokens, int64_t now_ns)
+{
+    if (p->quiet || now_ns - p->begin_ns < p->patience_ns)
         return;
     if (p->is_terminal) {
-        if (clock_now_ns() - p->drawn_ns >= DRAW_NS)
-            draw(p, done, n_tokens);
+        if (now_ns - p->drawn_ns >= DRAW_NS)
+            draw(p, done, n_tokens, now_ns);
         return;
     }
     const size_t tenths = p->total > 0 ? 10 * done / p->total : 0;
     if (tenths <= p->tenths || done >= p->total)
         return;
     p->tenths = tenths;
-    tell_tenth(p, done, n_tokens);
+    tell_tenth(p, done, n_tokens, now_ns);
 }
 
 void progress_hide(struct progress *p)
@@ -144,13 +153,14 @@ void progress_hide(struct progress *p)
 
 void progress_end(struct progress *p, size_t done, uint64_t n_tokens)
 {
+    const double s = seconds(p, clock_now_ns());
     struct bytes line = {0};
     if (p->quiet)
         return;
     progress_hide(p);
-    add_state(&line, p, done, n_tokens);
+    add_state(&line, p, done, n_tokens, s);
     bytes_add_text(&line, ", ");
-    add_time(&line, seconds(p));
+    add_time(&line, s);
     bytes_add_text(&line, " in all\n");
     put(&line);
 }

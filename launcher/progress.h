@@ -1,7 +1,8 @@
 /* launcher/progress.h: how far something long is, on standard error.
  *
  * On a terminal a bar that is drawn again a few times a second: done and all, tokens or bytes a
- * second, time left. Elsewhere one line for every tenth. Nothing while `quiet`.
+ * second, time left. What another process writes meanwhile begins on a line of its own. Elsewhere
+ * one line for every tenth. Nothing while `quiet`.
  */
 #pragma once
 #include <stdbool.h>
@@ -23,6 +24,8 @@ void progress_begin(struct progress *out, const char *what, size_t total, bool q
 void progress_begin_bytes(struct progress *out, const char *what, bool quiet);
 /* So many are done; n_tokens in all. Cheap: it may be called for every token. */
 void progress_update(struct progress *progress, size_t done, uint64_t n_tokens);
+/* The same at this time of clock_now_ns(). */
+void progress_update_at(struct progress *progress, size_t done, uint64_t n_tokens, int64_t now_ns);
 /* Takes the bar away, so that a line can be printed where it stands. */
 void progress_hide(struct progress *progress);
 /* The last line: what was done, how long it took. */

@@ -61,9 +61,8 @@ static bool is_the_same(const struct session *session, const struct link_ready *
             strcmp(ready->dtype, session->dtype) == 0);
 }
 
-/* One line for the user, on standard error. */
-static void tell_loss(const struct session *session, const struct replica *replica,
-                      size_t n_going_on)
+/* One line for the user, on standard error, where the bar of others that load may be. */
+static void tell_loss(struct session *session, const struct replica *replica, size_t n_going_on)
 {
     char which[32] = "", rest[64] = "";
     char text[sizeof replica->why.text + sizeof which + sizeof rest + 48];
@@ -77,6 +76,7 @@ static void tell_loss(const struct session *session, const struct replica *repli
              replica->state == REPLICA_DOWN ? "starting the ranks again"
                                             : "these ranks are not started again",
              rest);
+    loading_bar_hide(&session->bar);
     log_note(LOG_WARN, "phalanx", text);
 }
 
@@ -277,7 +277,6 @@ bool session_begin(struct session *out, const struct options *options, const cha
     if (!session_check(options, model_folder, err))
         return false;
     out->times.begin_ns = clock_now_ns();
-    loading_bar_begin(&out->bar, options);
     out->n_replicas = (int)options->data_parallel_size;
     out->replica = memory_alloc((size_t)out->n_replicas, sizeof *out->replica);
     out->dispatch = dispatch_create(out->n_replicas);
@@ -293,11 +292,12 @@ bool session_open(struct session *out, const struct options *options, const char
     if (!session_begin(out, options, model_folder, interrupt, err))
         return false;
     bool good = true;
+    loading_bar_begin(&out->bar, options->quiet);
     while (good && !out->is_open) {
         good = session_step(out, err) && (out->is_open || wait_for_more(out, err));
         loading_bar_show(&out->bar, out->replica, out->n_replicas);
     }
-    loading_bar_end(&out->bar);
+    loading_bar_hide(&out->bar);
     out->times.ready_ns = clock_now_ns();
     return good;
 }

@@ -35,7 +35,7 @@ struct session {
     const char *model_folder;               /* borrowed */
     bool is_open; /* all replicas were ready at once: what follows is known */
     struct session_times times;
-    struct loading_bar bar; /* on standard error, until it is open */
+    struct loading_bar bar; /* of session_open() */
     uint64_t n_changes;     /* grows whenever files may have been closed and opened */
     uint64_t model_mark;
     int vocab, max_model_len;

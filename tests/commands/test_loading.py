@@ -12,6 +12,9 @@ import unittest
 from common import DEMO, HAS_MPI, PHALANX, generate_json, phalanx
 from terminal import Terminal
 
+# Whether any such line comes depends on the machine; test_progress.c says when it should.
+LINE = re.compile(r"^phalanx: loading, (\d0) %: [\d.]+ [KMG]?B of ([\d.]+ [KMG]B) of weights, "
+                  r"[\d.]+ [KMG]?B/s, \d+:\d\d left$")
 ASK = ("-p", "Hello world", "--max-tokens", 12, "--seed", 1, "--logprobs", 2)
 
 
@@ -73,31 +76,26 @@ class Progress(Folder):
         self.change_config(hidden_size=1024, intermediate_size=4096, num_hidden_layers=16,
                            num_attention_heads=16, num_key_value_heads=16, head_dim=64)
 
-    def test_elsewhere_than_on_a_terminal_every_tenth_is_a_line(self):
-        told = phalanx("generate", self.model, *self.WORDS)
-        self.assertEqual(told.code, 0, told.err)
-        lines = [line for line in told.err.splitlines() if "loading" in line]
-        self.assertGreater(len(lines), 0)
-        self.assertLess(len(lines), 10)
-        tenths = []
-        for line in lines:
-            self.assertRegex(line, r"^phalanx: loading, \d0 %: [\d.]+ MB of 541 MB of weights, "
-                                   r"[\d.]+ [KMG]B/s, \d+:\d\d left$")
-            tenths.append(int(re.search(r"(\d+) %", line)[1]))
-        self.assertEqual(tenths, sorted(set(tenths)))
-
-    @unittest.skipUnless(HAS_MPI, "two ranks want MPI")
-    def test_bytes_are_those_of_all_ranks(self):
-        told = phalanx("generate", self.model, *self.WORDS, "-tp", 2)
-        self.assertIn(" of 541 MB of weights", told.err)
+    def test_elsewhere_than_on_a_terminal_tenths_of_all_ranks_are_lines(self):
+        for words in ((), ("-tp", 2)) if HAS_MPI else ((),):
+            with self.subTest(words):
+                told = phalanx("generate", self.model, *self.WORDS, *words)
+                self.assertEqual(told.code, 0, told.err)
+                lines = [LINE.match(line) for line in told.err.splitlines() if "loading" in line]
+                self.assertNotIn(None, lines, told.err)
+                tenths = [int(line[1]) for line in lines]
+                self.assertEqual(tenths, sorted(set(tenths)))
+                # a second rank may begin to load, and be counted, when the first one has begun
+                self.assertLessEqual({line[2] for line in lines[-1:]}, {"541 MB"})
 
     def test_a_terminal_shows_a_bar_that_is_gone_when_the_answer_comes(self):
         screen = Terminal([PHALANX, "generate", self.model, *self.WORDS], columns=200)
         self.addCleanup(screen.close)
-        seen = screen.expect("/s, ", seconds=60)
-        self.assertRegex(seen, r"\[#*\.+\] [\d.]+ [KMG]?B of 541 MB of weights, [\d.]+ [KMG]B/s")
         self.assertEqual(screen.wait(seconds=120), 0)
-        last_bar, _, answer = screen.seen.rpartition(b"\x1b[K")
+        *bars, answer = screen.seen.split(b"\r\x1b[K")
+        for bar in bars:
+            self.assertRegex(bar, rb"^$|^\[#*\.*\] [\d.]+( [KMG]?B)? of 541 MB of weights, "
+                                  rb"[\d.]+( [KMG]?B)?/s(, \d+:\d\d left)?\x1b\[999C $")
         self.assertNotIn(b"weights", answer)
 
     def test_quiet_is_quiet(self):
@@ -108,7 +106,8 @@ class Progress(Folder):
         process = subprocess.Popen([PHALANX, "generate", self.model, *map(str, self.WORDS)],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
-        self.assertIn("loading", process.stderr.readline())
+        if "loading" not in process.stderr.readline():
+            self.skipTest("it was loaded before anything was shown")
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
@@ -116,12 +115,14 @@ class Progress(Folder):
         self.assertLess(time.monotonic() - begin, 10)
 
 
-class Fast(unittest.TestCase):
-    def test_what_is_loaded_at_once_shows_nothing(self):
+class Small(unittest.TestCase):
+    def test_nothing_else_is_said(self):
         for words in ((), ("--load-format", "dummy"), ("--check-weights",)):
             with self.subTest(words):
                 told = phalanx("generate", DEMO, "-p", "Hello", "--max-tokens", 2, *words)
-                self.assertEqual((told.code, told.err), (0, ""))
+                self.assertEqual(told.code, 0, told.err)
+                self.assertEqual([line for line in told.err.splitlines()
+                                  if not LINE.match(line)], [])
 
 
 if __name__ == "__main__":
