@@ -91,19 +91,34 @@ static bool check_quantization(const struct options *options, struct error *err)
 
 /* ---- --override-generation-config ---- */
 
+static bool check_key(const char *key, struct error *err)
+{
+    static const char *const keys[] = {"temperature",        "top_p",         "top_k", "min_p",
+                                       "repetition_penalty", "max_new_tokens"};
+    struct bytes all = {0};
+    bool is_known = false;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        is_known |= strcmp(keys[i], key) == 0;
+        bytes_printf(&all, " %s", keys[i]);
+    }
+    if (!is_known)
+        error_set(err, ERROR_INPUT, "unknown key %.60s; there are%s", key, all.data);
+    bytes_release(&all);
+    return is_known;
+}
+
 static bool override(struct options *options, const char *key, const json_t *value,
                      struct error *err)
 {
-    static const char keys[] = " temperature top_p top_k min_p repetition_penalty max_new_tokens ";
-    char word[64];
     struct bytes text = {0};
-    snprintf(word, sizeof word, " %.60s ", key);
-    if (strstr(keys, word) == NULL)
-        return error_set(err, ERROR_INPUT, "unknown key %.60s; there are%s", key, keys);
+    if (!check_key(key, err))
+        return false;
     if (!json_is_number(value))
         return error_set(err, ERROR_INPUT, "\"%s\" is no number", key);
     const struct option *option = option_find_key(key, options->command);
-    if (option == NULL || option_is_given(options, option))
+    if (option == NULL)
+        return error_set(err, ERROR_INPUT, "this command has no %s", key);
+    if (option_is_given(options, option))
         return true; /* the plain option wins */
     bytes_printf(&text, "%.17g", json_number_value(value));
     const bool good = option_set(options, option, key, text.data, err);

@@ -353,6 +353,10 @@ TEST(defaults_of_sampling_may_come_from_the_json_of_vllm)
     CHECK(!options_is_given(&options, "--top-p"));
     options_release(&options);
     refuses(COMMAND_SERVE, "dir --override-generation-config {\"stop\":1}", "unknown key stop");
+    refuses(COMMAND_SERVE, "dir --override-generation-config {\"top_p\\u0020top_k\":1}",
+            "unknown key top_p top_k; there are temperature top_p top_k min_p");
+    refuses(COMMAND_DEMO, "--override-generation-config {\"min_p\":0.1}",
+            "this command has no min_p");
     refuses(COMMAND_SERVE, "dir --override-generation-config {\"top_p\":\"x\"}", "no number");
     refuses(COMMAND_SERVE, "dir --override-generation-config {\"top_p\":2}", "2 is outside");
 }
