@@ -56,40 +56,46 @@ static void remove_folder(struct job *job)
     job->folder[0] = '\0';
 }
 
+/* In the child, where all signals wait: exec() comes too late for those that are there now. What is
+ * ignored stays so, as in every child, but for what a job is ended by. */
+static void drop_handlers(void)
+{
+    struct sigaction now;
+    for (int number = 1; number < NSIG; number++)
+        if (sigaction(number, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            signal(number, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 /* In the child, before exec: the ranks print to standard error only (standard output belongs to
- * the answer), take no signals of the terminal, and end when this process does. */
-static void become_job(const struct job *job, char **word, pid_t parent, const sigset_t *signals,
-                       bool by_mpirun)
+ * the answer), take no signals of the terminal, and end when this process does. Other threads of
+ * this program may have held locks, as that of setenv(): nothing here may want one. */
+static void become_job(char **word, char **environment, pid_t parent, const sigset_t *signals)
 {
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     setpgid(0, 0);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    drop_handlers();
     sigprocmask(SIG_SETMASK, signals, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0); /* it died before the line above */
-    if (by_mpirun)
-        mpirun_set_environment();
-    mpirun_files_set_environment(&job->files);
-    execvp(word[0], word);
-    fprintf(stderr, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
+    execvpe(word[0], word, environment);
+    dprintf(STDERR_FILENO, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
     _exit(127);
 }
 
-static bool launch(struct job *job, char **word, bool by_mpirun, struct error *err)
+static bool launch(struct job *job, char **word, char **environment, struct error *err)
 {
     const pid_t parent = getpid();
-    sigset_t ends, before; /* wait while the child still has our handlers */
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGTERM);
-    sigprocmask(SIG_BLOCK, &ends, &before);
+    sigset_t all, before; /* wait while the child still has the handlers of this program */
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
     const pid_t pid = fork();
     if (pid == 0)
-        become_job(job, word, parent, &before, by_mpirun);
+        become_job(word, environment, parent, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return error_errno(err, "cannot start %s", word[0]);
@@ -105,11 +111,12 @@ bool job_start(struct job *job, const struct options *options, const char *model
     char *word[MPIRUN_WORDS_MAX + RANK_WORDS_MAX];
     struct arena arena = {0};
     int n, n_rank_words;
-    const bool started = mpirun_words(word, &n, options, &arena, err) &&
-                         make_folder(job, n > 0 && options->hostfile == NULL, err) &&
-                         rank_words(word + n, &n_rank_words, options, model_folder, job->socket,
-                                    replica, &arena, err) &&
-                         launch(job, word, n > 0, err);
+    const bool started =
+        mpirun_words(word, &n, options, &arena, err) &&
+        make_folder(job, n > 0 && options->hostfile == NULL, err) &&
+        rank_words(word + n, &n_rank_words, options, model_folder, job->socket, replica, &arena,
+                   err) &&
+        launch(job, word, n > 0 ? mpirun_environment(&job->files, &arena) : environ, err);
     job->by_mpirun = n > 0;
     if (started)
         keeper_start(job);

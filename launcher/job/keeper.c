@@ -18,9 +18,6 @@ static void outlive(struct job *job, int end)
 {
     char word;
     ssize_t n;
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
     dup2(end, STDIN_FILENO); /* other links must end with this program, and so must its output */
     dup2(job->watch, STDOUT_FILENO);
     syscall(SYS_close_range, STDERR_FILENO, UINT_MAX, 0);
@@ -41,6 +38,9 @@ void keeper_start(struct job *job)
     int end[2]; /* no pipe: writing to one that nobody reads is a signal to the whole program */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end) != 0)
         return;
+    sigset_t all, before; /* the keeper takes none, and runs no handler of this program */
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
     const pid_t between = fork(); /* its child has no parent when it ends: nobody has to reap it */
     if (between == 0) {
         setsid();
@@ -50,6 +50,7 @@ void keeper_start(struct job *job)
         }
         _exit(0);
     }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(end[0]);
     if (between < 0)
         close(end[1]);

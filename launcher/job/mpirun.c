@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "launcher/job/hosts.h"
+#include "launcher/job/mpirun_files.h"
 #include "launcher/model_path.h"
 #include "runtime/options/options.h"
 
@@ -86,23 +87,42 @@ bool mpirun_words(char *word[MPIRUN_WORDS_MAX], int *n, const struct options *op
     return true;
 }
 
-void mpirun_set_environment(void)
+/* "NAME=value" */
+static bool is_set(const char *setting)
 {
-    static char *const settings[][2] = {
-        {"OMPI_ALLOW_RUN_AS_ROOT", "1"}, /* containers run as root */
-        {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
-        {"OMPI_MCA_rmaps_base_oversubscribe", "1"},     /* more ranks than cores: slow, not wrong */
-        {"OMPI_MCA_rmaps_base_mapping_policy", "slot"}, /* ranks that talk most sit together */
-        {"OMPI_MCA_hwloc_base_binding_policy", "none"}, /* ranks bind themselves: --bind */
-        {"OMPI_MCA_orte_execute_quiet", "1"},           /* the rank itself says what went wrong */
-        {"OMPI_MCA_opal_signal", ""},                   /* no stack of addresses for users */
-        {"OMPI_MCA_odls_base_sigkill_timeout", "0"},    /* what lost a rank has nothing to save */
+    const size_t n = strcspn(setting, "=") + 1;
+    for (char **at = environ; *at != NULL; at++)
+        if (strncmp(*at, setting, n) == 0)
+            return true;
+    return false;
+}
+
+char **mpirun_environment(const struct mpirun_files *files, struct arena *arena)
+{
+    static char *const settings[] = {
+        "OMPI_ALLOW_RUN_AS_ROOT=1", /* containers run as root */
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+        "OMPI_MCA_rmaps_base_oversubscribe=1",     /* more ranks than cores: slow, not wrong */
+        "OMPI_MCA_rmaps_base_mapping_policy=slot", /* ranks that talk most sit together */
+        "OMPI_MCA_hwloc_base_binding_policy=none", /* ranks bind themselves: --bind */
+        "OMPI_MCA_orte_execute_quiet=1",           /* the rank itself says what went wrong */
+        "OMPI_MCA_opal_signal=",                   /* no stack of addresses for users */
+        "OMPI_MCA_odls_base_sigkill_timeout=0",    /* what lost a rank has nothing to save */
         /* Between hosts: a cut link is a lost host after seconds, not after the 8 minutes of the
          * defaults, on both of its sides. */
-        {"OMPI_MCA_oob_tcp_keepalive_time", "2"},
-        {"OMPI_MCA_oob_tcp_keepalive_intvl", "1"},
-        {"OMPI_MCA_oob_tcp_keepalive_probes", "3"},
+        "OMPI_MCA_oob_tcp_keepalive_time=2",
+        "OMPI_MCA_oob_tcp_keepalive_intvl=1",
+        "OMPI_MCA_oob_tcp_keepalive_probes=3",
     };
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        setenv(settings[i][0], settings[i][1], 0);
+    const size_t n_settings = sizeof settings / sizeof *settings;
+    size_t n = 0;
+    while (environ[n] != NULL)
+        n++;
+    char **out = arena_alloc(arena, n + n_settings + MPIRUN_FILES_SETTINGS + 1, sizeof *out);
+    memcpy(out, environ, n * sizeof *out);
+    for (size_t i = 0; i < n_settings; i++)
+        if (!is_set(settings[i]))
+            out[n++] = settings[i];
+    mpirun_files_settings(files, arena, out + n); /* and the NULL at the end */
+    return out;
 }

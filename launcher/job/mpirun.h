@@ -9,6 +9,7 @@
 
 struct arena;
 struct error;
+struct mpirun_files;
 struct options;
 
 enum { MPIRUN_WORDS_MAX = 8 };
@@ -20,5 +21,6 @@ enum { MPIRUN_WORDS_MAX = 8 };
 bool mpirun_words(char *word[MPIRUN_WORDS_MAX], int *n, const struct options *options,
                   struct arena *arena, struct error *err);
 
-/* In the child that becomes mpirun. */
-void mpirun_set_environment(void);
+/* What mpirun is started with, up to a NULL: the environment of this program, which stays as it is,
+ * and settings that it lacks. In `arena`, but for texts of the environment itself. */
+char **mpirun_environment(const struct mpirun_files *files, struct arena *arena);

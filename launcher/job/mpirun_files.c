@@ -1,5 +1,7 @@
 #include "launcher/job/mpirun_files.h"
 
+#include "base/memory.h"
+
 #include <ftw.h>
 #include <glob.h>
 #include <stdio.h>
@@ -35,12 +37,17 @@ void mpirun_files_make(struct mpirun_files *out, const char *sessions)
         snprintf(out->sessions, sizeof out->sessions, "%s", sessions);
 }
 
-void mpirun_files_set_environment(const struct mpirun_files *files)
+void mpirun_files_settings(const struct mpirun_files *files, struct arena *arena, char **out)
 {
-    if (files->segments[0] != '\0')
-        setenv(SEGMENTS_KEY, files->segments, 0);
-    if (files->sessions[0] != '\0')
-        setenv(SESSIONS_KEY, files->sessions, 0);
+    const char *const rows[MPIRUN_FILES_SETTINGS][2] = {{SEGMENTS_KEY, files->segments},
+                                                        {SESSIONS_KEY, files->sessions}};
+    for (int i = 0; i < MPIRUN_FILES_SETTINGS; i++) {
+        char text[128];
+        const int n = snprintf(text, sizeof text, "%s=%s", rows[i][0], rows[i][1]);
+        if (*rows[i][1] != '\0')
+            *out++ = arena_copy_text(arena, text, (size_t)n);
+    }
+    *out = NULL;
 }
 
 void mpirun_files_settle(struct mpirun_files *files)

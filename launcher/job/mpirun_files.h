@@ -8,6 +8,8 @@
 #pragma once
 #include <sys/types.h>
 
+struct arena;
+
 struct mpirun_files {  /* all zero: none */
     char segments[40]; /* folder; "": Open MPI's own choice */
     char sessions[64]; /* folder of session folders, likewise */
@@ -15,8 +17,10 @@ struct mpirun_files {  /* all zero: none */
 
 /* Of ranks on this host alone. `sessions` is a folder that can be written. */
 void mpirun_files_make(struct mpirun_files *out, const char *sessions);
-/* In the child that becomes mpirun. */
-void mpirun_files_set_environment(const struct mpirun_files *files);
+/* What tells mpirun of them, as its environment has it: out[] of "NAME=value" in `arena`, at most
+ * so many, and a NULL. */
+enum { MPIRUN_FILES_SETTINGS = 2 };
+void mpirun_files_settings(const struct mpirun_files *files, struct arena *arena, char **out);
 /* Every rank is ready: removes what needs no name any more. */
 void mpirun_files_settle(struct mpirun_files *files);
 /* `mpirun` has ended. */

@@ -90,18 +90,19 @@ static void tell(struct phalanx_request *r, int i)
         phalanx_cancel(r);
 }
 
-/* What is new of a choice; of a beam all of it comes at its end. False: it is not wanted. */
+/* What is new of a choice; of a beam all of it comes at its end. False: it is not wanted, and
+ * nothing was taken: an answer that is cancelled is what its text function has seen. */
 static bool take_choice(struct phalanx_request *r, const struct generate_call *call, int i,
                         size_t n_text)
 {
+    if (r->is_unwanted)
+        return false;
     const struct output *output = generate_output(call, 0, i);
     struct library_choice *choice = &r->choice[i];
     const size_t n_tokens = choice->token.n, n_had = choice->text.len - choice->n_echo;
     const bool went_on = choice->finish == NULL;
     take_rows(r, &r->prompt_logprobs, &generate_output(call, 0, 0)->prompt);
     take_numbers(r, choice, output);
-    if (r->is_unwanted)
-        return false;
     if (n_text > n_had)
         bytes_add(&choice->text, output->text.data + n_had, n_text - n_had);
     if (n_text > n_had || choice->token.n > n_tokens || (went_on && choice->finish != NULL))
@@ -119,6 +120,13 @@ void answer_take_usage(struct phalanx_request *r, const struct generate_call *ca
     }
 }
 
+void answer_abort(struct phalanx_request *r)
+{
+    for (int i = 0; i < r->n_choices; i++)
+        if (r->choice[i].finish == NULL)
+            r->choice[i].finish = finish_reason_name(FINISH_ABORT);
+}
+
 static bool on_progress(void *context, struct generate_call *call, int prompt, int choice)
 {
     check(prompt == 0);
@@ -131,17 +139,29 @@ static void on_done(void *context, struct generate_call *call)
     answer_take_usage(r, call);
     for (int i = 0; i < r->n_choices; i++)
         take_choice(r, call, i, generate_output(call, 0, i)->text.len);
+    answer_abort(r);
     request_be_done(r);
+}
+
+/* Each choice that has not ended is told of it: who reads a stream may wait for that. */
+static void fail(struct phalanx_request *r, const struct error *why)
+{
+    r->failure = *why;
+    for (int i = 0; i < r->n_choices && !r->is_unwanted; i++) {
+        if (r->choice[i].finish != NULL)
+            continue;
+        r->choice[i].finish = finish_reason_name(FINISH_ERROR);
+        tell(r, i);
+    }
 }
 
 static void on_failed(void *context, struct generate_call *call, const struct error *why)
 {
     struct phalanx_request *r = context;
-    r->failure = *why;
     answer_take_usage(r, call);
-    for (int i = 0; i < r->n_choices; i++)
-        if (r->choice[i].finish == NULL)
-            r->choice[i].finish = finish_reason_name(FINISH_ERROR);
+    if (!r->is_unwanted)
+        fail(r, why);
+    answer_abort(r);
     request_be_done(r);
 }
 

@@ -107,7 +107,7 @@ static struct phalanx_request *ask(struct phalanx_model *model, const struct que
 {
     struct error why = {0};
     struct library_parameters read = {0};
-    if (!model_is_usable(model, &why))
+    if (!model_is_usable(model, &why) || !model_has_ranks(model, &why))
         return refused(&why, err);
     struct api_prompt prompt = prompt_of(question->prompt);
     struct generate_request request = {.default_max_tokens = 16, .prompt = &prompt, .n_prompts = 1};
@@ -183,7 +183,7 @@ static struct phalanx_request *ask_measure(struct phalanx_model *model, enum pha
 {
     struct error why = {0};
     struct library_parameters read = {0};
-    if (!model_is_usable(model, &why))
+    if (!model_is_usable(model, &why) || !model_has_ranks(model, &why))
         return refused(&why, err);
     const bool is_reward = task == PHALANX_SCORE && other == NULL;
     const struct api_prompt pair = prompt_of(other);

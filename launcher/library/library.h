@@ -37,6 +37,8 @@ bool watch_open(struct library_watch *out, struct error *err);
 void watch_close(struct library_watch *watch);
 /* What the session waits for now is what the watch waits for. */
 bool watch_update(struct library_watch *watch, struct session *session, struct error *err);
+/* Nothing is waited for any more, and the file is never readable again. */
+void watch_stop(struct library_watch *watch);
 /* Until something is there, at most timeout_ms (-1: any time). *interrupted: phalanx_interrupt()
  * was called since. */
 bool watch_wait(struct library_watch *watch, int timeout_ms, bool *interrupted, struct error *err);
@@ -53,15 +55,18 @@ struct phalanx_model {
     struct phalanx_request *first;                  /* all that were not released */
     struct phalanx_request *first_done, *last_done; /* of them, those whose end is to be told */
     size_t n_open;                                  /* those that are not done */
-    bool is_ready;                                  /* service.api is there */
-    bool is_running;                                /* a phalanx_text_fn may be under way */
+    struct error loss; /* why there will be no more rounds; kind ERROR_NONE: there will */
+    bool is_ready;     /* service.api is there */
+    bool is_running;   /* a phalanx_text_fn may be under way */
     bool any_unwanted; /* of them, cancelled or released while it was */
     char label[24];
 };
 
 /* Whether it is there, and this process has opened it. */
 bool model_may_run(const struct phalanx_model *model, struct error *err);
-/* Whether something can be asked of it, too. */
+/* Whether its ranks are not lost for good; else *err is why they are. */
+bool model_has_ranks(const struct phalanx_model *model, struct error *err);
+/* Whether model_may_run(), and what it is is known. */
 bool model_is_usable(const struct phalanx_model *model, struct error *err);
 /* After a round: it can be asked as soon as its ranks are ready. */
 bool model_be_ready(struct phalanx_model *model, struct error *err);
@@ -125,6 +130,8 @@ void request_be_done(struct phalanx_request *r);
 void request_be_told(struct phalanx_request *r);
 
 void answer_take_usage(struct phalanx_request *r, const struct generate_call *call);
+/* Choices that have not ended, end. */
+void answer_abort(struct phalanx_request *r);
 extern const struct generate_listener answer_listener; /* without a context: that is the request */
 extern const struct pool_listener answer_values_listener;
 

@@ -159,6 +159,13 @@ bool model_may_run(const struct phalanx_model *model, struct error *err)
                      (int)model->process);
 }
 
+bool model_has_ranks(const struct phalanx_model *model, struct error *err)
+{
+    if (model->loss.kind != ERROR_NONE)
+        *err = model->loss;
+    return model->loss.kind == ERROR_NONE;
+}
+
 bool model_is_usable(const struct phalanx_model *model, struct error *err)
 {
     if (!model_may_run(model, err))

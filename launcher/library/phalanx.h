@@ -18,11 +18,12 @@
  * models in one process are fine, in one thread or in several.
  *
  * Processes. The library starts children and reaps them by their numbers. It sets no handler of a
- * signal, and SIGPIPE never comes of it. Its files are closed by exec(); standard input, output and
- * error have to be open, if only on /dev/null. A child of fork() may look at answers and do no
- * more: what would ask fails, what would end something does nothing. One line on standard error
- * says that ranks are lost and started again; the ranks print there why they end. The level of the
- * log (option --log-level) is that of the process: the model opened last sets it.
+ * signal, none of yours runs in its children, and SIGPIPE never comes of it. Its files are closed
+ * by exec(); standard input, output and error have to be open, if only on /dev/null. A child of
+ * fork() may look at answers and do no more: what would ask fails, what would end something does
+ * nothing. One line on standard error says that ranks are lost and started again; the ranks print
+ * there why they end. The level of the log (option --log-level) is that of the process: the model
+ * opened last sets it.
  *
  * Errors. A function that can fail returns NULL or false and fills *err, which may be NULL where
  * you do not care. Texts are UTF-8. NULL for a model or a request is an error of input, or an empty
@@ -127,10 +128,11 @@ PHALANX_API struct phalanx_request *phalanx_measure(struct phalanx_model *model,
 /* ---- several at once, and streams: ask, then run ---- */
 
 /* Something new of a choice (0 of an answer without "n"): its new text, whole characters, with a
- * NUL behind them. n_bytes may be 0: a token has given no text yet, or the choice has ended without
- * more. It is called from phalanx_run(), phalanx_step() and phalanx_wait(), never from a
- * phalanx_ask. It may look at answers, ask, cancel, and release; it must not run or close, and it
- * has to return (no longjmp, no exception). False: the rest is not wanted. */
+ * NUL behind them. n_bytes may be 0: a token has given no text yet, or the choice has ended or
+ * failed without more, as phalanx_finish_reason() says then. What was cancelled is told no more. It
+ * is called from phalanx_run(), phalanx_step() and phalanx_wait(), never from a phalanx_ask. It may
+ * look at answers, ask, cancel, and release; it must not run or close, and it has to return (no
+ * longjmp, no exception). False: the rest is not wanted. */
 typedef bool phalanx_text_fn(void *context, struct phalanx_request *request, int choice,
                              const char *text, size_t n_bytes);
 
@@ -163,8 +165,8 @@ PHALANX_API void *phalanx_context(const struct phalanx_request *request);
 PHALANX_API void phalanx_set_context(struct phalanx_request *request, void *context);
 
 /* Until the model is ready and every request has ended; whether one failed is told by
- * phalanx_wait(). False: interrupted, or the ranks are lost for good, and all requests have failed.
- */
+ * phalanx_wait(). False: interrupted, or the ranks are lost for good, now or before, and all
+ * requests have failed. */
 PHALANX_API bool phalanx_run(struct phalanx_model *model, struct phalanx_error *err);
 /* Until this one has ended; others get on meanwhile. False: it failed, and *err says why, or
  * interrupted: then it is not done. NULL, as an ask returned it: false, and *err is left as it was.
@@ -181,14 +183,15 @@ PHALANX_API bool phalanx_step(struct phalanx_model *model, int timeout_ms,
                               struct phalanx_error *err);
 /* A file for poll(), select() or epoll, the same as long as the model is open, and never to be
  * read: it is readable when phalanx_step() has something to do, also without requests (a few times
- * a second the ranks are looked after). */
+ * a second the ranks are looked after). Ranks that are lost for good leave nothing to do. */
 PHALANX_API int phalanx_fd(const struct phalanx_model *model);
 /* The wait that is under way, else the next one, returns false with PHALANX_ERROR_INTERRUPTED; a
  * phalanx_step() returns true, at once. Any thread, any signal handler, while the model is open. */
 PHALANX_API void phalanx_interrupt(const struct phalanx_model *model);
 
 /* Nothing more is computed. It is done, with the text that came until then; choices that had not
- * ended have the finish reason "abort". */
+ * ended have the finish reason "abort". Called by a phalanx_text_fn, it is done once the wait or
+ * step that called that goes on. */
 PHALANX_API void phalanx_cancel(struct phalanx_request *request);
 /* Cancels and frees. NULL is fine. */
 PHALANX_API void phalanx_release(struct phalanx_request *request);

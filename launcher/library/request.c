@@ -96,9 +96,7 @@ void phalanx_cancel(struct phalanx_request *r)
     } else {
         pool_cancel(r->pool);
     }
-    for (int i = 0; i < r->n_choices; i++)
-        if (r->choice[i].finish == NULL)
-            r->choice[i].finish = finish_reason_name(FINISH_ABORT);
+    answer_abort(r);
     request_be_done(r);
 }
 

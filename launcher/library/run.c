@@ -21,24 +21,23 @@ static bool fail_interrupted(struct phalanx_error *err)
 }
 
 /* What there is, after at most timeout_ms (-1: when there is something). False: the ranks are lost
- * for good, or the system refuses. */
+ * for good, which is kept and said again, or the system refuses. */
 static bool run_round(struct phalanx_model *model, int timeout_ms, bool *interrupted,
                       struct error *err)
 {
     struct session *session = &model->service.session;
-    struct error lost = {0};
-    if (!watch_wait(&model->watch, timeout_ms, interrupted, err))
+    if (!model_has_ranks(model, err) || !watch_wait(&model->watch, timeout_ms, interrupted, err))
         return false;
     model->is_running = true;
-    const bool good = session_step(session, &lost);
+    const bool good = session_step(session, &model->loss); /* before text functions ask */
     if (model->is_ready)
         settle(model);
     model->is_running = false;
     requests_end_unwanted(model);
-    if (good)
-        return model_be_ready(model, err) && watch_update(&model->watch, session, err);
-    *err = lost;
-    return false;
+    if (good && model_be_ready(model, &model->loss))
+        return watch_update(&model->watch, session, err);
+    watch_stop(&model->watch);
+    return model_has_ranks(model, err);
 }
 
 /* A text function that waits would be called by itself. */
@@ -55,7 +54,7 @@ bool phalanx_run(struct phalanx_model *model, struct phalanx_error *err)
 {
     struct error why = {0};
     bool interrupted = false;
-    if (!may_run(model, &why))
+    if (!may_run(model, &why) || !model_has_ranks(model, &why))
         return library_fail(err, &why);
     while ((model->n_open > 0 || !model->is_ready) && !interrupted)
         if (!run_round(model, -1, &interrupted, &why))
@@ -93,6 +92,8 @@ bool phalanx_wait(struct phalanx_request *r, struct phalanx_error *err)
     while (good && !interrupted && !phalanx_is_done(r))
         good = run_round(r->model, -1, &interrupted, &why);
     r->is_awaited = false;
+    if (interrupted && phalanx_is_done(r))
+        phalanx_interrupt(r->model); /* this wait has another end: it is for the next one */
     if (r->is_released)
         return fail_released(r, err);
     if (!phalanx_is_done(r))

@@ -108,6 +108,13 @@ bool watch_update(struct library_watch *watch, struct session *session, struct e
     return good || error_errno(err, "cannot watch the ranks");
 }
 
+void watch_stop(struct library_watch *watch)
+{
+    const int file[] = {watch->ranks, watch->timer, watch->wakeup};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+        epoll_ctl(watch->all, EPOLL_CTL_DEL, file[i], NULL); /* ranks: where there are any */
+}
+
 bool watch_wait(struct library_watch *watch, int timeout_ms, bool *interrupted, struct error *err)
 {
     struct epoll_event event[3];

@@ -2,8 +2,10 @@
 
 #include "tests/test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct phalanx_error err;
@@ -41,7 +43,7 @@ bool see(void *context, struct phalanx_request *request, int choice, const char 
     return ++seen->n_calls != seen->most_calls;
 }
 
-int children(pid_t out[64])
+static int children(pid_t out[64])
 {
     char path[64];
     int n = 0, pid;
@@ -52,4 +54,31 @@ int children(pid_t out[64])
     if (file != NULL)
         fclose(file);
     return n;
+}
+
+void kill_ranks(void)
+{
+    pid_t pid[64];
+    const int n = children(pid);
+    if (n == 0)
+        SKIP("this system does not list children");
+    for (int i = 0; i < n; i++)
+        kill(pid[i], SIGKILL);
+}
+
+int close_and_see(struct phalanx_model *model)
+{
+    const struct timespec at_once = {0};
+    siginfo_t end;
+    sigset_t child, before;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    CHECK_EQ(sigprocmask(SIG_BLOCK, &child, &before), 0);
+    while (sigtimedwait(&child, &end, &at_once) > 0)
+        continue; /* of others, before */
+    phalanx_close(model);
+    const bool was_told = sigtimedwait(&child, &end, &at_once) == SIGCHLD;
+    CHECK_EQ(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+    CHECK(was_told);
+    return end.si_code == CLD_EXITED ? end.si_status : -end.si_status;
 }

@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #define DEMO   SOURCE_DIR "/demo/model"
 #define GREEDY "{\"temperature\": 0, \"max_tokens\": 12}"
@@ -29,4 +28,8 @@ struct seen {
 bool see(void *context, struct phalanx_request *request, int choice, const char *text,
          size_t n_bytes);
 
-int children(pid_t out[64]); /* of this process; 0: this system does not list them */
+/* All children of this process, with SIGKILL. Skips the test where the system does not list them.
+ */
+void kill_ranks(void);
+/* Closes a model of one rank, and says how that ended: its exit status, or minus the signal. */
+int close_and_see(struct phalanx_model *model);

@@ -102,3 +102,70 @@ TEST(a_text_function_sees_the_answer_so_far)
     CHECK_EQ(seen.n_calls, 12); /* a call a token */
     phalanx_close(model);
 }
+
+static bool refuse(void *n_calls, struct phalanx_request *request, int choice, const char *text,
+                   size_t n_bytes)
+{
+    (void)request, (void)text, (void)n_bytes;
+    CHECK_EQ(choice, 0);
+    ++*(int *)n_calls;
+    return false;
+}
+
+TEST(a_choice_of_which_nothing_was_told_has_nothing)
+{
+    static const char *const parameters[] = {
+        "{\"n\": 2, \"max_tokens\": 1, \"logprobs\": 1}",
+        "{\"n\": 2, \"use_beam_search\": true, \"max_tokens\": 6}"};
+    struct phalanx_model *model = open_demo();
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
+        int n_calls = 0;
+        size_t n;
+        struct phalanx_request *r =
+            phalanx_ask(model, PROMPT, parameters[i], refuse, &n_calls, &err);
+        CHECK(phalanx_wait(r, &err));
+        CHECK_EQ(n_calls, 1);
+        CHECK_STR(phalanx_finish_reason(r, 1), "abort");
+        CHECK_STR(phalanx_text(r, 1, NULL), "");
+        phalanx_tokens(r, 1, &n);
+        CHECK_EQ(n, 0);
+        CHECK(phalanx_logprobs(r, 1, 0, &n) == NULL);
+    }
+    phalanx_close(model);
+}
+
+/* Counts choices that it is told have failed; the first one is enough where `context` says so. */
+struct failures {
+    int n;
+    bool one_is_enough;
+};
+
+static bool count_failures(void *context, struct phalanx_request *request, int choice,
+                           const char *text, size_t n_bytes)
+{
+    struct failures *failures = context;
+    const char *finish = phalanx_finish_reason(request, choice);
+    (void)text, (void)n_bytes;
+    if (finish == NULL)
+        return true;
+    CHECK_STR(finish, "error");
+    failures->n++;
+    return !failures->one_is_enough;
+}
+
+TEST(a_text_function_is_told_of_a_failure)
+{
+    struct phalanx_model *model = open_demo();
+    for (int one = 0; one < 2; one++) {
+        struct failures failures = {.one_is_enough = one};
+        struct phalanx_request *r = phalanx_ask(
+            model, PROMPT,
+            "{\"n\": 2, \"max_tokens\": 1500, \"ignore_eos\": true, \"deadline_ms\": 20}",
+            count_failures, &failures, &err);
+        CHECK(!phalanx_wait(r, &err));
+        CHECK_STR(err.code, "deadline_exceeded");
+        CHECK_EQ(failures.n, one ? 1 : 2);
+        CHECK_STR(phalanx_finish_reason(r, 1), one ? "abort" : "error");
+    }
+    phalanx_close(model);
+}

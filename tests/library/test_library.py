@@ -35,6 +35,17 @@ int main(void)
 }
 """
 
+# Programs that were built against an earlier version of the same soname, and of another one.
+OTHER_VERSIONS = """
+cmake_minimum_required(VERSION 3.22)
+project(others LANGUAGES NONE)
+find_package(Phalanx 0.0 REQUIRED)
+find_package(Phalanx 1.0 QUIET)
+if(Phalanx_FOUND)
+  message(FATAL_ERROR "${Phalanx_VERSION} is no version 1")
+endif()
+"""
+
 # What stands around the pieces of code in docs/library.md that are no whole program.
 AROUND = """
 #include <phalanx.h>
@@ -133,6 +144,11 @@ class Installed(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             self.build_with_cmake(pathlib.Path(folder))
             self.check_examples(pathlib.Path(folder))
+
+    def test_cmake_takes_it_where_an_earlier_version_of_the_soname_is_asked_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "CMakeLists.txt").write_text(OTHER_VERSIONS)
+            run("cmake", "-S", folder, "-B", folder, f"-DCMAKE_PREFIX_PATH={self.prefix}")
 
     def test_the_header_is_clean_in_both_languages(self):
         with tempfile.TemporaryDirectory() as folder:
