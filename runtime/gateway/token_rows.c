@@ -110,6 +110,7 @@ void token_rows_add(struct token_rows *rows, const struct logprob_rows *from, si
         }
         rows->end[rows->n_rows++] = rows->n_entries;
     }
+    rows->has_first = false; /* other rows have other tokens before them */
 }
 
 struct json_logprob_rows token_rows_view(const struct token_rows *rows)
