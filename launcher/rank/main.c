@@ -272,6 +272,9 @@ static bool tell_ready(struct rank *r, struct error *err)
                   .max_num_seqs = limits->max_sequences,
                   .memory_bytes = r->memory_bytes,
                   .model_mark = r->model_mark}};
+    r->unheard = !link_send_event(r->link, &ready, err);
+    if (r->unheard)
+        return false;
     log_write(LOG_INFO, "rank",
               "ready: %s, tp %d, pp %d, %d thread%s, %s kernels%s%s, %s, context %d, steps of %d "
               "tokens and %d sequences",
@@ -279,8 +282,7 @@ static bool tell_ready(struct rank *r, struct error *err)
               r->n_threads == 1 ? "" : "s", r->compute.device->ops->name,
               *r->compute.name != '\0' ? " on " : "", r->compute.name, comm->ops->name,
               limits->max_model_len, limits->max_tokens, limits->max_sequences);
-    r->unheard = !link_send_event(r->link, &ready, err);
-    return !r->unheard;
+    return true;
 }
 
 static bool start(struct rank *r, int argc, char **argv, struct error *err)

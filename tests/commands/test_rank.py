@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import unittest
 
@@ -83,6 +84,20 @@ class Rank(ModelCase):
                                 capture_output=True, timeout=30, check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn(b"--link is missing", result.stderr)
+
+    def test_it_is_ready_when_the_gateway_has_heard_it(self):
+        """Who reads the line and kills the rank then, has killed one that was ready."""
+        path = str(self.folder / "engine")
+        words = [str(BUILD / "phalanx-rank"), str(self.model), "--link", path, "--threads", "1",
+                 "--log-level", "info"]
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            with subprocess.Popen(words, stderr=subprocess.PIPE) as rank:
+                listener.accept()[0].close()  # a gateway that hears nothing
+                _, err = rank.communicate(timeout=60)
+        self.assertIn(b"memory of rank 0", err)
+        self.assertNotIn(b"ready:", err)
 
 
 if __name__ == "__main__":

@@ -261,7 +261,7 @@ class Files(RecoveryCase):
                 segments = re.search("OMPI_MCA_btl_vader_backing_directory=([^\\0]*)", environment)[1]
                 self.assertIn("/phalanx-", segments)
                 self.assertTrue(list(self.folder.glob("ompi.*/pid.*")))
-                # The line "ready:" comes before the word to the gateway, which removes the folder.
+                # The line "ready:" does not wait for the gateway, which removes the folder.
                 self.assertTrue(wait_for(lambda: not os.path.exists(segments), 3), segments)
                 if victim == "phalanx":
                     child.kill()
