@@ -21,6 +21,9 @@ HAS_MPI = shutil.which("mpirun") is not None
 # in the other builds.
 SANITIZED = os.environ.get("PHALANX_SANITIZED", "") != ""
 TIMEOUT_S = 300
+# An engine that takes ten milliseconds and more for a token, with the bits of any other: what a test
+# does in the middle of an answer is in its middle, also where the machine stalls meanwhile.
+SLOWLY = ("--threads", "1", "--kernels", "scalar")
 # These tests are of CPUs, also on a machine with GPUs; emulated ones (test_gpu.py) are not hidden.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
