@@ -10,8 +10,8 @@
 /* From the end of the link to that of the job, whose status tells more: mpirun takes about a second
  * to end ranks that are stuck. Where nothing is started again users wait for the error. */
 static const int64_t LOST_GRACE_NS = 2500000000, LAST_GRACE_NS = 800000000;
-/* For mpirun on several hosts, beside the time limit of the ranks: it waits for ever for one that
- * does not answer. */
+/* For a start that fails: of ranks that never stood only the status says why. And for mpirun on
+ * several hosts, beside the time limit of the ranks: it waits for ever for one that is silent. */
 static const int64_t START_GRACE_NS = 10000000000;
 static const int64_t END_GRACE_NS = 3000000000, HURRY_GRACE_NS = 400000000;
 static const int64_t TERM_GRACE_NS = 1500000000, HURRY_TERM_GRACE_NS = 900000000;
@@ -90,7 +90,10 @@ void replica_lose(struct replica *replica, const struct error *why, bool progres
     replica->progressed = progressed;
     replica->n_going_on = 0;
     const bool again = why->kind == ERROR_PEER && replica->restarts.most > 0;
-    replica->until_ns = clock_now_ns() + (again ? LOST_GRACE_NS : LAST_GRACE_NS);
+    const int64_t grace_ns = !replica->was_ready && why->kind == ERROR_PEER ? START_GRACE_NS
+                             : again                                        ? LOST_GRACE_NS
+                                                                            : LAST_GRACE_NS;
+    replica->until_ns = clock_now_ns() + grace_ns;
     replica->state = REPLICA_ENDING;
 }
 

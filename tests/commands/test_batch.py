@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from common import DEMO, PHALANX, phalanx
+from common import DEMO, PHALANX, SLOWLY, phalanx
 from test_processes import wait_for
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -192,7 +192,7 @@ class Journal(BatchCase):
 
     def stop_midway(self, *more):
         """Ends the command with a part of the answers in the journal."""
-        child = subprocess.Popen([str(PHALANX), *map(str, self.words(*more))],
+        child = subprocess.Popen([str(PHALANX), *map(str, self.words(*more, *SLOWLY))],
                                  stderr=subprocess.PIPE)
         self.addCleanup(child.stderr.close)
         begun = lambda: self.journal.exists() and self.journal.read_bytes().count(b"batch_req_") > 20
@@ -223,7 +223,8 @@ class Journal(BatchCase):
 
     def test_one_command_at_a_time_writes_to_a_journal(self):
         self.write(*(story(i, ignore_eos=True) for i in range(self.N)))
-        child = subprocess.Popen([str(PHALANX), *map(str, self.words())], stderr=subprocess.DEVNULL)
+        child = subprocess.Popen([str(PHALANX), *map(str, self.words(*SLOWLY))],
+                                 stderr=subprocess.DEVNULL)
         self.addCleanup(child.wait)
         self.addCleanup(child.terminate)
         self.assertTrue(wait_for(self.journal.exists, 60))

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, phalanx
+from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx
 
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
 SHORT = ("-p", "Once upon a time", "--max-tokens", "24", "--temperature", "0")
@@ -148,7 +148,7 @@ class Ends(unittest.TestCase):
     def start(self):
         """The processes print to a file: mpirun hands on nothing in the second in which it waits
         for the ranks of a lost one."""
-        words = mpirun(2, "generate", DEMO, *LONG)
+        words = mpirun(2, "generate", DEMO, *LONG, *SLOWLY)
         words[3:3] = ["sh", "-c", 'exec "$0" "$@" 2>>"$ERRORS"']
         child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                  env=clean_environment(**SETTINGS, ERRORS=self.errors.name))
@@ -213,7 +213,8 @@ class Ends(unittest.TestCase):
 class Binding(unittest.TestCase):
     def cpus_of_ranks(self, *words):
         """The CPUs that each of two ranks may use while they give tokens."""
-        child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG, "-tp", "2", *words],
+        child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG, "-tp", "2", "--kernels",
+                                  "scalar", *words],
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)

@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import termios
 import time
@@ -14,6 +15,16 @@ import unittest
 from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx
 
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
+
+
+# As mpirun, when a rank could not start: another one had connected, and is ended.
+SLOW_LAUNCHER = """
+import socket, sys, time
+with socket.socket(socket.AF_UNIX) as rank_0:
+    rank_0.connect(sys.argv[sys.argv.index("--link") + 1])
+time.sleep(1.5)
+sys.exit(2)
+"""
 
 
 def ranks():
@@ -159,6 +170,19 @@ class Processes(unittest.TestCase):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(f"--link {folder}/phalanx-", done.stderr.decode())
             self.assertEqual(os.listdir(folder), ["mpirun"])
+
+    def test_why_a_start_failed_is_waited_for(self):
+        """Only the status of a launcher says it, which may take a while to end the other ranks."""
+        with tempfile.TemporaryDirectory(prefix="phalanx-test-") as folder:
+            launcher = pathlib.Path(folder, "mpirun")
+            launcher.write_text(f"#!{sys.executable}\n{SLOW_LAUNCHER}")
+            launcher.chmod(0o755)
+            env = dict(os.environ, PATH=folder + ":" + os.environ["PATH"])
+            done = subprocess.run([str(PHALANX), "generate", str(DEMO), "-p", "x", "-tp", "2",
+                                   "--max-restarts", "0"], env=env, capture_output=True,
+                                  timeout=60, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertNotIn(b"lost", done.stderr)
 
     def test_a_closed_standard_output_ends_the_command(self):
         child = subprocess.Popen([str(PHALANX), "generate", str(DEMO), *LONG],

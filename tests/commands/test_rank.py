@@ -6,7 +6,7 @@ import socket
 import subprocess
 import unittest
 
-from common import BUILD, HAS_MPI, PHALANX, ModelCase, generate_json, phalanx
+from common import BUILD, HAS_MPI, PHALANX, SLOWLY, ModelCase, generate_json, phalanx
 
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
 
@@ -21,7 +21,7 @@ class Rank(ModelCase):
                 weights = self.model / "model.safetensors"
                 whole = weights.read_bytes()
                 child = subprocess.Popen(
-                    [str(PHALANX), "generate", str(self.model), *words, *LONG],
+                    [str(PHALANX), "generate", str(self.model), *words, *LONG, *SLOWLY],
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 self.assertNotEqual(child.stdout.read(1), b"", "no token came")
                 os.truncate(weights, 4096)

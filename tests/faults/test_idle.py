@@ -11,6 +11,7 @@ from test_processes import ranks
 MEASURE_S = 10
 MOST_OF_A_CORE = 0.01
 LATE_S = 0.05
+N_ROUNDS = 3  # the machine is busy with something else in one, and ranks that are late are so in all
 QUESTION, ANSWER, NEXT = b"Hello\n", b"Assistant: ", b"User: "
 
 
@@ -64,14 +65,21 @@ class Idle(FaultCase):
             with self.subTest(layout):
                 child = self.chat(*layout)
                 self.seconds_to_first_token(child)
-                after = {0: [], 0.4: []}
-                for _ in range(5):
-                    for pause_s, seconds in after.items():
-                        time.sleep(pause_s)
-                        seconds.append(self.seconds_to_first_token(child))
+                late = [self.lateness(child)]
+                while late[-1] > LATE_S and len(late) < N_ROUNDS:
+                    late.append(self.lateness(child))
                 self.leave(child)
-                at_once, later = map(statistics.median, after.values())
-                self.assertLessEqual(later - at_once, LATE_S, after)
+                self.assertLessEqual(late[-1], LATE_S, late)
+
+    def lateness(self, child):
+        """How much later the first token comes after a pause than at once, in seconds."""
+        after = {0: [], 0.4: []}
+        for _ in range(5):
+            for pause_s, seconds in after.items():
+                time.sleep(pause_s)
+                seconds.append(self.seconds_to_first_token(child))
+        at_once, later = map(statistics.median, after.values())
+        return later - at_once
 
 
 if __name__ == "__main__":

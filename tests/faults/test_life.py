@@ -5,14 +5,14 @@ import subprocess
 import time
 import unittest
 
-from common import DEMO, PHALANX, SANITIZED
+from common import DEMO, PHALANX, SANITIZED, SLOWLY
 from faults import BAD_FILE, FakeRankCase, FaultCase, is_alive, layouts
-from test_processes import ranks, wait_for
+from test_processes import catches, ranks, wait_for
 from test_recovery import children
 
 LONG_ANSWER = ("generate", DEMO, "-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos",
                "--seed", "3")
-ANSWER = (*LONG_ANSWER, "--max-tokens", "400")
+ANSWER = (*LONG_ANSWER, "--max-tokens", "100")
 WAITS_FOR_EVER = "#!/bin/sh\nexec sleep 600\n"
 HANGS = dict(LD_PRELOAD=BAD_FILE, FAULT_FILE="/model.safetensors", FAULT_KIND="hang")
 
@@ -66,18 +66,19 @@ class Sigterm(FakeRankCase):
     def test_while_the_ranks_are_stuck(self):
         for layout in layouts((), ("-tp", "2")):
             with self.subTest(layout):
-                child = self.popen(*LONG_ANSWER, *layout)
+                child = self.popen(*LONG_ANSWER, *SLOWLY, *layout)
                 child.stdout.read(1)
                 for rank in ranks():
                     os.kill(rank, signal.SIGSTOP)
                 self.check_ends(child)
 
     def test_a_second_one_does_not_wait(self):
-        child = self.popen(*LONG_ANSWER)
+        child = self.popen(*LONG_ANSWER, *SLOWLY)
         child.stdout.read(1)
         os.kill(ranks()[0], signal.SIGSTOP)
         child.terminate()
-        time.sleep(0.1)
+        taken = lambda: not catches(child.pid, signal.SIGTERM)
+        self.assertTrue(wait_for(taken, 30))  # two at once would be one
         begin = time.monotonic()
         child.terminate()
         self.assertEqual(child.wait(timeout=30), -signal.SIGTERM)
@@ -89,7 +90,7 @@ class OtherSignals(FaultCase):
         want = self.run_undisturbed(*ANSWER)
         for layout in layouts((), ("-tp", "2")):
             with self.subTest(layout):
-                child = self.popen(*ANSWER, *layout, **more)
+                child = self.popen(*ANSWER, *SLOWLY, *layout, **more)
                 first = child.stdout.read(1)
                 for pid in who(child):
                     os.kill(pid, number)
