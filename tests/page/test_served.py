@@ -33,7 +33,8 @@ OWN = (
 def setUpModule():
     test_page.setUpModule()
     global server
-    server = serving.Server("-tp", N_RANKS, "--api-key", KEY)
+    # so slowly that an answer is still coming when it is stopped
+    server = serving.Server("-tp", N_RANKS, "--api-key", KEY, *serving.SLOWLY)
     unittest.addModuleCleanup(server.stop)
     test_page.REAL_URL, test_page.REAL_KEY = server.url, KEY
 

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from serving import Server, ServerCase, wait_for
+from serving import SLOWLY, Server, ServerCase, wait_for
 
 BODY = {"prompt": "Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
 
@@ -18,18 +18,20 @@ def files_and_threads(pid):
             len(list(pathlib.Path(f"/proc/{pid}/task").iterdir())))
 
 
-class Load(ServerCase):
-    WORDS = ("--max-num-seqs", 4, "--max-queue", 4)
-
+class LoadCase(ServerCase):
     def is_quiet(self):
         return (self.server.metric("phalanx_num_requests_running") == 0 and
                 self.server.metric("phalanx_num_requests_waiting") == 0)
 
-    def aborted(self):
-        return self.server.metric("phalanx_request_success_total", 'finished_reason="abort"')
-
     def tearDown(self):
         self.assertTrue(wait_for(self.is_quiet, 2), self.server.get("/metrics").body.decode())
+
+
+class Load(LoadCase):
+    WORDS = ("--max-num-seqs", 4, "--max-queue", 4)
+
+    def aborted(self):
+        return self.server.metric("phalanx_request_success_total", 'finished_reason="abort"')
 
     def test_too_many_are_told_at_once_and_all_others_are_answered(self):
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
@@ -45,22 +47,6 @@ class Load(ServerCase):
             self.check_error(answer, 429)
             self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
         self.assertEqual(len({answer.json["choices"][0]["text"] for answer in good}), 1)
-
-    def test_a_user_that_goes_away_frees_what_ran_for_it(self):
-        for taken in (0, 1, 5):
-            stream = self.server.stream("/v1/completions", {**BODY, "max_tokens": 1900})
-            for _ in range(taken):
-                next(stream)
-            stream.close()
-            self.assertTrue(wait_for(self.is_quiet, 1))
-
-    def test_one_that_waits_for_a_whole_answer_and_goes_away_frees_too(self):
-        connection = self.server.connect()
-        connection.request("POST", "/v1/completions",
-                           '{"prompt": "a", "max_tokens": 1900, "ignore_eos": true}')
-        self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
-        connection.close()
-        self.assertTrue(wait_for(self.is_quiet, 1))
 
     def test_a_stalled_reader_is_cut_off_and_its_request_ends(self):
         connection = self.server.connect()
@@ -104,6 +90,26 @@ class Load(ServerCase):
                         (files_and_threads(pid), before))
 
 
+class Gone(LoadCase):
+    WORDS = SLOWLY  # nothing ends by itself
+
+    def test_a_user_that_goes_away_frees_what_ran_for_it(self):
+        for taken in (0, 1, 5):
+            stream = self.server.stream("/v1/completions", {**BODY, "max_tokens": 1900})
+            for _ in range(taken):
+                next(stream)
+            stream.close()
+            self.assertTrue(wait_for(self.is_quiet, 1))
+
+    def test_one_that_waits_for_a_whole_answer_and_goes_away_frees_too(self):
+        connection = self.server.connect()
+        connection.request("POST", "/v1/completions",
+                           '{"prompt": "a", "max_tokens": 1900, "ignore_eos": true}')
+        self.assertTrue(wait_for(lambda: not self.is_quiet(), 5))
+        connection.close()
+        self.assertTrue(wait_for(self.is_quiet, 1))
+
+
 class ManyPrompts(ServerCase):
     """So many texts in one request that others would notice, were they read in one go."""
     WORDS = ("--max-queue", 2048, "--disable-log-requests")
@@ -140,7 +146,7 @@ class ManyPrompts(ServerCase):
         connection.request("POST", "/v1/embeddings", json.dumps({"input": self.texts}),
                            {"Content-Type": "application/json"})
         in_flight = "phalanx_sequences_in_flight"
-        self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == len(self.texts), 5))
+        self.assertTrue(wait_for(lambda: self.server.metric(in_flight) > 0, 5))
         connection.close()
         self.assertTrue(wait_for(lambda: self.server.metric(in_flight) == 0, 2))
 
