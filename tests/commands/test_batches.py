@@ -1,6 +1,5 @@
 """phalanx generate over many prompts: files of prompts, order, output as it comes, progress."""
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -8,8 +7,9 @@ import tempfile
 import time
 import unittest
 
-from common import DEMO, PHALANX, generate_json, phalanx
+from common import DEMO, PHALANX, SANITIZED, generate_json, phalanx
 from terminal import Terminal
+from test_processes import catches, wait_for
 
 WORDS = ("--max-tokens", 8, "--seed", 3)
 
@@ -211,6 +211,7 @@ class AsTheyCome(unittest.TestCase):
         begin = run.stdout.read1(64)
         time.sleep(1)  # meanwhile the pipe is full, and an answer waits in the middle
         run.send_signal(signal.SIGINT)
+        self.assertTrue(wait_for(lambda: not catches(run.pid, signal.SIGINT), 30))
         time.sleep(0.3)
         text = begin + run.stdout.read()
         self.assertEqual(run.wait(timeout=60), 130)
@@ -246,7 +247,7 @@ class AsTheyCome(unittest.TestCase):
                 self.assertGreater(peak, 0)
                 peaks.append(peak)
         # 5,800 prompts more, held whole, would be well over 20 MB
-        if "PHALANX_SANITIZED" not in os.environ or not os.environ["PHALANX_SANITIZED"]:
+        if not SANITIZED:
             self.assertLess(peaks[1], peaks[0] + 8000)
 
 

@@ -14,7 +14,7 @@ import xml.etree.ElementTree
 from common import PHALANX, phalanx
 from fake_openai import FakeOpenAI
 
-SLACK_S = 0.6  # by which a busy machine may be late
+SLACK_S = 1.5  # by which a busy machine may be late
 
 
 def percentile(values, p):
@@ -99,8 +99,8 @@ class Numbers(BenchCase):
                                  f"ttft:{1e3 * SLACK_S}", f"tpot:{1e3 * SLACK_S}", "e2el:60000")
         self.assertEqual(numbers["within_goodput"], 4)
         self.assertAlmostEqual(numbers["request_goodput"] * numbers["duration"], 4)
-        self.assertRegex(self.printed.out, "goodput .* within ttft 600 ms tpot 600 ms e2el 60000 ms"
-                                           ": 4 of 8")
+        self.assertRegex(self.printed.out, "goodput .* within ttft 1500 ms tpot 1500 ms e2el "
+                                           "60000 ms: 4 of 8")
 
     def test_a_request_of_one_token_has_no_time_per_token(self):
         with FakeOpenAI() as server:
@@ -377,7 +377,7 @@ class Failures(BenchCase):
     def test_an_answer_that_stalls_takes_too_long(self):
         with FakeOpenAI(fault={1: "stall"}.get) as server:
             numbers = self.bench(server, "--num-prompts", 2, "--output-len", 4,
-                                 "--max-concurrency", 1, "--request-timeout-sec", 1)
+                                 "--max-concurrency", 1, "--request-timeout-sec", 3)
         self.assertEqual(numbers["errors_by_kind"]["timeout"]["count"], 1)
         self.assertEqual(numbers["completed"], 1)
 
@@ -392,7 +392,7 @@ class Failures(BenchCase):
     def test_a_request_that_takes_too_long_has_failed(self):
         with FakeOpenAI(delays=lambda i: (30 if i == 1 else 0, 0)) as server:
             numbers = self.bench(server, "--num-prompts", 2, "--output-len", 1,
-                                 "--max-concurrency", 1, "--request-timeout-sec", 1)
+                                 "--max-concurrency", 1, "--request-timeout-sec", 3)
         self.assertEqual(numbers["errors_by_kind"]["timeout"]["count"], 1)
 
     def test_nothing_answered_is_a_failure_of_the_bench(self):

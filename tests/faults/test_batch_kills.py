@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from common import DEMO, PHALANX, SANITIZED
+from common import DEMO, PHALANX, SANITIZED, SLOWLY
 from faults import BAD_FILE, LONG, FaultCase
 from test_processes import wait_for
 
@@ -91,7 +91,7 @@ class Kills(BatchFaults):
         self.assertEqual(want.count(b"\n"), N_LINES)
         chance = random.Random(2026)
         n_killed = n_midway = 0
-        while n_killed < N_KILLS:
+        while n_killed < N_KILLS or (n_midway == 0 and n_killed < 10 * N_KILLS):
             if self.kill_once(chance, seconds):
                 n_killed += 1
                 n_midway += self.journal.exists() and self.journal.stat().st_size > 2000
@@ -130,7 +130,8 @@ class Disks(BatchFaults):
 class Ranks(BatchFaults):
     def test_ranks_that_are_lost_are_no_answer(self):
         want, _ = self.finish()
-        child = subprocess.Popen([str(PHALANX), *map(str, self.words("--max-restarts", 0))],
+        child = subprocess.Popen([str(PHALANX), *map(str, self.words("--max-restarts", 0,
+                                                                     *SLOWLY))],
                                  stderr=subprocess.PIPE)
         self.addCleanup(child.stderr.close)
         self.assertTrue(wait_for(lambda: self.journal.exists() and
@@ -142,8 +143,9 @@ class Ranks(BatchFaults):
         self.check_same(self.finish()[0], want, "after lost ranks")
 
     def test_ranks_that_are_started_again_change_no_byte(self):
+        self.write(60)
         want, _ = self.finish()
-        child = subprocess.Popen([str(PHALANX), *map(str, self.words())],
+        child = subprocess.Popen([str(PHALANX), *map(str, self.words(*SLOWLY))],
                                  stderr=subprocess.DEVNULL)
         self.assertTrue(wait_for(lambda: self.journal.exists() and
                                  self.journal.stat().st_size > 20000, 60))

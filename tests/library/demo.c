@@ -10,12 +10,20 @@
 
 struct phalanx_error err;
 
-struct phalanx_model *open_demo(void)
+static struct phalanx_model *open_with(const char *const *options, int n)
 {
-    struct phalanx_model *model = phalanx_open(DEMO, NULL, 0, &err);
+    struct phalanx_model *model = phalanx_open(DEMO, options, n, &err);
     if (model == NULL)
         test_fail(__FILE__, __LINE__, "the demo does not open: %s", err.text);
     return model;
+}
+
+struct phalanx_model *open_demo(void) { return open_with(NULL, 0); }
+
+struct phalanx_model *open_slow_demo(void)
+{
+    static const char *const options[] = {"--max-restarts=0", "--threads=1", "--kernels=scalar"};
+    return open_with(options, (int)(sizeof options / sizeof *options));
 }
 
 void expect_text(struct phalanx_model *model, const char *want)

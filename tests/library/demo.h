@@ -5,14 +5,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DEMO   SOURCE_DIR "/demo/model"
-#define GREEDY "{\"temperature\": 0, \"max_tokens\": 12}"
-#define LONG   "{\"temperature\": 0, \"max_tokens\": 200, \"ignore_eos\": true}"
-#define PROMPT "Once upon a time"
+#define DEMO    SOURCE_DIR "/demo/model"
+#define GREEDY  "{\"temperature\": 0, \"max_tokens\": 12}"
+#define LONG    "{\"temperature\": 0, \"max_tokens\": 200, \"ignore_eos\": true}"
+#define ENDLESS "{\"temperature\": 0, \"max_tokens\": 1900, \"ignore_eos\": true}"
+#define PROMPT  "Once upon a time"
 
 extern struct phalanx_error err; /* of the call before */
 
 struct phalanx_model *open_demo(void); /* or the test fails */
+/* One that takes half a minute for an ENDLESS answer, and starts no ranks again. */
+struct phalanx_model *open_slow_demo(void);
 /* What a greedy answer to PROMPT is. */
 void expect_text(struct phalanx_model *model, const char *want);
 

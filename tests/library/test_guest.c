@@ -53,10 +53,8 @@ TEST(signals_stay_as_the_program_has_them)
 
 TEST(lost_ranks_are_an_error_and_no_signal)
 {
-    const char *const options[] = {"--max-restarts=0"};
-    struct phalanx_model *model = phalanx_open(DEMO, options, 1, &err);
-    CHECK(model != NULL);
-    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, NULL, NULL, &err);
+    struct phalanx_model *model = open_slow_demo();
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, ENDLESS, NULL, NULL, &err);
     kill_ranks();
     CHECK(!phalanx_run(model, &err));
     CHECK_EQ(err.kind, PHALANX_ERROR_PEER);
@@ -82,11 +80,9 @@ static bool ask_in_vain(void *model, struct phalanx_request *request, int choice
 
 TEST(a_loss_for_good_stays_one)
 {
-    const char *const options[] = {"--max-restarts=0"};
-    struct phalanx_model *model = phalanx_open(DEMO, options, 1, &err);
-    CHECK(model != NULL);
+    struct phalanx_model *model = open_slow_demo();
     struct phalanx_request *before = phalanx_generate(model, PROMPT, GREEDY, &err);
-    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, ask_in_vain, model, &err);
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, ENDLESS, ask_in_vain, model, &err);
     kill_ranks();
     CHECK(!phalanx_wait(r, &err));
     struct pollfd file = {.fd = phalanx_fd(model), .events = POLLIN};

@@ -281,8 +281,8 @@ static void on_signal(int number)
 
 TEST(a_signal_handler_can_interrupt)
 {
-    struct phalanx_model *model = open_demo();
-    struct phalanx_request *r = phalanx_ask(model, PROMPT, LONG, NULL, NULL, &err);
+    struct phalanx_model *model = open_slow_demo();
+    struct phalanx_request *r = phalanx_ask(model, PROMPT, ENDLESS, NULL, NULL, &err);
     signalled = model;
     signal(SIGUSR1, on_signal);
     raise(SIGUSR1);
@@ -291,7 +291,9 @@ TEST(a_signal_handler_can_interrupt)
     CHECK_EQ(err.kind, PHALANX_ERROR_INTERRUPTED);
     raise(SIGUSR1);
     CHECK(phalanx_step(model, 5000, &err)); /* returns, and that was the interrupt */
-    CHECK(phalanx_wait(r, &err));
+    struct phalanx_request *next = phalanx_ask(model, PROMPT, GREEDY, NULL, NULL, &err);
+    CHECK(phalanx_wait(next, &err));
+    phalanx_cancel(r);
     signal(SIGUSR1, SIG_DFL);
     phalanx_close(model);
 }

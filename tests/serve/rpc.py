@@ -13,10 +13,17 @@ PROMPT = "Once upon a time"
 WAIT_S = 60
 
 
+kept = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody gets before the server does: bound here for as long as the test runs, which
+    hinders nobody who wants to listen."""
+    probe = socket.socket()
+    kept.append(probe)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    return probe.getsockname()[1]
 
 
 def text_of(messages, index=0):

@@ -33,6 +33,7 @@ LONG = "PHALANX_LONG" in os.environ
 SEED = int(os.environ.get("PHALANX_SEED", "2026"))
 N_ASKS = 600 if LONG else 60 if SANITIZED else 140
 N_CLIENTS = 12
+N_LAST = 250 if SANITIZED else 1900  # tokens of answers that are there while the server drains
 OF_MPIRUN = ("[warn] Epoll", "PMIX ERROR")  # what its own libraries say when a rank is lost
 KEY = "the-key-of-the-history"
 WORDS = ("--log-format", "json", "--max-num-seqs", 8, "--max-queue", 400, "--max-body-bytes",
@@ -174,7 +175,7 @@ class HistoryCase(unittest.TestCase):
     def drain(self, server, history):
         """It is told to end with streams running: these are finished, nobody is let in, and 0."""
         history.after = history.at_rest = None
-        body = {"prompt": mix.OPENING, "max_tokens": 250, "temperature": 0, "ignore_eos": True,
+        body = {"prompt": mix.OPENING, "max_tokens": N_LAST, "temperature": 0, "ignore_eos": True,
                 "return_token_ids": True}
         last = [Ask(f"q{SEED}x{10 ** 6 + i}", "completion", "/v1/completions",
                     {**body, "stream": True}, is_stream=True) for i in range(3)]
