@@ -7,22 +7,14 @@
 #include "runtime/text/split/unicode_script.h"
 #include "runtime/text/unicode.h"
 
-/* Collects the parts of one span, in order, into words. Zero all but `behavior` and `out` first. */
-struct joiner {
-    enum split_behavior behavior;
-    struct spans *out;
-    bool has_word, previous_matched;
-    struct span word; /* may still grow */
-};
-
-static void join_end(struct joiner *j)
+static void join_end(struct span_joiner *j)
 {
     if (j->has_word && j->word.begin < j->word.end)
         spans_add(j->out, j->word.begin, j->word.end);
     j->has_word = false;
 }
 
-static void join_add(struct joiner *j, size_t begin, size_t end, bool matches)
+static void join_add(struct span_joiner *j, size_t begin, size_t end, bool matches)
 {
     bool grows = false;
     switch (j->behavior) {
@@ -49,37 +41,44 @@ static void join_add(struct joiner *j, size_t begin, size_t end, bool matches)
     j->has_word = !(matches && j->behavior == SPLIT_REMOVED);
 }
 
-static bool split_span(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                       const char *view, struct span span, struct error *err)
+/* One match of a span, and what stands before it. *more false: there was none, the span is done. */
+static bool split_once(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
+                       struct span span, bool *more, struct error *err)
 {
-    struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
-    struct pattern_scan scan = {0};
-    const size_t n_bytes = span.end - span.begin;
-    size_t done = 0; /* all before was joined */
-    for (bool found = true; found;) {
-        struct span match;
-        if (!pattern_next(stage->pattern, work->patterns, view + span.begin, n_bytes, &scan, &match,
-                          &found, err))
-            return false;
-        if (done < match.begin)
-            join_add(&joiner, span.begin + done, span.begin + match.begin, stage->invert);
-        if (found)
-            join_add(&joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
-        done = match.end;
-    }
-    join_end(&joiner);
+    struct span_splitting *s = &work->splitting;
+    struct span match;
+    if (!pattern_next(stage->pattern, work->patterns, s->view + span.begin, span.end - span.begin,
+                      &s->scan, &match, more, err))
+        return false;
+    if (s->done < match.begin)
+        join_add(&s->joiner, span.begin + s->done, span.begin + match.begin, stage->invert);
+    if (*more)
+        join_add(&s->joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
+    s->done = match.end;
     return true;
 }
 
 static bool run_split(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                      struct error *err)
+                      size_t *n_steps, bool *done, struct error *err)
 {
-    const char *view = pattern_is_regex(stage->pattern)
-                           ? unicode_settle(work->text, work->n_bytes, &work->settled)
-                           : work->text;
-    for (size_t i = 0; i < work->spans.n; i++)
-        if (!split_span(stage, work, view, work->spans.data[i], err))
-            return false;
+    struct span_splitting *s = &work->splitting;
+    if (s->view == NULL)
+        s->view = pattern_is_regex(stage->pattern)
+                      ? unicode_settle(work->text, work->n_bytes, &work->settled)
+                      : work->text;
+    while (s->i<work->spans.n && * n_steps> 0) {
+        bool more = true;
+        s->joiner.behavior = stage->behavior;
+        s->joiner.out = &work->next;
+        for (; more && *n_steps > 0; --*n_steps)
+            if (!split_once(stage, work, work->spans.data[s->i], &more, err))
+                return false;
+        if (more)
+            break;
+        join_end(&s->joiner);
+        *s = (struct span_splitting){.view = s->view, .i = s->i + 1};
+    }
+    *done = s->i == work->spans.n;
     return true;
 }
 
@@ -88,7 +87,7 @@ static void run_split_chars(const struct pre_tokenizer_stage *stage,
 {
     for (size_t i = 0; i < work->spans.n; i++) {
         const struct span span = work->spans.data[i];
-        struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
+        struct span_joiner joiner = {.behavior = stage->behavior, .out = &work->next};
         size_t done = span.begin;
         for (size_t at = span.begin; at < span.end;) {
             const size_t begin = at;
@@ -166,14 +165,12 @@ static void run_fixed_length(const struct pre_tokenizer_stage *stage,
 }
 
 static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                      struct error *err)
+                      size_t *n_steps, bool *done, struct error *err)
 {
-    work->next.n = 0;
+    *done = true;
     switch (stage->kind) {
     case STAGE_SPLIT:
-        if (!run_split(stage, work, err))
-            return false;
-        break;
+        return run_split(stage, work, n_steps, done, err);
     case STAGE_SPLIT_CHARS:
         run_split_chars(stage, work);
         break;
@@ -189,29 +186,45 @@ static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokeni
     case STAGE_PREFIX_SPACE:
     case STAGE_METASPACE:
     case STAGE_BYTE_ALPHABET:
-        if (!pre_tokenizer_rewrite(stage, work, err))
-            return false;
-        break;
+        return pre_tokenizer_rewrite(stage, work, err);
     }
-    const struct spans before = work->spans;
-    work->spans = work->next;
-    work->next = before;
     return true;
 }
 
-bool pre_tokenizer_run(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
-                       const char *text, size_t n_bytes, size_t n_first, struct error *err)
+static void end_stage(struct pre_tokenizer_work *work)
+{
+    const struct spans before = work->spans;
+    work->spans = work->next;
+    work->next = before;
+    work->next.n = 0;
+    work->splitting = (struct span_splitting){0};
+    work->stage++;
+}
+
+void pre_tokenizer_begin(struct pre_tokenizer_work *work, const char *text, size_t n_bytes,
+                         size_t n_first)
 {
     work->text = text;
     work->n_bytes = n_bytes;
     work->n_first = n_first;
-    work->spans.n = 0;
-    if (n_bytes == 0)
-        return true;
-    spans_add(&work->spans, 0, n_bytes);
-    for (int i = 0; i < p->n_stages; i++)
-        if (!run_stage(&p->stages[i], work, err))
+    work->stage = 0;
+    work->splitting = (struct span_splitting){0};
+    work->spans.n = work->next.n = 0;
+    if (n_bytes > 0)
+        spans_add(&work->spans, 0, n_bytes);
+}
+
+bool pre_tokenizer_step(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
+                        size_t *n_steps, bool *done, struct error *err)
+{
+    while (work->spans.n > 0 && work->stage < p->n_stages) {
+        if (!run_stage(&p->stages[work->stage], work, n_steps, done, err))
             return false;
+        if (!*done)
+            return true;
+        end_stage(work);
+    }
+    *done = true;
     return true;
 }
 
