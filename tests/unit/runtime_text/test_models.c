@@ -31,6 +31,7 @@ static void check_encode_fails(const char *members, const char *text, const char
     struct ids ids = {0};
     struct error err = {0};
     CHECK(!encoder_encode(e, text, strlen(text), NULL, &ids, &err));
+    check_steps(e, text, strlen(text), NULL, 1, NULL);
     CHECK_EQ(err.kind, ERROR_INPUT);
     CHECK(strstr(err.text, word) != NULL);
     CHECK_EQ(ids.n, 0);
