@@ -76,14 +76,15 @@ struct span_joiner {
 struct pre_tokenizer_work {
     struct pattern_work *patterns; /* set by the caller, borrowed */
     int stage;                     /* that is under way */
-    struct span_splitting {        /* of one that splits by a pattern; all zero: not begun */
-        const char *view;          /* the text as patterns see it */
-        size_t i;                  /* the span that is split; [0, i) are */
+    size_t i;                      /* the span that it is at; [0, i) are done */
+    struct span_splitting {        /* of one that splits by a pattern; all zero: span i not begun */
         struct pattern_scan scan;
         struct span_joiner joiner;
         size_t done; /* all before was joined */
     } splitting;
-    const char *text; /* what the spans are parts of */
+    const char *view;     /* the text as the patterns of the stage see it; NULL: not made yet */
+    size_t n_first_after; /* n_first of the text that the stage writes */
+    const char *text;     /* what the spans are parts of */
     size_t n_bytes;
     size_t n_first;     /* a part that begins before this byte begins where the text begins */
     struct spans spans; /* none is empty */
@@ -97,9 +98,9 @@ void pre_tokenizer_work_release(struct pre_tokenizer_work *work);
 /* A text, which is well-formed UTF-8 and stays where it is until pre_tokenizer_step() has said that
  * it is done; then its words are in work->text and work->spans until the next one, and may point
  * into the text given. `n_first` is that of normalizer_run().
- * Each of n_steps, which are counted down, is a match of a pattern; other stages go through the
- * text at once, with some nanoseconds a byte.
- * ERROR_INPUT when a pattern takes too many steps or the text gets too long. */
+ * Each of n_steps, which are counted down, is a match of a pattern, or one part in another stage:
+ * at some nanoseconds a byte. ERROR_INPUT when a pattern takes too many steps or the text gets too
+ * long. */
 void pre_tokenizer_begin(struct pre_tokenizer_work *work, const char *text, size_t n_bytes,
                          size_t n_first);
 bool pre_tokenizer_step(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
