@@ -4,6 +4,7 @@
 #include "proto/json_write.h"
 #include "proto/openai_request.h"
 #include "runtime/endpoints/endpoint.h"
+#include "runtime/jinja/jinja.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
@@ -16,6 +17,14 @@ static bool refuse(const char *key, const char *text, struct error *err)
     return error_param(err, key);
 }
 
+static bool check_length(size_t n_bytes, const char *key, struct error *err)
+{
+    if (n_bytes <= MAX_TEXT_BYTES)
+        return true;
+    refuse(key, "longer than 1 MB", err);
+    return error_code(err, "too_large");
+}
+
 static bool read_text(struct ids *out, const struct api *api, const struct openai_request *body,
                       struct error *err)
 {
@@ -23,11 +32,8 @@ static bool read_text(struct ids *out, const struct api *api, const struct opena
     struct encode_options options = {.add_special_tokens = true, .special_as_text = true};
     if (!json_is_string(text))
         return refuse("prompt", "want a text, or messages in its place", err);
-    if (json_string_length(text) > MAX_TEXT_BYTES) {
-        refuse("prompt", "longer than 1 MB", err);
-        return error_code(err, "too_large");
-    }
-    return field_bool(body->body.json, "add_special_tokens", &options.add_special_tokens, err) &&
+    return check_length(json_string_length(text), "prompt", err) &&
+           field_bool(body->body.json, "add_special_tokens", &options.add_special_tokens, err) &&
            (encoder_encode(api->intake->encoder, json_string_value(text), json_string_length(text),
                            &options, out, err) ||
             error_param(err, "prompt"));
@@ -46,13 +52,17 @@ static bool read_chat(struct ids *out, const struct api *api, struct openai_requ
         .variables = body->template_variables,
         .add_generation_prompt = body->add_generation_prompt,
         .continue_final_message = body->continue_final_message,
-        .add_special_tokens = body->add_special_tokens,
     };
     if (api->chat == NULL)
         return refuse("messages", "this model has no chat template; give a prompt", err);
+    struct jinja_output text = {0};
     intake_limit(api->intake, (size_t)api->model.max_model_len);
-    return chat_prompt_make(api->chat, api->intake, &chat, out, err) ||
-           error_param(err, "messages");
+    const bool good = chat_prompt_render(api->chat, &chat, &text, err) &&
+                      check_length(text.text.len, "messages", err) &&
+                      (intake_chat(api->intake, &text, body->add_special_tokens, out, err) ||
+                       error_param(err, "messages"));
+    jinja_output_release(&text);
+    return good;
 }
 
 static void write_tokens(struct bytes *out, const struct api *api, const struct ids *ids,

@@ -10,7 +10,7 @@
 #include "runtime/text/tokenizer.h"
 
 enum {
-    MAX_TEXT_BYTES = 4 << 20, /* everybody else waits while a text is looked at */
+    MAX_TEXT_BYTES = 1 << 20, /* as of /tokenize: everybody else waits while a text is looked at */
     MAX_ABORTS = 1024,        /* in one request */
 };
 

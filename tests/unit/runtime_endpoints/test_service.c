@@ -172,7 +172,23 @@ TEST(messages_have_tokens_too)
     fake_call(fake, "POST", "/tokenize",
               "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}");
     CHECK_EQ(fake->heard.status, 200);
+    CHECK(strstr(fake->heard.body.data, "{\"count\":3,") != NULL);
+    fake_forget(fake);
+    fake_call(fake, "POST", "/tokenize",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], "
+              "\"add_special_tokens\": true}");
     CHECK(strstr(fake->heard.body.data, "{\"count\":4,") != NULL);
+    fake_close(fake);
+}
+
+TEST(messages_of_more_than_a_megabyte_are_not_read_while_others_wait)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/tokenize",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], "
+              "\"chat_template_kwargs\": {\"more\": 120000}}");
+    CHECK_EQ(fake->heard.status, 413);
+    CHECK(strstr(fake->heard.body.data, "\"param\":\"messages\"") != NULL);
     fake_close(fake);
 }
 
