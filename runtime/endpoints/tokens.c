@@ -9,7 +9,10 @@
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
 
-enum { MAX_TEXT_BYTES = 1 << 20 }; /* all other requests wait while a text is read */
+enum { /* all other requests wait while a text is read, or written */
+       MAX_TEXT_BYTES = 1 << 20,
+       MAX_MADE_BYTES = 4 << 20, /* of ids */
+};
 
 static bool refuse(const char *key, const char *text, struct error *err)
 {
@@ -122,11 +125,14 @@ static bool detokenize(struct bytes *out, const struct api *api, struct openai_r
                        struct error *err)
 {
     struct ids ids = {0};
-    struct bytes text = {0};
+    struct bytes text = {.max = MAX_MADE_BYTES};
     bool good = openai_read_model(&body->model, body->body.json, err) &&
                 api_check_model(api, body->model, err) && read_ids(&ids, api, body, err);
     if (good && !detokenizer_decode(api->intake->tokenizer, ids.data, ids.n, false, &text))
-        good = refuse("tokens", "the tokenizer's decoder takes too many steps on these ids", err);
+        good = refuse("tokens",
+                      "the text of these ids is longer than 4 MB, or takes the tokenizer's decoder "
+                      "too many steps",
+                      err);
     if (good) {
         bytes_add_text(out, "{\"prompt\":");
         json_write_text(out, (struct json_text){text.data, text.len});
