@@ -46,9 +46,10 @@ struct encoding {
         ENCODE_DONE,
     } phase;
     size_t piece, part, word; /* what is next */
-    bool is_in_word;          /* the model has begun with `word` */
+    size_t at, n_at;          /* of `word`: the bytes that go to the model next */
+    bool is_in_model;         /* it has begun with them */
     size_t n_before_word;
-    struct word_slot *slot; /* of `word`; NULL: not to be kept */
+    struct word_slot *slot; /* of these bytes; NULL: not to be kept */
     const char *normalized; /* [n_normalized] the piece */
     size_t n_normalized, n_first;
     struct added_pieces pieces, parts;
@@ -238,34 +239,58 @@ static bool cut_words(struct encoding *x, size_t *n_steps, struct error *err)
                             &done, err))
         return false;
     if (done) {
-        x->word = 0;
+        x->word = x->at = 0;
         x->phase = ENCODE_WORDS;
     }
     return true;
 }
 
-/* Its ids are known, or the model begins with it. */
+/* The ids of a word, or of a part of one, are known, or the model begins with it. */
 static void begin_word(struct encoding *x, const char *word, size_t n_bytes)
 {
     bool hit;
     x->slot = word_cache_find(&x->encoder->cache, word, n_bytes, &hit);
     if (hit) {
         ids_add_all(x->out, x->slot->ids, x->slot->n_ids);
-        x->word++;
         return;
     }
     x->n_before_word = x->out->n;
-    x->is_in_word = true;
+    x->is_in_model = true;
     model_begin(&x->encoder->tokenizer->model, &x->model, word, n_bytes);
 }
 
-static void end_word(struct encoding *x, const char *word, size_t n_bytes)
+static void keep_word(struct encoding *x, const char *word, size_t n_bytes)
 {
     const size_t n = x->out->n - x->n_before_word;
     if (x->slot != NULL)
         word_cache_keep(x->slot, word, n_bytes, n > 0 ? x->out->data + x->n_before_word : NULL, n);
-    x->is_in_word = false;
-    x->word++;
+    x->is_in_model = false;
+}
+
+/* One word, or one part of it, or as many steps of it as are left. */
+static bool encode_word(struct encoding *x, const char *word, size_t n_bytes, size_t *n_steps,
+                        struct error *err)
+{
+    const struct model *model = &x->encoder->tokenizer->model;
+    bool done = true;
+    if (!x->is_in_model) {
+        x->n_at = model_part(model, word + x->at, n_bytes - x->at);
+        begin_word(x, word + x->at, x->n_at);
+        --*n_steps;
+    }
+    if (x->is_in_model) {
+        if (!model_step(model, &x->model, n_steps, x->out, &done, err))
+            return false;
+        if (!done)
+            return true;
+        keep_word(x, word + x->at, x->n_at);
+    }
+    x->at += x->n_at;
+    if (x->at == n_bytes) {
+        x->at = 0;
+        x->word++;
+    }
+    return true;
 }
 
 static bool encode_words(struct encoding *x, size_t *n_steps, struct error *err)
@@ -273,19 +298,8 @@ static bool encode_words(struct encoding *x, size_t *n_steps, struct error *err)
     const struct pre_tokenizer_work *cut = &x->pre_tokenizer;
     while (x->word<cut->spans.n && * n_steps> 0) {
         const struct span span = cut->spans.data[x->word];
-        const char *word = cut->text + span.begin;
-        const size_t n_bytes = span.end - span.begin;
-        bool done;
-        if (!x->is_in_word) {
-            begin_word(x, word, n_bytes);
-            --*n_steps;
-        }
-        if (!x->is_in_word)
-            continue;
-        if (!model_step(&x->encoder->tokenizer->model, &x->model, n_steps, x->out, &done, err))
+        if (!encode_word(x, cut->text + span.begin, span.end - span.begin, n_steps, err))
             return false;
-        if (done)
-            end_word(x, word, n_bytes);
     }
     if (x->word == cut->spans.n)
         x->phase = ENCODE_PARTS;
@@ -347,7 +361,7 @@ struct encoding *encoding_begin(struct encoder *e, const char *text, size_t n_by
     x->n_before = out->n;
     x->phase = ENCODE_PIECES;
     x->piece = 0;
-    x->is_in_word = false;
+    x->is_in_model = false;
     pattern_work_limit(x->patterns, n_bytes);
     added_tokens_split(&t->added.as_is, text, n_bytes, x->plain, x->n_plain, &x->pieces);
     if (x->add_special_tokens)

@@ -149,6 +149,24 @@ static void merge_next(const struct bpe *bpe, struct bpe_work *work)
         offer(bpe, work, symbols[left].prev);
 }
 
+size_t bpe_find_mark(const char *text, size_t n_bytes)
+{
+    for (size_t at = 1; at < n_bytes; at += BPE_MARK_BYTES) {
+        const char *found = memmem(text + at, n_bytes - at, bpe_mark, BPE_MARK_BYTES);
+        if (found == NULL)
+            break;
+        at = (size_t)(found - text);
+        if (at < BPE_MARK_BYTES || memcmp(found - BPE_MARK_BYTES, bpe_mark, BPE_MARK_BYTES) != 0)
+            return at;
+    }
+    return n_bytes;
+}
+
+size_t bpe_part(const struct bpe *bpe, const char *word, size_t n_bytes)
+{
+    return bpe->parts_at_mark ? bpe_find_mark(word, n_bytes) : n_bytes;
+}
+
 void bpe_begin(const struct bpe *bpe, struct bpe_work *work, const char *word, size_t n_bytes)
 {
     work->word = word;

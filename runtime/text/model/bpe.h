@@ -37,6 +37,7 @@ struct bpe {
     bool fuse_unknown;  /* one for a run of them */
     bool byte_fallback; /* a character without an id becomes its bytes */
     bool ignore_merges; /* a word in the vocabulary is its own token */
+    bool parts_at_mark; /* no merge joins U+2581 with another character before it */
     char prefix[BPE_MAX_AFFIX_BYTES]; /* of every symbol of a word but the first; "" is none */
     char suffix[BPE_MAX_AFFIX_BYTES]; /* of the last */
 };
@@ -69,6 +70,11 @@ struct bpe_work { /* all zero is empty */
     size_t n_heap, heap_capacity;
 };
 void bpe_work_release(struct bpe_work *work);
+
+/* Bytes of the first part of a word: its ids are those of its parts, one after the other. So where
+ * all of a text is one word (sentencepiece writes U+2581 for a space), the words in it are parts.
+ */
+size_t bpe_part(const struct bpe *bpe, const char *word, size_t n_bytes);
 
 /* A word, which is UTF-8 and stays where it is until bpe_step() has said that it is done: true.
  * Each of n_steps, which are counted down, is a character, a look at a pair, or a merge: at most

@@ -111,6 +111,11 @@ void model_release(struct model *model)
     model->kind = MODEL_NONE;
 }
 
+size_t model_part(const struct model *model, const char *word, size_t n_bytes)
+{
+    return model->kind == MODEL_BPE ? bpe_part(&model->bpe, word, n_bytes) : n_bytes;
+}
+
 void model_begin(const struct model *model, struct model_work *work, const char *word,
                  size_t n_bytes)
 {

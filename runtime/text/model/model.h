@@ -45,6 +45,9 @@ struct model_work { /* scratch memory of one word at a time, all zero is empty *
 };
 void model_work_release(struct model_work *work);
 
+/* Bytes of the first part of a word: its ids are those of its parts, one after the other. */
+size_t model_part(const struct model *model, const char *word, size_t n_bytes);
+
 /* A word, which is UTF-8, not empty, and stays where it is until model_step() has said that it is
  * done. Each of n_steps, which are counted down, takes some microseconds at most; where a model
  * knows no steps, its words are short. With the last step the ids are in `out`, appended: before,
