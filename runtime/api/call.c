@@ -55,7 +55,7 @@ bool call_admit(struct api_call *call, int n_prompts, struct error *err)
 void call_keep_text(struct api_call *call, int prompt)
 {
     const struct api_prompt *from = &call->from[prompt];
-    if (from->text == NULL)
+    if (from->text == NULL || from->is_rendered)
         return;
     call->prompt[prompt].text =
         call->owns_from ? from->text : arena_copy_text(&call->arena, from->text, from->n_bytes);
@@ -271,6 +271,7 @@ static void release(struct api_call *call, bool was_cancelled)
     const int64_t now_ns = clock_now_ns();
     count_end(call, was_cancelled, now_ns);
     call_unlist(call);
+    prompt_reader_release(&call->reader);
     for (int i = 0; i < call->n_prompts; i++) {
         completion_close(&call->prompt[i].completion);
         ids_release(&call->prompt[i].ids);
