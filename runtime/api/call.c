@@ -133,7 +133,7 @@ static void count_tokens(struct call_prompt *prompt, int i)
     const int64_t now_ns = clock_now_ns();
     metrics->generation_tokens += n_new;
     if (choice->first_ns == 0) {
-        choice->first_ns = now_ns;
+        choice->first_ns = prompt->completion.beams_ns > 0 ? prompt->completion.beams_ns : now_ns;
         metrics->prompt_tokens += prompt->ids.n;
         metrics->prefix_queries += prompt->ids.n;
         metrics->prefix_hits += (uint64_t)output->cached_tokens;

@@ -18,7 +18,7 @@
 
 struct call_choice { /* what was counted of a choice */
     size_t n_tokens;
-    int64_t first_ns, last_ns; /* its first and last token, or its vector; 0: none */
+    int64_t first_ns, last_ns; /* when its first and last token was there, or its vector; 0: none */
 };
 
 struct call_prompt {

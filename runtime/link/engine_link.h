@@ -96,6 +96,7 @@ struct link_beams {
     const struct link_beam *beam; /* [n_beams] */
     int n_beams;
     int32_t cached_tokens;
+    int64_t first_ns; /* when they had their first token, of CLOCK_MONOTONIC, as of a pulse */
 };
 /* The end of a request that pools. */
 struct link_pooled {
