@@ -34,40 +34,76 @@ struct batch { /* of the command */
 
 /* ---- what is checked before a rank is started ---- */
 
+/* Where a path leads: to a file, or to a name in a folder where there is none yet. */
+static const char *find_place(const char *path, struct stat *out)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[MODEL_PATH_BYTES] = ".";
+    if (stat(path, out) == 0)
+        return "";
+    if (slash != NULL)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    return stat(folder, out) == 0 ? (slash != NULL ? slash + 1 : path) : NULL;
+}
+
 static bool are_one_file(const char *a, const char *b)
 {
     struct stat one, two;
-    return a != NULL && b != NULL &&
-           (strcmp(a, b) == 0 || (stat(a, &one) == 0 && stat(b, &two) == 0 &&
-                                  one.st_dev == two.st_dev && one.st_ino == two.st_ino));
+    const char *name = find_place(a, &one), *other = find_place(b, &two);
+    return name != NULL && other != NULL && strcmp(name, other) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
 }
 
+struct batch_file {
+    const char *option;
+    const char *path; /* NULL: not given, or a pipe */
+};
+
+static bool are_apart(const struct batch_file *file, int n, struct error *err)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = i + 1; j < n; j++)
+            if (file[i].path != NULL && file[j].path != NULL &&
+                are_one_file(file[i].path, file[j].path))
+                return error_set(err, ERROR_INPUT, "%s and %s are one file: %s", file[i].option,
+                                 file[j].option, file[j].path);
+    return true;
+}
+
+static const char *as_file(const char *path)
+{
+    return path != NULL && whole_file_is_possible(path) ? path : NULL;
+}
+
+/* What is written would spoil what is read, and one answer the other. */
 static bool check_files(const struct batch *batch, struct error *err)
 {
     const struct options *o = batch->options;
-    const struct {
-        const char *option, *path;
-    } files[] = {{"--input-file", o->batch.input},
-                 {"--output-file", o->batch.output},
-                 {"--error-file", o->batch.error_file},
-                 {"--journal", batch->journal}};
-    const int n = sizeof files / sizeof *files;
-    for (int i = 0; i < n; i++)
-        for (int j = i + 1; j < n; j++)
-            if (are_one_file(files[i].path, files[j].path) && strcmp(files[i].path, "-") != 0 &&
-                whole_file_is_possible(files[i].path))
-                return error_set(err, ERROR_INPUT, "%s and %s are one file: %s", files[i].option,
-                                 files[j].option, files[j].path);
-    return true;
+    const char *output = as_file(o->batch.output), *errors = as_file(o->batch.error_file);
+    char *output_partial = output != NULL ? whole_file_partial(output) : NULL;
+    char *errors_partial = errors != NULL ? whole_file_partial(errors) : NULL;
+    const struct batch_file files[] = {
+        {"--input-file", as_file(o->batch.input)},
+        {"--output-file", output},
+        {"--error-file", errors},
+        {"--journal", batch->journal},
+        {"the unfinished --output-file", output_partial},
+        {"the unfinished --error-file", errors_partial},
+    };
+    const bool good = are_apart(files, sizeof files / sizeof *files, err);
+    memory_free(output_partial);
+    memory_free(errors_partial);
+    return good;
 }
 
 static bool check_options(const struct options *options, struct error *err)
 {
-    if (options->batch.input == NULL)
+    if (options->batch.input == NULL || *options->batch.input == '\0')
         return error_set(err, ERROR_INPUT, "no requests: give a file with -i");
-    if (options->batch.output == NULL)
+    if (options->batch.output == NULL || *options->batch.output == '\0')
         return error_set(err, ERROR_INPUT, "nowhere to write to: give a file with -o");
-    return options->batch.error_file == NULL || strcmp(options->batch.error_file, "-") != 0 ||
+    const char *errors = options->batch.error_file;
+    return errors == NULL || (strcmp(errors, "-") != 0 && *errors != '\0') ||
            error_set(err, ERROR_INPUT, "--error-file: want a file");
 }
 

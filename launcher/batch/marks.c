@@ -7,9 +7,11 @@
 #include "launcher/batch/lines.h"
 #include "runtime/options/options.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#define XXH_STATIC_LINKING_ONLY /* a state on the stack */
 #include <xxhash.h>
 
 static const char BEGUN[] = "begun"; /* told, not compared */
@@ -42,19 +44,63 @@ static bool add_file(json_t *marks, const char *key, const char *path, struct er
     return true;
 }
 
+static int is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+
+static bool hash_file(XXH3_state_t *state, const char *path, const char *name, struct error *err)
+{
+    struct file_map map;
+    if (!file_map_open(&map, path, err))
+        return false;
+    XXH3_128bits_update(state, name, strlen(name) + 1);
+    XXH3_128bits_update(state, map.data, map.n_bytes);
+    file_map_close(&map);
+    return true;
+}
+
+/* One mark for the names and the bytes of all files there. */
+static bool add_folder(json_t *marks, const char *key, const char *folder, struct error *err)
+{
+    char path[4096];
+    struct dirent **entry;
+    XXH3_state_t state;
+    bool good = true;
+    snprintf(path, sizeof path, "%s/%s", folder, key);
+    json_object_set_new(marks, key, json_null());
+    const int n = scandir(path, &entry, is_visible, alphasort);
+    XXH3_128bits_reset(&state);
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s/%s", folder, key, entry[i]->d_name);
+        good = good && hash_file(&state, path, entry[i]->d_name, err);
+        free(entry[i]);
+    }
+    if (n >= 0)
+        free(entry);
+    if (n > 0) {
+        const XXH128_hash_t hash = XXH3_128bits_digest(&state);
+        set_hash(marks, key, hash.high64, hash.low64);
+    }
+    return good;
+}
+
 static bool add_files(json_t *marks, const struct options *options, const char *folder,
                       struct error *err)
 {
-    static const char *const names[] = {"config.json",           "tokenizer.json",
-                                        "tokenizer_config.json", "special_tokens_map.json",
-                                        "chat_template.jinja",   "chat_template.json",
-                                        "generation_config.json"};
+    static const char *const names[] = {"config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "chat_template.jinja",
+                                        "chat_template.json",
+                                        "generation_config.json",
+                                        "1_Pooling/config.json"};
     char path[4096];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         if (!add_file(marks, names[i], path, err))
             return false;
     }
+    if (!add_folder(marks, "additional_chat_templates", folder, err))
+        return false;
     json_object_set_new(marks, "--chat-template", json_null());
     return options->chat_template == NULL ||
            add_file(marks, "--chat-template", options->chat_template, err);

@@ -178,12 +178,14 @@ bool batch_results_put(struct batch_results *results, uint64_t number, bool is_e
                        const struct bytes *line, struct error *err)
 {
     uint64_t ignored;
-    count(results, is_error);
-    if (!has_journal(results))
+    if (!has_journal(results)) {
+        count(results, is_error);
         return hold(results, number, is_error, line, err);
+    }
     if (!batch_journal_append(&results->log, is_error ? RECORD_ERROR : RECORD_ANSWER, number,
                               line->data, line->len, err))
         return false;
+    count(results, is_error);
     batch_order_put(&results->order, number, 0);
     while (batch_order_take(&results->order, &ignored))
         continue;

@@ -27,6 +27,16 @@ static bool refuse(const char *path, struct error *err)
     return error_set(err, is_full ? ERROR_SYSTEM : ERROR_INPUT, "%s: %s", path, strerror(errno));
 }
 
+char *whole_file_partial(const char *path)
+{
+    char target[PATH_MAX];
+    const char *real = realpath(path, target) != NULL ? target : path;
+    const size_t n = strlen(real) + sizeof ".partial";
+    char *name = memory_alloc(n, 1);
+    snprintf(name, n, "%s.partial", real);
+    return name;
+}
+
 bool whole_file_open(struct whole_file *out, const char *path, struct error *err)
 {
     char target[PATH_MAX];
@@ -36,11 +46,8 @@ bool whole_file_open(struct whole_file *out, const char *path, struct error *err
         return true;
     }
     out->path = memory_copy_text(realpath(path, target) != NULL ? target : path);
-    if (whole_file_is_possible(path)) {
-        const size_t n = strlen(out->path) + sizeof ".partial";
-        out->partial = memory_alloc(n, 1);
-        snprintf(out->partial, n, "%s.partial", out->path);
-    }
+    if (whole_file_is_possible(path))
+        out->partial = whole_file_partial(path);
     out->fd = open(out->partial != NULL ? out->partial : out->path,
                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     return out->fd >= 0 || refuse(out->path, err);

@@ -31,5 +31,7 @@ void whole_file_close(struct whole_file *file);
 
 /* Whether there can be a partial one: the path names a regular file, or nothing yet. */
 bool whole_file_is_possible(const char *path);
+/* The name of the partial one; free it. */
+char *whole_file_partial(const char *path);
 /* The name of a new file is on the disk when its folder is. */
 bool folder_sync(const char *path_in_it, struct error *err);

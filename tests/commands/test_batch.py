@@ -1,6 +1,7 @@
 """phalanx batch: files of OpenAI requests, answers in their order, errors, journal."""
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -164,10 +165,28 @@ class Files(BatchCase):
         self.refused("are one file", "batch", DEMO, "-i", self.input, "-o", self.input)
         self.refused("No such file", *self.words("--error-file", self.folder / "none" / "e"))
         self.refused("want a file", *self.words("--error-file", "-"))
+        self.refused("want a file", *self.words("--error-file", ""))
+        self.refused("no requests", "batch", DEMO, "-i", "", "-o", self.output)
+        self.refused("nowhere to write to", "batch", DEMO, "-i", self.input, "-o", "")
         self.journal.write_text("my diary")
         self.refused("no journal of a batch", *self.words())
         self.assertEqual(self.journal.read_text(), "my diary")
         self.assertFalse(self.output.exists())
+
+    def test_two_names_of_one_file_are_seen_also_where_there_is_none_yet(self):
+        self.write(story(0))
+        same = self.folder / "." / ".." / self.folder.name / self.output.name
+        for option in "--error-file", "--journal":
+            self.refused(f"--output-file and {option} are one file", *self.words(option, same))
+        self.assertEqual(list(self.folder.iterdir()), [self.input])
+
+    def test_what_is_written_on_the_way_is_no_file_that_was_given(self):
+        unfinished = self.folder / "out.jsonl.partial"
+        self.write(story(0))
+        self.input.rename(unfinished)
+        self.refused("--input-file and the unfinished --output-file are one file",
+                     "batch", DEMO, "-i", unfinished, "-o", self.output)
+        self.assertNotEqual(unfinished.read_text(), "")
 
     def test_pipes_are_answered_in_order_and_said_not_to_go_on(self):
         self.write(*(story(i) for i in range(20)))
@@ -190,10 +209,10 @@ class Files(BatchCase):
 class Journal(BatchCase):
     N = 300
 
-    def stop_midway(self, *more):
+    def stop_midway(self, words=None):
         """Ends the command with a part of the answers in the journal."""
-        child = subprocess.Popen([str(PHALANX), *map(str, self.words(*more, *SLOWLY))],
-                                 stderr=subprocess.PIPE)
+        words = (*(words or self.words()), *SLOWLY)
+        child = subprocess.Popen([str(PHALANX), *map(str, words)], stderr=subprocess.PIPE)
         self.addCleanup(child.stderr.close)
         begun = lambda: self.journal.exists() and self.journal.read_bytes().count(b"batch_req_") > 20
         self.assertTrue(wait_for(begun, 60))
@@ -220,6 +239,19 @@ class Journal(BatchCase):
         self.assertEqual(self.journal.read_bytes(), before)
         answers = self.run_batch("--restart")
         self.assertEqual(len(answers), self.N + 1)
+
+    def test_it_goes_on_only_with_the_files_that_make_prompts_and_vectors(self):
+        model = self.folder / "model"
+        shutil.copytree(DEMO, model)
+        self.write(*(story(i) for i in range(self.N)))
+        words = ("batch", model, "-i", self.input, "-o", self.output, "--served-model-name", "m")
+        self.stop_midway(words)
+        for name in "additional_chat_templates/tool_use.jinja", "1_Pooling/config.json":
+            path = model / name
+            path.parent.mkdir()
+            path.write_text("{}")
+            self.refused("the batch was begun with " + name.replace("/tool_use.jinja", ""), *words)
+            shutil.rmtree(path.parent)
 
     def test_one_command_at_a_time_writes_to_a_journal(self):
         self.write(*(story(i, ignore_eos=True) for i in range(self.N)))

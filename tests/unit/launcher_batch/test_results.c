@@ -6,6 +6,7 @@
 #include "tests/files.h"
 #include "tests/test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,6 +90,28 @@ TEST(answers_come_in_any_order_and_are_written_in_theirs)
         CHECK(!is_there(&p.journal));
         folder_remove(&p.folder);
     }
+}
+
+TEST(an_answer_that_could_not_be_kept_does_not_count)
+{
+    struct batch_results results;
+    struct error err = {0};
+    struct bytes line = {0};
+    struct place p = make_place();
+    const int full = open("/dev/full", O_RDWR);
+    if (full < 0)
+        SKIP("/dev/full is missing");
+    open_results(&results, &p, true);
+    put(&results, 0);
+    CHECK(dup2(full, results.log.fd) >= 0);
+    close(full);
+    bytes_add_text(&line, "answer 1");
+    CHECK(!batch_results_put(&results, 1, false, &line, &err));
+    CHECK_EQ(err.kind, ERROR_SYSTEM);
+    CHECK_EQ(results.n_answered, 1);
+    bytes_release(&line);
+    batch_results_close(&results);
+    folder_remove(&p.folder);
 }
 
 TEST(a_batch_goes_on_with_what_is_in_its_journal)
