@@ -192,7 +192,8 @@ class Journal(BatchCase):
 
     def stop_midway(self, *more):
         """Ends the command with a part of the answers in the journal."""
-        child = subprocess.Popen([str(PHALANX), *map(str, self.words(*more, *SLOWLY))],
+        words = self.words("--max-num-seqs", 4, *SLOWLY, *more)  # a few answers after the other
+        child = subprocess.Popen([str(PHALANX), *map(str, words)],
                                  stderr=subprocess.PIPE)
         self.addCleanup(child.stderr.close)
         begun = lambda: self.journal.exists() and self.journal.read_bytes().count(b"batch_req_") > 20

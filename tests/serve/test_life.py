@@ -32,7 +32,7 @@ class Ends(unittest.TestCase):
         return server
 
     def test_sigterm_finishes_what_runs_and_lets_nobody_in(self):
-        server = self.start("--max-num-seqs", 2, *SLOWLY)
+        server = self.start("--max-num-seqs", 2, "--drain-timeout", 600, *SLOWLY)
         streams = Streams(server, 4, LONG)  # two of them wait
         self.assertTrue(wait_for(lambda: any(streams.events), 20))
         connection = server.connect()
