@@ -21,8 +21,9 @@ struct rpc_server {
     struct event_relay relay;
     int port;
     bool is_started, is_draining, is_closing, is_shut; /* shut: gRPC said so */
-    struct rpc *first; /* calls, the newest first; with those that wait for a client */
-    int n_calls;       /* that a client made */
+    struct rpc *first;  /* calls, the newest first; with those that wait for a client */
+    int n_calls;        /* that a client made */
+    uint64_t n_refused; /* connections, atomic */
     int64_t next_tick_ns;
     struct arena scratch;
     struct bytes buffer;
