@@ -32,6 +32,7 @@ struct rpc_limits rpc_limits_default(void)
         .keepalive_reply_ns = 20000000000,
         .max_queued = 256,
         .max_queued_bytes = 256 << 10,
+        .not_read_ns = 100000000,
     };
 }
 

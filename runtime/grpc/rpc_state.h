@@ -64,6 +64,7 @@ struct rpc {
     int n_queued;
     size_t queued_bytes;
     bool is_sending, has_sent_metadata;
+    int64_t sent_ns;  /* when what is being sent was given to gRPC */
     bool is_hurried;  /* something waits for what is being sent */
     bool is_ended;    /* rpc_end() or rpc_cancel() was called: no more messages */
     bool has_status;  /* and its status is with gRPC */
