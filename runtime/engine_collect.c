@@ -1,6 +1,7 @@
 /* Half of a step: what a plan has computed goes to the sampler, to the requests, to the gateway. */
 #include "base/check.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "runtime/engine_state.h"
 #include "runtime/outbox.h"
 #include "runtime/pipeline.h"
@@ -40,6 +41,13 @@ static void make_rows(struct engine *e, const struct batch *batch, const struct 
     check(n_rows == home->rows.n_logits && (n_rows == 0 || home->rows.vocab == (int)vocab));
 }
 
+/* The gateway hears of beams only at their end. */
+static void note_first(struct request *request)
+{
+    if (request->first_ns == 0)
+        request->first_ns = clock_now_ns();
+}
+
 static void make_results(struct engine *e, const struct batch *batch)
 {
     for (int i = 0; i < batch->plan->n_logits; i++) {
@@ -47,6 +55,7 @@ static void make_results(struct engine *e, const struct batch *batch)
         e->result[i] = (struct row_result){.token = picked->token};
         if (kind_of(&batch->row[i]) != ROW_BEAM)
             continue;
+        note_first(batch->row[i].request->leader);
         struct beam_candidate *candidate = e->candidate + (size_t)i * LOGPROBS_MAX_ENTRIES;
         for (int k = 0; k < picked->n_logprobs; k++)
             candidate[k] = (struct beam_candidate){.token = picked->logprob[k].token,

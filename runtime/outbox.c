@@ -127,7 +127,8 @@ static bool send_tokens(struct outbox *o, const struct batch *batch, const struc
     return n == 0 || link_send_event(o->link, &event, err);
 }
 
-static bool send_beams(struct outbox *o, const struct outcome *outcome, struct error *err)
+static bool send_beams(struct outbox *o, const struct outcome *outcome, int64_t first_ns,
+                       struct error *err)
 {
     for (int i = 0; i < outcome->n_beams; i++)
         o->beam[i] = (struct link_beam){.token = outcome->beam[i].token,
@@ -138,7 +139,8 @@ static bool send_beams(struct outbox *o, const struct outcome *outcome, struct e
     const struct link_beams beams = {.id = outcome->id,
                                      .beam = o->beam,
                                      .n_beams = outcome->n_beams,
-                                     .cached_tokens = outcome->cached_tokens};
+                                     .cached_tokens = outcome->cached_tokens,
+                                     .first_ns = first_ns};
     return link_send_event(o->link, &(struct link_event){.kind = LINK_BEAMS, .beams = beams}, err);
 }
 
@@ -166,7 +168,7 @@ bool outbox_send_outcomes(struct outbox *o, const struct batch *batch,
         if (outcome[i].finish == FINISH_ERROR)
             good = send_without_token(o, outcome[i].id, &picked[i], err);
         else if (outcome[i].beam != NULL)
-            good = send_beams(o, &outcome[i], err);
+            good = send_beams(o, &outcome[i], batch->row[i].request->leader->first_ns, err);
     }
     return good;
 }

@@ -55,7 +55,7 @@ bool call_admit(struct api_call *call, int n_prompts, struct error *err)
 void call_keep_text(struct api_call *call, int prompt)
 {
     const struct api_prompt *from = &call->from[prompt];
-    if (from->text == NULL)
+    if (from->text == NULL || from->is_rendered)
         return;
     call->prompt[prompt].text =
         call->owns_from ? from->text : arena_copy_text(&call->arena, from->text, from->n_bytes);
@@ -133,7 +133,7 @@ static void count_tokens(struct call_prompt *prompt, int i)
     const int64_t now_ns = clock_now_ns();
     metrics->generation_tokens += n_new;
     if (choice->first_ns == 0) {
-        choice->first_ns = now_ns;
+        choice->first_ns = prompt->completion.beams_ns > 0 ? prompt->completion.beams_ns : now_ns;
         metrics->prompt_tokens += prompt->ids.n;
         metrics->prefix_queries += prompt->ids.n;
         metrics->prefix_hits += (uint64_t)output->cached_tokens;
@@ -271,6 +271,7 @@ static void release(struct api_call *call, bool was_cancelled)
     const int64_t now_ns = clock_now_ns();
     count_end(call, was_cancelled, now_ns);
     call_unlist(call);
+    prompt_reader_release(&call->reader);
     for (int i = 0; i < call->n_prompts; i++) {
         completion_close(&call->prompt[i].completion);
         ids_release(&call->prompt[i].ids);

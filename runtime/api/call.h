@@ -9,6 +9,7 @@
 #pragma once
 #include "base/memory.h"
 #include "runtime/api/generate.h" /* api_usage */
+#include "runtime/api/prompt.h"
 #include "runtime/gateway/completion.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 
 struct call_choice { /* what was counted of a choice */
     size_t n_tokens;
-    int64_t first_ns, last_ns; /* its first and last token, or its vector; 0: none */
+    int64_t first_ns, last_ns; /* when its first and last token was there, or its vector; 0: none */
 };
 
 struct call_prompt {
@@ -31,9 +32,11 @@ struct call_prompt {
 };
 
 struct call_hooks {
-    /* Fills prompt[prompt]. False: it is refused, and so is the call. */
+    /* Fills prompt[prompt], unless call->reader says that it is under way: then it is asked again.
+     * False: it is refused, and so is the call. */
     bool (*read)(struct api_call *call, int prompt, struct error *err);
     /* As of generate_listener. NULL: nobody looks. */
+    void (*sent)(struct api_call *call);
     bool (*progress)(struct api_call *call, int prompt, int choice);
     /* From api_settle(): tells the end. call->failure says how. The call is freed after it. */
     void (*ended)(struct api_call *call);
@@ -50,6 +53,7 @@ struct api_call { /* the first member of a call of either kind, in one memory_al
     const struct api_prompt *from, *pair; /* [n_prompts] */
     bool owns_from;                       /* they are in the arena; else the caller's */
     int n_read;                           /* prompts that are filled */
+    struct prompt_reader reader;          /* of the next one */
     int64_t n_admitted;                   /* sequences */
     int64_t arrived_ns, sent_ns, deadline_ns;
     struct error failure; /* kind ERROR_NONE: none */
@@ -65,7 +69,7 @@ void call_init(struct api_call *call, struct api *api, const struct api_source *
                const struct call_hooks *hooks);
 /* Room for so many prompts with sampling.n_choices each, when the server takes as many now. */
 bool call_admit(struct api_call *call, int n_prompts, struct error *err);
-/* For prompt[i] its text, if it has one. */
+/* For prompt[i] its text, if a user gave one. */
 void call_keep_text(struct api_call *call, int prompt);
 /* All prompts are there: off they go. */
 void call_send(struct api_call *call);

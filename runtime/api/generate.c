@@ -5,7 +5,9 @@
 #include "runtime/api/call.h"
 #include "runtime/api/prompt.h"
 #include "runtime/api/reading.h"
+#include "runtime/jinja/jinja.h"
 
+#include <string.h>
 #include <xxhash.h>
 
 struct generate_call {
@@ -13,10 +15,16 @@ struct generate_call {
     struct generate_listener listener;
     struct prompt_rules rules;
     struct prompt_room room;
-    const struct generate_request *chat; /* borrowed while api_generate() runs; NULL: prompts */
 };
 
 /* ---- the listener ---- */
+
+static void tell_sent(struct api_call *base)
+{
+    struct generate_call *call = (struct generate_call *)base;
+    if (call->listener.sent != NULL)
+        call->listener.sent(call->listener.context, call);
+}
 
 static bool tell_progress(struct api_call *base, int prompt, int choice)
 {
@@ -71,8 +79,8 @@ static bool check_counts(const struct api *api, const struct generate_request *r
     return error_param(err, width > 1 ? "n" : "prompt");
 }
 
-static bool read_chat(struct api *api, const struct generate_request *request,
-                      const struct prompt_rules *rules, struct ids *out, struct error *err)
+static bool render_chat(const struct api *api, const struct generate_request *request,
+                        struct jinja_output *out, struct error *err)
 {
     const struct chat_prompt_request chat = {
         .messages = request->messages,
@@ -81,7 +89,6 @@ static bool read_chat(struct api *api, const struct generate_request *request,
         .variables = request->template_variables,
         .add_generation_prompt = request->add_generation_prompt,
         .continue_final_message = request->continue_final_message,
-        .add_special_tokens = request->add_special_tokens,
     };
     if (api->chat == NULL) {
         error_set(err, ERROR_INPUT,
@@ -89,26 +96,48 @@ static bool read_chat(struct api *api, const struct generate_request *request,
                   "server with --chat-template");
         return error_param(err, "messages");
     }
-    intake_limit(api->intake, (size_t)rules->max_model_len);
-    if (!chat_prompt_make(api->chat, api->intake, &chat, out, err))
-        return error_param(err, "messages");
-    prompt_cut(out, rules);
-    return true;
+    return chat_prompt_render(api->chat, &chat, out, err);
+}
+
+/* What the template makes of a chat is the one prompt, and lives in the arena of the call. */
+static bool take_chat(struct api_call *call, const struct generate_request *request,
+                      struct error *err)
+{
+    struct jinja_output text = {0};
+    const bool good = render_chat(call->api, request, &text, err);
+    if (good) {
+        struct api_prompt *prompt = arena_alloc(&call->arena, 1, sizeof *prompt);
+        struct text_range *plain = arena_alloc(&call->arena, text.n_users, sizeof *plain);
+        if (text.n_users > 0)
+            memcpy(plain, text.users, text.n_users * sizeof *plain);
+        *prompt = (struct api_prompt){
+            .text = arena_copy_text(&call->arena, text.text.len > 0 ? text.text.data : "",
+                                    text.text.len),
+            .n_bytes = text.text.len,
+            .is_rendered = true,
+            .plain = plain,
+            .n_plain = text.n_users,
+        };
+        call->from = prompt;
+        call->owns_from = true;
+    }
+    jinja_output_release(&text);
+    return good;
 }
 
 static bool read_prompt(struct api_call *base, int i, struct error *err)
 {
     struct generate_call *call = (struct generate_call *)base;
     struct call_prompt *prompt = &base->prompt[i];
-    if (call->chat != NULL
-            ? !read_chat(base->api, call->chat, &call->rules, &prompt->ids, err)
-            : !prompt_read(base->api->intake, &base->from[i], &call->rules, &prompt->ids, err))
+    if (!prompt_read(&base->reader, base->api->intake, &base->from[i], &call->rules, &prompt->ids,
+                     err))
         return false;
+    if (base->reader.is_under_way)
+        return true;
     prompt->max_tokens = base->sampling.params.max_tokens;
     if (!prompt_fit(prompt->ids.n, &call->room, call->rules.param, &prompt->max_tokens, err))
         return false;
-    if (call->chat == NULL)
-        call_keep_text(base, i);
+    call_keep_text(base, i);
     return true;
 }
 
@@ -130,11 +159,11 @@ static bool read_prompts(struct generate_call *call, const struct generate_reque
     if (!prompt_cut_read(&call->rules, request->truncate_prompt_tokens, PROMPT_KEEP_LAST, fits,
                          err))
         return false;
-    call->chat = is_chat(request) ? request : NULL;
-    call->base.from = is_chat(request) ? NULL : request->prompt;
-    const bool good = reading_begin(&call->base, err);
-    call->chat = NULL; /* one prompt is always read at once */
-    return good;
+    if (is_chat(request) && !take_chat(&call->base, request, err))
+        return false;
+    if (!is_chat(request))
+        call->base.from = request->prompt;
+    return reading_begin(&call->base, err);
 }
 
 /* ---- the call ---- */
@@ -179,7 +208,7 @@ struct generate_call *api_generate(struct api *api, const struct generate_reques
                                    const struct generate_listener *listener, struct error *err)
 {
     static const struct call_hooks hooks = {
-        .read = read_prompt, .progress = tell_progress, .ended = tell_end};
+        .read = read_prompt, .sent = tell_sent, .progress = tell_progress, .ended = tell_end};
     struct generate_call *call = memory_alloc(1, sizeof *call);
     call->listener = *listener;
     call_init(&call->base, api, &request->source, &hooks);
@@ -197,6 +226,8 @@ void generate_cancel(struct generate_call *call) { call_cancel(&call->base); }
 /* ---- what there is ---- */
 
 int generate_prompts(const struct generate_call *call) { return call->base.n_prompts; }
+
+bool generate_is_sent(const struct generate_call *call) { return call->base.is_sent; }
 
 int generate_choices(const struct generate_call *call) { return call->base.sampling.n_choices; }
 

@@ -5,12 +5,19 @@
 
 #include <jansson.h>
 
+struct text_range; /* base/utf8.h */
+
 struct api_prompt {   /* a text, or ids */
     const char *text; /* UTF-8 without NUL; NULL: ids */
     size_t n_bytes;
     const int64_t *id;
     size_t n_ids;
     const char *param; /* the user's field, for errors: a literal; NULL: the usual one */
+    /* A text that a chat template made: what spells a special token in it is one, but for these
+     * parts (encoder.h). Users do not give it. */
+    bool is_rendered;
+    const struct text_range *plain; /* [n_plain] */
+    size_t n_plain;
 };
 
 struct generate_request { /* borrowed for the call of api_generate() */
@@ -33,6 +40,9 @@ enum { API_MAX_PROMPTS = 2048, API_MAX_CHOICES = 8192 /* of all prompts */ };
 struct generate_call; /* of one request; there until done or failed has been called, or cancel */
 
 struct generate_listener {
+    /* All prompts are read, later than api_generate() returned: the call is on its way to an
+     * engine. May be NULL. */
+    void (*sent)(void *context, struct generate_call *call);
     /* Something new of a choice: look at generate_output(). False: the user has what is needed, and
      * the rest of the choice ends with FINISH_ABORT. May be NULL. */
     bool (*progress)(void *context, struct generate_call *call, int prompt, int choice);
@@ -46,8 +56,9 @@ struct generate_listener {
 /* NULL: refused, and *err says why (ERROR_INPUT; ERROR_LIMIT with code "queue_full", "draining",
  * "sleeping" or "not_ready"). Progress may be told from then on, but not before it returned; the
  * end by api_settle(). The end is `failed` as soon as one choice fails, with the error of that
- * choice; after the deadline that was asked for, with code "deadline_exceeded"; and where there are
- * so many prompts that they are read bit by bit, when one of them is what would be refused. */
+ * choice; after the deadline that was asked for, with code "deadline_exceeded"; and where prompts
+ * are so many or so long that they are read bit by bit, when one of them is what would be refused.
+ */
 struct generate_call *api_generate(struct api *api, const struct generate_request *request,
                                    const struct generate_listener *listener, struct error *err);
 /* The user is gone: nothing more is called, nothing more is computed. Any call from `done` and
@@ -57,7 +68,9 @@ void generate_cancel(struct generate_call *call);
 int generate_prompts(const struct generate_call *call);
 int generate_choices(const struct generate_call *call); /* of each prompt */
 const struct output *generate_output(const struct generate_call *call, int prompt, int choice);
-/* Of several prompts only once progress was told: those of one are there at once. */
+/* All prompts are read: before api_generate() returned, or `sent` was told. */
+bool generate_is_sent(const struct generate_call *call);
+/* Once it is sent. */
 const struct ids *generate_prompt_ids(const struct generate_call *call, int prompt);
 /* The text of a prompt as it was given; of a chat NULL. */
 const char *generate_prompt_text(const struct generate_call *call, int prompt, size_t *n_bytes);

@@ -192,10 +192,12 @@ static bool read_prompt(struct api_call *base, int i, struct error *err)
     const struct api_prompt *from = &base->from[i];
     const char *param = as_one || from->param == NULL ? call->rules.param : from->param;
     prompt->max_tokens = 1;
-    return (as_one ? prompt_read_pair(api->intake, from, &base->pair[i], &call->rules, &prompt->ids,
-                                      err)
-                   : prompt_read(api->intake, from, &call->rules, &prompt->ids, err)) &&
-           prompt_fit_alone(prompt->ids.n, &room, param, err);
+    const bool good =
+        as_one ? prompt_read_pair(&base->reader, api->intake, from, &base->pair[i], &call->rules,
+                                  &prompt->ids, err)
+               : prompt_read(&base->reader, api->intake, from, &call->rules, &prompt->ids, err);
+    return good &&
+           (base->reader.is_under_way || prompt_fit_alone(prompt->ids.n, &room, param, err));
 }
 
 static bool read_all(struct pool_call *call, const struct pool_request *request, struct error *err)

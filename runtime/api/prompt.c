@@ -1,12 +1,22 @@
 #include "runtime/api/prompt.h"
 
 #include "base/error.h"
+#include "base/system.h"
 #include "runtime/gateway/intake.h"
 #include "runtime/gateway/sampling.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
 
 #include <string.h>
+
+enum {
+    /* Shorter texts are read in one go: at worst, a word of single letters, they take 2 ms. */
+    LONG_TEXT_BYTES = 4 << 10,
+    /* Of long texts that are under way at once, or one of any length: each needs some twenty times
+     * as much memory. */
+    MAX_UNDER_WAY_BYTES = 16 << 20,
+    STEPS_A_LOOK = 1 << 9, /* at the clock */
+};
 
 /* Tokens at a cut depend on what was there before it: so many more are read and thrown away. */
 enum { MARGIN_TOKENS = 64 };
@@ -65,21 +75,78 @@ static void cut_text(const struct intake *intake, const struct prompt_rules *rul
     }
 }
 
-/* Ids of the text alone. What spells a special token in it is text. */
-static bool encode(struct intake *intake, const struct api_prompt *prompt,
-                   const struct prompt_rules *rules, struct ids *out, struct error *err)
+/* May a long text be begun now? */
+static bool may_begin(const struct prompt_reader *reader, const struct intake *intake,
+                      size_t n_bytes)
 {
-    static const struct encode_options options = {.special_as_text = true};
+    const size_t under_way = encoder_under_way(intake->encoder);
+    return reader->texts_stay && (under_way == 0 || under_way + n_bytes <= MAX_UNDER_WAY_BYTES);
+}
+
+/* Nothing is under way where it has to wait. */
+static bool begin_text(struct prompt_reader *reader, struct intake *intake,
+                       const struct api_prompt *prompt, const struct prompt_rules *rules,
+                       struct ids *out, struct error *err)
+{
+    const struct encode_options options = {
+        .add_special_tokens = prompt->is_rendered && rules->add_special_tokens,
+        .special_as_text = !prompt->is_rendered,
+        .plain = prompt->plain,
+        .n_plain = prompt->n_plain,
+    };
     const char *text = prompt->text;
     size_t n_bytes = prompt->n_bytes;
-    if (rules->cut == PROMPT_WHOLE &&
+    if ((rules->cut == PROMPT_WHOLE || prompt->is_rendered) &&
         !intake_check_length(intake, n_bytes, (size_t)rules->max_model_len, err))
-        return error_param(err, rules->param);
-    cut_text(intake, rules, &text, &n_bytes);
-    if (encoder_encode(intake->encoder, text, n_bytes, &options, out, err))
+        return false;
+    if (!prompt->is_rendered)
+        cut_text(intake, rules, &text, &n_bytes);
+    reader->is_long = reader->until_ns > 0 && n_bytes >= LONG_TEXT_BYTES;
+    if (reader->is_long && !may_begin(reader, intake, n_bytes))
         return true;
-    error_in(err, "%s", rules->param);
-    return error_param(err, rules->param);
+    ids_clear(out);
+    reader->encoding = encoding_begin(intake->encoder, text, n_bytes, &options, out, err);
+    return reader->encoding != NULL || error_in(err, "%s", rules->param);
+}
+
+/* Until it is done, or the time is over. */
+static bool go_on(struct prompt_reader *reader, const struct prompt_rules *rules, struct error *err)
+{
+    const size_t n_steps = reader->is_long ? STEPS_A_LOOK : SIZE_MAX;
+    bool done = false;
+    do {
+        if (!encoding_step(reader->encoding, n_steps, &done, err))
+            return error_in(err, "%s", rules->param);
+    } while (!done && clock_now_ns() < reader->until_ns);
+    reader->is_under_way = !done;
+    return true;
+}
+
+/* Ids of the text alone. What users wrote is text, also where it spells a special token. */
+static bool encode(struct prompt_reader *reader, struct intake *intake,
+                   const struct api_prompt *prompt, const struct prompt_rules *rules,
+                   struct ids *out, struct error *err)
+{
+    reader->is_under_way = false;
+    if (reader->encoding == NULL && !begin_text(reader, intake, prompt, rules, out, err))
+        return error_param(err, rules->param);
+    if (reader->encoding == NULL) {
+        reader->is_under_way = true;
+        return true;
+    }
+    const bool good = go_on(reader, rules, err) || error_param(err, rules->param);
+    if (!reader->is_under_way) {
+        encoding_end(reader->encoding);
+        reader->encoding = NULL;
+    }
+    return good;
+}
+
+void prompt_reader_release(struct prompt_reader *reader)
+{
+    encoding_end(reader->encoding);
+    ids_release(&reader->second);
+    *reader = (struct prompt_reader){0};
 }
 
 static void cut_front(struct ids *ids, size_t n)
@@ -110,31 +177,30 @@ static void cut_to(struct ids *ids, enum prompt_cut cut, int64_t most)
         cut_front(ids, ids->n - left);
 }
 
-void prompt_cut(struct ids *ids, const struct prompt_rules *rules)
-{
-    cut_to(ids, rules->cut, rules->most);
-}
-
 static bool is_empty(const struct prompt_rules *rules, struct error *err)
 {
     error_set(err, ERROR_INPUT, "%s: no tokens; give some text", rules->param);
     return error_param(err, rules->param);
 }
 
-static bool read_text(struct intake *intake, const struct api_prompt *prompt,
-                      const struct prompt_rules *rules, struct ids *out, struct error *err)
+static bool read_text(struct prompt_reader *reader, struct intake *intake,
+                      const struct api_prompt *prompt, const struct prompt_rules *rules,
+                      struct ids *out, struct error *err)
 {
-    if (prompt->n_bytes == 0) /* also where special tokens would be put around it */
+    const bool has_frame = rules->add_special_tokens && !prompt->is_rendered;
+    if (prompt->n_bytes == 0 && !prompt->is_rendered) /* also where it would get a frame */
         return is_empty(rules, err);
-    if (!encode(intake, prompt, rules, out, err))
+    if (!encode(reader, intake, prompt, rules, out, err))
         return false;
-    if (rules->add_special_tokens) {
+    if (reader->is_under_way)
+        return true;
+    if (has_frame) {
         const struct tokenizer_frame frame = tokenizer_frame(intake->tokenizer);
         cut_to(out, rules->cut, rules->most - (int64_t)(frame.before->n + frame.after->n));
         put_before(out, frame.before);
         ids_add_all(out, frame.after->data, frame.after->n);
     }
-    prompt_cut(out, rules);
+    cut_to(out, rules->cut, rules->most);
     return out->n > 0 || is_empty(rules, err);
 }
 
@@ -145,6 +211,7 @@ static bool read_ids(const struct api_prompt *prompt, const struct prompt_rules 
 {
     const int64_t *id = prompt->id;
     size_t n = prompt->n_ids;
+    ids_clear(out);
     if (n == 0)
         return is_empty(rules, err);
     if (n > (size_t)rules->most && rules->cut == PROMPT_WHOLE) {
@@ -178,12 +245,12 @@ static struct prompt_rules rules_for(const struct api_prompt *prompt,
     return own;
 }
 
-bool prompt_read(struct intake *intake, const struct api_prompt *prompt,
-                 const struct prompt_rules *rules, struct ids *out, struct error *err)
+bool prompt_read(struct prompt_reader *reader, struct intake *intake,
+                 const struct api_prompt *prompt, const struct prompt_rules *rules, struct ids *out,
+                 struct error *err)
 {
     const struct prompt_rules own = rules_for(prompt, rules);
-    ids_clear(out);
-    return prompt->text != NULL ? read_text(intake, prompt, &own, out, err)
+    return prompt->text != NULL ? read_text(reader, intake, prompt, &own, out, err)
                                 : read_ids(prompt, &own, out, err);
 }
 
@@ -205,14 +272,26 @@ static void cut_longer(struct ids *a, struct ids *b, int64_t most)
     b->n = left / 2;
 }
 
-bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
-                      const struct api_prompt *second, const struct prompt_rules *rules,
-                      struct ids *out, struct error *err)
+/* Both are read, the first one into *out. */
+static void join(struct ids *out, struct ids *second, const struct tokenizer_frame *frame,
+                 const struct prompt_rules *rules)
+{
+    const size_t n_frame = frame->before->n + frame->between->n + frame->after->n;
+    if (rules->cut != PROMPT_WHOLE)
+        cut_longer(out, second, rules->most - (int64_t)n_frame);
+    put_before(out, frame->before);
+    ids_add_all(out, frame->between->data, frame->between->n);
+    ids_add_all(out, second->data, second->n);
+    ids_add_all(out, frame->after->data, frame->after->n);
+    cut_to(out, rules->cut, rules->most);
+}
+
+bool prompt_read_pair(struct prompt_reader *reader, struct intake *intake,
+                      const struct api_prompt *first, const struct api_prompt *second,
+                      const struct prompt_rules *rules, struct ids *out, struct error *err)
 {
     const struct prompt_rules own[] = {rules_for(first, rules), rules_for(second, rules)};
     struct tokenizer_frame frame = {0};
-    struct ids b = {0};
-    ids_clear(out);
     if (first->text == NULL || second->text == NULL) {
         const char *param = own[first->text != NULL].param;
         error_set(err, ERROR_INPUT, "%s: a model that reads pairs wants texts", param);
@@ -221,20 +300,18 @@ bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
     if (!tokenizer_pair_frame(intake->tokenizer, &frame))
         return error_set(err, ERROR_UNSUPPORTED,
                          "the tokenizer of this model does not say how two texts are put together");
-    const bool good =
-        encode(intake, first, &own[0], out, err) && encode(intake, second, &own[1], &b, err);
-    if (good) {
-        const size_t n_frame = frame.before->n + frame.between->n + frame.after->n;
-        if (rules->cut != PROMPT_WHOLE)
-            cut_longer(out, &b, rules->most - (int64_t)n_frame);
-        put_before(out, frame.before);
-        ids_add_all(out, frame.between->data, frame.between->n);
-        ids_add_all(out, b.data, b.n);
-        ids_add_all(out, frame.after->data, frame.after->n);
-        prompt_cut(out, rules);
-    }
-    ids_release(&b);
-    return good && (out->n > 0 || is_empty(&own[1], err));
+    if (!reader->has_first && !encode(reader, intake, first, &own[0], out, err))
+        return false;
+    reader->has_first = reader->has_first || !reader->is_under_way;
+    if (!reader->has_first)
+        return true;
+    if (!encode(reader, intake, second, &own[1], &reader->second, err))
+        return false;
+    if (reader->is_under_way)
+        return true;
+    reader->has_first = false;
+    join(out, &reader->second, &frame, rules);
+    return out->n > 0 || is_empty(&own[1], err);
 }
 
 /* ---- room ---- */

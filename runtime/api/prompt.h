@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct encoding;
 struct error;
 struct intake;
 struct sampling;
@@ -33,17 +34,32 @@ struct prompt_rules {
 bool prompt_cut_read(struct prompt_rules *rules, int64_t truncate, enum prompt_cut how,
                      int64_t most_that_fit, struct error *err);
 
-/* Replaces what is in *out. ERROR_INPUT: nothing given, no UTF-8, no token of the vocabulary, too
- * long (code "context_length_exceeded"). */
-bool prompt_read(struct intake *intake, const struct api_prompt *prompt,
-                 const struct prompt_rules *rules, struct ids *out, struct error *err);
+/* Where the reading of a prompt stands. A long text is read bit by bit: short ones, and ids, are
+ * always read at once. */
+struct prompt_reader { /* all zero: nothing is under way, and everything is read at once */
+    /* Set by the caller: */
+    int64_t until_ns; /* long texts are read until then; 0: to their end */
+    bool texts_stay;  /* where they are, until they are read: else long ones are not begun */
+    /* True: it is not read yet. Ask again, with the same. */
+    bool is_under_way;
+    /* Of prompt.c: */
+    struct encoding *encoding; /* of the text that is read; NULL: none */
+    bool is_long;              /* so it is read in steps */
+    bool has_first;            /* of a pair: it is read, and the second one is not */
+    struct ids second;
+};
+void prompt_reader_release(struct prompt_reader *reader); /* nothing is under way any more */
+
+/* Replaces what is in *out, which stays where it is while it is under way. ERROR_INPUT: nothing
+ * given, no UTF-8, no token of the vocabulary, too long (code "context_length_exceeded"). */
+bool prompt_read(struct prompt_reader *reader, struct intake *intake,
+                 const struct api_prompt *prompt, const struct prompt_rules *rules, struct ids *out,
+                 struct error *err);
 /* Two texts as the tokenizer has them for a model that reads pairs. What is too long is cut from
  * the end of the longer one. ERROR_UNSUPPORTED: the tokenizer does not say how. */
-bool prompt_read_pair(struct intake *intake, const struct api_prompt *first,
-                      const struct api_prompt *second, const struct prompt_rules *rules,
-                      struct ids *out, struct error *err);
-/* Cuts ids that were made otherwise, as the rules say. */
-void prompt_cut(struct ids *ids, const struct prompt_rules *rules);
+bool prompt_read_pair(struct prompt_reader *reader, struct intake *intake,
+                      const struct api_prompt *first, const struct api_prompt *second,
+                      const struct prompt_rules *rules, struct ids *out, struct error *err);
 
 /* Do prompt and answer fit the model, and the KV cache of a replica? max_tokens is cut to what fits
  * unless the user said it. */

@@ -5,19 +5,33 @@
 
 #include <string.h>
 
-/* Of the prompts of one slice, at least one. False: one of them is refused. */
+/* Of the prompts of one slice, at least one, or a part of it. False: one of them is refused. */
 static bool read_slice(struct api_call *call, struct error *err)
 {
     const int64_t slice_ns = call->api->reading_slice_ns;
     const int64_t until_ns = clock_now_ns() + slice_ns;
+    call->reader.until_ns = slice_ns > 0 ? until_ns : 0;
+    call->reader.texts_stay = call->owns_from;
     while (call->n_read < call->n_prompts) {
         if (!call->hooks->read(call, call->n_read, err))
             return false;
+        if (call->reader.is_under_way)
+            break;
         call->n_read++;
         if (slice_ns > 0 && clock_now_ns() >= until_ns)
             break;
     }
     return true;
+}
+
+static void send_when_read(struct api_call *call)
+{
+    if (call->n_read < call->n_prompts) {
+        call_enlist(call, &call->api->reading);
+        return;
+    }
+    prompt_reader_release(&call->reader);
+    call_send(call);
 }
 
 /* A text that stands before many documents is there once, and is copied once. */
@@ -39,7 +53,7 @@ static struct api_prompt copy_prompt(struct arena *arena, const struct api_promp
     return copy;
 }
 
-/* Those that are not read yet. */
+/* Those that are not read yet. Nothing of theirs is under way: such texts are not begun. */
 static const struct api_prompt *copy_rest(struct api_call *call, const struct api_prompt *from)
 {
     if (from == NULL)
@@ -57,14 +71,12 @@ bool reading_begin(struct api_call *call, struct error *err)
 {
     if (!read_slice(call, err))
         return false;
-    if (call->n_read == call->n_prompts) {
-        call_send(call);
-        return true;
+    if (call->n_read < call->n_prompts && !call->owns_from) {
+        call->from = copy_rest(call, call->from);
+        call->pair = copy_rest(call, call->pair);
+        call->owns_from = true;
     }
-    call->from = copy_rest(call, call->from);
-    call->pair = copy_rest(call, call->pair);
-    call->owns_from = true;
-    call_enlist(call, &call->api->reading);
+    send_when_read(call);
     return true;
 }
 
@@ -75,14 +87,15 @@ bool reading_step(struct api *api)
     if (call == NULL)
         return false;
     call_unlist(call);
-    if (call_is_late(call))
+    if (call_is_late(call)) {
         call_fail_late(call);
-    else if (!read_slice(call, &why))
+    } else if (!read_slice(call, &why)) {
         call_fail(call, &why);
-    else if (call->n_read == call->n_prompts)
-        call_send(call);
-    else
-        call_enlist(call, &api->reading);
+    } else {
+        send_when_read(call);
+        if (call->is_sent && call->hooks->sent != NULL)
+            call->hooks->sent(call); /* who may cancel it */
+    }
     return true;
 }
 

@@ -1,8 +1,10 @@
 /* runtime/api/reading.h: the prompts of a call become ids, in slices.
  *
- * A request may have thousands of texts, and to read them takes longer than the streams of others
- * may stand still. So a call reads for api->reading_slice_ns when it comes, and what is left then a
- * slice at a time, by turns with other calls, from api_settle(). A single text is read in one go.
+ * A request may have thousands of texts, or one of megabytes, and to read them takes longer than
+ * the streams of others may stand still. So a call reads for api->reading_slice_ns when it comes,
+ * and what is left then a slice at a time, by turns with other calls, from api_settle(). A text of
+ * some thousand bytes is read in one go, a longer one goes on where it was (prompt.h). The memory
+ * of texts that are under way is bounded: where there are many long ones, some wait for others.
  * Only when all of them are read does anything go to an engine: a call is refused as a whole.
  */
 #pragma once

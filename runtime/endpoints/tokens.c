@@ -4,16 +4,28 @@
 #include "proto/json_write.h"
 #include "proto/openai_request.h"
 #include "runtime/endpoints/endpoint.h"
+#include "runtime/jinja/jinja.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
 
-enum { MAX_TEXT_BYTES = 1 << 20 }; /* all other requests wait while a text is read */
+enum { /* all other requests wait while a text is read, or written */
+       MAX_TEXT_BYTES = 1 << 20,
+       MAX_MADE_BYTES = 4 << 20, /* of ids */
+};
 
 static bool refuse(const char *key, const char *text, struct error *err)
 {
     error_set(err, ERROR_INPUT, "%s: %s", key, text);
     return error_param(err, key);
+}
+
+static bool check_length(size_t n_bytes, const char *key, struct error *err)
+{
+    if (n_bytes <= MAX_TEXT_BYTES)
+        return true;
+    refuse(key, "longer than 1 MB", err);
+    return error_code(err, "too_large");
 }
 
 static bool read_text(struct ids *out, const struct api *api, const struct openai_request *body,
@@ -23,11 +35,8 @@ static bool read_text(struct ids *out, const struct api *api, const struct opena
     struct encode_options options = {.add_special_tokens = true, .special_as_text = true};
     if (!json_is_string(text))
         return refuse("prompt", "want a text, or messages in its place", err);
-    if (json_string_length(text) > MAX_TEXT_BYTES) {
-        refuse("prompt", "longer than 1 MB", err);
-        return error_code(err, "too_large");
-    }
-    return field_bool(body->body.json, "add_special_tokens", &options.add_special_tokens, err) &&
+    return check_length(json_string_length(text), "prompt", err) &&
+           field_bool(body->body.json, "add_special_tokens", &options.add_special_tokens, err) &&
            (encoder_encode(api->intake->encoder, json_string_value(text), json_string_length(text),
                            &options, out, err) ||
             error_param(err, "prompt"));
@@ -46,13 +55,17 @@ static bool read_chat(struct ids *out, const struct api *api, struct openai_requ
         .variables = body->template_variables,
         .add_generation_prompt = body->add_generation_prompt,
         .continue_final_message = body->continue_final_message,
-        .add_special_tokens = body->add_special_tokens,
     };
     if (api->chat == NULL)
         return refuse("messages", "this model has no chat template; give a prompt", err);
+    struct jinja_output text = {0};
     intake_limit(api->intake, (size_t)api->model.max_model_len);
-    return chat_prompt_make(api->chat, api->intake, &chat, out, err) ||
-           error_param(err, "messages");
+    const bool good = chat_prompt_render(api->chat, &chat, &text, err) &&
+                      check_length(text.text.len, "messages", err) &&
+                      (intake_chat(api->intake, &text, body->add_special_tokens, out, err) ||
+                       error_param(err, "messages"));
+    jinja_output_release(&text);
+    return good;
 }
 
 static void write_tokens(struct bytes *out, const struct api *api, const struct ids *ids,
@@ -112,11 +125,14 @@ static bool detokenize(struct bytes *out, const struct api *api, struct openai_r
                        struct error *err)
 {
     struct ids ids = {0};
-    struct bytes text = {0};
+    struct bytes text = {.max = MAX_MADE_BYTES};
     bool good = openai_read_model(&body->model, body->body.json, err) &&
                 api_check_model(api, body->model, err) && read_ids(&ids, api, body, err);
     if (good && !detokenizer_decode(api->intake->tokenizer, ids.data, ids.n, false, &text))
-        good = refuse("tokens", "the tokenizer's decoder takes too many steps on these ids", err);
+        good = refuse("tokens",
+                      "the text of these ids is longer than 4 MB, or takes the tokenizer's decoder "
+                      "too many steps",
+                      err);
     if (good) {
         bytes_add_text(out, "{\"prompt\":");
         json_write_text(out, (struct json_text){text.data, text.len});

@@ -124,6 +124,14 @@ static void take_prompt_logprobs(void *context, const struct link_prompt_logprob
     end_choice(choice);
 }
 
+/* As the engine tells, but never out of the order of what is known here. */
+static int64_t first_of_beams(const struct completion *c, int64_t told_ns, int64_t now_ns)
+{
+    if (told_ns < c->begun_ns[0])
+        return c->begun_ns[0];
+    return told_ns < now_ns ? told_ns : now_ns;
+}
+
 static void take_beams(void *context, const struct link_beams *beams)
 {
     struct completion_choice *choice = context;
@@ -135,6 +143,7 @@ static void take_beams(void *context, const struct link_beams *beams)
         c->n_tokens += (uint64_t)beams->beam[i].n_tokens;
     }
     note_time(c);
+    c->beams_ns = first_of_beams(c, beams->first_ns, c->last_token_ns);
     fail_from(c, n, &none);
     end_all(choice);
 }

@@ -20,6 +20,7 @@ struct generation { /* of one rpc, until the api told its end */
     struct generate_call *call;
     size_t n_prompt_rows; /* of the prompt's log-probabilities, sent */
     struct sent *sent;    /* [n_choices] */
+    bool with_prompt_ids; /* in the first message */
 };
 
 static const enum inference_finish finish_of[] = {
@@ -62,6 +63,19 @@ static bool send_prompt_rows(struct generation *g, const struct output *output)
                                                &output->prompt, g->n_prompt_rows, n_rows);
     g->n_prompt_rows = n_rows;
     return send_response(g, scratch, &response);
+}
+
+/* As soon as the prompt is read, so that the client has the id to abort it with. */
+static void send_begin(void *context, struct generate_call *call)
+{
+    struct generation *g = context;
+    const struct ids *prompt = generate_prompt_ids(call, 0);
+    struct inference_response response = {.request_id = generate_source(call)->request_id,
+                                          .has_prompt = true};
+    response.prompt.has_count = true;
+    response.prompt.n_tokens = (int)prompt->n;
+    response.prompt.token_ids = g->with_prompt_ids ? prompt->data : NULL;
+    send_response(g, rpc_scratch(g->rpc), &response);
 }
 
 static void set_finish(struct inference_response *response, const struct output *output)
@@ -213,18 +227,6 @@ static struct sampling_fields sampling_of(struct arena *arena, const struct rpc 
     return f;
 }
 
-/* At once, so that the client has the id to abort it with. */
-static void send_begin(struct generation *g, bool with_ids)
-{
-    const struct ids *prompt = generate_prompt_ids(g->call, 0);
-    struct inference_response response = {.request_id = generate_source(g->call)->request_id,
-                                          .has_prompt = true};
-    response.prompt.has_count = true;
-    response.prompt.n_tokens = (int)prompt->n;
-    response.prompt.token_ids = with_ids ? prompt->data : NULL;
-    send_response(g, rpc_scratch(g->rpc), &response);
-}
-
 static bool generate(struct rpc *rpc, struct arena *arena, const struct inference_generate *from,
                      struct error *err)
 {
@@ -249,8 +251,9 @@ static bool generate(struct rpc *rpc, struct arena *arena, const struct inferenc
         return false;
     struct generation *g = memory_alloc(1, sizeof *g);
     const struct generate_listener listener = {
-        .progress = progress, .done = done, .failed = failed, .context = g};
+        .sent = send_begin, .progress = progress, .done = done, .failed = failed, .context = g};
     g->rpc = rpc;
+    g->with_prompt_ids = from->return_prompt_token_ids == 1;
     g->call = api_generate(rpc_api(rpc), &request, &listener, err);
     if (g->call == NULL) {
         memory_free(g);
@@ -258,7 +261,8 @@ static bool generate(struct rpc *rpc, struct arena *arena, const struct inferenc
     }
     g->sent = memory_alloc((size_t)generate_choices(g->call), sizeof *g->sent);
     rpc_set_data(rpc, g);
-    send_begin(g, from->return_prompt_token_ids == 1);
+    if (generate_is_sent(g->call))
+        send_begin(g, g->call);
     return true;
 }
 

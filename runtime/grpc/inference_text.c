@@ -10,7 +10,8 @@
 #include "runtime/text/tokenizer.h"
 
 enum {
-    MAX_TEXT_BYTES = 4 << 20, /* everybody else waits while a text is looked at */
+    MAX_TEXT_BYTES = 1 << 20, /* as of /tokenize: everybody else waits while a text is looked at */
+    MAX_MADE_BYTES = 4 << 20, /* likewise, of ids */
     MAX_ABORTS = 1024,        /* in one request */
 };
 
@@ -76,13 +77,15 @@ static bool detokenize(struct bytes *out, struct arena *arena, const struct api 
         }
         id[i] = (int32_t)from->ids.id[i];
     }
-    struct bytes text = {0};
+    struct bytes text = {.max = MAX_MADE_BYTES};
     const bool is_decoded = detokenizer_decode(api->intake->tokenizer, id, from->ids.n,
                                                from->skip_special_tokens == 1, &text);
     if (is_decoded)
         inference_write_text(out, (struct json_text){text.data, text.len});
     else
-        error_set(err, ERROR_INPUT, "the tokenizer's decoder takes too many steps on these ids");
+        error_set(err, ERROR_INPUT,
+                  "the text of these ids is longer than 4 MB, or takes the tokenizer's decoder too "
+                  "many steps");
     bytes_release(&text);
     return is_decoded;
 }

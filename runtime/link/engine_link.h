@@ -96,6 +96,7 @@ struct link_beams {
     const struct link_beam *beam; /* [n_beams] */
     int n_beams;
     int32_t cached_tokens;
+    int64_t first_ns; /* when they had their first token, of CLOCK_MONOTONIC, as of a pulse */
 };
 /* The end of a request that pools. */
 struct link_pooled {
@@ -171,3 +172,5 @@ bool link_flush(struct link *link, bool *all_sent, struct error *err);
 bool link_receive_command(struct link *link, struct link_command *out, bool *got,
                           struct error *err);
 bool link_receive_event(struct link *link, struct link_event *out, bool *got, struct error *err);
+/* Whether one was read from the socket already: poll() does not tell of it. */
+bool link_has_message(const struct link *link);

@@ -135,6 +135,7 @@ static bool send_beams(struct link *link, const struct link_beams *from, struct 
     beams.n_beam = (size_t)from->n_beams;
     beams.beam = list;
     beams.cached_tokens = from->cached_tokens;
+    beams.first_ns = from->first_ns;
     message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_BEAMS;
     message.beams = &beams;
     return link_send_message(link, &message.base, err);
@@ -283,7 +284,7 @@ static bool read_beams(struct link_beams *out, struct arena *arena,
 {
     if (from->n_beam > PARAMS_MAX_BEAMS)
         return link_bad_message("too many beams", err);
-    if (!link_check_counts((const int64_t[]){from->cached_tokens}, 1, err))
+    if (!link_check_counts((const int64_t[]){from->cached_tokens, from->first_ns}, 2, err))
         return false;
     struct link_beam *beam = arena_alloc(arena, from->n_beam, sizeof *beam);
     for (size_t i = 0; i < from->n_beam; i++) {
@@ -299,7 +300,8 @@ static bool read_beams(struct link_beams *out, struct arena *arena,
     *out = (struct link_beams){.id = from->id,
                                .beam = beam,
                                .n_beams = (int)from->n_beam,
-                               .cached_tokens = from->cached_tokens};
+                               .cached_tokens = from->cached_tokens,
+                               .first_ns = from->first_ns};
     return true;
 }
 

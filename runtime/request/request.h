@@ -83,6 +83,7 @@ struct request {
     int n_cached;   /* tokens of the prompt that were in the prefix cache when it first ran */
     bool was_admitted;
     bool has_begun;            /* it was in a batch */
+    int64_t first_ns;          /* of a beam search, for the caller to note: its first token came */
     int n_draft_computed;      /* tokens in the KV cache of the draft model */
     int n_draft_new;           /* it is fed in the step that is being chosen */
     int n_drafted, n_accepted; /* drafts that were checked, and those that were right */

@@ -42,3 +42,20 @@ void encoder_destroy(struct encoder *e); /* NULL is fine */
  * token for, not even an unknown one; `out` then holds what it held. */
 bool encoder_encode(struct encoder *e, const char *text, size_t n_bytes,
                     const struct encode_options *options, struct ids *out, struct error *err);
+
+/* The same bit by bit, for who has to do other things meanwhile. Any number of texts may be under
+ * way at once, each with scratch memory of some twenty times its length.
+ * The text, the ranges and `out` are borrowed until encoding_end(). NULL: an error as above. */
+struct encoding;
+struct encoding *encoding_begin(struct encoder *e, const char *text, size_t n_bytes,
+                                const struct encode_options *options, struct ids *out,
+                                struct error *err);
+/* Goes on by so many steps: a word, a match of a pattern, a character or a merge of a long word,
+ * each of which takes a microsecond or so. What knows no steps is done at once: to begin, and once
+ * for each text between two added tokens the normalizer, and what the pre-tokenizer does without
+ * patterns; all of it linear. *done: the ids are there. False: an error as above. */
+bool encoding_step(struct encoding *x, size_t n_steps, bool *done, struct error *err);
+/* At any time: `out` holds what it held unless the encoding was done. NULL is fine. */
+void encoding_end(struct encoding *x);
+/* Bytes of all texts that are under way. */
+size_t encoder_under_way(const struct encoder *e);

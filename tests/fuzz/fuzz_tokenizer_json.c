@@ -43,12 +43,30 @@ static void decode(const struct tokenizer *t, const int32_t *ids, size_t n_ids)
     bytes_release(&text);
 }
 
+/* Step by step it is the same. */
+static void check_steps(struct encoder *e, const char *text, const struct encode_options *options,
+                        bool is_good, const struct ids *want)
+{
+    struct ids ids = {0};
+    struct error err = {0};
+    bool good = true, done = false;
+    struct encoding *x = encoding_begin(e, text, strlen(text), options, &ids, &err);
+    while (good && !done)
+        good = encoding_step(x, 1, &done, &err);
+    encoding_end(x);
+    check(good == is_good && ids.n == want->n);
+    check(ids.n == 0 || memcmp(ids.data, want->data, ids.n * sizeof *ids.data) == 0);
+    ids_release(&ids);
+}
+
 static void encode(const struct tokenizer *t, struct encoder *e, const char *text,
                    const struct encode_options *options)
 {
     struct ids ids = {0};
     struct error err = {0};
-    if (encoder_encode(e, text, strlen(text), options, &ids, &err)) {
+    const bool good = encoder_encode(e, text, strlen(text), options, &ids, &err);
+    check_steps(e, text, options, good, &ids);
+    if (good) {
         for (size_t i = 0; i < ids.n; i++)
             check(ids.data[i] >= 0 && ids.data[i] < tokenizer_vocab(t));
         decode(t, ids.data, ids.n);

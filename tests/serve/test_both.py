@@ -57,6 +57,33 @@ class Answers(BothCase):
             sampling=pb.Sampling(temperature=0, max_tokens=8))))),
             text_of(self.generate(temperature=0, max_tokens=8)))
 
+    def test_a_long_text_which_is_read_bit_by_bit_is_as_its_ids(self):
+        text = "Once upon a time there was a little girl. " * 120
+        ids = self.server.post("/tokenize", {"prompt": text}).json["tokens"]
+        self.assertGreater(len(text), 4096)
+        want = text_of(list(self.stub.Generate(pb.GenerateRequest(
+            token_ids=pb.TokenIds(ids=ids), sampling=pb.Sampling(temperature=0, max_tokens=8)))))
+        messages = self.generate(text, temperature=0, max_tokens=8)
+        self.assertEqual(text_of(messages), want)
+        self.assertTrue(messages[0].request_id)
+        self.assertEqual(messages[0].prompt.n_tokens, len(ids))
+        http = self.complete(text, temperature=0, max_tokens=8).json
+        self.assertEqual(http["choices"][0]["text"], want)
+        events = list(self.server.stream("/v1/completions", {
+            "prompt": text, "temperature": 0, "max_tokens": 8}))
+        self.assertEqual("".join(e["choices"][0]["text"] for e in events[:-1]), want)
+
+    def test_one_that_has_too_many_tokens_is_refused_before_the_stream_begins(self):
+        text = "a b c d " * 2000
+        refused = (StatusCode.INVALID_ARGUMENT, "prompt", "context_length_exceeded")
+        self.assertEqual(self.refusal(lambda: self.generate(text))[0], refused)
+        answer = self.server.post("/v1/completions", {"prompt": text, "stream": True})
+        self.assertEqual((answer.status, answer.json["error"]["code"]),
+                         (400, "context_length_exceeded"))
+        answer = self.server.post("/v1/chat/completions", {
+            "messages": [{"role": "user", "content": text}], "stream": True})
+        self.assertEqual((answer.status, answer.json["error"]["param"]), (400, "messages"))
+
     def test_scores_are_equal(self):
         documents = ["a cat", "the sea"]
         http = self.server.post("/v1/score", {"text_1": "a dog", "text_2": documents}).json
@@ -332,6 +359,9 @@ class IdleConnections(BothCase):
             for one in crowd:
                 one.close()
         self.assertTrue(serving.wait_for(lambda: self.n_files() <= before, 5))
+        self.assertTrue(serving.wait_for(
+            lambda: self.server.turned_away[1] >= 9 * self.MOST, 5), self.server.err)
+        self.assertEqual(self.server.turned_away[0], 0)
 
 
 if __name__ == "__main__":

@@ -442,6 +442,19 @@ class Metrics(ServerCase):
         self.assertLess(queue + inference, whole_after - whole)
         self.assertLess(queue + inference, 3 * answer.seconds)
 
+    def test_a_beam_search_reads_its_prompt_for_a_while_and_writes_for_longer(self):
+        def look():
+            return [self.server.metric(f"vllm:request_{part}_time_seconds_sum")
+                    for part in ("prefill", "decode")]
+        before = look()
+        answer = self.server.post("/v1/completions", {
+            "prompt": "Once", "max_tokens": 64, "use_beam_search": True, "n": 4,
+            "ignore_eos": True})
+        self.assertEqual(answer.status, 200, answer.body)
+        prefill, decode = (b - a for a, b in zip(before, look()))
+        self.assertGreater(prefill, 0)
+        self.assertGreater(decode, 4 * prefill)  # 63 steps after the first one
+
     def test_what_is_no_http_is_counted_too(self):
         def refused():
             return self.server.metric("http_requests_total", 'handler="none",method="other"') or 0

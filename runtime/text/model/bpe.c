@@ -88,30 +88,30 @@ static bool add_as_bytes(const struct bpe *bpe, struct bpe_work *work, const cha
 
 /* A pending unknown is written when the next character with an id comes, also behind bytes that
  * were written since: the reference does so. */
-static void split_characters(const struct bpe *bpe, struct bpe_work *work, const char *word,
-                             size_t n_bytes)
+static void add_character(const struct bpe *bpe, struct bpe_work *work)
 {
-    bool pending = false;
-    size_t at = 0;
-    while (at < n_bytes) {
-        const size_t begin = at;
-        const uint32_t c = utf8_read(word, &at);
-        const int32_t id =
-            character_id(bpe, word + begin, at - begin, c, begin == 0, at == n_bytes);
-        if (id >= 0) {
-            if (pending)
-                symbol_add(work, bpe->unknown);
-            pending = false;
-            symbol_add(work, id);
-        } else if (bpe->byte_fallback && add_as_bytes(bpe, work, word + begin, at - begin)) {
-            continue;
-        } else if (bpe->unknown >= 0) {
-            if (pending && !bpe->fuse_unknown)
-                symbol_add(work, bpe->unknown);
-            pending = true;
-        }
+    const size_t begin = work->at;
+    const uint32_t c = utf8_read(work->word, &work->at);
+    const char *text = work->word + begin;
+    const size_t n_bytes = work->at - begin;
+    const int32_t id = character_id(bpe, text, n_bytes, c, begin == 0, work->at == work->n_bytes);
+    if (id >= 0) {
+        if (work->pending)
+            symbol_add(work, bpe->unknown);
+        work->pending = false;
+        symbol_add(work, id);
+    } else if (bpe->byte_fallback && add_as_bytes(bpe, work, text, n_bytes)) {
+        return;
+    } else if (bpe->unknown >= 0) {
+        if (work->pending && !bpe->fuse_unknown)
+            symbol_add(work, bpe->unknown);
+        work->pending = true;
     }
-    if (pending)
+}
+
+static void end_characters(const struct bpe *bpe, struct bpe_work *work)
+{
+    if (work->pending)
         symbol_add(work, bpe->unknown);
     if (work->n_symbols > 0)
         work->symbols[work->n_symbols - 1].next = -1;
@@ -125,51 +125,109 @@ static void offer(const struct bpe *bpe, struct bpe_work *work, int32_t left)
         heap_push(work, (uint64_t)rank << 32 | (uint32_t)left);
 }
 
-static void merge_all(const struct bpe *bpe, struct bpe_work *work)
+static void merge_next(const struct bpe *bpe, struct bpe_work *work)
 {
     struct bpe_symbol *symbols = work->symbols;
-    work->n_heap = 0;
-    for (size_t i = 0; i + 1 < work->n_symbols; i++)
-        offer(bpe, work, (int32_t)i);
-    while (work->n_heap > 0) {
-        const uint64_t entry = heap_pop(work);
-        const int32_t left = (int32_t)(uint32_t)entry;
-        const int32_t result = bpe->results[entry >> 32];
-        const int32_t right = symbols[left].next;
-        if (symbols[left].id < 0 || right < 0)
-            continue;
-        /* What counts is what the pair would become now, not by which merge: as the reference. */
-        const int32_t rank = bpe_merge_rank(bpe, symbols[left].id, symbols[right].id);
-        if (rank < 0 || bpe->results[rank] != result)
-            continue;
-        symbols[left].id = result;
-        symbols[left].next = symbols[right].next;
-        symbols[right].id = -1;
-        if (symbols[left].next >= 0) {
-            symbols[symbols[left].next].prev = left;
-            offer(bpe, work, left);
-        }
-        if (symbols[left].prev >= 0)
-            offer(bpe, work, symbols[left].prev);
+    const uint64_t entry = heap_pop(work);
+    const int32_t left = (int32_t)(uint32_t)entry;
+    const int32_t result = bpe->results[entry >> 32];
+    const int32_t right = symbols[left].next;
+    if (symbols[left].id < 0 || right < 0)
+        return;
+    /* What counts is what the pair would become now, not by which merge: as the reference. */
+    const int32_t rank = bpe_merge_rank(bpe, symbols[left].id, symbols[right].id);
+    if (rank < 0 || bpe->results[rank] != result)
+        return;
+    symbols[left].id = result;
+    symbols[left].next = symbols[right].next;
+    symbols[right].id = -1;
+    if (symbols[left].next >= 0) {
+        symbols[symbols[left].next].prev = left;
+        offer(bpe, work, left);
     }
+    if (symbols[left].prev >= 0)
+        offer(bpe, work, symbols[left].prev);
 }
 
-void bpe_encode(const struct bpe *bpe, struct bpe_work *work, const char *word, size_t n_bytes,
-                struct ids *out)
+size_t bpe_find_mark(const char *text, size_t n_bytes)
 {
-    if (bpe->ignore_merges) {
-        const int32_t whole = vocabulary_find(bpe->vocabulary, word, n_bytes);
-        if (whole >= 0) {
-            ids_add(out, whole);
-            return;
-        }
+    for (size_t at = 1; at < n_bytes; at += BPE_MARK_BYTES) {
+        const char *found = memmem(text + at, n_bytes - at, bpe_mark, BPE_MARK_BYTES);
+        if (found == NULL)
+            break;
+        at = (size_t)(found - text);
+        if (at < BPE_MARK_BYTES || memcmp(found - BPE_MARK_BYTES, bpe_mark, BPE_MARK_BYTES) != 0)
+            return at;
     }
-    work->n_symbols = 0;
-    split_characters(bpe, work, word, n_bytes);
-    merge_all(bpe, work);
-    for (size_t i = 0; i < work->n_symbols; i++)
-        if (work->symbols[i].id >= 0)
-            ids_add(out, work->symbols[i].id);
+    return n_bytes;
+}
+
+size_t bpe_part(const struct bpe *bpe, const char *word, size_t n_bytes)
+{
+    return bpe->parts_at_mark ? bpe_find_mark(word, n_bytes) : n_bytes;
+}
+
+void bpe_begin(const struct bpe *bpe, struct bpe_work *work, const char *word, size_t n_bytes)
+{
+    work->word = word;
+    work->n_bytes = n_bytes;
+    work->at = work->n_symbols = work->n_heap = 0;
+    work->pending = false;
+    work->phase = BPE_CHARACTERS;
+    if (!bpe->ignore_merges)
+        return;
+    const int32_t whole = vocabulary_find(bpe->vocabulary, word, n_bytes);
+    if (whole < 0)
+        return;
+    symbol_add(work, whole);
+    work->phase = BPE_IDS;
+}
+
+/* Each phase goes on while there are steps left, and is true when it is done. */
+
+static bool add_characters(const struct bpe *bpe, struct bpe_work *work, size_t *n_steps)
+{
+    for (; *n_steps > 0 && work->at < work->n_bytes; --*n_steps)
+        add_character(bpe, work);
+    if (work->at < work->n_bytes)
+        return false;
+    end_characters(bpe, work);
+    work->at = 0;
+    return true;
+}
+
+static bool offer_pairs(const struct bpe *bpe, struct bpe_work *work, size_t *n_steps)
+{
+    for (; work->at + 1 < work->n_symbols && *n_steps > 0; --*n_steps)
+        offer(bpe, work, (int32_t)work->at++);
+    return work->at + 1 >= work->n_symbols;
+}
+
+static bool merge_all(const struct bpe *bpe, struct bpe_work *work, size_t *n_steps)
+{
+    for (; work->n_heap > 0 && *n_steps > 0; --*n_steps)
+        merge_next(bpe, work);
+    work->at = 0;
+    return work->n_heap == 0;
+}
+
+static bool add_ids(struct bpe_work *work, size_t *n_steps, struct ids *out)
+{
+    for (; *n_steps > 0 && work->at < work->n_symbols; work->at++, --*n_steps)
+        if (work->symbols[work->at].id >= 0)
+            ids_add(out, work->symbols[work->at].id);
+    return work->at == work->n_symbols;
+}
+
+bool bpe_step(const struct bpe *bpe, struct bpe_work *work, size_t *n_steps, struct ids *out)
+{
+    if (work->phase == BPE_CHARACTERS && add_characters(bpe, work, n_steps))
+        work->phase = BPE_PAIRS;
+    if (work->phase == BPE_PAIRS && offer_pairs(bpe, work, n_steps))
+        work->phase = BPE_MERGES;
+    if (work->phase == BPE_MERGES && merge_all(bpe, work, n_steps))
+        work->phase = BPE_IDS;
+    return work->phase == BPE_IDS && add_ids(work, n_steps, out);
 }
 
 void bpe_work_release(struct bpe_work *work)

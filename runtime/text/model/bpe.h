@@ -37,6 +37,7 @@ struct bpe {
     bool fuse_unknown;  /* one for a run of them */
     bool byte_fallback; /* a character without an id becomes its bytes */
     bool ignore_merges; /* a word in the vocabulary is its own token */
+    bool parts_at_mark; /* no merge joins U+2581 with another character before it */
     char prefix[BPE_MAX_AFFIX_BYTES]; /* of every symbol of a word but the first; "" is none */
     char suffix[BPE_MAX_AFFIX_BYTES]; /* of the last */
 };
@@ -52,8 +53,17 @@ struct bpe_symbol {
     int32_t prev, next; /* -1: none */
 };
 
-/* Scratch memory of one thread. */
+/* Scratch memory of one word at a time, and how far it is. */
 struct bpe_work { /* all zero is empty */
+    enum bpe_phase {
+        BPE_CHARACTERS, /* of the word become symbols */
+        BPE_PAIRS,      /* of neighbours that have a merge go into the heap */
+        BPE_MERGES,     /* come out of it, and more go in */
+        BPE_IDS,        /* of the symbols that are left are written */
+    } phase;
+    const char *word;   /* [n_bytes] borrowed */
+    size_t n_bytes, at; /* at: what is next of characters, or of symbols */
+    bool pending;       /* an unknown is not written yet */
     struct bpe_symbol *symbols;
     size_t n_symbols, symbols_capacity;
     uint64_t *heap; /* rank << 32 | place of the left symbol, smallest first */
@@ -61,6 +71,13 @@ struct bpe_work { /* all zero is empty */
 };
 void bpe_work_release(struct bpe_work *work);
 
-/* Appends the ids of a word, which is UTF-8. */
-void bpe_encode(const struct bpe *bpe, struct bpe_work *work, const char *word, size_t n_bytes,
-                struct ids *out);
+/* Bytes of the first part of a word: its ids are those of its parts, one after the other. So where
+ * all of a text is one word (sentencepiece writes U+2581 for a space), the words in it are parts.
+ */
+size_t bpe_part(const struct bpe *bpe, const char *word, size_t n_bytes);
+
+/* A word, which is UTF-8 and stays where it is until bpe_step() has said that it is done: true.
+ * Each of n_steps, which are counted down, is a character, a look at a pair, or a merge: at most
+ * a microsecond or so, whatever the length of the word. Then its ids are in `out`, appended. */
+void bpe_begin(const struct bpe *bpe, struct bpe_work *work, const char *word, size_t n_bytes);
+bool bpe_step(const struct bpe *bpe, struct bpe_work *work, size_t *n_steps, struct ids *out);

@@ -93,7 +93,7 @@ static bool unknown_part(const struct json_cursor *c, const char *text, size_t n
 
 /* Ids of both parts and of what they become. An empty part would make a merge that gives one of
  * its own parts, round and round. */
-static bool resolve(const struct bpe *bpe, const struct json_cursor *c, struct merge *m,
+static bool resolve(struct bpe *bpe, const struct json_cursor *c, struct merge *m,
                     int32_t result_before, struct error *err)
 {
     const struct vocabulary *v = bpe->vocabulary;
@@ -121,6 +121,8 @@ static bool resolve(const struct bpe *bpe, const struct json_cursor *c, struct m
         m->result = result_before;
     else
         m->result = vocabulary_find(v, whole, n_whole);
+    if (bpe->parts_at_mark && bpe_find_mark(whole, n_whole) < n_whole)
+        bpe->parts_at_mark = false;
     return m->result >= 0 || unknown_part(c, whole, n_whole, err);
 }
 

@@ -4,6 +4,9 @@
 
 enum { BPE_ID_BITS = 20, BPE_RANK_BITS = 24 }; /* of the word of a table entry */
 
+static const char bpe_mark[] = "\xE2\x96\x81"; /* U+2581 */
+enum { BPE_MARK_BYTES = sizeof bpe_mark - 1 };
+
 static const uint64_t bpe_no_pair = UINT64_MAX; /* no entry: ids stay below 2^20 - 1 */
 
 static inline size_t bpe_pair_place(const struct bpe *bpe, uint64_t pair)
@@ -23,6 +26,9 @@ static inline int32_t bpe_merge_rank(const struct bpe *bpe, int32_t left, int32_
             return (int32_t)(entry & ((1 << BPE_RANK_BITS) - 1));
     }
 }
+
+/* The first place where a mark stands behind another character; n_bytes: nowhere. */
+size_t bpe_find_mark(const char *text, size_t n_bytes);
 
 /* Reads the array of merges, "left right" or ["left", "right"] each, for a bpe that has its
  * vocabulary and prefix. */

@@ -53,6 +53,18 @@ static bool parse_options(struct bpe *bpe, const json_t *model, struct error *er
     return true;
 }
 
+/* Whether words may come apart at marks, if no merge is against it. Nothing may depend on the whole
+ * word, or stand as a mark for another character, or bring two marks together by vanishing. */
+static bool may_part(const struct bpe *bpe)
+{
+    if (bpe->ignore_merges || bpe->prefix[0] != '\0' || bpe->suffix[0] != '\0' || bpe->unknown < 0)
+        return false;
+    size_t n_bytes;
+    const char *unknown = vocabulary_text(bpe->vocabulary, bpe->unknown, &n_bytes);
+    return memmem(unknown, n_bytes, bpe_mark, BPE_MARK_BYTES) == NULL &&
+           vocabulary_find(bpe->vocabulary, bpe_mark, BPE_MARK_BYTES) >= 0;
+}
+
 /* The ids that would otherwise be looked up for every character of every word. */
 static void fill_direct(struct bpe *bpe)
 {
@@ -69,6 +81,7 @@ bool bpe_parse(struct bpe *bpe, const struct vocabulary *vocabulary, const json_
     *bpe = (struct bpe){.vocabulary = vocabulary};
     if (!parse_options(bpe, model, err))
         return false;
+    bpe->parts_at_mark = may_part(bpe);
     if (!bpe_merges_parse(bpe, file, merges, err)) {
         bpe_release(bpe);
         return error_in(err, "\"merges\"");

@@ -111,19 +111,36 @@ void model_release(struct model *model)
     model->kind = MODEL_NONE;
 }
 
-bool model_encode(const struct model *model, struct model_work *work, const char *word,
-                  size_t n_bytes, struct ids *out, struct error *err)
+size_t model_part(const struct model *model, const char *word, size_t n_bytes)
 {
+    return model->kind == MODEL_BPE ? bpe_part(&model->bpe, word, n_bytes) : n_bytes;
+}
+
+void model_begin(const struct model *model, struct model_work *work, const char *word,
+                 size_t n_bytes)
+{
+    work->word = word;
+    work->n_bytes = n_bytes;
+    if (model->kind == MODEL_BPE)
+        bpe_begin(&model->bpe, &work->bpe, word, n_bytes);
+    else if (model->kind == MODEL_UNIGRAM)
+        unigram_begin(&work->unigram, word, n_bytes);
+}
+
+bool model_step(const struct model *model, struct model_work *work, size_t *n_steps,
+                struct ids *out, bool *done, struct error *err)
+{
+    *done = true;
     switch (model->kind) {
     case MODEL_NONE:
         break;
     case MODEL_BPE:
-        bpe_encode(&model->bpe, &work->bpe, word, n_bytes, out);
+        *done = bpe_step(&model->bpe, &work->bpe, n_steps, out);
         break;
     case MODEL_UNIGRAM:
-        return unigram_encode(&model->unigram, &work->unigram, word, n_bytes, out, err);
+        return unigram_step(&model->unigram, &work->unigram, n_steps, out, done, err);
     case MODEL_WORD_PIECE:
-        return word_piece_encode(&model->word_piece, word, n_bytes, out, err);
+        return word_piece_encode(&model->word_piece, work->word, work->n_bytes, out, err);
     }
     return true;
 }

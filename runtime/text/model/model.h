@@ -37,13 +37,23 @@ bool model_parse(struct model *model, struct vocabulary *vocabulary, const json_
                  const char *file, const struct json_skim *skim, struct error *err);
 void model_release(struct model *model);
 
-struct model_work { /* scratch memory of one thread, all zero is empty */
+struct model_work { /* scratch memory of one word at a time, all zero is empty */
     struct bpe_work bpe;
     struct unigram_work unigram;
+    const char *word; /* [n_bytes] borrowed */
+    size_t n_bytes;
 };
 void model_work_release(struct model_work *work);
 
-/* Appends the ids of a word, which is UTF-8 and not empty. ERROR_INPUT when it has what the
- * vocabulary has no token for, not even an unknown one. */
-bool model_encode(const struct model *model, struct model_work *work, const char *word,
-                  size_t n_bytes, struct ids *out, struct error *err);
+/* Bytes of the first part of a word: its ids are those of its parts, one after the other. */
+size_t model_part(const struct model *model, const char *word, size_t n_bytes);
+
+/* A word, which is UTF-8, not empty, and stays where it is until model_step() has said that it is
+ * done. Each of n_steps, which are counted down, takes some microseconds at most; where a model
+ * knows no steps, its words are short. With the last step the ids are in `out`, appended: before,
+ * it may have some of them. ERROR_INPUT when the word has what the vocabulary has no token for, not
+ * even an unknown one. */
+void model_begin(const struct model *model, struct model_work *work, const char *word,
+                 size_t n_bytes);
+bool model_step(const struct model *model, struct model_work *work, size_t *n_steps,
+                struct ids *out, bool *done, struct error *err);

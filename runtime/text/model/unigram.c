@@ -113,16 +113,10 @@ static size_t walk_back(struct unigram_work *work, size_t n_bytes)
     return n;
 }
 
-bool unigram_encode(const struct unigram *u, struct unigram_work *work, const char *word,
-                    size_t n_bytes, struct ids *out, struct error *err)
+/* The ids of the best way, first to last. */
+static void add_best(const struct unigram *u, struct unigram_work *work, struct ids *out)
 {
-    reserve(work, n_bytes);
-    for (size_t at = 0, behind = 0; at < n_bytes; at = behind) {
-        utf8_read(word, &behind);
-        if (!offer_all(u, work->nodes, word, n_bytes, at, behind, err))
-            return false;
-    }
-    size_t n = walk_back(work, n_bytes);
+    size_t n = walk_back(work, work->n_bytes);
     while (n > 0) {
         const struct unigram_node *node = &work->nodes[work->ends[--n]];
         if (node->id != u->unknown) {
@@ -132,8 +126,30 @@ bool unigram_encode(const struct unigram *u, struct unigram_work *work, const ch
         const size_t begin = node->begin; /* neighbours that are unknown go together */
         while (n > 0 && work->nodes[work->ends[n - 1]].id == u->unknown)
             n--;
-        add_unknown(u, word + begin, work->ends[n] - begin, out);
+        add_unknown(u, work->word + begin, work->ends[n] - begin, out);
     }
+}
+
+void unigram_begin(struct unigram_work *work, const char *word, size_t n_bytes)
+{
+    work->word = word;
+    work->n_bytes = n_bytes;
+    work->at = 0;
+    reserve(work, n_bytes);
+}
+
+bool unigram_step(const struct unigram *u, struct unigram_work *work, size_t *n_steps,
+                  struct ids *out, bool *done, struct error *err)
+{
+    for (; *n_steps > 0 && work->at < work->n_bytes; --*n_steps) {
+        const size_t begin = work->at;
+        utf8_read(work->word, &work->at);
+        if (!offer_all(u, work->nodes, work->word, work->n_bytes, begin, work->at, err))
+            return false;
+    }
+    *done = work->at == work->n_bytes;
+    if (*done)
+        add_best(u, work, out);
     return true;
 }
 

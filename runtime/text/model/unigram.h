@@ -37,7 +37,9 @@ bool unigram_parse(struct unigram *unigram, struct vocabulary *vocabulary, const
                    const char *file, const struct json_part *vocab, struct error *err);
 void unigram_release(struct unigram *unigram);
 
-struct unigram_work { /* scratch memory of one thread, all zero is empty */
+struct unigram_work {   /* of one word at a time, all zero is empty */
+    const char *word;   /* [n_bytes] borrowed */
+    size_t n_bytes, at; /* at: all before was offered */
     struct unigram_node {
         double score;   /* of the best way to here */
         uint32_t begin; /* of its last token; UINT32_MAX: no way yet */
@@ -49,7 +51,9 @@ struct unigram_work { /* scratch memory of one thread, all zero is empty */
 };
 void unigram_work_release(struct unigram_work *work);
 
-/* Appends the ids of a word, which is UTF-8. ERROR_INPUT when it has a character without a token
- * and there is no "unk_id". */
-bool unigram_encode(const struct unigram *unigram, struct unigram_work *work, const char *word,
-                    size_t n_bytes, struct ids *out, struct error *err);
+/* A word, which is UTF-8 and stays where it is until unigram_step() has said that it is done; then
+ * its ids are in `out`, appended. Each of n_steps, which are counted down, is a character.
+ * ERROR_INPUT when it has a character without a token and there is no "unk_id". */
+void unigram_begin(struct unigram_work *work, const char *word, size_t n_bytes);
+bool unigram_step(const struct unigram *unigram, struct unigram_work *work, size_t *n_steps,
+                  struct ids *out, bool *done, struct error *err);

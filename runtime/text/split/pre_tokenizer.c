@@ -7,22 +7,14 @@
 #include "runtime/text/split/unicode_script.h"
 #include "runtime/text/unicode.h"
 
-/* Collects the parts of one span, in order, into words. Zero all but `behavior` and `out` first. */
-struct joiner {
-    enum split_behavior behavior;
-    struct spans *out;
-    bool has_word, previous_matched;
-    struct span word; /* may still grow */
-};
-
-static void join_end(struct joiner *j)
+static void join_end(struct span_joiner *j)
 {
     if (j->has_word && j->word.begin < j->word.end)
         spans_add(j->out, j->word.begin, j->word.end);
     j->has_word = false;
 }
 
-static void join_add(struct joiner *j, size_t begin, size_t end, bool matches)
+static void join_add(struct span_joiner *j, size_t begin, size_t end, bool matches)
 {
     bool grows = false;
     switch (j->behavior) {
@@ -49,169 +41,185 @@ static void join_add(struct joiner *j, size_t begin, size_t end, bool matches)
     j->has_word = !(matches && j->behavior == SPLIT_REMOVED);
 }
 
-static bool split_span(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                       const char *view, struct span span, struct error *err)
+/* ---- one span of each stage ---- */
+
+/* One match, and what stands before it. *more false: there was none, the span is done. */
+static bool split_once(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
+                       struct span span, bool *more, struct error *err)
 {
-    struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
-    struct pattern_scan scan = {0};
-    const size_t n_bytes = span.end - span.begin;
-    size_t done = 0; /* all before was joined */
-    for (bool found = true; found;) {
-        struct span match;
-        if (!pattern_next(stage->pattern, work->patterns, view + span.begin, n_bytes, &scan, &match,
-                          &found, err))
-            return false;
-        if (done < match.begin)
-            join_add(&joiner, span.begin + done, span.begin + match.begin, stage->invert);
-        if (found)
-            join_add(&joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
-        done = match.end;
-    }
-    join_end(&joiner);
+    struct span_splitting *s = &work->splitting;
+    struct span match;
+    if (!pattern_next(stage->pattern, work->patterns, work->view + span.begin,
+                      span.end - span.begin, &s->scan, &match, more, err))
+        return false;
+    if (s->done < match.begin)
+        join_add(&s->joiner, span.begin + s->done, span.begin + match.begin, stage->invert);
+    if (*more)
+        join_add(&s->joiner, span.begin + match.begin, span.begin + match.end, !stage->invert);
+    s->done = match.end;
     return true;
 }
 
 static bool run_split(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                      struct error *err)
+                      size_t *n_steps, bool *done, struct error *err)
 {
-    const char *view = pattern_is_regex(stage->pattern)
-                           ? unicode_settle(work->text, work->n_bytes, &work->settled)
-                           : work->text;
-    for (size_t i = 0; i < work->spans.n; i++)
-        if (!split_span(stage, work, view, work->spans.data[i], err))
-            return false;
+    struct span_splitting *s = &work->splitting;
+    if (work->view == NULL)
+        work->view = pattern_is_regex(stage->pattern)
+                         ? unicode_settle(work->text, work->n_bytes, &work->settled)
+                         : work->text;
+    while (*n_steps > 0 && work->i < work->spans.n) {
+        bool more = true;
+        s->joiner.behavior = stage->behavior;
+        s->joiner.out = &work->next;
+        for (; more && *n_steps > 0; --*n_steps)
+            if (!split_once(stage, work, work->spans.data[work->i], &more, err))
+                return false;
+        if (more)
+            break;
+        join_end(&s->joiner);
+        *s = (struct span_splitting){0};
+        work->i++;
+    }
+    *done = work->i == work->spans.n;
     return true;
 }
 
-static void run_split_chars(const struct pre_tokenizer_stage *stage,
-                            struct pre_tokenizer_work *work)
+static void split_chars(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
+                        struct span span)
 {
-    for (size_t i = 0; i < work->spans.n; i++) {
-        const struct span span = work->spans.data[i];
-        struct joiner joiner = {.behavior = stage->behavior, .out = &work->next};
-        size_t done = span.begin;
-        for (size_t at = span.begin; at < span.end;) {
-            const size_t begin = at;
-            const uint32_t c = utf8_read(work->text, &at);
-            if (stage->matches ? !stage->matches(c) : c != stage->character)
-                continue;
-            if (done < begin)
-                join_add(&joiner, done, begin, false);
-            join_add(&joiner, begin, at, true);
-            done = at;
-        }
-        if (done < span.end)
-            join_add(&joiner, done, span.end, false);
-        join_end(&joiner);
+    struct span_joiner joiner = {.behavior = stage->behavior, .out = &work->next};
+    size_t done = span.begin;
+    for (size_t at = span.begin; at < span.end;) {
+        const size_t begin = at;
+        const uint32_t c = utf8_read(work->text, &at);
+        if (stage->matches ? !stage->matches(c) : c != stage->character)
+            continue;
+        if (done < begin)
+            join_add(&joiner, done, begin, false);
+        join_add(&joiner, begin, at, true);
+        done = at;
     }
+    if (done < span.end)
+        join_add(&joiner, done, span.end, false);
+    join_end(&joiner);
 }
 
 /* Runs of one kind become words, and white space none. */
-static void run_words(struct pre_tokenizer_work *work)
+static void split_words(struct pre_tokenizer_work *work, struct span span)
 {
-    enum kind { SPACE, WORD, OTHER };
-    for (size_t i = 0; i < work->spans.n; i++) {
-        const struct span span = work->spans.data[i];
-        enum kind before = SPACE;
-        size_t begin = span.begin;
-        for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
-            const uint32_t c = utf8_read(work->text, &behind);
-            const enum kind kind = unicode_is_word(c) ? WORD : unicode_is_space(c) ? SPACE : OTHER;
-            if (kind == before)
-                continue;
-            if (before != SPACE)
-                spans_add(&work->next, begin, at);
-            before = kind;
-            begin = at;
-        }
+    enum kind { SPACE, WORD, OTHER } before = SPACE;
+    size_t begin = span.begin;
+    for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
+        const uint32_t c = utf8_read(work->text, &behind);
+        const enum kind kind = unicode_is_word(c) ? WORD : unicode_is_space(c) ? SPACE : OTHER;
+        if (kind == before)
+            continue;
         if (before != SPACE)
-            spans_add(&work->next, begin, span.end);
+            spans_add(&work->next, begin, at);
+        before = kind;
+        begin = at;
     }
+    if (before != SPACE)
+        spans_add(&work->next, begin, span.end);
 }
 
 /* What has no script goes with what stands before it; at the begin of a part it is left out, as
  * the reference does. */
-static void run_scripts(struct pre_tokenizer_work *work)
+static void split_scripts(struct pre_tokenizer_work *work, struct span span)
 {
-    for (size_t i = 0; i < work->spans.n; i++) {
-        const struct span span = work->spans.data[i];
-        int before = UNICODE_SCRIPT_ANY;
-        size_t begin = span.begin;
-        for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
-            const int script = unicode_script(utf8_read(work->text, &behind));
-            if (script == UNICODE_SCRIPT_ANY || script == before)
-                continue;
-            if (before != UNICODE_SCRIPT_ANY)
-                spans_add(&work->next, begin, at);
-            before = script;
-            begin = at;
-        }
+    int before = UNICODE_SCRIPT_ANY;
+    size_t begin = span.begin;
+    for (size_t at = span.begin, behind = at; at < span.end; at = behind) {
+        const int script = unicode_script(utf8_read(work->text, &behind));
+        if (script == UNICODE_SCRIPT_ANY || script == before)
+            continue;
         if (before != UNICODE_SCRIPT_ANY)
-            spans_add(&work->next, begin, span.end);
+            spans_add(&work->next, begin, at);
+        before = script;
+        begin = at;
+    }
+    if (before != UNICODE_SCRIPT_ANY)
+        spans_add(&work->next, begin, span.end);
+}
+
+static void split_fixed_length(const struct pre_tokenizer_stage *stage,
+                               struct pre_tokenizer_work *work, struct span span)
+{
+    for (size_t at = span.begin; at < span.end;) {
+        const size_t begin = at;
+        for (int64_t n = 0; n < stage->length && at < span.end; n++)
+            utf8_read(work->text, &at);
+        spans_add(&work->next, begin, at);
     }
 }
 
-static void run_fixed_length(const struct pre_tokenizer_stage *stage,
-                             struct pre_tokenizer_work *work)
-{
-    for (size_t i = 0; i < work->spans.n; i++) {
-        const struct span span = work->spans.data[i];
-        for (size_t at = span.begin; at < span.end;) {
-            const size_t begin = at;
-            for (int64_t n = 0; n < stage->length && at < span.end; n++)
-                utf8_read(work->text, &at);
-            spans_add(&work->next, begin, at);
-        }
-    }
-}
+/* ---- stages ---- */
 
 static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                      struct error *err)
+                      size_t *n_steps, bool *done, struct error *err)
 {
-    work->next.n = 0;
-    switch (stage->kind) {
-    case STAGE_SPLIT:
-        if (!run_split(stage, work, err))
-            return false;
-        break;
-    case STAGE_SPLIT_CHARS:
-        run_split_chars(stage, work);
-        break;
-    case STAGE_WORDS:
-        run_words(work);
-        break;
-    case STAGE_SCRIPTS:
-        run_scripts(work);
-        break;
-    case STAGE_FIXED_LENGTH:
-        run_fixed_length(stage, work);
-        break;
-    case STAGE_PREFIX_SPACE:
-    case STAGE_METASPACE:
-    case STAGE_BYTE_ALPHABET:
-        if (!pre_tokenizer_rewrite(stage, work, err))
-            return false;
-        break;
+    if (stage->kind == STAGE_SPLIT)
+        return run_split(stage, work, n_steps, done, err);
+    if (stage->kind == STAGE_PREFIX_SPACE || stage->kind == STAGE_METASPACE ||
+        stage->kind == STAGE_BYTE_ALPHABET)
+        return pre_tokenizer_rewrite(stage, work, n_steps, done, err);
+    for (; *n_steps > 0 && work->i < work->spans.n; work->i++, --*n_steps) {
+        const struct span span = work->spans.data[work->i];
+        if (stage->kind == STAGE_SPLIT_CHARS)
+            split_chars(stage, work, span);
+        else if (stage->kind == STAGE_WORDS)
+            split_words(work, span);
+        else if (stage->kind == STAGE_SCRIPTS)
+            split_scripts(work, span);
+        else
+            split_fixed_length(stage, work, span);
     }
-    const struct spans before = work->spans;
-    work->spans = work->next;
-    work->next = before;
+    *done = work->i == work->spans.n;
     return true;
 }
 
-bool pre_tokenizer_run(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
-                       const char *text, size_t n_bytes, size_t n_first, struct error *err)
+static void begin_stage(struct pre_tokenizer_work *work)
+{
+    work->i = 0;
+    work->splitting = (struct span_splitting){0};
+    work->view = NULL;
+    work->next.n = 0;
+}
+
+static void end_stage(struct pre_tokenizer_work *work)
+{
+    const struct spans before = work->spans;
+    work->spans = work->next;
+    work->next = before;
+    work->stage++;
+    begin_stage(work);
+}
+
+void pre_tokenizer_begin(struct pre_tokenizer_work *work, const char *text, size_t n_bytes,
+                         size_t n_first)
 {
     work->text = text;
     work->n_bytes = n_bytes;
     work->n_first = n_first;
+    work->stage = 0;
     work->spans.n = 0;
-    if (n_bytes == 0)
-        return true;
-    spans_add(&work->spans, 0, n_bytes);
-    for (int i = 0; i < p->n_stages; i++)
-        if (!run_stage(&p->stages[i], work, err))
+    begin_stage(work);
+    if (n_bytes > 0)
+        spans_add(&work->spans, 0, n_bytes);
+}
+
+bool pre_tokenizer_step(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
+                        size_t *n_steps, bool *done, struct error *err)
+{
+    while (work->spans.n > 0 && work->stage < p->n_stages) {
+        if (!run_stage(&p->stages[work->stage], work, n_steps, done, err))
             return false;
+        if (!*done)
+            return true;
+        end_stage(work);
+    }
+    *done = true;
     return true;
 }
 

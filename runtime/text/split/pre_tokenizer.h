@@ -23,18 +23,20 @@ enum {
     PRE_TOKENIZER_MAX_BYTES = 256 << 20,
 };
 
-enum split_behavior { /* what becomes of the parts that match */
-                      SPLIT_REMOVED,
-                      SPLIT_ISOLATED,             /* a word of its own */
-                      SPLIT_MERGED_WITH_PREVIOUS, /* the end of the word before */
-                      SPLIT_MERGED_WITH_NEXT,     /* the begin of the word behind */
-                      SPLIT_CONTIGUOUS,           /* one word with matching neighbours */
+/* What becomes of the parts that match. */
+enum split_behavior {
+    SPLIT_REMOVED,
+    SPLIT_ISOLATED,             /* a word of its own */
+    SPLIT_MERGED_WITH_PREVIOUS, /* the end of the word before */
+    SPLIT_MERGED_WITH_NEXT,     /* the begin of the word behind */
+    SPLIT_CONTIGUOUS,           /* one word with matching neighbours */
 };
 
-enum prepend_scheme { /* which parts get the character of Metaspace before them */
-                      PREPEND_ALWAYS,
-                      PREPEND_FIRST, /* what begins where the text begins */
-                      PREPEND_NEVER,
+/* Which parts get the character of Metaspace before them. */
+enum prepend_scheme {
+    PREPEND_ALWAYS,
+    PREPEND_FIRST, /* what begins where the text begins */
+    PREPEND_NEVER,
 };
 
 struct pre_tokenizer { /* all zero has no stages */
@@ -64,10 +66,27 @@ struct pre_tokenizer { /* all zero has no stages */
 bool pre_tokenizer_parse(struct pre_tokenizer *p, const json_t *value, struct error *err);
 void pre_tokenizer_release(struct pre_tokenizer *p);
 
-/* Scratch memory of one thread, and the result of a run. */
+/* Collects the parts of one span, in order, into words. Zero all but `behavior` and `out` first. */
+struct span_joiner {
+    enum split_behavior behavior;
+    struct spans *out;
+    bool has_word, previous_matched;
+    struct span word; /* may still grow */
+};
+
+/* Scratch memory, how far a text is, and what comes out. */
 struct pre_tokenizer_work {
     struct pattern_work *patterns; /* set by the caller, borrowed */
-    const char *text;              /* what the spans are parts of */
+    int stage;                     /* that is under way */
+    size_t i;                      /* the span that it is at; [0, i) are done */
+    struct span_splitting {        /* of one that splits by a pattern; all zero: span i not begun */
+        struct pattern_scan scan;
+        struct span_joiner joiner;
+        size_t done; /* all before was joined */
+    } splitting;
+    const char *view;     /* the text as the patterns of the stage see it; NULL: not made yet */
+    size_t n_first_after; /* n_first of the text that the stage writes */
+    const char *text;     /* what the spans are parts of */
     size_t n_bytes;
     size_t n_first;     /* a part that begins before this byte begins where the text begins */
     struct spans spans; /* none is empty */
@@ -78,8 +97,13 @@ struct pre_tokenizer_work {
 };
 void pre_tokenizer_work_release(struct pre_tokenizer_work *work);
 
-/* The words of a text, in work->text and work->spans until the next run; they may point into the
- * text given. Well-formed UTF-8. `n_first` is that of normalizer_run().
- * ERROR_INPUT when a pattern takes too many steps or the text gets too long. */
-bool pre_tokenizer_run(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
-                       const char *text, size_t n_bytes, size_t n_first, struct error *err);
+/* A text, which is well-formed UTF-8 and stays where it is until pre_tokenizer_step() has said that
+ * it is done; then its words are in work->text and work->spans until the next one, and may point
+ * into the text given. `n_first` is that of normalizer_run().
+ * Each of n_steps, which are counted down, is a match of a pattern, or one part in another stage:
+ * at some nanoseconds a byte. ERROR_INPUT when a pattern takes too many steps or the text gets too
+ * long. */
+void pre_tokenizer_begin(struct pre_tokenizer_work *work, const char *text, size_t n_bytes,
+                         size_t n_first);
+bool pre_tokenizer_step(const struct pre_tokenizer *p, struct pre_tokenizer_work *work,
+                        size_t *n_steps, bool *done, struct error *err);

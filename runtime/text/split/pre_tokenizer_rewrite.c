@@ -69,33 +69,42 @@ static void add_text(const struct pre_tokenizer_stage *stage, const struct repla
     }
 }
 
+static void rewrite_span(const struct pre_tokenizer_stage *stage, const struct replacements *r,
+                         struct pre_tokenizer_work *work, struct span span, struct bytes *room)
+{
+    const char *text = work->text + span.begin;
+    const size_t n_bytes = span.end - span.begin, begin = room->len;
+    const bool first = span.begin < work->n_first;
+    size_t n_part = first ? work->n_first - span.begin : 0; /* of it stem from the first one */
+    n_part = n_part < n_bytes ? n_part : n_bytes;
+    add_prefix(stage, text, n_bytes, first, room);
+    add_text(stage, r, text, n_part, room);
+    work->n_first_after = first ? room->len : work->n_first_after;
+    add_text(stage, r, text + n_part, n_bytes - n_part, room);
+    spans_add(&work->next, begin, room->len);
+}
+
 bool pre_tokenizer_rewrite(const struct pre_tokenizer_stage *stage, struct pre_tokenizer_work *work,
-                           struct error *err)
+                           size_t *n_steps, bool *done, struct error *err)
 {
     struct bytes *room = &work->room[!work->room_used];
     struct replacements replacements;
-    size_t n_first = 0;
     if (work->n_bytes > PRE_TOKENIZER_MAX_BYTES)
         return error_set(err, ERROR_INPUT, "%zu bytes before the words are cut, at most %d",
                          work->n_bytes, PRE_TOKENIZER_MAX_BYTES);
-    bytes_clear(room);
-    fill(&replacements, stage);
-    for (size_t i = 0; i < work->spans.n; i++) {
-        const struct span span = work->spans.data[i];
-        const char *text = work->text + span.begin;
-        const size_t n_bytes = span.end - span.begin, begin = room->len;
-        const bool first = span.begin < work->n_first;
-        size_t n_part = first ? work->n_first - span.begin : 0; /* of it stem from the first one */
-        n_part = n_part < n_bytes ? n_part : n_bytes;
-        add_prefix(stage, text, n_bytes, first, room);
-        add_text(stage, &replacements, text, n_part, room);
-        n_first = first ? room->len : n_first;
-        add_text(stage, &replacements, text + n_part, n_bytes - n_part, room);
-        spans_add(&work->next, begin, room->len);
+    if (work->i == 0) {
+        bytes_clear(room);
+        work->n_first_after = 0;
     }
+    fill(&replacements, stage);
+    for (; *n_steps > 0 && work->i < work->spans.n; work->i++, --*n_steps)
+        rewrite_span(stage, &replacements, work, work->spans.data[work->i], room);
+    *done = work->i == work->spans.n;
+    if (!*done)
+        return true;
     work->room_used = !work->room_used;
     work->text = room->data ? room->data : "";
     work->n_bytes = room->len;
-    work->n_first = n_first;
+    work->n_first = work->n_first_after;
     return true;
 }

@@ -1,10 +1,13 @@
 #include "runtime/api/metrics.h"
 
+#include "base/system.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_api/server.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { SEARCH_NS = 20000000 };
 
 static char text[1 << 16], part[1 << 14];
 
@@ -167,6 +170,62 @@ TEST(the_time_of_a_request_is_parted_as_far_as_it_came)
     check_stage("decode", "1");
     check_stage("inference", "1");
     server_close(&server);
+}
+
+/* A search of two beams that begins, and ends some ms after its first token, by its own word. */
+static void search(struct server *server, int64_t *first_ns, int64_t told_ns)
+{
+    static const int32_t tokens[] = {300, 301, 302};
+    const struct link_beam beam[] = {{tokens, 3, -1, -1, FINISH_LENGTH},
+                                     {tokens, 3, -2, -2, FINISH_LENGTH}};
+    struct heard heard;
+    const struct api_prompt prompt = text_of("One");
+    struct generate_request request = ask_for(&prompt, 1);
+    request.sampling.beam_width = request.sampling.n = 2;
+    request.sampling.temperature = 0;
+    server->n_held = 0;
+    ask(server, &request, &heard);
+    server_begins(server, 0);
+    *first_ns = clock_now_ns();
+    system_sleep_ns(SEARCH_NS);
+    const struct link_beams beams = {.id = server->held[0].id,
+                                     .beam = beam,
+                                     .n_beams = 2,
+                                     .first_ns = told_ns > 0 ? told_ns : *first_ns};
+    server_event(server, &(struct link_event){.kind = LINK_BEAMS, .beams = beams});
+    CHECK_EQ(heard.n_done, 1);
+}
+
+TEST(beams_have_a_first_token_long_before_they_come)
+{
+    struct server server;
+    int64_t first_ns;
+    server_open(&server);
+    const struct api_metrics *metrics = &server.metrics;
+    search(&server, &first_ns, 0);
+    write_metrics(&server);
+    check_stage("prefill", "2");
+    check_stage("decode", "2");
+    CHECK(metrics->decode_s.sum >= 2e-9 * SEARCH_NS);
+    CHECK(metrics->prefill_s.sum <= metrics->inference_s.sum - 2e-9 * SEARCH_NS);
+    CHECK(metrics->token_s.sum >= 2e-9 * SEARCH_NS / 2); /* two tokens after the first */
+    CHECK(metrics->first_token_s.sum >= 2e-9 * SEARCH_NS);
+    server_close(&server);
+}
+
+TEST(no_time_is_below_0_whatever_an_engine_says_of_its_beams)
+{
+    for (int64_t told_ns = 1; told_ns > 0; told_ns = told_ns == 1 ? INT64_MAX : 0) {
+        struct server server;
+        int64_t first_ns;
+        server_open(&server);
+        search(&server, &first_ns, told_ns);
+        const struct api_metrics *metrics = &server.metrics;
+        CHECK(metrics->prefill_s.sum >= 0 && metrics->decode_s.sum >= 0);
+        CHECK(metrics->prefill_s.sum <= metrics->inference_s.sum);
+        CHECK(metrics->decode_s.sum <= metrics->inference_s.sum);
+        server_close(&server);
+    }
 }
 
 TEST(lengths_have_the_buckets_of_the_longest_sequence)

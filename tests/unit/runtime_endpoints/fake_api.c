@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "runtime/api/metrics.h"
 #include "runtime/api/sleep.h"
+#include "runtime/jinja/jinja.h"
 #include "runtime/text/encoder.h"
 #include "tests/test.h"
 
@@ -77,13 +78,15 @@ bool api_check_model(const struct api *api, const char *name, struct error *err)
     return error_code(err, "model_not_found");
 }
 
-/* Whatever is said, the prompt is "hello". */
-bool chat_prompt_make(const struct chat_prompt *p, struct intake *intake,
-                      const struct chat_prompt_request *request, struct ids *out, struct error *err)
+/* A prompt is "hello", and as often " and more" as the variable of this name says. */
+bool chat_prompt_render(const struct chat_prompt *p, const struct chat_prompt_request *request,
+                        struct jinja_output *out, struct error *err)
 {
-    static const struct encode_options options = {.add_special_tokens = true};
-    (void)p, (void)request;
-    return encoder_encode(intake->encoder, "hello", 5, &options, out, err);
+    (void)p, (void)err;
+    bytes_add_text(&out->text, "hello");
+    for (int64_t i = 0; i < json_integer_value(json_object_get(request->variables, "more")); i++)
+        bytes_add_text(&out->text, " and more");
+    return true;
 }
 
 int admission_retry_after_s(const struct admission *admission)

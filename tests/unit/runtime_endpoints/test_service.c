@@ -1,4 +1,6 @@
 /* What needs no engine: routes, models, health, tokens, sleep, the page. */
+#include "base/bytes.h"
+#include "runtime/text/tokenizer.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_endpoints/fake_api.h"
 
@@ -172,7 +174,41 @@ TEST(messages_have_tokens_too)
     fake_call(fake, "POST", "/tokenize",
               "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}");
     CHECK_EQ(fake->heard.status, 200);
+    CHECK(strstr(fake->heard.body.data, "{\"count\":3,") != NULL);
+    fake_forget(fake);
+    fake_call(fake, "POST", "/tokenize",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], "
+              "\"add_special_tokens\": true}");
     CHECK(strstr(fake->heard.body.data, "{\"count\":4,") != NULL);
+    fake_close(fake);
+}
+
+TEST(messages_of_more_than_a_megabyte_are_not_read_while_others_wait)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/tokenize",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], "
+              "\"chat_template_kwargs\": {\"more\": 120000}}");
+    CHECK_EQ(fake->heard.status, 413);
+    CHECK(strstr(fake->heard.body.data, "\"param\":\"messages\"") != NULL);
+    fake_close(fake);
+}
+
+TEST(ids_that_make_a_text_of_many_megabytes_are_refused)
+{
+    static const char word[] = "<|begin_of_text|>";
+    struct fake *fake = fake_open();
+    struct bytes body = {0};
+    const int32_t id = tokenizer_find(fake->api.intake->tokenizer, word, sizeof word - 1);
+    CHECK(id >= 0);
+    bytes_printf(&body, "{\"tokens\": [%d", id);
+    for (int i = 0; i < (5 << 20) / (int)sizeof word; i++)
+        bytes_printf(&body, ",%d", id);
+    bytes_add_text(&body, "]}");
+    fake_call(fake, "POST", "/detokenize", body.data);
+    CHECK_EQ(fake->heard.status, 400);
+    CHECK(strstr(fake->heard.body.data, "longer than 4 MB") != NULL);
+    bytes_release(&body);
     fake_close(fake);
 }
 

@@ -392,6 +392,7 @@ static void take_beams(struct job *job, const struct link_beams *beams)
 {
     struct answer *answer = answer_that_began(job, beams->id);
     CHECK(beams->n_beams <= JOB_MAX_BEAMS);
+    CHECK(beams->first_ns > 0 && beams->first_ns <= clock_now_ns());
     answer->n_ends++;
     answer->n_beams = beams->n_beams;
     for (int i = 0; i < beams->n_beams; i++) {

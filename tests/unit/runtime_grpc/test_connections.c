@@ -64,6 +64,7 @@ TEST(one_connection_too_many_is_closed_and_the_others_go_on)
     CHECK(is_let_in(&world, first) && is_let_in(&world, second));
     for (int i = 0; i < 20; i++)
         CHECK(!comes_in(&world));
+    CHECK_EQ(rpc_server_refused(world.server), 20);
     check_call(&world);
     close(first);
     close(second);

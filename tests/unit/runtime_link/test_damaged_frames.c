@@ -220,7 +220,7 @@ TEST(damaged_events_are_taken_or_refused)
          .failed_id = 3,
          .failure = {.kind = ERROR_INPUT, .text = "it is wrong", .param = "p", .code = "c"}},
         {.kind = LINK_PROMPT_LOGPROBS, .prompt_logprobs = {3, 1, logprob, end, 2}},
-        {.kind = LINK_BEAMS, .beams = {3, beam, 2, 16}},
+        {.kind = LINK_BEAMS, .beams = {3, beam, 2, 16, 1}},
         {.kind = LINK_POOLED, .pooled = {3, value, 3, 16}},
         {.kind = LINK_STATS,
          .stats = {.running = 1,

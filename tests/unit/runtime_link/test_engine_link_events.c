@@ -141,13 +141,16 @@ TEST(beams_arrive_best_first)
         {token, 2, -1e-300, -7, FINISH_LENGTH},
     };
     const struct link_beams got =
-        send_and_receive(&ends,
-                         &(struct link_event){
-                             .kind = LINK_BEAMS,
-                             .beams = {.id = 8, .beam = beam, .n_beams = 2, .cached_tokens = 32}})
+        send_and_receive(&ends, &(struct link_event){.kind = LINK_BEAMS,
+                                                     .beams = {.id = 8,
+                                                               .beam = beam,
+                                                               .n_beams = 2,
+                                                               .cached_tokens = 32,
+                                                               .first_ns = 1LL << 40}})
             .beams;
     CHECK_EQ(got.id, 8);
     CHECK_EQ(got.cached_tokens, 32);
+    CHECK(got.first_ns == 1LL << 40);
     CHECK_EQ(got.n_beams, 2);
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(got.beam[i].n_tokens, beam[i].n_tokens);
@@ -256,6 +259,9 @@ TEST(beams_and_vectors_out_of_their_range_are_refused)
     check_event_refused(&message, "unknown finish reason");
     one.finish = FINISH_STOP;
     beams.cached_tokens = -1;
+    check_event_refused(&message, "a count below 0");
+    beams.cached_tokens = 0;
+    beams.first_ns = -1;
     check_event_refused(&message, "a count below 0");
 
     Phalanx__Engine__V1__Pooled pooled = PHALANX__ENGINE__V1__POOLED__INIT;

@@ -50,6 +50,25 @@ struct tokenizer *small_tokenizer(const char *members)
     return t;
 }
 
+void check_steps(struct encoder *e, const char *text, size_t n_bytes,
+                 const struct encode_options *options, size_t n_steps, const struct ids *want)
+{
+    struct ids got = {0};
+    struct error err = {0};
+    bool good = true, done = false;
+    ids_add(&got, -7);
+    struct encoding *x = encoding_begin(e, text, n_bytes, options, &got, &err);
+    while (x != NULL && good && !done)
+        good = encoding_step(x, n_steps, &done, &err);
+    encoding_end(x);
+    CHECK_EQ(err.kind == ERROR_NONE, want != NULL);
+    CHECK_EQ(got.data[0], -7);
+    CHECK_EQ(got.n, 1 + (want != NULL ? want->n : 0));
+    if (want != NULL && want->n > 0)
+        CHECK(memcmp(got.data + 1, want->data, want->n * sizeof *want->data) == 0);
+    ids_release(&got);
+}
+
 static void encode(const struct tokenizer *t, const char *text,
                    const struct encode_options *options, struct ids *ids)
 {
@@ -59,6 +78,10 @@ static void encode(const struct tokenizer *t, const char *text,
     encoder_destroy(e);
     CHECK_STR(err.text, "");
     CHECK(ok);
+    e = encoder_create(t); /* knows no words */
+    for (size_t n_steps = 1; n_steps <= 4; n_steps++)
+        check_steps(e, text, strlen(text), options, n_steps, ids);
+    encoder_destroy(e);
 }
 
 void check_ids_with(const struct tokenizer *t, const char *text,

@@ -8,7 +8,9 @@
 #include <stddef.h>
 
 struct encode_options;
+struct encoder;
 struct folder;
+struct ids;
 struct tokenizer;
 
 /* The members of the file's object. NULL and `err` is filled when it is refused. */
@@ -20,7 +22,10 @@ struct tokenizer *open_bytes_in(const struct folder *folder, const void *file, s
 /* As above, but it must open. Close it with tokenizer_close(). */
 struct tokenizer *small_tokenizer(const char *members);
 
-/* The ids of a text, as "1 2 3". */
+/* A text has these ids, or NULL: is refused, also when it is encoded so many steps at a time. */
+void check_steps(struct encoder *e, const char *text, size_t n_bytes,
+                 const struct encode_options *options, size_t n_steps, const struct ids *want);
+/* The ids of a text, as "1 2 3": whole, and in steps. */
 void check_ids(const struct tokenizer *t, const char *text, const char *want);
 void check_ids_with(const struct tokenizer *t, const char *text,
                     const struct encode_options *options, const char *want);

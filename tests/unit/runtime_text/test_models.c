@@ -31,6 +31,7 @@ static void check_encode_fails(const char *members, const char *text, const char
     struct ids ids = {0};
     struct error err = {0};
     CHECK(!encoder_encode(e, text, strlen(text), NULL, &ids, &err));
+    check_steps(e, text, strlen(text), NULL, 1, NULL);
     CHECK_EQ(err.kind, ERROR_INPUT);
     CHECK(strstr(err.text, word) != NULL);
     CHECK_EQ(ids.n, 0);
@@ -101,6 +102,44 @@ TEST(scores_are_rounded_as_the_library_rounds_them)
     CHECK(scores[3] == 0);
     vocabulary_release(&v);
     memory_free(scores);
+}
+
+/* ---- words that come apart at U+2581 ---- */
+
+#define M "\xE2\x96\x81"
+#define MARKED(merges, more)                                                                      \
+    "'model':{'type':'BPE','vocab':{'?':0,'a':1,'b':2,'" M "':3,'" M "a':4,'ab':5,'b" M "':6,'" M \
+    "" M "':7,'a" M "a':8},'merges':[" merges "]" more "}"
+#define UNKNOWN ",'unk_token':'?'"
+
+static void check_marked(const char *members, const char *text, const char *want)
+{
+    struct tokenizer *t = small_tokenizer(members);
+    check_tokens(t, text, want);
+    tokenizer_close(t);
+}
+
+TEST(words_in_a_word_come_apart_at_marks_and_are_merged_as_before)
+{
+    static const char *const members = MARKED("'" M " a','a b','" M " " M "'", UNKNOWN);
+    check_marked(members, "ab" M "ab" M M "ab", "ab|" M "a|b|" M "|" M "a|b");
+    check_marked(members, "x" M "y" M M M "a" M, "?|" M "|?|" M M "|" M "a|" M);
+}
+
+TEST(they_do_not_where_a_merge_joins_a_mark_with_what_stands_before_it)
+{
+    check_marked(MARKED("'b " M "','" M " a','a b'", UNKNOWN), "ab" M "a", "a|b" M "|a");
+}
+
+TEST(nor_where_what_stands_between_two_marks_vanishes_or_becomes_one)
+{
+    check_marked(MARKED("'" M " " M "'", ""), M "x" M, M M);
+    check_marked(MARKED("'" M " " M "'", ",'unk_token':'" M "'"), "x" M, M M);
+}
+
+TEST(nor_where_the_whole_word_may_be_a_token)
+{
+    check_marked(MARKED("'" M " a'", UNKNOWN ",'ignore_merges':true"), "a" M "a", "a" M "a");
 }
 
 TEST(a_unigram_without_unk_id_fails_only_where_it_needs_one)

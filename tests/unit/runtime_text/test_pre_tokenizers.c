@@ -24,6 +24,8 @@ static void check_from(const char *stage, const char *text, size_t first, const 
     struct pre_tokenizer p;
     struct error err = {0};
     struct pre_tokenizer_work work = {.patterns = pattern_work_create()};
+    size_t n_steps = SIZE_MAX;
+    bool done;
     bytes_add_text(&quoted, stage);
     for (size_t i = 0; i < quoted.len; i++)
         quoted.data[i] = quoted.data[i] == '\'' ? '"' : quoted.data[i];
@@ -32,7 +34,9 @@ static void check_from(const char *stage, const char *text, size_t first, const 
     pre_tokenizer_parse(&p, json, &err);
     CHECK_STR(err.text, "");
     pattern_work_limit(work.patterns, strlen(text));
-    CHECK(pre_tokenizer_run(&p, &work, text, strlen(text), first, &err));
+    pre_tokenizer_begin(&work, text, strlen(text), first);
+    CHECK(pre_tokenizer_step(&p, &work, &n_steps, &done, &err));
+    CHECK(done);
     for (size_t i = 0; i < work.spans.n; i++)
         bytes_printf(&got, "%s%.*s", i ? "|" : "",
                      (int)(work.spans.data[i].end - work.spans.data[i].begin),
@@ -170,9 +174,12 @@ TEST(a_text_that_is_rewritten_without_end_is_refused)
     struct pre_tokenizer p;
     struct error err = {0};
     struct pre_tokenizer_work work = {0};
+    size_t n_steps = SIZE_MAX;
+    bool done;
     json_t *json = json_loadb(stage.data, stage.len, 0, NULL);
     CHECK(pre_tokenizer_parse(&p, json, &err));
-    CHECK(!pre_tokenizer_run(&p, &work, text.data, text.len, 0, &err));
+    pre_tokenizer_begin(&work, text.data, text.len, 0);
+    CHECK(!pre_tokenizer_step(&p, &work, &n_steps, &done, &err));
     CHECK_EQ(err.kind, ERROR_INPUT);
     pre_tokenizer_work_release(&work);
     pre_tokenizer_release(&p);

@@ -6,6 +6,7 @@
 #include "runtime/text/ids.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/test.h"
+#include "tests/unit/runtime_text/small_tokenizer.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -52,6 +53,8 @@ static bool encodes_to(struct encoder *e, const json_t *text, bool special, cons
     const bool same = encoder_encode(e, json_string_value(text), json_string_length(text), &options,
                                      &ids, &err) &&
                       same_ids(&ids, want);
+    check_steps(e, json_string_value(text), json_string_length(text), &options, 1 + ids.n % 5,
+                &ids);
     ids_release(&ids);
     return same;
 }
