@@ -27,14 +27,16 @@ enum {
     TAIL_BYTES = 16,      /* "...", a quote, "}", the end of line, NUL */
     TEXT_MAX_BYTES = 640, /* of the text of a field */
     NUMBER_MAX_BYTES = 64,
-    LAST_WORDS_MS = 1000, /* that one who does not wait gives to what is for its user */
+    PATIENCE_MS = 100,    /* of one who does not wait, with a reader that may be just slow */
+    LAST_WORDS_MS = 1000, /* of the same, for what is for its user */
 };
 
 static atomic_int most_level = LOG_INFO;
 static atomic_int own_rank = 0;
 static atomic_int own_format = LOG_TEXT;
 static atomic_bool never_waits = false;
-static atomic_uint n_lost = 0; /* lines */
+static atomic_bool is_stuck = false; /* the reader took nothing while it was waited for */
+static atomic_uint n_lost = 0;       /* lines */
 
 void log_set(enum log_level most, int rank)
 {
@@ -264,9 +266,20 @@ static bool has_room(int wait_ms)
     return poll(&out, 1, wait_ms) == 1;
 }
 
+/* A burst of lines fills a pipe that is read. Who takes nothing is waited for once, and then not
+ * before it has taken something. */
+static bool await_room(int wait_ms)
+{
+    const bool was_stuck = atomic_load_explicit(&is_stuck, memory_order_relaxed);
+    const int patience_ms = was_stuck || wait_ms > PATIENCE_MS ? wait_ms : PATIENCE_MS;
+    const bool room = has_room(patience_ms);
+    atomic_store_explicit(&is_stuck, !room, memory_order_relaxed);
+    return room;
+}
+
 static bool write_line(struct line *line, int wait_ms)
 {
-    if (atomic_load_explicit(&never_waits, memory_order_relaxed) && !has_room(wait_ms))
+    if (atomic_load_explicit(&never_waits, memory_order_relaxed) && !await_room(wait_ms))
         return false;
     line->data[line->n++] = '\n';
     for (size_t done = 0; done < line->n;) {

@@ -23,9 +23,10 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as "gw" */
 void log_set_format(enum log_format format);
-/* From now on a line that standard error does not take at once (a pipe that nobody reads, a
- * terminal that is held) is lost, as where the disk is full; the next one that comes through says
- * how many were. Else the program waits, as one that is read page by page should. */
+/* From now on a line that standard error does not take (a pipe that nobody reads, a terminal that
+ * is held) is lost, as where the disk is full; the next one that comes through says how many were.
+ * A reader that takes nothing is waited for 0.1 s, once. Else the program waits, as one that is
+ * read page by page should. */
 void log_set_never_waits(void);
 enum log_level log_level(void);
 /* "error" … "trace"; of another word LOG_WARN. */

@@ -212,6 +212,41 @@ TEST(log_that_nobody_reads_is_lost_and_counted_by_who_never_waits)
     CHECK(clock_now_ns() - begin_ns < 10000000000);
 }
 
+static void *read_slowly(void *context)
+{
+    const int *fd = context;
+    char some[4096];
+    size_t n_lines = 0;
+    for (ssize_t n; (n = read(*fd, some, sizeof some)) > 0;) {
+        for (ssize_t i = 0; i < n; i++)
+            n_lines += some[i] == '\n';
+        system_sleep_ns(1000000);
+    }
+    return (void *)n_lines;
+}
+
+static void log_to_who_reads_slowly(void *context)
+{
+    int out[2];
+    pthread_t reader;
+    void *n_lines = NULL;
+    (void)context;
+    CHECK(pipe(out) == 0 && dup2(out[1], STDERR_FILENO) == STDERR_FILENO);
+    close(out[1]);
+    CHECK_EQ(pthread_create(&reader, NULL, read_slowly, &out[0]), 0);
+    log_set_never_waits();
+    for (int i = 0; i < 5000; i++) /* more than the pipe has room for */
+        log_write(LOG_WARN, "m", "0123456789");
+    close(STDERR_FILENO);
+    pthread_join(reader, &n_lines);
+    CHECK((size_t)n_lines == 5000);
+}
+
+TEST(nothing_is_lost_to_who_reads_slowly)
+{
+    CHECK_EQ(outcome_of(log_to_who_reads_slowly, NULL), 0);
+}
+
 enum { WRITERS = 4, LINES_EACH = 500 };
 
 static void *write_many(void *context)
