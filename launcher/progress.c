@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WIDTH = 24 };
+enum { WIDTH = 24, BAR_COLUMNS = WIDTH + 3 };
 static const int64_t DRAW_NS = 200000000, PATIENCE_NS = 500000000;
 
 void progress_begin(struct progress *out, const char *what, size_t total, bool quiet)
@@ -68,6 +69,10 @@ static void add_state(struct bytes *out, const struct progress *p, size_t done, 
         add_bytes(out, p, done, s);
     else
         add_things(out, p, done, n_tokens, s);
+}
+
+static void add_left(struct bytes *out, const struct progress *p, size_t done, double s)
+{
     if (p->total > 0 && done > 0 && done < p->total) {
         bytes_add_text(out, ", ");
         add_time(out, s * (double)(p->total - done) / (double)done);
@@ -83,21 +88,39 @@ static void put(struct bytes *line)
     bytes_release(line);
 }
 
-/* The cursor is left behind the last column: ranks have this terminal, too, and a line of theirs
+static void add_bar(struct bytes *out, const struct progress *p, size_t done)
+{
+    const int filled = (int)(WIDTH * done / p->total);
+    bytes_add_text(out, "[");
+    for (int i = 0; i < WIDTH; i++)
+        bytes_add_text(out, i < filled ? "#" : ".");
+    bytes_add_text(out, "] ");
+}
+
+/* Of the terminal; more than there is to say where it does not tell. */
+static size_t columns(void)
+{
+    struct winsize size = {0};
+    ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+    return size.ws_col > 0 ? size.ws_col : SIZE_MAX;
+}
+
+/* What is longer than a line could not be taken back: first the bar goes, then the end of the text.
+ * The cursor is left behind the last column: ranks have this terminal, too, and a line of theirs
  * then goes to the next one, as any text does that is too long. */
 static void draw(struct progress *p, size_t done, uint64_t n_tokens, int64_t now_ns)
 {
-    struct bytes line = {0};
+    struct bytes line = {0}, state = {0};
+    const double s = seconds(p, now_ns);
+    const size_t most = columns() - 1; /* the last one is for the cursor */
+    add_state(&state, p, done, n_tokens, s);
+    add_left(&state, p, done, s);
     bytes_add_text(&line, "\r\033[K");
-    if (p->total > 0) {
-        const int filled = (int)(WIDTH * done / p->total);
-        bytes_add_text(&line, "[");
-        for (int i = 0; i < WIDTH; i++)
-            bytes_add_text(&line, i < filled ? "#" : ".");
-        bytes_add_text(&line, "] ");
-    }
-    add_state(&line, p, done, n_tokens, seconds(p, now_ns));
+    if (p->total > 0 && BAR_COLUMNS + state.len <= most)
+        add_bar(&line, p, done);
+    bytes_add(&line, state.data, state.len < most ? state.len : most);
     bytes_add_text(&line, "\033[999C ");
+    bytes_release(&state);
     put(&line);
     p->drawn = true;
     p->drawn_ns = now_ns;
@@ -111,6 +134,7 @@ static void tell_tenth(const struct progress *p, size_t done, uint64_t n_tokens,
         bytes_add_text(&line, "loading, ");
     bytes_printf(&line, "%zu %%: ", 10 * p->tenths);
     add_state(&line, p, done, n_tokens, seconds(p, now_ns));
+    add_left(&line, p, done, seconds(p, now_ns));
     if (p->of_bytes) {
         log_note(LOG_INFO, "phalanx", line.data);
         bytes_release(&line);

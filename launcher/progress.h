@@ -1,8 +1,9 @@
 /* launcher/progress.h: how far something long is, on standard error.
  *
  * On a terminal a bar that is drawn again a few times a second: done and all, tokens or bytes a
- * second, time left. What another process writes meanwhile begins on a line of its own. Elsewhere
- * one line for every tenth. Nothing while `quiet`.
+ * second, time left; where the line is too short, as much of that as there is room for. What
+ * another process writes meanwhile begins on a line of its own. Elsewhere one line for every tenth.
+ * Nothing while `quiet`.
  */
 #pragma once
 #include <stdbool.h>

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
+enum { LOOK_MS = 10 };                           /* at a job whose end nothing tells */
 
 static bool make_folder(struct job *job, bool here_by_mpirun, struct error *err)
 {
@@ -100,8 +101,8 @@ static bool launch(struct job *job, char **word, char **environment, struct erro
     if (pid < 0)
         return error_errno(err, "cannot start %s", word[0]);
     job->pid = pid;
-    job->watch = (int)syscall(SYS_pidfd_open, pid, 0);
-    return job->watch >= 0 || error_errno(err, "cannot watch the ranks");
+    job->watch = (int)syscall(SYS_pidfd_open, pid, 0); /* not in every sandbox, nor in valgrind */
+    return true;
 }
 
 bool job_start(struct job *job, const struct options *options, const char *model_folder,
@@ -134,7 +135,8 @@ bool job_has_ended(struct job *job, int *exit_status)
     *exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : JOB_SIGNALLED + WTERMSIG(status);
     mpirun_files_remove(&job->files, job->pid);
     job->pid = 0;
-    close(job->watch);
+    if (job->watch >= 0)
+        close(job->watch);
     job->watch = -1;
     return true;
 }
@@ -186,7 +188,7 @@ bool job_ends_by(struct job *job, int64_t deadline_ns)
         struct pollfd wait = {.fd = job->watch, .events = POLLIN};
         if (left <= 0)
             return false;
-        poll(&wait, 1, (int)(left / 1000000) + 1);
+        poll(&wait, 1, job->watch >= 0 ? (int)(left / 1000000) + 1 : LOOK_MS);
     }
     return true;
 }

@@ -18,7 +18,7 @@ struct options;
 
 struct job {
     pid_t pid;    /* the rank, or mpirun; 0: none */
-    int watch;    /* pidfd of it, for poll() */
+    int watch;    /* pidfd of it, for poll(); -1: there is none, and one has to look */
     int listener; /* for poll() until rank 0 has connected, then -1 */
     int keeper;   /* keeper.h; 0: none */
     bool is_over_hosts;

@@ -19,7 +19,8 @@ static void outlive(struct job *job, int end)
     char word;
     ssize_t n;
     dup2(end, STDIN_FILENO); /* other links must end with this program, and so must its output */
-    dup2(job->watch, STDOUT_FILENO);
+    if (job->watch < 0 || dup2(job->watch, STDOUT_FILENO) < 0)
+        close(STDOUT_FILENO);
     syscall(SYS_close_range, STDERR_FILENO, UINT_MAX, 0);
     job->listener = -1;
     do
@@ -27,7 +28,7 @@ static void outlive(struct job *job, int end)
     while (n < 0 && errno == EINTR);
     if (n != 0)
         return; /* dismissed */
-    struct pollfd ended = {.fd = STDOUT_FILENO, .events = POLLIN};
+    struct pollfd ended = {.fd = job->watch >= 0 ? STDOUT_FILENO : -1, .events = POLLIN};
     if (poll(&ended, 1, END_GRACE_MS) == 0)
         job_signal(job, true);
     job_remove_files(job);

@@ -54,7 +54,7 @@ int replica_watch(const struct replica *replica, struct pollfd *out)
         out[n++] = (struct pollfd){.fd = link_fd(replica->link), .events = POLLIN};
     if (connects)
         out[n++] = (struct pollfd){.fd = replica->job.listener, .events = POLLIN};
-    if (ends || connects)
+    if ((ends || connects) && replica->job.watch >= 0)
         out[n++] = (struct pollfd){.fd = replica->job.watch, .events = POLLIN};
     return n;
 }

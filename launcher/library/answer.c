@@ -86,7 +86,10 @@ static void tell(struct phalanx_request *r, int i)
     if (r->on_text == NULL)
         return;
     const char *text = choice->text.len > 0 ? choice->text.data + begin : "";
-    if (!r->on_text(r->context, r, i, text, choice->text.len - begin))
+    const locale_t ours = uselocale(r->model->theirs);
+    const bool is_wanted = r->on_text(r->context, r, i, text, choice->text.len - begin);
+    r->model->theirs = uselocale(ours); /* it may have set another one */
+    if (!is_wanted)
         phalanx_cancel(r);
 }
 

@@ -112,6 +112,7 @@ static struct phalanx_request *ask(struct phalanx_model *model, const struct que
     struct api_prompt prompt = prompt_of(question->prompt);
     struct generate_request request = {.default_max_tokens = 16, .prompt = &prompt, .n_prompts = 1};
     struct phalanx_request *r = request_new(model);
+    const locale_t theirs = uselocale(model->numbers);
     r->on_text = on_text;
     r->context = context;
     const bool good =
@@ -122,6 +123,7 @@ static struct phalanx_request *ask(struct phalanx_model *model, const struct que
                                                   "prompt", &read.arena, &why)) &&
         send(r, &request, read.echo, &why);
     parameters_release(&read);
+    uselocale(theirs);
     return sent(r, good, &why, err);
 }
 
@@ -194,12 +196,14 @@ static struct phalanx_request *ask_measure(struct phalanx_model *model, enum pha
                                    .add_special_tokens = !is_reward,
                                    .normalize = !is_reward};
     struct phalanx_request *r = request_new(model);
+    const locale_t theirs = uselocale(model->numbers);
     const bool good =
         parameters_read_measure(&read, &request, question->parameters, &why) &&
         (!question->is_tokens || prompt_of_tokens(&prompt, question->token, question->n_tokens,
                                                   "input", &read.arena, &why)) &&
         send_measure(r, task, &request, &why);
     parameters_release(&read);
+    uselocale(theirs);
     return sent(r, good, &why, err);
 }
 

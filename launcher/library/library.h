@@ -13,6 +13,7 @@
 #include "runtime/api/generate.h"
 #include "runtime/api/pool.h"
 
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -50,6 +51,8 @@ struct phalanx_model {
     struct arena words; /* of the options, which point into them */
     struct service service;
     struct library_watch watch;
+    locale_t numbers;                               /* "C": they have a point in our texts */
+    locale_t theirs;                                /* of the program, while a round is under way */
     pid_t process;                                  /* that opened it */
     volatile sig_atomic_t interrupt;                /* always 0: signals are the program's */
     struct phalanx_request *first;                  /* all that were not released */

@@ -83,6 +83,8 @@ static bool begin(struct phalanx_model *out, const char *model, const char *cons
 {
     struct options *options = &out->options;
     out->service.session.interrupt = &out->interrupt;
+    if (out->numbers == (locale_t)0)
+        return error_errno(err, "the locale \"C\"");
     if (!check_standard_files(err) || !read_options(out, model, option, n_options, err))
         return false;
     log_set(log_level_named(options->log_level), -1);
@@ -105,6 +107,8 @@ static void close_model(struct phalanx_model *model)
     watch_close(&model->watch);
     options_release(&model->options);
     arena_release(&model->words);
+    if (model->numbers != (locale_t)0)
+        freelocale(model->numbers);
     memory_free(model);
 }
 
@@ -115,7 +119,11 @@ struct phalanx_model *phalanx_begin(const char *model, const char *const *option
     struct phalanx_model *out = memory_alloc(1, sizeof *out);
     out->process = getpid();
     out->watch = (struct library_watch){.all = -1, .ranks = -1, .timer = -1, .wakeup = -1};
-    if (begin(out, model != NULL ? model : "", option, n_options, &why))
+    out->numbers = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    const locale_t theirs = uselocale(out->numbers);
+    const bool good = begin(out, model != NULL ? model : "", option, n_options, &why);
+    uselocale(theirs);
+    if (good)
         return out;
     library_fail(err, &why);
     close_model(out);

@@ -23,7 +23,7 @@
  * fork() may look at answers and do no more: what would ask fails, what would end something does
  * nothing. One line on standard error says that ranks are lost and started again; the ranks print
  * there why they end. The level of the log (option --log-level) is that of the process: the model
- * opened last sets it.
+ * opened last sets it. The locale of the program does not matter, and stays as it is.
  *
  * Errors. A function that can fail returns NULL or false and fills *err, which may be NULL where
  * you do not care. Texts are UTF-8. NULL for a model or a request is an error of input, or an empty

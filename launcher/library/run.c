@@ -22,8 +22,8 @@ static bool fail_interrupted(struct phalanx_error *err)
 
 /* What there is, after at most timeout_ms (-1: when there is something). False: the ranks are lost
  * for good, which is kept and said again, or the system refuses. */
-static bool run_round(struct phalanx_model *model, int timeout_ms, bool *interrupted,
-                      struct error *err)
+static bool take_round(struct phalanx_model *model, int timeout_ms, bool *interrupted,
+                       struct error *err)
 {
     struct session *session = &model->service.session;
     if (!model_has_ranks(model, err) || !watch_wait(&model->watch, timeout_ms, interrupted, err))
@@ -38,6 +38,16 @@ static bool run_round(struct phalanx_model *model, int timeout_ms, bool *interru
         return watch_update(&model->watch, session, err);
     watch_stop(&model->watch);
     return model_has_ranks(model, err);
+}
+
+/* In the locale of numbers; text functions have their own meanwhile. */
+static bool run_round(struct phalanx_model *model, int timeout_ms, bool *interrupted,
+                      struct error *err)
+{
+    model->theirs = uselocale(model->numbers);
+    const bool good = take_round(model, timeout_ms, interrupted, err);
+    uselocale(model->theirs);
+    return good;
 }
 
 /* A text function that waits would be called by itself. */

@@ -59,6 +59,12 @@ int32_t *phalanx_tokenize(struct phalanx_model *model, const char *text, unsigne
 
 /* ---- chats ---- */
 
+/* Templates and what they are given have numbers. Gives the locale to go back to. */
+static locale_t use_numbers(const struct phalanx_model *model)
+{
+    return uselocale(model != NULL ? model->numbers : (locale_t)0); /* 0: as it is */
+}
+
 static bool read_chat(const struct phalanx_model *model, struct library_parameters *read,
                       struct chat_prompt_request *out, const char *messages, const char *parameters,
                       struct error *err)
@@ -86,12 +92,14 @@ int32_t *phalanx_tokenize_chat(struct phalanx_model *model, const char *messages
     struct ids ids = {0};
     struct library_parameters read = {0};
     struct chat_prompt_request chat;
+    const locale_t theirs = use_numbers(model);
     bool good = read_chat(model, &read, &chat, messages, parameters, &why);
     if (good) {
         intake_limit(intake_of(model), 0);
         good = chat_prompt_make(model->service.api.chat, intake_of(model), &chat, &ids, &why);
     }
     parameters_release(&read);
+    uselocale(theirs);
     return give_ids(&ids, good, n, &why, err);
 }
 
@@ -102,9 +110,11 @@ char *phalanx_render_chat(struct phalanx_model *model, const char *messages, con
     struct jinja_output prompt = {0};
     struct library_parameters read = {0};
     struct chat_prompt_request chat;
+    const locale_t theirs = use_numbers(model);
     const bool good = read_chat(model, &read, &chat, messages, parameters, &why) &&
                       chat_prompt_render(model->service.api.chat, &chat, &prompt, &why);
     parameters_release(&read);
+    uselocale(theirs);
     struct bytes text = prompt.text;
     prompt.text = (struct bytes){0}; /* the user's from here on */
     jinja_output_release(&prompt);

@@ -3,13 +3,19 @@
 #include "tests/library/demo.h"
 #include "tests/test.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -217,6 +223,40 @@ TEST(a_program_without_standard_files_is_told_so)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         CHECK_EQ(outcome_of(open_without_a_file, &fd), 0);
+}
+
+/* From here on the system does not tell when a process ends. */
+static bool lose_pidfd(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+enum { NO_FILTER = 77 };
+
+static void ask_without_pidfd(void *context)
+{
+    (void)context;
+    if (!lose_pidfd())
+        _exit(NO_FILTER);
+    struct phalanx_model *model = phalanx_open(DEMO, NULL, 0, &err);
+    struct phalanx_request *r = phalanx_generate(model, PROMPT, GREEDY, &err);
+    _exit(r != NULL && close_and_see(model) == 0 ? 0 : 1);
+}
+
+TEST(a_sandbox_without_pidfd_is_fine)
+{
+    const int outcome = outcome_of(ask_without_pidfd, NULL);
+    if (outcome == NO_FILTER)
+        SKIP("no filter of system calls here");
+    CHECK_EQ(outcome, 0);
 }
 
 /* What a child of fork() tries. Its exit status: 0 when all is refused. */

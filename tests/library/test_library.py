@@ -4,6 +4,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,14 @@ find_package(Phalanx 1.0 QUIET)
 if(Phalanx_FOUND)
   message(FATAL_ERROR "${Phalanx_VERSION} is no version 1")
 endif()
+"""
+
+COMMA = """
+LC_NUMERIC
+decimal_point ","
+thousands_sep "."
+grouping 3;3
+END LC_NUMERIC
 """
 
 # What stands around the pieces of code in docs/library.md that are no whole program.
@@ -168,6 +177,26 @@ class Installed(unittest.TestCase):
             streamed, whole, numbers = run(program, DEMO, env=self.environment).splitlines()
             self.assertEqual(streamed, whole)
             self.assertEqual(numbers, "8 1")
+
+    def test_the_locale_of_the_program_is_its_own_affair(self):
+        """With the template of a chat that writes a number; the program prints its own between."""
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "comma.src").write_text(COMMA)
+            if shutil.which("localedef") is not None:
+                subprocess.run(["localedef", "-c", "-i", folder / "comma.src", folder / "comma"],
+                               capture_output=True, check=False)
+            if not (folder / "comma" / "LC_NUMERIC").exists():
+                self.skipTest("no locale can be made here")
+            model = folder / "model"
+            shutil.copytree(DEMO, model)
+            (model / "chat_template.jinja").write_text("{{ half }} {{ 1.5 * half }}")
+            program = folder / "program"
+            self.compile("cc", "c99", SOURCE / "tests" / "library" / "comma.c", program)
+            told = run(program, model,
+                       env={**self.environment, "LOCPATH": str(folder), "LC_ALL": "comma"})
+            self.assertEqual(told.splitlines(), [
+                "0,5", "temperature must be in [0, 2], got 2.5", "0.5 0.75", "0,5"])
 
     def test_the_code_of_the_tutorial_compiles_and_runs(self):
         page = (self.prefix / "share" / "doc" / "phalanx" / "library.md").read_text()

@@ -4,7 +4,11 @@
 #include "tests/files.h"
 #include "tests/test.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 enum { MB = 1000000 };
 static char said[1024];
@@ -90,6 +94,46 @@ TEST(a_terminal_shows_a_bar_that_is_drawn_again_every_fifth_of_a_second)
     CHECK_STR(said_at(&progress, 699, 260 * MB, 0), "");
     CHECK_STR(said_at(&progress, 700, 500 * MB, 0),
               "\r\033[K[########################] 500 MB of 500 MB of weights, 714 MB/s" BEHIND);
+}
+
+/* What a terminal of so many columns is sent in the middle of all. */
+static const char *said_on(unsigned short columns)
+{
+    const struct winsize size = {.ws_row = 24, .ws_col = columns};
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY), before = dup(STDERR_FILENO);
+    CHECK(terminal >= 0 && before >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    const int screen = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    CHECK(screen >= 0 && ioctl(screen, TIOCSWINSZ, &size) == 0);
+    struct progress progress = begin(true);
+    CHECK(dup2(screen, STDERR_FILENO) >= 0);
+    progress_update_at(&progress, 250 * MB, 0, progress.begin_ns + 1000000000);
+    CHECK(dup2(before, STDERR_FILENO) >= 0);
+    const ssize_t n = read(terminal, said, sizeof said - 1);
+    CHECK(n > 0);
+    said[n] = '\0';
+    close(before);
+    close(screen);
+    close(terminal);
+    return said;
+}
+
+TEST(a_bar_is_never_longer_than_the_line)
+{
+    CHECK_STR(said_on(76), "\r\033[K[############............] 250 MB of 500 MB of weights, 250 "
+                           "MB/s, 0:01 left" BEHIND);
+    CHECK_STR(said_on(75), "\r\033[K250 MB of 500 MB of weights, 250 MB/s, 0:01 left" BEHIND);
+    CHECK_STR(said_on(20), "\r\033[K250 MB of 500 MB of" BEHIND);
+}
+
+static void end_half_way(void *progress) { progress_end(progress, 5, 100); }
+
+TEST(the_last_line_of_what_was_stopped_has_no_time_that_is_left)
+{
+    struct progress progress;
+    progress_begin(&progress, "prompts", 10, false);
+    progress.begin_ns -= 2000000000;
+    capture_stderr(said, sizeof said, end_half_way, &progress);
+    CHECK_STR(said, "5/10 prompts, 50 tokens/s, 0:02 in all\n");
 }
 
 TEST(a_bar_that_was_taken_away_comes_again_at_once)
