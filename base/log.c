@@ -1,9 +1,9 @@
 /* A line is made whole on the stack and leaves in one write(), so lines of several threads and
  * ranks do not mix. What does not fit is cut and marked with "...". A log that cannot be written
- * (disk full, closed pipe) is lost in silence: serving goes on.
+ * (disk full, closed pipe) is lost, and serving goes on; a line that comes through later says so.
  *
- * The level, the rank and the format are the one state in base/ that belongs to the process:
- * standard error does too, and handing a log through every call would say nothing new. */
+ * The level, the rank, the format and the patience are the one state in base/ that belongs to the
+ * process: standard error does too, and handing a log through every call would say nothing new. */
 #include "base/log.h"
 
 #include "base/system.h"
@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -26,11 +27,16 @@ enum {
     TAIL_BYTES = 16,      /* "...", a quote, "}", the end of line, NUL */
     TEXT_MAX_BYTES = 640, /* of the text of a field */
     NUMBER_MAX_BYTES = 64,
+    PATIENCE_MS = 100,    /* of one who does not wait, with a reader that may be just slow */
+    LAST_WORDS_MS = 1000, /* of the same, for what is for its user */
 };
 
 static atomic_int most_level = LOG_INFO;
 static atomic_int own_rank = 0;
 static atomic_int own_format = LOG_TEXT;
+static atomic_bool never_waits = false;
+static atomic_bool is_stuck = false; /* the reader took nothing while it was waited for */
+static atomic_uint n_lost = 0;       /* lines */
 
 void log_set(enum log_level most, int rank)
 {
@@ -42,6 +48,8 @@ void log_set_format(enum log_format format)
 {
     atomic_store_explicit(&own_format, (int)format, memory_order_relaxed);
 }
+
+void log_set_never_waits(void) { atomic_store_explicit(&never_waits, true, memory_order_relaxed); }
 
 enum log_level log_level(void)
 {
@@ -154,20 +162,6 @@ static void add_for_json(struct line *line, const char *text, size_t most)
     }
 }
 
-/* The line leaves; errno is left as it was. */
-static void send(struct line *line)
-{
-    const int code = errno; /* a caller may log before it looks at errno */
-    line->data[line->n++] = '\n';
-    for (size_t done = 0; done < line->n;) {
-        const ssize_t wrote = write(STDERR_FILENO, line->data + done, line->n - done);
-        if (wrote < 0 && errno != EINTR)
-            break;
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    errno = code;
-}
-
 /* ---- its parts ---- */
 
 static void write_rank(char out[16])
@@ -263,6 +257,73 @@ static void add_field_as_json(struct line *line, const struct log_field *field, 
         line->n = before;
 }
 
+/* ---- the way out ---- */
+
+/* A pipe that has room for one byte takes all of a line, which is shorter than a page. */
+static bool has_room(int wait_ms)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, wait_ms) == 1;
+}
+
+/* A burst of lines fills a pipe that is read. Who takes nothing is waited for once, and then not
+ * before it has taken something. */
+static bool await_room(int wait_ms)
+{
+    const bool was_stuck = atomic_load_explicit(&is_stuck, memory_order_relaxed);
+    const int patience_ms = was_stuck || wait_ms > PATIENCE_MS ? wait_ms : PATIENCE_MS;
+    const bool room = has_room(patience_ms);
+    atomic_store_explicit(&is_stuck, !room, memory_order_relaxed);
+    return room;
+}
+
+static bool write_line(struct line *line, int wait_ms)
+{
+    if (atomic_load_explicit(&never_waits, memory_order_relaxed) && !await_room(wait_ms))
+        return false;
+    line->data[line->n++] = '\n';
+    for (size_t done = 0; done < line->n;) {
+        const ssize_t wrote = write(STDERR_FILENO, line->data + done, line->n - done);
+        if (wrote < 0 && errno != EINTR)
+            return false;
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return true;
+}
+
+static void lose(unsigned n) { atomic_fetch_add_explicit(&n_lost, n, memory_order_relaxed); }
+
+/* Before the first line that is likely to come through again. */
+static void tell_lost(void)
+{
+    char text[64];
+    struct line line;
+    const unsigned n = atomic_exchange_explicit(&n_lost, 0, memory_order_relaxed);
+    if (n == 0)
+        return;
+    snprintf(text, sizeof text, "%u lines are lost: they could not be written", n);
+    if (writes_json()) {
+        begin_json(&line, LOG_WARN, "log");
+        add_json_text(&line, "message", text, sizeof line.data);
+        line.data[line.n++] = '}';
+    } else {
+        begin_text(&line, LOG_WARN, "log");
+        add_text(&line, text);
+    }
+    if (!write_line(&line, 0))
+        lose(n);
+}
+
+/* The line leaves; errno is left as it was: a caller may log before it looks at it. */
+static void send(struct line *line, int wait_ms)
+{
+    const int code = errno;
+    tell_lost();
+    if (!write_line(line, wait_ms))
+        lose(1);
+    errno = code;
+}
+
 /* ---- messages ---- */
 
 static bool is_written(enum log_level level)
@@ -296,7 +357,7 @@ void log_write_fields(enum log_level level, const char *module, const char *mess
     }
     if (json)
         line.data[line.n++] = '}';
-    send(&line);
+    send(&line, 0);
 }
 
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
@@ -326,5 +387,5 @@ void log_note(enum log_level level, const char *who, const char *text)
         line.n = (size_t)snprintf(line.data, sizeof line.data, "%.64s: ", who);
         add_for_text(&line, text, sizeof line.data, false);
     }
-    send(&line);
+    send(&line, LAST_WORDS_MS);
 }

@@ -10,8 +10,8 @@
  * Times are UTC. Info lines of other ranks than 0 are dropped here, so callers need not ask.
  * Lower case, the exact cause, one line; control characters of the text are escaped.
  * Who decides that something is an error writes it; who forwards it is silent.
- * The level, the rank and the format belong to the process: launcher/ sets them once, before
- * threads start.
+ * The level, the rank, the format and the patience belong to the process: launcher/ sets them once,
+ * before threads start.
  */
 #pragma once
 
@@ -23,6 +23,11 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_set(enum log_level most, int rank); /* rank -1: the gateway, printed as "gw" */
 void log_set_format(enum log_format format);
+/* From now on a line that standard error does not take (a pipe that nobody reads, a terminal that
+ * is held) is lost, as where the disk is full; the next one that comes through says how many were.
+ * A reader that takes nothing is waited for 0.1 s, once. Else the program waits, as one that is
+ * read page by page should. */
+void log_set_never_waits(void);
 enum log_level log_level(void);
 /* "error" … "trace"; of another word LOG_WARN. */
 enum log_level log_level_named(const char *name);
@@ -39,7 +44,8 @@ struct log_field {
 void log_write_fields(enum log_level level, const char *module, const char *message,
                       const struct log_field *field, int n_fields);
 
-/* The one line with which a program tells its user why it ends: "phalanx: text". Of any level. */
+/* The one line with which a program tells its user why it ends: "phalanx: text". Of any level. One
+ * that never waits waits a second for this. */
 void log_tell(const char *who, const char *text);
 /* The same of what does not end it; the level is for who reads JSON. */
 void log_note(enum log_level level, const char *who, const char *text);

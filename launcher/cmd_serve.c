@@ -13,6 +13,7 @@ bool cmd_serve(const struct options *options, const volatile sig_atomic_t *inter
     struct server *server;
     const bool said = options_is_given(options, "--log-level");
     log_set(said ? log_level_named(options->log_level) : LOG_INFO, -1);
+    log_set_never_waits(); /* for who reads the log: users wait for answers */
     log_set_format(strcmp(options->serve.log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
     const bool good = server_open(&server, options, interrupt, err) && server_load(server, err) &&
                       server_run(server, err);

@@ -196,6 +196,8 @@ void session_watch(struct session *session, struct pollfd *out, int *n, int64_t 
             out[(*n)++] = (struct pollfd){
                 .fd = link_fd(replica->link),
                 .events = (short)(POLLIN | (dispatch_flush(session->dispatch, i) ? 0 : POLLOUT))};
+        if (replica->state == REPLICA_READY && dispatch_has_more(session->dispatch, i))
+            *until_ns = 0; /* long ago: at once */
         if (is_timed && replica->until_ns < *until_ns)
             *until_ns = replica->until_ns;
     }
@@ -210,9 +212,9 @@ static bool wait_for_more(struct session *session, struct error *err)
     if (*session->interrupt)
         return error_set(err, ERROR_LIMIT, "interrupted");
     session_watch(session, fd, &n, &until_ns);
-    const int64_t left_ms = (until_ns - clock_now_ns()) / 1000000 + 1;
-    return poll(fd, (nfds_t)n, left_ms > 0 ? (int)left_ms : 0) >= 0 || errno == EINTR ||
-           error_errno(err, "waiting for the ranks");
+    const int64_t left_ns = until_ns - clock_now_ns();
+    return poll(fd, (nfds_t)n, left_ns > 0 ? (int)(left_ns / 1000000) + 1 : 0) >= 0 ||
+           errno == EINTR || error_errno(err, "waiting for the ranks");
 }
 
 bool session_run(struct session *session, size_t at_most, struct error *err)

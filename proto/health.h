@@ -7,11 +7,12 @@ struct arena;
 struct bytes;
 struct error;
 
-enum health_status { /* numbers of ServingStatus */
-                     HEALTH_UNKNOWN,
-                     HEALTH_SERVING,
-                     HEALTH_NOT_SERVING,
-                     HEALTH_SERVICE_UNKNOWN,
+/* Numbers of ServingStatus. */
+enum health_status {
+    HEALTH_UNKNOWN,
+    HEALTH_SERVING,
+    HEALTH_NOT_SERVING,
+    HEALTH_SERVICE_UNKNOWN,
 };
 /* *service is "" for the whole server; in the arena. */
 bool health_read_request(const char **service, struct arena *arena, const void *data,

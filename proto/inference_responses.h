@@ -12,12 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum inference_finish { /* numbers of FinishReason */
-                        INFERENCE_GOES_ON,
-                        INFERENCE_STOP,
-                        INFERENCE_LENGTH,
-                        INFERENCE_ABORT,
-                        INFERENCE_ERROR,
+/* Numbers of FinishReason. */
+enum inference_finish {
+    INFERENCE_GOES_ON,
+    INFERENCE_STOP,
+    INFERENCE_LENGTH,
+    INFERENCE_ABORT,
+    INFERENCE_ERROR,
 };
 struct inference_usage {
     int64_t prompt_tokens, completion_tokens, cached_tokens;

@@ -22,12 +22,13 @@ typedef Grpc__Reflection__V1__ServerReflectionRequest reflection_request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse reflection_response;
 
 enum { NOT_FOUND = 5, UNIMPLEMENTED = 12 }; /* google.rpc.Code */
-enum { /* the fields of the question; protobuf-c's names of them are longer than a line */
-       FILE_BY_FILENAME = 3,
-       FILE_CONTAINING_SYMBOL,
-       FILE_CONTAINING_EXTENSION,
-       ALL_EXTENSION_NUMBERS_OF_TYPE,
-       LIST_SERVICES,
+/* The fields of the question; protobuf-c's names of them are longer than a line. */
+enum {
+    FILE_BY_FILENAME = 3,
+    FILE_CONTAINING_SYMBOL,
+    FILE_CONTAINING_EXTENSION,
+    ALL_EXTENSION_NUMBERS_OF_TYPE,
+    LIST_SERVICES,
 };
 
 /* ---- names in a file ---- */

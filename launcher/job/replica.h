@@ -1,8 +1,10 @@
 /* launcher/job/replica.h: one engine of a session: its ranks, the link to rank 0, and their life.
  *
- *            start              rank 0 says so           link ends            job ended, or time
- * over down ───────────> starting ───────────────> ready ─────────────> ending ─────────────┬──>
- * down └───────────────────────────────────────────^                   └──> gone
+ *   down ── its time has come ──> starting ── rank 0 says so ──> ready
+ *    ^                               │                             │
+ *    │                       link or job ends                  link ends
+ *    │                               └─────────> ending <──────────┘
+ *    └──────── once more ────────────────────────┴── never ──> gone
  *
  * Nothing here waits: the owner calls replica_step() whenever one of the files of replica_watch()
  * has something, or the time is there. Down, it starts again when its time has come; gone, never:

@@ -5,9 +5,9 @@
  * knows, which only waits; the rank; and the gateway, which runs the command and has the user's
  * standard input and output. They end together, with the exit code of the gateway.
  *
- * mpirun ──> phalanx ──┬──> phalanx, the gateway <──> the link
- *                      └──> phalanx-rank, rank 0 <────────┘
- *       └──> phalanx-rank, ranks 1 …
+ *   mpirun ─┬─> phalanx ─┬─> phalanx, the gateway <──┐
+ *           │            └─> phalanx-rank, rank 0 <──┴── the link
+ *           └─> phalanx-rank, ranks 1 …
  */
 #pragma once
 #include <stdbool.h>

@@ -252,11 +252,10 @@ PHALANX_API int64_t phalanx_usage(const struct phalanx_request *request, enum ph
 
 /* ---- text and tokens, without the ranks; phalanx_free() what is returned ---- */
 
-enum phalanx_tokenize_flag {                               /* or-ed */
-                             PHALANX_ADD_SPECIAL = 1 << 0, /* what the tokenizer puts around a
-                                                              prompt, as begin-of-text */
-                             PHALANX_READ_SPECIAL =
-                                 1 << 1, /* text that spells a special token is that token */
+/* Or-ed. */
+enum phalanx_tokenize_flag {
+    PHALANX_ADD_SPECIAL = 1 << 0,  /* what the tokenizer puts around a prompt, as begin-of-text */
+    PHALANX_READ_SPECIAL = 1 << 1, /* text that spells a special token is that token */
 };
 PHALANX_API int32_t *phalanx_tokenize(struct phalanx_model *model, const char *text, unsigned flags,
                                       size_t *n, struct phalanx_error *err);

@@ -82,6 +82,7 @@ static bool read_options(struct rank *r, int argc, char **argv, struct error *er
         return false;
     log_set(log_level_named(r->options.log_level), r->number);
     log_set_format(strcmp(r->options.serve.log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
+    log_set_never_waits(); /* for who reads it: the other ranks wait for this one */
     over_hosts = r->options.hostfile != NULL;
     if (r->number != 0 || r->options.replay != NULL)
         return true;

@@ -5,8 +5,8 @@
  * Each response has the request's id (X-Request-Id, the user's own where it is one), and the
  * headers that browsers want (CORS) where --allowed-origins names the page. Every response is
  * counted in the metrics and has its line in the log (request_log.h), also what the server of HTTP
- * refuses by itself; not so a connection beyond --max-connections: a flood would write lines. A
- * user that goes away ends the call.
+ * refuses by itself; not so a connection beyond --max-connections (turned_away.h). A user that goes
+ * away ends the call.
  */
 #pragma once
 #include <stddef.h>

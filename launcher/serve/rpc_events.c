@@ -45,7 +45,8 @@ bool rpc_events_open(struct rpc_events **out, const struct rpc_events_settings *
                                .is_ready = is_ready,
                                .context = events};
     rpc.limits.max_message_bytes = (size_t)options->serve.max_body_bytes;
-    rpc.limits.max_connections = rpc.limits.max_calls = (int)options->serve.max_connections;
+    rpc.limits.max_connections = settings->max_connections;
+    rpc.limits.max_calls = (int)options->serve.max_connections;
     if (!rpc_server_open(&events->server, &rpc, err)) {
         memory_free(events);
         return false;
@@ -81,6 +82,11 @@ void rpc_events_step(struct rpc_events *events)
 int rpc_events_calls(const struct rpc_events *events)
 {
     return events == NULL ? 0 : rpc_server_calls(events->server);
+}
+
+uint64_t rpc_events_refused(const struct rpc_events *events)
+{
+    return events == NULL ? 0 : rpc_server_refused(events->server);
 }
 
 void rpc_events_drain(struct rpc_events *events)

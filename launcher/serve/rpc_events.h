@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 struct api;
 struct error;
@@ -14,6 +15,7 @@ struct rpc_events;
 
 struct rpc_events_settings { /* borrowed */
     const struct options *options;
+    int max_connections;
     struct api *api;
     const struct keys *keys;
     bool (*is_ready)(void *context);
@@ -26,7 +28,8 @@ bool rpc_events_open(struct rpc_events **out, const struct rpc_events_settings *
 bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct error *err);
 /* Once a turn of the loop, before ranks are heard: what was sent makes room for what they say. */
 void rpc_events_step(struct rpc_events *events);
-int rpc_events_calls(const struct rpc_events *events); /* open now */
+int rpc_events_calls(const struct rpc_events *events);        /* open now */
+uint64_t rpc_events_refused(const struct rpc_events *events); /* connections beyond the most */
 void rpc_events_drain(struct rpc_events *events);
 /* Cancels what is open. */
 void rpc_events_close(struct rpc_events *events);

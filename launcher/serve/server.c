@@ -9,9 +9,11 @@
 #include "launcher/serve/keys.h"
 #include "launcher/serve/life.h"
 #include "launcher/serve/notify.h"
+#include "launcher/serve/open_files.h"
 #include "launcher/serve/rpc_events.h"
 #include "launcher/serve/session_events.h"
 #include "launcher/serve/statistics.h"
+#include "launcher/serve/turned_away.h"
 #include "launcher/service.h"
 #include "runtime/endpoints/endpoints.h"
 #include "runtime/http/http_server.h"
@@ -29,6 +31,7 @@ static const int64_t PROGRESS_NS = 2000000000; /* a replica that was not heard f
 struct server {
     const struct options *options;
     int64_t begin_ns;
+    int max_connections; /* of HTTP, and of gRPC */
     struct event_base *base;
     struct keys *keys;
     struct service service;
@@ -38,6 +41,7 @@ struct server {
     struct rpc_events *rpc;
     struct session_events *session_events;
     struct statistics *statistics;
+    struct turned_away *turned_away;
     struct life *life;
 };
 
@@ -118,7 +122,7 @@ static bool listen_http(struct server *server, struct error *err)
                                      .tls_cert_file = options->serve.ssl_certfile,
                                      .tls_key_file = options->serve.ssl_keyfile,
                                      .limits = http_limits_default()};
-    settings.limits.max_connections = (int)options->serve.max_connections;
+    settings.limits.max_connections = server->max_connections;
     settings.limits.max_body_bytes = (size_t)options->serve.max_body_bytes;
     const struct http_handler handler = front_handler(server->front);
     return http_server_open(&server->http, server->base, &settings, &handler, err);
@@ -149,7 +153,11 @@ bool server_open(struct server **out, const struct options *options,
                                          .keys = server->keys,
                                          .origins = &options->serve.origin};
     server->front = front_create(&front);
+    server->max_connections = open_files_for_connections((int)options->serve.max_connections,
+                                                         options->serve.grpc_port != 0 ? 2 : 1,
+                                                         (int)options->data_parallel_size);
     const struct rpc_events_settings rpc = {.options = options,
+                                            .max_connections = server->max_connections,
                                             .api = &server->service.api,
                                             .keys = server->keys,
                                             .is_ready = is_ready,
@@ -184,6 +192,8 @@ bool server_load(struct server *server, struct error *err)
     server->session_events = session_events_create(server->base, &server->service.session);
     server->statistics =
         statistics_create(server->base, &server->service, !options->serve.no_log_stats);
+    server->turned_away =
+        turned_away_create(server->base, server->http, server->rpc, server->max_connections);
     const struct life_settings life = {.drain_ns = options->serve.drain_timeout * NS_OF_S,
                                        .drain = drain,
                                        .reload = reload,
@@ -253,6 +263,7 @@ void server_close(struct server *server)
     http_server_close(server->http); /* calls that are open are cancelled */
     rpc_events_close(server->rpc);
     life_destroy(server->life);
+    turned_away_destroy(server->turned_away);
     statistics_destroy(server->statistics);
     session_events_destroy(server->session_events);
     service_close(&server->service);

@@ -1,8 +1,8 @@
 /* launcher/serve/server.h: all parts of `phalanx serve`, put together and run.
  *
- *   open    keys, addresses: ports are bound first, so that one in use is told before the model
- * loads load    the ranks start and load run     sockets take connections, until a signal ends it
- * or the ranks are lost for good
+ *   open    keys, addresses; ports are bound, so that one in use is told before the model loads
+ *   load    the ranks start, and load
+ *   run     sockets take connections, until a signal ends it or the ranks are lost for good
  */
 #pragma once
 #include <signal.h>

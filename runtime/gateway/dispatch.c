@@ -211,16 +211,25 @@ bool dispatch_flush(struct dispatch *dispatch, int engine)
     return !is_there(to) || !link_flush(to->link, &all_sent, &to->broken) || all_sent;
 }
 
+/* What becomes events for readers; all else costs them nothing. */
+static bool is_for_readers(const struct link_event *event)
+{
+    return event->kind == LINK_TOKENS || event->kind == LINK_PROMPT_LOGPROBS;
+}
+
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, struct error *err)
 {
     struct engine *from = &dispatch->engine[engine];
     const bool was_broken = !is_there(from);
     bool got = true;
-    while (got && (at_most == 0 || dispatch_in_flight(dispatch) > at_most)) {
+    int n_steps = 0;
+    while (got && n_steps < DISPATCH_MAX_STEPS &&
+           (at_most == 0 || dispatch_in_flight(dispatch) > at_most)) {
         struct link_event event;
         if (!link_receive_event(from->link, &event, &got, err) ||
             (got && !dispatch_give(dispatch, engine, &event, err)))
             return false;
+        n_steps += got && is_for_readers(&event);
     }
     send_waiting(dispatch);
     dispatch_flush(dispatch, engine);
@@ -228,6 +237,12 @@ bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, struct
         return true; /* what came before it broke is there next time: maybe why it did */
     *err = from->broken;
     return false;
+}
+
+bool dispatch_has_more(const struct dispatch *dispatch, int engine)
+{
+    const struct link *link = dispatch->engine[engine].link;
+    return link != NULL && link_has_message(link);
 }
 
 /* ---- how engines are ---- */

@@ -53,9 +53,14 @@ size_t dispatch_in_flight(const struct dispatch *dispatch); /* those that wait, 
 uint64_t dispatch_events(const struct dispatch *dispatch);
 
 /* Takes what is there of an engine and calls listeners, until at most `at_most` requests are in
- * flight (0: all that is there); sends what waits. False with ERROR_PEER when the engine is gone or
+ * flight (0: any number), and no more than a few steps: listeners write to readers, and an engine
+ * that is far ahead, because this thread stood still, would fill what may wait for each of them
+ * before any of it can be sent. Sends what waits. False with ERROR_PEER when the engine is gone or
  * answers what was not asked, or the error that it sent: the caller detaches it. */
+enum { DISPATCH_MAX_STEPS = 4 };
 bool dispatch_take(struct dispatch *dispatch, int engine, size_t at_most, struct error *err);
+/* Whether more was read from the link already, so that poll() does not tell of it. */
+bool dispatch_has_more(const struct dispatch *dispatch, int engine);
 
 /* Sends more of what the link did not take at once. False: it takes no more now. */
 bool dispatch_flush(struct dispatch *dispatch, int engine);

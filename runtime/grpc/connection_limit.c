@@ -48,7 +48,8 @@ struct connection_limit {
     pthread_mutex_t lock;   /* below: any thread of gRPC */
     struct place *place;    /* [n] of max */
     int n, max;
-    int64_t look_ns; /* not before this */
+    int64_t look_ns;     /* not before this */
+    uint64_t *n_refused; /* atomic */
 };
 
 static bool is_open(const struct place *place)
@@ -94,8 +95,10 @@ static bool mutate(const struct socket_info *info, struct mutator *mutator)
     pthread_mutex_lock(&limit->lock);
     const bool is_taken = take_place(limit, info->fd);
     pthread_mutex_unlock(&limit->lock);
-    if (!is_taken)
+    if (!is_taken) {
+        __atomic_add_fetch(limit->n_refused, 1, __ATOMIC_RELAXED);
         shutdown(info->fd, SHUT_RDWR);
+    }
     return true;
 }
 
@@ -132,7 +135,7 @@ static void release_limit_reference(void *p)
 
 static int compare_args(void *a, void *b) { return compare(a, b); }
 
-bool connection_limit_arg(grpc_arg *out, int max_connections)
+bool connection_limit_arg(grpc_arg *out, int max_connections, uint64_t *n_refused)
 {
     static const struct mutator_calls calls = {.mutate_client = mutate_client,
                                                .compare = compare,
@@ -150,6 +153,7 @@ bool connection_limit_arg(grpc_arg *out, int max_connections)
     limit->mutator.calls = &calls;
     gpr_ref_init(&limit->mutator.references, 1);
     limit->max = max_connections;
+    limit->n_refused = n_refused;
     limit->place = memory_alloc((size_t)max_connections, sizeof *limit->place);
     pthread_mutex_init(&limit->lock, NULL);
     *out = (grpc_arg){.type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_SOCKET_MUTATOR};

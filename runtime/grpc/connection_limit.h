@@ -7,8 +7,10 @@
 #pragma once
 #include <grpc/grpc.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* For grpc_server_create(), which makes a copy. False: this version of the core is not known to
- * work so, and nothing is limited. */
-bool connection_limit_arg(grpc_arg *out, int max_connections);
+ * work so, and nothing is limited. *n_refused, atomic, is how many were one too many; it lives as
+ * long as the core. */
+bool connection_limit_arg(grpc_arg *out, int max_connections, uint64_t *n_refused);
 void connection_limit_release(grpc_arg *arg);

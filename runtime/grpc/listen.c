@@ -81,7 +81,7 @@ static grpc_arg number(const char *name, int64_t value)
     return arg;
 }
 
-static grpc_server *make_server(const struct rpc_limits *limits)
+static grpc_server *make_server(const struct rpc_limits *limits, uint64_t *n_refused)
 {
     grpc_arg arg[] = {
         number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int64_t)limits->max_message_bytes),
@@ -102,7 +102,7 @@ static grpc_server *make_server(const struct rpc_limits *limits)
         {0},
     };
     const size_t n = sizeof arg / sizeof *arg - 1;
-    const bool is_limited = connection_limit_arg(&arg[n], limits->max_connections);
+    const bool is_limited = connection_limit_arg(&arg[n], limits->max_connections, n_refused);
     const grpc_channel_args args = {.num_args = is_limited ? n + 1 : n, .args = arg};
     grpc_server *server = grpc_server_create(&args, NULL);
     if (is_limited)
@@ -110,7 +110,7 @@ static grpc_server *make_server(const struct rpc_limits *limits)
     return server;
 }
 
-bool listen_open(grpc_server **out, int *port, grpc_completion_queue *queue,
+bool listen_open(grpc_server **out, int *port, grpc_completion_queue *queue, uint64_t *n_refused,
                  const struct rpc_settings *settings, struct error *err)
 {
     grpc_server_credentials *credentials;
@@ -121,7 +121,7 @@ bool listen_open(grpc_server **out, int *port, grpc_completion_queue *queue,
     const bool is_ipv6 = strchr(settings->host, ':') != NULL;
     snprintf(address, sizeof address, is_ipv6 ? "[%s]:%d" : "%s:%d", settings->host,
              settings->port);
-    grpc_server *server = make_server(&settings->limits);
+    grpc_server *server = make_server(&settings->limits, n_refused);
     grpc_server_register_completion_queue(server, queue, NULL);
     *port = grpc_server_add_http2_port(server, address, credentials);
     grpc_server_credentials_release(credentials);

@@ -37,6 +37,11 @@ int rpc_server_calls(const struct rpc_server *server)
     check(server != NULL);
     return 0;
 }
+uint64_t rpc_server_refused(const struct rpc_server *server)
+{
+    check(server != NULL);
+    return 0;
+}
 void rpc_server_step(struct rpc_server *server) { check(server != NULL); }
 void rpc_server_drain(struct rpc_server *server) { check(server != NULL); }
 void rpc_server_close(struct rpc_server *server) { check(server == NULL); }

@@ -1,5 +1,6 @@
 /* Messages wait here, one is with gRPC at a time; `send_next` alone decides what goes next. */
 #include "base/memory.h"
+#include "base/system.h"
 #include "proto/status.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/api.h"
@@ -9,7 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MS_OF_S = 1000 };
+enum {
+    MS_OF_S = 1000,
+    TIMES_OF_READERS =
+        4, /* what is held of a client that reads, by the limits of one that does not */
+};
 
 /* ---- the status ---- */
 
@@ -133,6 +138,7 @@ static void send_next(struct rpc *rpc)
         op[n++] = status_op(rpc, &ending);
     rpc->has_status = rpc->has_status || ends;
     rpc->is_sending = true;
+    rpc->sent_ns = clock_now_ns();
     /* the end of a call is waited for, that of a message only when there is more to send */
     rpc->send.is_patient = !ends;
     rpc_start_batch(rpc, op, n, &rpc->send, on_sent);
@@ -141,13 +147,25 @@ static void send_next(struct rpc *rpc)
         release_ending(&ending);
 }
 
-static bool add_message(struct rpc *rpc, const struct bytes *message, bool waits_for_next)
+/* What gRPC has was given to it a moment ago, so the one before has gone out: the client reads. */
+static bool reads(const struct rpc *rpc)
+{
+    return clock_now_ns() - rpc->sent_ns < rpc->server->settings.limits.not_read_ns;
+}
+
+static bool has_room(const struct rpc *rpc, size_t n_bytes, size_t times)
 {
     const struct rpc_limits *limits = &rpc->server->settings.limits;
+    return (size_t)rpc->n_queued < times * (size_t)limits->max_queued &&
+           rpc->queued_bytes + n_bytes <= times * limits->max_queued_bytes;
+}
+
+static bool add_message(struct rpc *rpc, const struct bytes *message, bool waits_for_next)
+{
     if (rpc->is_ended)
         return false;
-    if (rpc->n_queued > 0 && (rpc->n_queued >= limits->max_queued ||
-                              rpc->queued_bytes + message->len > limits->max_queued_bytes)) {
+    if (rpc->n_queued > 0 && !has_room(rpc, message->len, 1) &&
+        !(reads(rpc) && has_room(rpc, message->len, TIMES_OF_READERS))) {
         rpc_cancel(rpc, GRPC_STATUS_RESOURCE_EXHAUSTED,
                    "the client does not read what it asked for");
         return false;

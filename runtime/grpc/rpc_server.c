@@ -32,6 +32,7 @@ struct rpc_limits rpc_limits_default(void)
         .keepalive_reply_ns = 20000000000,
         .max_queued = 256,
         .max_queued_bytes = 256 << 10,
+        .not_read_ns = 100000000,
     };
 }
 
@@ -59,7 +60,8 @@ bool rpc_server_open(struct rpc_server **out, const struct rpc_settings *setting
     server->settings = *settings;
     server->queue = grpc_completion_queue_create_for_next(NULL);
     server->relay.fd = -1;
-    const bool is_open = listen_open(&server->grpc, &server->port, server->queue, settings, err);
+    const bool is_open =
+        listen_open(&server->grpc, &server->port, server->queue, &server->n_refused, settings, err);
     server->settings.host = server->settings.tls_cert_file = NULL;
     server->settings.tls_key_file = NULL;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -89,6 +91,11 @@ int rpc_server_port(const struct rpc_server *server) { return server->port; }
 int rpc_server_fd(const struct rpc_server *server) { return server->relay.fd; }
 
 int rpc_server_calls(const struct rpc_server *server) { return server->n_calls; }
+
+uint64_t rpc_server_refused(const struct rpc_server *server)
+{
+    return __atomic_load_n(&server->n_refused, __ATOMIC_RELAXED);
+}
 
 static void tick_calls(struct rpc_server *server)
 {

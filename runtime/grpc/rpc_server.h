@@ -6,8 +6,10 @@
  * Services: phalanx.v1.Inference, grpc.health.v1.Health, grpc.reflection.v1 and v1alpha. Everything
  * of ours runs in the thread that calls these functions; nothing here waits but rpc_server_close().
  * An error of a call is a status of proto/status.h, its text, and trailing metadata phalanx-param
- * and phalanx-code. Of a client that does not read, at most MAX_QUEUED messages or bytes are held;
- * then its call ends with RESOURCE_EXHAUSTED. A build without gRPC has rpc_absent.c instead.
+ * and phalanx-code. Of a client that does not read, at most max_queued messages or bytes are held;
+ * then its call ends with RESOURCE_EXHAUSTED. gRPC takes one message at a time, so what comes all
+ * at once, because the ranks are ahead, waits here too: who reads on has room for more of it. A
+ * build without gRPC has rpc_absent.c instead.
  */
 #pragma once
 #include <stdbool.h>
@@ -29,7 +31,8 @@ struct rpc_limits {
     int64_t keepalive_ns;       /* a silent client is asked whether it is there: 60 s, */
     int64_t keepalive_reply_ns; /* and closed when it does not answer: 20 s */
     int max_queued;             /* messages, 256, */
-    size_t max_queued_bytes;    /* or bytes, 256 KB, that wait for a client to read */
+    size_t max_queued_bytes;    /* or bytes, 256 KB, that wait for a client to read; of one that */
+    int64_t not_read_ns;        /* has read within 100 ms four times as many */
 };
 struct rpc_limits rpc_limits_default(void);
 
@@ -60,6 +63,7 @@ void rpc_server_step(struct rpc_server *server); /* cheap when nothing came */
  * truth. Those that are there go on, but for Health.Watch, reflection, and those that have not said
  * yet what they want, which end. May be called again. */
 void rpc_server_drain(struct rpc_server *server);
-int rpc_server_calls(const struct rpc_server *server); /* now */
+int rpc_server_calls(const struct rpc_server *server);        /* now */
+uint64_t rpc_server_refused(const struct rpc_server *server); /* connections beyond the most */
 /* Cancels what goes on and waits until nothing of it is left. NULL is fine. */
 void rpc_server_close(struct rpc_server *server);

@@ -21,8 +21,9 @@ struct rpc_server {
     struct event_relay relay;
     int port;
     bool is_started, is_draining, is_closing, is_shut; /* shut: gRPC said so */
-    struct rpc *first; /* calls, the newest first; with those that wait for a client */
-    int n_calls;       /* that a client made */
+    struct rpc *first;  /* calls, the newest first; with those that wait for a client */
+    int n_calls;        /* that a client made */
+    uint64_t n_refused; /* connections, atomic */
     int64_t next_tick_ns;
     struct arena scratch;
     struct bytes buffer;
@@ -63,6 +64,7 @@ struct rpc {
     int n_queued;
     size_t queued_bytes;
     bool is_sending, has_sent_metadata;
+    int64_t sent_ns;  /* when what is being sent was given to gRPC */
     bool is_hurried;  /* something waits for what is being sent */
     bool is_ended;    /* rpc_end() or rpc_cancel() was called: no more messages */
     bool has_status;  /* and its status is with gRPC */

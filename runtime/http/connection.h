@@ -44,17 +44,17 @@ struct http_server {
     char date[DATE_BYTES];
 };
 
-enum connection_phase {                       /* in this order */
-                        CONNECTION_HANDSHAKE, /* of TLS */
-                        CONNECTION_IDLE,      /* no byte of a request is there */
-                        CONNECTION_HEAD,
-                        CONNECTION_BODY,
-                        CONNECTION_WORK,    /* the handler has it, and has not ended its response */
-                        CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL
-                                               when it is ours */
-                        CONNECTION_LINGER,  /* all is said; what the client still sends is thrown
-                                               away for a moment,  because a close over unread bytes
-                                               would take the response from it */
+/* In this order. */
+enum connection_phase {
+    CONNECTION_HANDSHAKE, /* of TLS */
+    CONNECTION_IDLE,      /* no byte of a request is there */
+    CONNECTION_HEAD,
+    CONNECTION_BODY,
+    CONNECTION_WORK,    /* the handler has it, and has not ended its response */
+    CONNECTION_SENDING, /* a whole response is on its way; the exchange is NULL when it is ours */
+    /* All is said. What the client still sends is thrown away for a moment, because a close over
+     * unread bytes would take the response from it. */
+    CONNECTION_LINGER,
 };
 
 struct http_exchange {

@@ -90,6 +90,7 @@ static void on_no_connection(struct evconnlistener *listener, void *context)
 {
     struct http_server *server = context;
     (void)listener;
+    server->counts.n_waits++;
     enable(server, false);
     const struct timeval later = {0, RETRY_MS * 1000};
     event_add(server->retry, &later);

@@ -83,6 +83,7 @@ void http_server_close(struct http_server *server);
 struct http_counts {
     int n_connections, n_exchanges; /* now */
     uint64_t n_refused;             /* connections beyond the most */
+    uint64_t n_waits; /* for a file of the system, before connections were taken again */
 };
 struct http_counts http_server_counts(const struct http_server *server);
 

@@ -16,11 +16,12 @@ struct render {
     size_t max_output_bytes;
 };
 
-enum flow { /* how a statement ended */
-            FLOW_FAILED,
-            FLOW_NEXT,
-            FLOW_BREAK,
-            FLOW_CONTINUE,
+/* How a statement ended. */
+enum flow {
+    FLOW_FAILED,
+    FLOW_NEXT,
+    FLOW_BREAK,
+    FLOW_CONTINUE,
 };
 
 /* ---- eval.c ---------------------------------------------------------------------------------- */

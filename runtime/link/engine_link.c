@@ -80,6 +80,8 @@ bool link_receive_message(struct link *link, const ProtobufCMessageDescriptor *d
                                      n_bytes, descriptor->short_name);
 }
 
+bool link_has_message(const struct link *link) { return link_stream_has_frame(&link->stream); }
+
 bool link_bad_message(const char *what, struct error *err)
 {
     return error_set(err, ERROR_PEER, "a message on the link has %s", what);

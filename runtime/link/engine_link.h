@@ -172,3 +172,5 @@ bool link_flush(struct link *link, bool *all_sent, struct error *err);
 bool link_receive_command(struct link *link, struct link_command *out, bool *got,
                           struct error *err);
 bool link_receive_event(struct link *link, struct link_event *out, bool *got, struct error *err);
+/* Whether one was read from the socket already: poll() does not tell of it. */
+bool link_has_message(const struct link *link);

@@ -110,6 +110,14 @@ bool link_stream_receive(struct link_stream *stream, const uint8_t **frame, size
     }
 }
 
+bool link_stream_has_frame(const struct link_stream *stream)
+{
+    struct error ignored = {0};
+    size_t n_bytes;
+    bool whole;
+    return !find_frame(stream, &n_bytes, &whole, &ignored) || whole;
+}
+
 static bool address_of(struct sockaddr_un *address, const char *path, struct error *err)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};

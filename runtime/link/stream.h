@@ -35,6 +35,8 @@ bool link_stream_flush(struct link_stream *stream, bool *all_sent, struct error 
 /* *frame is NULL when no whole frame is here yet; it lives until the next call. */
 bool link_stream_receive(struct link_stream *stream, const uint8_t **frame, size_t *n_bytes,
                          struct error *err);
+/* Whether the next link_stream_receive() needs no more bytes of the socket. */
+bool link_stream_has_frame(const struct link_stream *stream);
 
 /* A listening socket at `path` (in a private folder of the caller's), one connection to it,
  * and the other end. ERROR_SYSTEM names the path. link_connect() also takes "fd:N", a connected

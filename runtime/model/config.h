@@ -16,19 +16,20 @@
 struct error;
 struct family;
 
-enum { /* the most that a config.json may ask for; about four times the largest model of today */
-       MODEL_MAX_LAYERS = 1024,
-       MODEL_MAX_HIDDEN = 1 << 17,
-       MODEL_MAX_HEADS = 1024,
-       MODEL_MAX_HEAD_DIM = 512,
-       MODEL_MAX_FFN = 1 << 20,
-       MODEL_MAX_VOCAB = 1 << 22,
-       MODEL_MAX_POSITIONS = 1 << 24, /* positions must be exact in float32 */
-       MODEL_MAX_LABELS = 1 << 16,
-       MODEL_MAX_ROPES = 2,
-       CONFIG_MAX_BYTES = 1 << 20,
-       CONFIG_MAX_DEPTH = 64,
-       CONFIG_MAX_VALUES = 100000
+/* The most that a config.json may ask for; about four times the largest model of today. */
+enum {
+    MODEL_MAX_LAYERS = 1024,
+    MODEL_MAX_HIDDEN = 1 << 17,
+    MODEL_MAX_HEADS = 1024,
+    MODEL_MAX_HEAD_DIM = 512,
+    MODEL_MAX_FFN = 1 << 20,
+    MODEL_MAX_VOCAB = 1 << 22,
+    MODEL_MAX_POSITIONS = 1 << 24, /* positions must be exact in float32 */
+    MODEL_MAX_LABELS = 1 << 16,
+    MODEL_MAX_ROPES = 2,
+    CONFIG_MAX_BYTES = 1 << 20,
+    CONFIG_MAX_DEPTH = 64,
+    CONFIG_MAX_VALUES = 100000
 };
 
 /* The whole model, not a share. */

@@ -296,7 +296,7 @@ static bool encode_word(struct encoding *x, const char *word, size_t n_bytes, si
 static bool encode_words(struct encoding *x, size_t *n_steps, struct error *err)
 {
     const struct pre_tokenizer_work *cut = &x->pre_tokenizer;
-    while (x->word<cut->spans.n && * n_steps> 0) {
+    while (*n_steps > 0 && x->word < cut->spans.n) {
         const struct span span = cut->spans.data[x->word];
         if (!encode_word(x, cut->text + span.begin, span.end - span.begin, n_steps, err))
             return false;

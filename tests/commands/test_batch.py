@@ -211,7 +211,7 @@ class Journal(BatchCase):
 
     def stop_midway(self, words=None):
         """Ends the command with a part of the answers in the journal."""
-        words = (*(words or self.words()), *SLOWLY)
+        words = (*(words or self.words()), "--max-num-seqs", 4, *SLOWLY)  # a few after the other
         child = subprocess.Popen([str(PHALANX), *map(str, words)], stderr=subprocess.PIPE)
         self.addCleanup(child.stderr.close)
         begun = lambda: self.journal.exists() and self.journal.read_bytes().count(b"batch_req_") > 20

@@ -7,7 +7,8 @@ import unittest
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 TABLE = TESTS.parent / "docs" / "faults.md"
 FOLDERS = "commands", "cluster", "faults", "http", "grpc", "serve"
-OF_SERVERS = "history", "life", "load", "operations"  # of tests/serve; the others are of clients
+OF_SERVERS = ("connections", "history", "life", "load", "operations",
+              "pauses")  # of tests/serve; the others are of clients
 NAMED = re.compile(r"(\w+): (\w+(?:, \w+)*)")
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -40,12 +41,15 @@ class Answer:
 
 
 class Server:
-    """A running server. Words are options after MODEL; environment variables as keywords."""
+    """A running server. Words are options after MODEL; environment variables as keywords.
+    open_files: its limits of these, soft and hard."""
 
-    def __init__(self, *words, model=DEMO, ready=True, **environment):
+    def __init__(self, *words, model=DEMO, ready=True, open_files=None, **environment):
         words = [str(PHALANX), "serve", str(model), "--port", "0", *map(str, words)]
         self.child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.PIPE, env={**os.environ, **environment})
+                                      stderr=subprocess.PIPE, env={**os.environ, **environment},
+                                      preexec_fn=open_files and (lambda: resource.setrlimit(
+                                          resource.RLIMIT_NOFILE, open_files)))
         self.lines = []
         self.url = self.grpc = None
         self.told = threading.Event()
@@ -123,6 +127,13 @@ class Server:
         found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*{re.escape(label)}[^}}]*\}})? (\S+)$",
                            self.get("/metrics", **more).body.decode(), re.M)
         return sum(map(float, found)) if found else None
+
+    @property
+    def turned_away(self):
+        """How many connections of HTTP and of gRPC the log says were too many."""
+        counts = re.findall(r"warn .*turned away in the last second: (\d+) of HTTP, (\d+) of gRPC",
+                            self.err)
+        return sum(int(http) for http, _ in counts), sum(int(rpc) for _, rpc in counts)
 
     def signal(self, number):
         self.child.send_signal(number)

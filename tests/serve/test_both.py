@@ -359,6 +359,9 @@ class IdleConnections(BothCase):
             for one in crowd:
                 one.close()
         self.assertTrue(serving.wait_for(lambda: self.n_files() <= before, 5))
+        self.assertTrue(serving.wait_for(
+            lambda: self.server.turned_away[1] >= 9 * self.MOST, 5), self.server.err)
+        self.assertEqual(self.server.turned_away[0], 0)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ N_LAST = 250 if SANITIZED else 1900  # tokens of answers that are there while th
 OF_MPIRUN = ("[warn] Epoll", "PMIX ERROR")  # what its own libraries say when a rank is lost
 KEY = "the-key-of-the-history"
 WORDS = ("--log-format", "json", "--max-num-seqs", 8, "--max-queue", 400, "--max-body-bytes",
-         mix.LONGEST_BODY, "--scheduling-policy", "priority", "--max-restarts", 1000)
+         mix.LONGEST_BODY, "--scheduling-policy", "priority", "--max-restarts", 1000,
+         "--drain-timeout", 600)
 
 
 class Server(serving.Server):

@@ -32,7 +32,7 @@ class Ends(unittest.TestCase):
         return server
 
     def test_sigterm_finishes_what_runs_and_lets_nobody_in(self):
-        server = self.start("--max-num-seqs", 2, *SLOWLY)
+        server = self.start("--max-num-seqs", 2, "--drain-timeout", 600, *SLOWLY)
         streams = Streams(server, 4, LONG)  # two of them wait
         self.assertTrue(wait_for(lambda: any(streams.events), 20))
         connection = server.connect()
@@ -217,23 +217,50 @@ class Lives(unittest.TestCase):
         self.server.signal(signal.SIGHUP)
         self.assertTrue(wait_for(lambda: self.status("first-key-of-anna") == 200, 5))
 
-    def test_a_reader_of_standard_error_that_leaves_ends_nothing(self):
-        child = subprocess.Popen([str(PHALANX), "serve", str(DEMO), "--port", "0", "--log-level",
-                                  "debug"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE)
-        self.addCleanup(child.wait)
-        self.addCleanup(child.kill)
-        url = None
-        while url is None:
-            line = child.stderr.readline().decode()
+
+class UnreadLogs(unittest.TestCase):
+    """A server whose log nobody reads after its first lines."""
+
+    def setUp(self):
+        self.child = subprocess.Popen([str(PHALANX), "serve", str(DEMO), "--port", "0",
+                                       "--log-level", "debug"], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.streams = (self.child.stdin, self.child.stdout, self.child.stderr)
+        for stream in self.streams:
+            self.addCleanup(stream.close)
+        self.addCleanup(self.child.wait)
+        self.addCleanup(self.child.kill)
+        self.server = Server.__new__(Server)
+        self.server.url = None
+        while self.server.url is None:
+            line = self.child.stderr.readline().decode()
             self.assertNotEqual(line, "")
-            url = line.split(" is ready at ")[1].split()[0] if " is ready at " in line else None
-        for stream in (child.stdin, child.stdout, child.stderr):
+            if " is ready at " in line:
+                self.server.url = line.split(" is ready at ")[1].split()[0]
+
+    def check_answer(self):
+        answer = self.server.post("/v1/completions", {"prompt": "a", "max_tokens": 3}, timeout=20)
+        self.assertEqual(answer.status, 200)
+        self.assertIsNone(self.child.poll())
+
+    def test_a_reader_that_leaves_ends_nothing(self):
+        for stream in self.streams:
             stream.close()
-        other = Server.__new__(Server)
-        other.url = url
-        self.assertEqual(other.post("/v1/completions", {"prompt": "a", "max_tokens": 3}).status, 200)
-        self.assertIsNone(child.poll())
+        self.check_answer()
+
+    def test_a_reader_that_stops_reading_holds_up_nobody_and_is_told_what_it_missed(self):
+        for _ in range(500):  # a pipe holds 64 KB
+            self.server.get("/made-up-" + 200 * "x", timeout=20)
+        self.check_answer()
+        text = os.read(self.child.stderr.fileno(), 1 << 20).decode()
+        self.assertNotIn("are lost", text)
+        self.check_answer()
+        text = os.read(self.child.stderr.fileno(), 1 << 20).decode()
+        self.assertRegex(text, r"(?m)^\S+ gw warn  log: \d+ lines are lost: ")
+        for _ in range(500):
+            self.server.get("/made-up-" + 200 * "x", timeout=20)
+        self.child.send_signal(signal.SIGTERM)
+        self.assertEqual(self.child.wait(20), 0)
 
 
 if __name__ == "__main__":

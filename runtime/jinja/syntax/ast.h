@@ -133,12 +133,13 @@ struct node {
     } as;
 };
 
-enum { /* numbers of the names that blocks set by themselves; every ast has them */
-       AST_NAME_LOOP,
-       AST_NAME_CALLER,
-       AST_NAME_VARARGS,
-       AST_NAME_KWARGS,
-       AST_FIRST_NAME, /* of those that the template brings */
+/* Numbers of the names that blocks set by themselves; every ast has them. */
+enum {
+    AST_NAME_LOOP,
+    AST_NAME_CALLER,
+    AST_NAME_VARARGS,
+    AST_NAME_KWARGS,
+    AST_FIRST_NAME, /* of those that the template brings */
 };
 
 struct ast {

@@ -15,28 +15,29 @@
 struct calendar_time;
 struct value;
 
-enum exception { /* the classes of jinja2 and Python that templates can meet */
-                 EXCEPTION_NONE = 0,
-                 TEMPLATE_ERROR, /* raise_exception() */
-                 TEMPLATE_SYNTAX_ERROR,
-                 TEMPLATE_ASSERTION_ERROR,
-                 TEMPLATE_RUNTIME_ERROR,
-                 UNDEFINED_ERROR,
-                 FILTER_ARGUMENT_ERROR,
-                 SECURITY_ERROR,
-                 TYPE_ERROR,
-                 VALUE_ERROR,
-                 KEY_ERROR,
-                 INDEX_ERROR,
-                 ATTRIBUTE_ERROR,
-                 ZERO_DIVISION_ERROR,
-                 OVERFLOW_ERROR,
-                 RECURSION_ERROR,
-                 RUNTIME_ERROR,
-                 ASSERTION_ERROR,
-                 UNICODE_ERROR,
-                 LIMIT_EXCEEDED, /* ours: a budget; ERROR_LIMIT */
-                 NOT_SUPPORTED, /* ours: whole numbers beyond 64 bits and such; ERROR_UNSUPPORTED */
+/* The classes of jinja2 and Python that templates can meet. */
+enum exception {
+    EXCEPTION_NONE = 0,
+    TEMPLATE_ERROR, /* raise_exception() */
+    TEMPLATE_SYNTAX_ERROR,
+    TEMPLATE_ASSERTION_ERROR,
+    TEMPLATE_RUNTIME_ERROR,
+    UNDEFINED_ERROR,
+    FILTER_ARGUMENT_ERROR,
+    SECURITY_ERROR,
+    TYPE_ERROR,
+    VALUE_ERROR,
+    KEY_ERROR,
+    INDEX_ERROR,
+    ATTRIBUTE_ERROR,
+    ZERO_DIVISION_ERROR,
+    OVERFLOW_ERROR,
+    RECURSION_ERROR,
+    RUNTIME_ERROR,
+    ASSERTION_ERROR,
+    UNICODE_ERROR,
+    LIMIT_EXCEEDED, /* ours: a budget; ERROR_LIMIT */
+    NOT_SUPPORTED,  /* ours: whole numbers beyond 64 bits and such; ERROR_UNSUPPORTED */
 };
 const char *exception_name(enum exception kind); /* "UndefinedError" */
 

@@ -187,7 +187,7 @@ void bpe_begin(const struct bpe *bpe, struct bpe_work *work, const char *word, s
 
 static bool add_characters(const struct bpe *bpe, struct bpe_work *work, size_t *n_steps)
 {
-    for (; work->at<work->n_bytes && * n_steps> 0; --*n_steps)
+    for (; *n_steps > 0 && work->at < work->n_bytes; --*n_steps)
         add_character(bpe, work);
     if (work->at < work->n_bytes)
         return false;
@@ -213,7 +213,7 @@ static bool merge_all(const struct bpe *bpe, struct bpe_work *work, size_t *n_st
 
 static bool add_ids(struct bpe_work *work, size_t *n_steps, struct ids *out)
 {
-    for (; work->at<work->n_symbols && * n_steps> 0; work->at++, --*n_steps)
+    for (; *n_steps > 0 && work->at < work->n_symbols; work->at++, --*n_steps)
         if (work->symbols[work->at].id >= 0)
             ids_add(out, work->symbols[work->at].id);
     return work->at == work->n_symbols;

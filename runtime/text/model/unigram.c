@@ -141,7 +141,7 @@ void unigram_begin(struct unigram_work *work, const char *word, size_t n_bytes)
 bool unigram_step(const struct unigram *u, struct unigram_work *work, size_t *n_steps,
                   struct ids *out, bool *done, struct error *err)
 {
-    for (; work->at<work->n_bytes && * n_steps> 0; --*n_steps) {
+    for (; *n_steps > 0 && work->at < work->n_bytes; --*n_steps) {
         const size_t begin = work->at;
         utf8_read(work->word, &work->at);
         if (!offer_all(u, work->nodes, work->word, work->n_bytes, begin, work->at, err))

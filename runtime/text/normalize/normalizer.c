@@ -139,7 +139,7 @@ bool normalizer_run(const struct normalizer *n, struct normalizer_work *work, co
 {
     const size_t max_bytes = work->max_bytes ? work->max_bytes : NORMALIZER_MAX_BYTES;
     int free_room = 0; /* the other one may hold the text */
-    for (int i = 0; i<n->n_steps && * n_bytes> 0; i++) {
+    for (int i = 0; *n_bytes > 0 && i < n->n_steps; i++) {
         struct bytes *room = &work->room[free_room];
         bool changed;
         bytes_clear(room);

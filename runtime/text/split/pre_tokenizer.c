@@ -68,7 +68,7 @@ static bool run_split(const struct pre_tokenizer_stage *stage, struct pre_tokeni
         work->view = pattern_is_regex(stage->pattern)
                          ? unicode_settle(work->text, work->n_bytes, &work->settled)
                          : work->text;
-    while (work->i<work->spans.n && * n_steps> 0) {
+    while (*n_steps > 0 && work->i < work->spans.n) {
         bool more = true;
         s->joiner.behavior = stage->behavior;
         s->joiner.out = &work->next;
@@ -164,7 +164,7 @@ static bool run_stage(const struct pre_tokenizer_stage *stage, struct pre_tokeni
     if (stage->kind == STAGE_PREFIX_SPACE || stage->kind == STAGE_METASPACE ||
         stage->kind == STAGE_BYTE_ALPHABET)
         return pre_tokenizer_rewrite(stage, work, n_steps, done, err);
-    for (; work->i<work->spans.n && * n_steps> 0; work->i++, --*n_steps) {
+    for (; *n_steps > 0 && work->i < work->spans.n; work->i++, --*n_steps) {
         const struct span span = work->spans.data[work->i];
         if (stage->kind == STAGE_SPLIT_CHARS)
             split_chars(stage, work, span);

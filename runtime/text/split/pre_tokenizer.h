@@ -23,18 +23,20 @@ enum {
     PRE_TOKENIZER_MAX_BYTES = 256 << 20,
 };
 
-enum split_behavior { /* what becomes of the parts that match */
-                      SPLIT_REMOVED,
-                      SPLIT_ISOLATED,             /* a word of its own */
-                      SPLIT_MERGED_WITH_PREVIOUS, /* the end of the word before */
-                      SPLIT_MERGED_WITH_NEXT,     /* the begin of the word behind */
-                      SPLIT_CONTIGUOUS,           /* one word with matching neighbours */
+/* What becomes of the parts that match. */
+enum split_behavior {
+    SPLIT_REMOVED,
+    SPLIT_ISOLATED,             /* a word of its own */
+    SPLIT_MERGED_WITH_PREVIOUS, /* the end of the word before */
+    SPLIT_MERGED_WITH_NEXT,     /* the begin of the word behind */
+    SPLIT_CONTIGUOUS,           /* one word with matching neighbours */
 };
 
-enum prepend_scheme { /* which parts get the character of Metaspace before them */
-                      PREPEND_ALWAYS,
-                      PREPEND_FIRST, /* what begins where the text begins */
-                      PREPEND_NEVER,
+/* Which parts get the character of Metaspace before them. */
+enum prepend_scheme {
+    PREPEND_ALWAYS,
+    PREPEND_FIRST, /* what begins where the text begins */
+    PREPEND_NEVER,
 };
 
 struct pre_tokenizer { /* all zero has no stages */

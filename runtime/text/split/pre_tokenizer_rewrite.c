@@ -97,7 +97,7 @@ bool pre_tokenizer_rewrite(const struct pre_tokenizer_stage *stage, struct pre_t
         work->n_first_after = 0;
     }
     fill(&replacements, stage);
-    for (; work->i<work->spans.n && * n_steps> 0; work->i++, --*n_steps)
+    for (; *n_steps > 0 && work->i < work->spans.n; work->i++, --*n_steps)
         rewrite_span(stage, &replacements, work, work->spans.data[work->i], room);
     *done = work->i == work->spans.n;
     if (!*done)

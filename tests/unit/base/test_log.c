@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/system.h"
 #include "tests/files.h"
 #include "tests/test.h"
 
@@ -179,6 +180,71 @@ static void log_to_nowhere(void *context)
 TEST(log_that_cannot_be_written_is_lost_and_errno_kept)
 {
     CHECK_EQ(outcome_of(log_to_nowhere, NULL), 0);
+}
+
+static void log_to_who_does_not_read(void *context)
+{
+    static char all[1 << 20];
+    int out[2], n_lines = 0, n_lost = 0;
+    (void)context;
+    CHECK(pipe(out) == 0 && dup2(out[1], STDERR_FILENO) == STDERR_FILENO);
+    log_set_never_waits();
+    for (int i = 0; i < 5000; i++)
+        log_write(LOG_WARN, "m", "0123456789");
+    log_tell("phalanx", "it ends"); /* neither does this wait for ever */
+    size_t n = (size_t)read(out[0], all, sizeof all);
+    log_write(LOG_WARN, "m", "again");
+    n += (size_t)read(out[0], all + n, sizeof all - 1 - n);
+    close(STDERR_FILENO); /* checks that fail have nowhere to say so */
+    for (const char *line = strchr(all, '\n'); line != NULL; line = strchr(line + 1, '\n'))
+        n_lines++;
+    CHECK_EQ(all[n - 1], '\n');
+    const char *told = strstr(all, "warn  log: ");
+    CHECK(told != NULL && sscanf(told, "warn  log: %d lines are lost", &n_lost) == 1);
+    CHECK(strstr(told, "warn  m: again\n") != NULL);
+    CHECK_EQ(n_lines - 2 + n_lost, 5001); /* every line came, or was counted */
+}
+
+TEST(log_that_nobody_reads_is_lost_and_counted_by_who_never_waits)
+{
+    const int64_t begin_ns = clock_now_ns();
+    CHECK_EQ(outcome_of(log_to_who_does_not_read, NULL), 0);
+    CHECK(clock_now_ns() - begin_ns < 10000000000);
+}
+
+static void *read_slowly(void *context)
+{
+    const int *fd = context;
+    char some[4096];
+    size_t n_lines = 0;
+    for (ssize_t n; (n = read(*fd, some, sizeof some)) > 0;) {
+        for (ssize_t i = 0; i < n; i++)
+            n_lines += some[i] == '\n';
+        system_sleep_ns(1000000);
+    }
+    return (void *)n_lines;
+}
+
+static void log_to_who_reads_slowly(void *context)
+{
+    int out[2];
+    pthread_t reader;
+    void *n_lines = NULL;
+    (void)context;
+    CHECK(pipe(out) == 0 && dup2(out[1], STDERR_FILENO) == STDERR_FILENO);
+    close(out[1]);
+    CHECK_EQ(pthread_create(&reader, NULL, read_slowly, &out[0]), 0);
+    log_set_never_waits();
+    for (int i = 0; i < 5000; i++) /* more than the pipe has room for */
+        log_write(LOG_WARN, "m", "0123456789");
+    close(STDERR_FILENO);
+    pthread_join(reader, &n_lines);
+    CHECK((size_t)n_lines == 5000);
+}
+
+TEST(nothing_is_lost_to_who_reads_slowly)
+{
+    CHECK_EQ(outcome_of(log_to_who_reads_slowly, NULL), 0);
 }
 
 enum { WRITERS = 4, LINES_EACH = 500 };

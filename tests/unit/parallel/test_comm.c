@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -326,15 +325,6 @@ TEST(a_killed_process_is_noticed_by_the_others)
 
 /* -------------------------------------------------------------------------------------- idle -- */
 
-/* CPU time of this thread. */
-static int64_t cpu_ns(void)
-{
-    struct rusage used;
-    getrusage(RUSAGE_THREAD, &used);
-    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 * ms +
-           (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000;
-}
-
 /* The root comes 200 ms late, beyond the deadline, several times: the machine may be busy with
  * something else when a rank should wake, but not each time. */
 static bool late_root(struct comm *comm, struct error *err)
@@ -346,12 +336,12 @@ static bool late_root(struct comm *comm, struct error *err)
             system_sleep_ns(200 * ms);
             sent_at = clock_now_ns();
         }
-        const int64_t cpu_before = cpu_ns();
+        const int64_t cpu_before = test_cpu_ns();
         if (!comm->ops->broadcast(comm, &sent_at, sizeof sent_at, 0, true, err))
             return false;
         const int64_t late = clock_now_ns() - sent_at;
         least_late = late < least_late ? late : least_late;
-        cpu += cpu_ns() - cpu_before;
+        cpu += test_cpu_ns() - cpu_before;
     }
     if (least_late > 50 * ms)
         return error_set(err, ERROR_INPUT, "woken %lld ms late", (long long)(least_late / ms));

@@ -75,12 +75,20 @@ static void hold(struct server *server, const struct link_submit *s)
                                                    .pooling = s->params.pooling};
 }
 
+static void take_all(struct server *server)
+{
+    struct error err = {0};
+    do
+        CHECK(dispatch_take(server->api.dispatch, 0, 0, &err));
+    while (dispatch_has_more(server->api.dispatch, 0));
+}
+
 void server_hear(struct server *server)
 {
     struct error err = {0};
     struct link_command command;
     bool got = true;
-    CHECK(dispatch_take(server->api.dispatch, 0, 0, &err));
+    take_all(server);
     while (got) {
         CHECK(link_receive_command(server->engine, &command, &got, &err));
         if (got && command.kind == LINK_SUBMIT)
@@ -93,8 +101,7 @@ void server_hear(struct server *server)
 
 void server_settle(struct server *server)
 {
-    struct error err = {0};
-    CHECK(dispatch_take(server->api.dispatch, 0, 0, &err));
+    take_all(server);
     api_settle(&server->api);
 }
 

@@ -1,6 +1,5 @@
 /* Every refusal has its kind, its code, the parameter that is wrong, and leaves nothing behind. */
 #include "base/memory.h"
-#include "base/system.h"
 #include "tests/test.h"
 #include "tests/unit/runtime_api/server.h"
 
@@ -145,9 +144,9 @@ TEST(a_text_of_a_million_tokens_is_refused_unread)
     char *text = long_text(8 << 20);
     const struct api_prompt prompt = text_of(text);
     const struct generate_request request = ask_for(&prompt, 1);
-    const int64_t begin_ns = clock_now_ns();
+    const int64_t begin_ns = test_cpu_ns();
     refuse(&request, "context_length_exceeded", "prompt", "at least");
-    CHECK(clock_now_ns() - begin_ns < 100000000);
+    CHECK(test_cpu_ns() - begin_ns < 100000000);
     server_close(&server);
     memory_free(text);
 }
@@ -161,9 +160,9 @@ TEST(a_long_text_that_is_to_be_cut_is_read_where_it_is_left)
     struct generate_request request = ask_for(&prompt, 1);
     request.truncate_prompt_tokens = 20;
     request.add_special_tokens = false;
-    const int64_t begin_ns = clock_now_ns();
+    const int64_t begin_ns = test_cpu_ns();
     const struct generate_call *call = ask(&server, &request, &heard);
-    CHECK(clock_now_ns() - begin_ns < 1000000000);
+    CHECK(test_cpu_ns() - begin_ns < 1000000000);
     /* the tokens are those of the end of the text, as if all of it had been read */
     struct ids end = {0};
     struct error err = {0};

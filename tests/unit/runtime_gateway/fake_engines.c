@@ -97,7 +97,11 @@ void step(struct world *world, int number)
         die(world, number);
     if (engine->rank != NULL)
         give_tokens(engine);
-    if (dispatch_take(world->dispatch, number, 0, &err))
+    bool good;
+    do
+        good = dispatch_take(world->dispatch, number, 0, &err);
+    while (good && dispatch_has_more(world->dispatch, number));
+    if (good)
         return;
     CHECK_EQ(err.kind, ERROR_PEER);
     dispatch_detach(world->dispatch, number);

@@ -74,7 +74,11 @@ void engine_hears_nothing(struct ends *ends)
 bool take(struct ends *ends, size_t at_most, enum error_kind want)
 {
     struct error err = {0};
-    const bool good = dispatch_take(ends->dispatch, 0, at_most, &err);
+    bool good;
+    do
+        good = dispatch_take(ends->dispatch, 0, at_most, &err);
+    while (good && dispatch_has_more(ends->dispatch, 0) &&
+           (at_most == 0 || dispatch_in_flight(ends->dispatch) > at_most));
     CHECK_EQ(err.kind, want);
     CHECK(!good || dispatch_flush(ends->dispatch, 0));
     return good;

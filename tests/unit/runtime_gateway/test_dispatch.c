@@ -161,6 +161,25 @@ TEST(beams_and_vectors_are_the_end_and_log_probabilities_of_a_prompt_are_not)
     close_ends(&ends);
 }
 
+TEST(of_an_engine_that_is_far_ahead_a_few_steps_are_heard_at_a_time)
+{
+    struct ends ends = connect_ends();
+    struct heard heard = {.wants_more = true};
+    struct error err = {0};
+    enum { TIMES = 3, STEPS = TIMES * DISPATCH_MAX_STEPS };
+    const uint64_t id = submit(&ends, &heard);
+    for (int i = 1; i <= STEPS; i++) {
+        engine_begins(&ends, id); /* costs readers nothing, and does not count */
+        engine_says(&ends, id, i < STEPS ? FINISH_NONE : FINISH_STOP);
+    }
+    for (int i = 1; i <= TIMES; i++) {
+        CHECK(dispatch_take(ends.dispatch, 0, 0, &err));
+        CHECK_EQ(heard.n_tokens, i * DISPATCH_MAX_STEPS);
+        CHECK_EQ(dispatch_has_more(ends.dispatch, 0), i < TIMES);
+    }
+    close_ends(&ends);
+}
+
 TEST(an_answer_that_nobody_asked_for_ends_the_link)
 {
     for (int kind = 0; kind < 3; kind++) {

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_TURNS = 20000 };
-
 struct tag { /* of a batch of the client */
     struct rpc_client *client;
     enum { TAG_BEGIN, TAG_MESSAGE, TAG_END } kind;
@@ -221,6 +219,13 @@ void client_release(struct rpc_client *client)
     grpc_byte_buffer_destroy(client->received);
     grpc_byte_buffer_destroy(client->sent);
     grpc_call_unref(client->call);
+}
+
+void world_turn_until_calls(struct rpc_world *world, int wanted)
+{
+    for (int i = 0; i < MOST_TURNS && rpc_server_calls(world->server) != wanted; i++)
+        world_turn(world);
+    CHECK_EQ(rpc_server_calls(world->server), wanted);
 }
 
 grpc_status_code client_ask(struct rpc_client *client, struct rpc_world *world, const char *method,

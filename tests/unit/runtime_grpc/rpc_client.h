@@ -37,8 +37,11 @@ struct rpc_client { /* one call */
 /* `limits` NULL: the defaults. */
 void world_open(struct rpc_world *world, const struct rpc_limits *limits, const char *key);
 void world_close(struct rpc_world *world);
-/* One turn of the server, the model and the clients; at least a millisecond. */
+/* One turn of the server, the model and the clients; at least a millisecond where nothing comes. */
 void world_turn(struct rpc_world *world);
+enum { MOST_TURNS = 20000 }; /* for what should take a few */
+/* Until the server has so many calls: gRPC's own threads bring it an end some time later. */
+void world_turn_until_calls(struct rpc_world *world, int wanted);
 
 /* Sends one message (data NULL: none, only the end) with at most timeout_ms for the answer, 0: no
  * deadline. */

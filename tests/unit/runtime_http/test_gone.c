@@ -14,11 +14,12 @@ static void reset(int client)
     close(client);
 }
 
+/* Turns of a fifth of a millisecond are counted: a machine that stalls takes longer for one. */
 static void check_gone_within(struct site *site, int ms)
 {
-    const long long begin = clock_now_ns();
+    const int begin = site->n_turns;
     CHECK(site_wait(site, &site->n_closed, 1));
-    CHECK(SANITIZED || clock_now_ns() - begin < ms * 1000000LL);
+    CHECK(site->n_turns - begin < 5 * ms);
     CHECK_EQ(site->n_answered, 0);
     CHECK_EQ(http_server_counts(site->server).n_connections, 0);
     CHECK_EQ(http_server_counts(site->server).n_exchanges, 0);
@@ -110,7 +111,7 @@ TEST(what_was_sent_ahead_is_read_when_its_turn_comes)
     site_run(&site, 20);
     http_respond(site.open[0], 200, NULL, "first", 5);
     const int n_wanted = 1 + (int)sizeof(more) / 30;
-    const long long end = clock_now_ns() + 5000000000;
+    const long long end = clock_now_ns() + 30000000000;
     while (site.n_requests < n_wanted && clock_now_ns() < end) {
         site_run(&site, 1);
         while (recv(client, more, sizeof(more), MSG_DONTWAIT) > 0)

@@ -114,6 +114,7 @@ TEST(a_connection_waits_while_the_system_has_no_more_files)
     const int n_connections = http_server_counts(site.server).n_connections;
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
     CHECK_EQ(n_connections, 0);
+    CHECK(http_server_counts(site.server).n_waits > 0);
     site_say(&site, client, "GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
     site_hear(&site, client, "ok");
     close(client);

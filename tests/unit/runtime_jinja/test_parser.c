@@ -3,7 +3,6 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/system.h"
 #include "runtime/jinja/jinja.h"
 #include "tests/test.h"
 
@@ -262,9 +261,9 @@ TEST(time_is_linear_in_the_source)
         bytes_clear(&source);
         while (source.len + 32 < JINJA_MAX_SOURCE_BYTES)
             bytes_add_text(&source, pieces[i]);
-        const int64_t begin = clock_now_ns();
+        const int64_t begin = test_cpu_ns();
         fails(source.data, source.len, &err);
-        const int64_t took_ms = (clock_now_ns() - begin) / 1000000;
+        const int64_t took_ms = (test_cpu_ns() - begin) / 1000000;
         if (took_ms > 10000)
             test_fail(__FILE__, __LINE__, "%s: %d ms", pieces[i], (int)took_ms);
     }
