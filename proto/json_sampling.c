@@ -215,16 +215,49 @@ bool json_sampling_read_sglang(struct sampling_fields *out, const json_t *object
     return true;
 }
 
+static bool refuse(const char *key, const char *text, struct error *err)
+{
+    error_set(err, ERROR_INPUT, "%s is not supported: %s", key, text);
+    return error_param(err, key);
+}
+
+/* There whatever only matters to who samples makes it sample, with do_sample or without. */
+static bool tgi_samples(const struct sampling_fields *said, bool do_sample)
+{
+    return do_sample || (!isnan(said->temperature) && said->temperature != 1) ||
+           (said->top_k != SAMPLING_UNSAID && said->top_k > 0) || said->top_p < 1;
+}
+
+/* What is known there and not here: an answer without it would not be what was asked for. */
+static bool refuse_tgi(const json_t *object, struct error *err)
+{
+    bool is_marked = false, has_prefill = false;
+    double typical_p = 1;
+    int64_t n_top = 0;
+    if (!field_bool(object, "watermark", &is_marked, err) ||
+        !field_bool(object, "decoder_input_details", &has_prefill, err) ||
+        !field_number(object, "typical_p", &typical_p, err) ||
+        !field_int(object, "top_n_tokens", &n_top, err))
+        return false;
+    if (is_marked)
+        return refuse("watermark", "answers have no marks", err);
+    if (has_prefill)
+        return refuse("decoder_input_details", "see prompt_logprobs of /v1/completions", err);
+    if (n_top > 0)
+        return refuse("top_n_tokens", "see logprobs of /v1/completions", err);
+    return typical_p == 1 || refuse("typical_p", "use top_p or min_p", err);
+}
+
 bool json_sampling_read_tgi(struct sampling_fields *out, const json_t *object, struct arena *arena,
                             struct error *err)
 {
     bool samples = false;
     out->max_tokens = 100;
-    if (!READ(out, object, common, err) || !READ(out, object, tgi, err) ||
-        !field_bool(object, "do_sample", &samples, err))
+    if (!refuse_tgi(object, err) || !READ(out, object, common, err) ||
+        !READ(out, object, tgi, err) || !field_bool(object, "do_sample", &samples, err))
         return false;
     out->n = SAMPLING_UNSAID; /* it has one answer */
-    if (!samples)
+    if (!tgi_samples(out, samples))
         out->temperature = 0;
     return read_lists(out, object, arena, err);
 }
@@ -257,12 +290,6 @@ static const struct {
     {"functions", "the older form of tools; use tools"},
     {"function_call", "the older form of tool_choice; use tool_choice"},
 };
-
-static bool refuse(const char *key, const char *text, struct error *err)
-{
-    error_set(err, ERROR_INPUT, "%s is not supported: %s", key, text);
-    return error_param(err, key);
-}
 
 static bool refuse_response_format(const json_t *object, struct error *err)
 {

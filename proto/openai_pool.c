@@ -107,14 +107,32 @@ static bool read_pairs(struct openai_pool_request *out, const char *const first[
     return true;
 }
 
+/* What Text Embeddings Inference calls otherwise. */
+static bool read_tei(struct openai_pool_request *out, struct error *err)
+{
+    const json_t *body = out->body.json;
+    bool is_raw = false, truncates = false;
+    out->return_documents = false;
+    if (!field_bool(body, "return_text", &out->return_documents, err) ||
+        !field_bool(body, "raw_scores", &is_raw, err) ||
+        !field_bool(body, "truncate", &truncates, err))
+        return false;
+    out->normalize = !is_raw;
+    if (truncates)
+        out->truncate_prompt_tokens = -1;
+    return true;
+}
+
 static bool read_rerank(struct openai_pool_request *out, struct error *err)
 {
     static const char *const query[] = {"query", "query", "query"};
     static const char *const documents[] = {"documents", "texts", "documents"};
+    const json_t *body = out->body.json;
     out->return_documents = true;
-    if (!field_int(out->body.json, "top_n", &out->top_n, err) ||
-        !field_bool(out->body.json, "return_documents", &out->return_documents, err) ||
-        !read_pairs(out, query, documents, err))
+    out->is_tei = field_find(body, "documents") == NULL && field_find(body, "texts") != NULL;
+    if (!field_int(body, "top_n", &out->top_n, err) ||
+        !field_bool(body, "return_documents", &out->return_documents, err) ||
+        (out->is_tei && !read_tei(out, err)) || !read_pairs(out, query, documents, err))
         return false;
     return out->top_n >= 0 || refuse("top_n", "want at least 0", err);
 }
@@ -262,41 +280,61 @@ static size_t best_left(const struct openai_pool_answer *answer, const bool *is_
     return best;
 }
 
-static void add_document(struct bytes *out, const struct json_prompt *document)
+static void add_document_text(struct bytes *out, const struct json_prompt *document)
 {
-    bytes_add_text(out, ",\"document\":{\"text\":");
     if (document->text != NULL)
         json_write_text(out, (struct json_text){document->text, document->n_bytes});
     else
         bytes_add_text(out, "null");
-    bytes_add_text(out, ",\"multi_modal\":null}");
 }
 
-static void write_rerank(struct bytes *out, const struct openai_pool_request *request,
-                         const struct openai_pool_answer *answer)
+static void add_rank(struct bytes *out, const struct openai_pool_request *request,
+                     const struct openai_pool_answer *answer, size_t i)
+{
+    bytes_printf(out, "{\"index\":%zu", i);
+    if (request->return_documents) {
+        bytes_add_text(out, request->is_tei ? ",\"text\":" : ",\"document\":{\"text\":");
+        add_document_text(out, &request->pairs.prompt[i]);
+        bytes_add_text(out, request->is_tei ? "" : ",\"multi_modal\":null}");
+    }
+    bytes_add_text(out, request->is_tei ? ",\"score\":" : ",\"relevance_score\":");
+    json_write_float(out, (double)score_of(&answer->result[i]));
+    bytes_add_char(out, '}');
+}
+
+static void add_ranks(struct bytes *out, const struct openai_pool_request *request,
+                      const struct openai_pool_answer *answer)
 {
     const size_t n = request->prompts.n;
     const size_t top =
         request->top_n > 0 && (size_t)request->top_n < n ? (size_t)request->top_n : n;
     bool *is_written = memory_alloc(n, sizeof *is_written);
+    bytes_add_char(out, '[');
+    for (size_t k = 0; k < top; k++) {
+        const size_t i = best_left(answer, is_written, n);
+        is_written[i] = true;
+        bytes_add_text(out, k > 0 ? "," : "");
+        add_rank(out, request, answer, i);
+    }
+    bytes_add_char(out, ']');
+    memory_free(is_written);
+}
+
+static void write_rerank(struct bytes *out, const struct openai_pool_request *request,
+                         const struct openai_pool_answer *answer)
+{
+    if (request->is_tei) {
+        add_ranks(out, request, answer);
+        return;
+    }
     bytes_add_text(out, "{\"id\":");
     json_write_string(out, answer->id);
     bytes_add_text(out, ",\"model\":");
     json_write_string(out, answer->model);
-    bytes_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld},\"results\":[",
+    bytes_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld},\"results\":",
                  (long long)answer->prompt_tokens, (long long)answer->prompt_tokens);
-    for (size_t k = 0; k < top; k++) {
-        const size_t i = best_left(answer, is_written, n);
-        is_written[i] = true;
-        bytes_printf(out, "%s{\"index\":%zu", k > 0 ? "," : "", i);
-        if (request->return_documents)
-            add_document(out, &request->pairs.prompt[i]);
-        bytes_add_text(out, ",\"relevance_score\":");
-        json_write_float(out, (double)score_of(&answer->result[i]));
-        bytes_add_char(out, '}');
-    }
-    bytes_add_text(out, "]}");
-    memory_free(is_written);
+    add_ranks(out, request, answer);
+    bytes_add_char(out, '}');
 }
 
 static void write_reward(struct bytes *out, const struct openai_pool_request *request,

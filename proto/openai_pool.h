@@ -1,8 +1,10 @@
 /* proto/openai_pool.h: /v1/embeddings, score, rerank, classify: texts in, numbers out.
  *
- * Names, defaults and shapes are vLLM's (rerank: Jina's and Cohere's too). Errors of requests are
- * ERROR_INPUT with the field as their parameter.
- * Source: vLLM, entrypoints/pooling; OpenAI API reference, embeddings.
+ * Names, defaults and shapes are vLLM's (rerank: Jina's and Cohere's too). A rerank of "texts" in
+ * place of "documents" is Text Embeddings Inference's, and is answered as there: a list of
+ * {"index", "score"}. Errors of requests are ERROR_INPUT with the field as their parameter.
+ * Source: vLLM, entrypoints/pooling; OpenAI API reference, embeddings; Text Embeddings Inference,
+ * OpenAPI document.
  */
 #pragma once
 #include "proto/json_prompts.h"
@@ -34,6 +36,7 @@ struct openai_pool_request {
     int64_t dimensions;             /* 0: all */
     int64_t top_n;                  /* of a rerank; 0: all */
     bool return_documents;          /* of a rerank */
+    bool is_tei;                    /* a rerank of Text Embeddings Inference */
     int64_t truncate_prompt_tokens; /* SAMPLING_UNSAID: no; -1: what fits */
     int64_t priority, deadline_ms;  /* SAMPLING_UNSAID: none */
 };

@@ -1,6 +1,8 @@
 #include "tests/test.h"
 #include "tests/unit/runtime_endpoints/fake_api.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char path[] = "/generate";
@@ -110,6 +112,55 @@ TEST(inputs_with_parameters_are_answered_as_tgi_does)
                "\"generated_tokens\":1,\"seed\":42,\"prefill\":[],\"tokens\":[{\"id\":290,"
                "\"text\":\" b\",\"logprob\":-1,\"special\":false}]}}");
     fake_close(fake);
+}
+
+TEST(what_only_matters_to_who_samples_makes_tgi_sample)
+{
+    static const struct {
+        const char *parameters;
+        double temperature; /* NAN: that of the server */
+    } cases[] = {
+        {"{\"temperature\": 0.7}", 0.7}, {"{\"top_k\": 5}", NAN},
+        {"{\"top_p\": 0.9}", NAN},       {"{\"temperature\": 1, \"top_k\": 0, \"top_p\": 1}", 0},
+        {"{\"do_sample\": true}", NAN},  {"{\"seed\": 3, \"repetition_penalty\": 1.1}", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fake *fake = fake_open();
+        char body[128];
+        snprintf(body, sizeof body, "{\"inputs\": \"a\", \"parameters\": %s}", cases[i].parameters);
+        fake_call(fake, "POST", path, body);
+        const double got = fake->asked.sampling.temperature;
+        CHECK(got == cases[i].temperature || (isnan(got) && isnan(cases[i].temperature)));
+        fake_done(fake);
+        fake_close(fake);
+    }
+}
+
+TEST(what_tgi_has_and_is_not_here_is_refused_only_where_it_is_asked_for)
+{
+    static const struct {
+        const char *parameters, *param; /* NULL: it is answered */
+    } cases[] = {
+        {"{\"typical_p\": 0.9}", "typical_p"},
+        {"{\"watermark\": true}", "watermark"},
+        {"{\"decoder_input_details\": true}", "decoder_input_details"},
+        {"{\"top_n_tokens\": 2}", "top_n_tokens"},
+        {"{\"typical_p\": 1, \"watermark\": false, \"decoder_input_details\": false, "
+         "\"top_n_tokens\": 0}",
+         NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fake *fake = fake_open();
+        char body[192], param[64];
+        snprintf(body, sizeof body, "{\"inputs\": \"a\", \"parameters\": %s}", cases[i].parameters);
+        fake_call(fake, "POST", path, body);
+        if (cases[i].param == NULL)
+            fake_done(fake);
+        CHECK_EQ(fake->heard.status, cases[i].param == NULL ? 200 : 400);
+        snprintf(param, sizeof param, "\"param\":\"%s\"", cases[i].param ? cases[i].param : "");
+        CHECK((strstr(fake->heard.body.data, param) != NULL) == (cases[i].param != NULL));
+        fake_close(fake);
+    }
 }
 
 TEST(a_stream_of_tgi_is_a_token_an_event)

@@ -77,6 +77,29 @@ TEST(a_rerank_has_the_best_document_first)
     fake_close(fake);
 }
 
+TEST(a_rerank_of_texts_is_answered_as_text_embeddings_inference_does)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/rerank",
+              "{\"query\": \"q\", \"texts\": [\"a\", \"b\"], \"raw_scores\": false}");
+    CHECK(fake->pooled.normalize);
+    CHECK(fake->pooled.truncate_prompt_tokens == SAMPLING_UNSAID);
+    fake_value(fake, 0, quarter, 1);
+    fake_value(fake, 1, whole, 1);
+    fake_pooled(fake);
+    check_body(fake, 200, "[{\"index\":1,\"score\":1},{\"index\":0,\"score\":0.25}]");
+    fake_forget(fake);
+    fake_call(fake, "POST", "/rerank",
+              "{\"query\": \"q\", \"texts\": [\"a\"], \"raw_scores\": true, \"return_text\": true, "
+              "\"truncate\": true}");
+    CHECK(!fake->pooled.normalize);
+    CHECK_EQ(fake->pooled.truncate_prompt_tokens, -1);
+    fake_value(fake, 0, quarter, 1);
+    fake_pooled(fake);
+    check_body(fake, 200, "[{\"index\":0,\"text\":\"a\",\"score\":0.25}]");
+    fake_close(fake);
+}
+
 TEST(a_classification_has_the_likeliest_label)
 {
     struct fake *fake = fake_open();
