@@ -82,7 +82,10 @@ static void tell_loss(struct session *session, const struct replica *replica, si
 
 static bool all_ready(const struct session *session)
 {
-    return session_ready_replicas(session) == session->n_replicas;
+    for (int i = 0; i < session->n_replicas; i++)
+        if (session->replica[i].state != REPLICA_READY)
+            return false;
+    return true;
 }
 
 static bool any_left(const struct session *session)
@@ -228,14 +231,6 @@ bool session_run(struct session *session, size_t at_most, struct error *err)
             return false;
     }
     return true;
-}
-
-int session_ready_replicas(const struct session *session)
-{
-    int n = 0;
-    for (int i = 0; i < session->n_replicas; i++)
-        n += session->replica[i].state == REPLICA_READY;
-    return n;
 }
 
 /* ---- open and close ---- */

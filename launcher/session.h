@@ -75,7 +75,5 @@ bool session_step(struct session *session, struct error *err);
  * be another file when session->n_changes is not what it was. */
 void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns);
 
-int session_ready_replicas(const struct session *session);
-
 /* Ends the ranks in good order, with a bound. */
 void session_close(struct session *session);

@@ -137,7 +137,6 @@ static void send_request(struct state *s, struct batch_request *take_request,
     s->n_open++;
     s->bytes_in_flight += open->request.n_body;
     struct call_request request = {.route = route,
-                                   .method = "POST",
                                    .path = open->request.url,
                                    .body = open->request.body,
                                    .n_body = open->request.n_body,

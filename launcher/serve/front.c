@@ -222,7 +222,6 @@ static void on_request(void *context, struct http_exchange *x)
     struct front *front = context;
     struct visit *visit = http_data(x);
     struct call_request request = {.route = visit->route,
-                                   .method = http_method(x),
                                    .path = http_path(x),
                                    .query = http_query(x),
                                    .is_id_made_up = visit->is_id_made_up,

@@ -38,9 +38,7 @@ struct call *endpoint_refuse(const struct endpoints *e, const struct reply *repl
                              const struct error *why);
 
 enum { ENDPOINT_ID_BYTES = sizeof(((struct api_source *)0)->request_id) };
-/* "cmpl-" and the id that the source has, or else 32 random hex digits. */
-void endpoint_id(char out[ENDPOINT_ID_BYTES], const char *prefix, const struct api_source *source);
-/* The source with that id, and with the time of now where it says none. `id`: of the body, or NULL;
- * one that came with the call wins. */
+/* The source with an id of "cmpl-" and what it has, or else 32 random hex digits, and with the time
+ * of now where it says none. `id`: of the body, or NULL; one that came with the call wins. */
 struct api_source endpoint_source(const struct call_request *request, const char *prefix,
                                   const char *id);

@@ -125,7 +125,9 @@ struct call *endpoint_answer_json(const struct reply *reply, const struct bytes 
     return endpoint_answer(reply, 200, "application/json", body);
 }
 
-void endpoint_id(char out[ENDPOINT_ID_BYTES], const char *prefix, const struct api_source *source)
+/* "cmpl-" and the id that the source has, or else 32 random hex digits. */
+static void make_id(char out[ENDPOINT_ID_BYTES], const char *prefix,
+                    const struct api_source *source)
 {
     uint64_t random[2] = {0};
     struct error ignored = {0};
@@ -147,7 +149,7 @@ struct api_source endpoint_source(const struct call_request *request, const char
     if (id != NULL && (request->is_id_made_up || *source.request_id == '\0'))
         snprintf(source.request_id, sizeof source.request_id, "%s", id);
     const struct api_source named = source;
-    endpoint_id(source.request_id, prefix, &named);
+    make_id(source.request_id, prefix, &named);
     if (source.created_s == 0)
         source.created_s = clock_wall_ms() / 1000;
     return source;

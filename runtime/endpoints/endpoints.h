@@ -15,7 +15,7 @@ struct call; /* one that is not answered yet */
 
 enum route_access { ROUTE_OPEN, ROUTE_WITH_KEY }; /* /health is open, all else needs a key */
 
-struct route {           /* NULL method handlers are 405 */
+struct route {           /* other methods are 405 */
     const char *path;    /* "/v1/models/{model}": what stands there may have slashes */
     const char *methods; /* "GET", "POST", "GET, HEAD": for Allow */
     enum route_access access;
@@ -27,7 +27,6 @@ bool endpoints_is_probe(const struct route *route);
 
 struct call_request { /* borrowed for endpoints_call() */
     const struct route *route;
-    const char *method;
     const char *path;  /* that led to the route */
     const char *query; /* as sent, behind the '?'; NULL or "": none */
     const char *body;

@@ -69,13 +69,6 @@ static void take_begun(void *context)
         c->begun_ns[choice->number + i] = now_ns;
 }
 
-static void note_time(struct completion *c)
-{
-    c->last_token_ns = clock_now_ns();
-    if (c->first_token_ns == 0)
-        c->first_token_ns = c->last_token_ns;
-}
-
 /* Beams come whole: a token is only the end, of a deadline. */
 static bool end_beams(struct completion_choice *choice, enum finish_reason reason)
 {
@@ -96,7 +89,8 @@ static bool take_token(void *context, const struct link_token *token)
     output_add(output, token);
     if (token->token >= 0) { /* without one it is only the end */
         c->n_tokens++;
-        note_time(c);
+        if (c->first_token_ns == 0)
+            c->first_token_ns = clock_now_ns();
     }
     if (!tell_progress(choice))
         output_end(output, FINISH_ABORT);
@@ -142,8 +136,8 @@ static void take_beams(void *context, const struct link_beams *beams)
         output_add_beam(&c->output[i], &beams->beam[i], beams->cached_tokens);
         c->n_tokens += (uint64_t)beams->beam[i].n_tokens;
     }
-    note_time(c);
-    c->beams_ns = first_of_beams(c, beams->first_ns, c->last_token_ns);
+    c->first_token_ns = clock_now_ns();
+    c->beams_ns = first_of_beams(c, beams->first_ns, c->first_token_ns);
     fail_from(c, n, &none);
     end_all(choice);
 }
@@ -228,7 +222,6 @@ void completion_open(struct completion *out, struct dispatch *dispatch,
     init(out, request);
     out->hooks = *hooks;
     out->dispatch = dispatch;
-    out->started_ns = clock_now_ns();
     out->is_opening = true;
     const int n_requests = has_beams(out) ? 1 : out->n_choices; /* whatever it has beams */
     for (int i = 0; i < n_requests; i++)

@@ -45,10 +45,10 @@ struct completion {
     struct error *failure; /* [n_choices] kind ERROR_NONE: none */
     float *value;          /* [n_values] of a prompt that pools */
     int n_values;
-    uint64_t n_tokens;                                 /* of all choices so far */
-    int64_t started_ns, first_token_ns, last_token_ns; /* clock_now_ns(); 0: not yet */
-    int64_t *begun_ns; /* [n_choices] when each first ran, likewise; until then it waits */
-    int64_t beams_ns;  /* when a beam search had its first token, heard of at its end; else 0 */
+    uint64_t n_tokens;      /* of all choices so far */
+    int64_t first_token_ns; /* of any choice, clock_now_ns(); 0: not yet */
+    int64_t *begun_ns;      /* [n_choices] when each first ran, likewise; until then it waits */
+    int64_t beams_ns; /* when a beam search had its first token, heard of at its end; else 0 */
     struct dispatch *dispatch;
     struct completion_choice *choice; /* [n_choices] who listens, and under which id */
     bool is_opening;                  /* done has to wait for completion_open() */

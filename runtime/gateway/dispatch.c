@@ -274,11 +274,6 @@ void dispatch_sleep(struct dispatch *dispatch, enum link_sleep level, sleepers_f
     send_waiting(dispatch);
 }
 
-void dispatch_wake(struct dispatch *dispatch, sleepers_fn *done, void *context)
-{
-    dispatch_sleep(dispatch, LINK_NOT_ASLEEP, done, context);
-}
-
 enum link_sleep dispatch_asleep(const struct dispatch *dispatch)
 {
     return dispatch->sleepers.wanted;

@@ -78,7 +78,6 @@ const struct link_stats *dispatch_stats(const struct dispatch *dispatch, int eng
  * lost. */
 void dispatch_sleep(struct dispatch *dispatch, enum link_sleep level, sleepers_fn *done,
                     void *context);
-void dispatch_wake(struct dispatch *dispatch, sleepers_fn *done, void *context);
 /* What was asked for last. */
 enum link_sleep dispatch_asleep(const struct dispatch *dispatch);
 

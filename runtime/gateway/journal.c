@@ -23,7 +23,6 @@ struct journal {
     struct slot *by_wire_id, *by_id;
     struct list waiting, suspects; /* suspects wait too */
     struct list at[JOURNAL_MAX_ENGINES];
-    int n_engines;
     uint64_t last_id;
     struct ids ends; /* of the rows that journal_hear_prompt() leaves */
 };
@@ -31,9 +30,7 @@ struct journal {
 struct journal *journal_create(int n_engines)
 {
     check(n_engines >= 1 && n_engines <= JOURNAL_MAX_ENGINES);
-    struct journal *journal = memory_alloc(1, sizeof *journal);
-    journal->n_engines = n_engines;
-    return journal;
+    return memory_alloc(1, sizeof(struct journal));
 }
 
 void journal_destroy(struct journal *journal)
@@ -238,7 +235,8 @@ void journal_lose(struct journal *journal, int engine)
     }
 }
 
-void journal_hear(struct journal_entry *entry)
+/* Something new came of it, which clears it of suspicion. */
+static void hear(struct journal_entry *entry)
 {
     entry->was_heard = true;
     entry->n_crashes = 0;
@@ -246,7 +244,7 @@ void journal_hear(struct journal_entry *entry)
 
 void journal_hear_token(struct journal_entry *entry, struct link_token *token)
 {
-    journal_hear(entry);
+    hear(entry);
     if (token->token < 0)
         return;
     ids_add(&entry->output, token->token);
@@ -260,7 +258,7 @@ bool journal_hear_prompt(struct journal *journal, struct journal_entry *entry,
     const int n_told = entry->n_prompt_rows + 1 - rows->position; /* of these rows */
     if (n_told >= rows->n_positions)
         return false;
-    journal_hear(entry);
+    hear(entry);
     entry->n_prompt_rows = rows->position + rows->n_positions - 1;
     if (n_told <= 0)
         return true;

@@ -77,8 +77,8 @@ void journal_recall(struct journal *journal, struct journal_entry *entry);
  * heard. */
 void journal_lose(struct journal *journal, int engine);
 
-/* Something came of it. Each clears it of suspicion: rows that came before do not. */
-void journal_hear(struct journal_entry *entry);
+/* Something came of it. What is new clears it of suspicion, rows that came before do not. */
+
 /* Notes a token and sets its counts of drafts to those of all engines. */
 void journal_hear_token(struct journal_entry *entry, struct link_token *token);
 /* Cuts off what was told already; what is left lives until the next call. False: nothing is left.

@@ -23,5 +23,3 @@ const char *http_peer(const struct http_exchange *x) { return x->connection->pee
 void http_set_data(struct http_exchange *x, void *data) { x->data = data; }
 
 void *http_data(const struct http_exchange *x) { return x->data; }
-
-bool http_has_answer(const struct http_exchange *x) { return x->has_answer; }

@@ -111,4 +111,3 @@ void http_stream_begin(struct http_exchange *x, int status, const char *content_
 /* One event. False: the reader is too slow or gone; `closed` is called soon. */
 bool http_stream_write(struct http_exchange *x, const void *data, size_t n_bytes);
 void http_stream_end(struct http_exchange *x);
-bool http_has_answer(const struct http_exchange *x); /* respond or stream_begin was called */

@@ -115,11 +115,10 @@ TEST(it_is_done_when_its_last_choice_is)
     CHECK(take(&ends, 0, ERROR_NONE));
     CHECK_EQ(asked.n_done, 1);
     CHECK_EQ(asked.n_progress, 3);
-    CHECK_EQ(asked.completion.n_tokens, 3);
     CHECK_EQ(asked.completion.output[0].finish, FINISH_STOP);
     CHECK_EQ(asked.completion.output[1].tokens.n, 2);
-    CHECK(asked.completion.started_ns <= asked.completion.first_token_ns);
-    CHECK(asked.completion.first_token_ns <= asked.completion.last_token_ns);
+    CHECK_EQ(asked.completion.n_tokens, 3);
+    CHECK(asked.completion.first_token_ns > 0);
     CHECK(completion_failure(&asked.completion) == NULL);
     close_asked(&asked);
     close_ends(&ends);
@@ -138,7 +137,7 @@ TEST(each_choice_waits_until_it_begins_and_all_beams_until_their_search_does)
         const uint64_t first = hear_choice(&asked, &heard);
         engine_begins(&ends, first);
         CHECK(take(&ends, 0, ERROR_NONE));
-        CHECK(begun_ns[0] >= asked.completion.started_ns);
+        CHECK(begun_ns[0] > 0);
         CHECK_EQ(begun_ns[1], width > 0 ? begun_ns[0] : 0);
         CHECK_EQ(asked.n_progress, 0);
         close_asked(&asked);

@@ -57,7 +57,7 @@ TEST(all_engines_sleep_and_wake_and_then_it_is_told)
         CHECK(say(world, i, LINK_NO_CACHE));
     }
     CHECK_EQ(wish.n_good, 1);
-    dispatch_wake(world->dispatch, told, &wish);
+    dispatch_sleep(world->dispatch, LINK_NOT_ASLEEP, told, &wish);
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(wish.n_good, 1);
         check_sleep(&world->engine[i], LINK_NOT_ASLEEP);
@@ -92,7 +92,7 @@ TEST(a_request_waits_until_its_engine_is_awake)
     CHECK(say(world, 0, LINK_NO_CACHE));
     submit(world, NEVER);
     check_silence(&world->engine[0]);
-    dispatch_wake(world->dispatch, NULL, NULL);
+    dispatch_sleep(world->dispatch, LINK_NOT_ASLEEP, NULL, NULL);
     check_sleep(&world->engine[0], LINK_NOT_ASLEEP);
     check_silence(&world->engine[0]);
     CHECK(say(world, 0, LINK_NOT_ASLEEP));
@@ -118,7 +118,7 @@ TEST(who_waits_for_a_sleep_is_told_when_it_is_not_wanted_any_more)
     struct world *world = make_world(1);
     struct wish sleep = {0}, wake = {0};
     dispatch_sleep(world->dispatch, LINK_NO_CACHE, told, &sleep);
-    dispatch_wake(world->dispatch, told, &wake);
+    dispatch_sleep(world->dispatch, LINK_NOT_ASLEEP, told, &wake);
     CHECK_EQ(sleep.n_given_up, 1);
     check_sleep(&world->engine[0], LINK_NO_CACHE);
     check_silence(&world->engine[0]); /* it is asked one thing at a time */
@@ -136,7 +136,7 @@ TEST(what_was_asked_for_and_taken_back_at_once_is_asked_for_once)
     struct world *world = make_world(1);
     struct wish wish = {0};
     dispatch_sleep(world->dispatch, LINK_NO_CACHE, NULL, NULL);
-    dispatch_wake(world->dispatch, NULL, NULL);
+    dispatch_sleep(world->dispatch, LINK_NOT_ASLEEP, NULL, NULL);
     dispatch_sleep(world->dispatch, LINK_NO_CACHE, told, &wish);
     check_sleep(&world->engine[0], LINK_NO_CACHE);
     CHECK(say(world, 0, LINK_NO_CACHE));
