@@ -24,6 +24,12 @@ struct dispatch;
 struct error;
 struct request_record;
 
+/* Of a text that is made ids of, and of one that ids make, where a user asks for just that: it is
+ * done in one turn, and everybody else waits. */
+enum { API_MAX_TOKENIZE_BYTES = 1 << 20, API_MAX_DETOKENIZE_BYTES = 4 << 20 };
+#define API_DETOKENIZE_REFUSED \
+    "the text of these ids is longer than 4 MB, or takes the tokenizer's decoder too many steps"
+
 struct api_model {           /* what is served; borrowed */
     const char *const *name; /* [n_names] --served-model-name; the first one is in answers */
     int n_names;

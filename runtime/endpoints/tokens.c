@@ -9,11 +9,6 @@
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
 
-enum { /* all other requests wait while a text is read, or written */
-       MAX_TEXT_BYTES = 1 << 20,
-       MAX_MADE_BYTES = 4 << 20, /* of ids */
-};
-
 static bool refuse(const char *key, const char *text, struct error *err)
 {
     error_set(err, ERROR_INPUT, "%s: %s", key, text);
@@ -22,7 +17,7 @@ static bool refuse(const char *key, const char *text, struct error *err)
 
 static bool check_length(size_t n_bytes, const char *key, struct error *err)
 {
-    if (n_bytes <= MAX_TEXT_BYTES)
+    if (n_bytes <= API_MAX_TOKENIZE_BYTES)
         return true;
     refuse(key, "longer than 1 MB", err);
     return error_code(err, "too_large");
@@ -125,14 +120,11 @@ static bool detokenize(struct bytes *out, const struct api *api, struct openai_r
                        struct error *err)
 {
     struct ids ids = {0};
-    struct bytes text = {.max = MAX_MADE_BYTES};
+    struct bytes text = {.max = API_MAX_DETOKENIZE_BYTES};
     bool good = openai_read_model(&body->model, body->body.json, err) &&
                 api_check_model(api, body->model, err) && read_ids(&ids, api, body, err);
     if (good && !detokenizer_decode(api->intake->tokenizer, ids.data, ids.n, false, &text))
-        good = refuse("tokens",
-                      "the text of these ids is longer than 4 MB, or takes the tokenizer's decoder "
-                      "too many steps",
-                      err);
+        good = refuse("tokens", API_DETOKENIZE_REFUSED, err);
     if (good) {
         bytes_add_text(out, "{\"prompt\":");
         json_write_text(out, (struct json_text){text.data, text.len});

@@ -9,11 +9,7 @@
 #include "runtime/text/encoder.h"
 #include "runtime/text/tokenizer.h"
 
-enum {
-    MAX_TEXT_BYTES = 1 << 20, /* as of /tokenize: everybody else waits while a text is looked at */
-    MAX_MADE_BYTES = 4 << 20, /* likewise, of ids */
-    MAX_ABORTS = 1024,        /* in one request */
-};
+enum { MAX_ABORTS = 1024 /* in one request */ };
 
 /* The one answer of a call, or why there is none. */
 static void answer(struct rpc *rpc, bool is_good, const struct bytes *buffer,
@@ -32,9 +28,9 @@ static bool tokenize(struct bytes *out, struct arena *arena, const struct api *a
     const struct encode_options options = {.add_special_tokens = from->add_special_tokens != 0,
                                            .special_as_text = true};
     struct ids ids = {0};
-    if (from->text.n_bytes > MAX_TEXT_BYTES) {
+    if (from->text.n_bytes > API_MAX_TOKENIZE_BYTES) {
         error_set(err, ERROR_INPUT, "text has %zu bytes, at most %d are taken", from->text.n_bytes,
-                  MAX_TEXT_BYTES);
+                  API_MAX_TOKENIZE_BYTES);
         error_param(err, "text");
         return error_code(err, "too_large");
     }
@@ -77,15 +73,13 @@ static bool detokenize(struct bytes *out, struct arena *arena, const struct api 
         }
         id[i] = (int32_t)from->ids.id[i];
     }
-    struct bytes text = {.max = MAX_MADE_BYTES};
+    struct bytes text = {.max = API_MAX_DETOKENIZE_BYTES};
     const bool is_decoded = detokenizer_decode(api->intake->tokenizer, id, from->ids.n,
                                                from->skip_special_tokens == 1, &text);
     if (is_decoded)
         inference_write_text(out, (struct json_text){text.data, text.len});
     else
-        error_set(err, ERROR_INPUT,
-                  "the text of these ids is longer than 4 MB, or takes the tokenizer's decoder too "
-                  "many steps");
+        error_set(err, ERROR_INPUT, "%s", API_DETOKENIZE_REFUSED);
     bytes_release(&text);
     return is_decoded;
 }

@@ -10,11 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    MS_OF_S = 1000,
-    TIMES_OF_READERS =
-        4, /* what is held of a client that reads, by the limits of one that does not */
-};
+/* Of a client that reads so many times as much is held as of one that does not. */
+enum { TIMES_OF_READERS = 4 };
+enum { MS_OF_S = 1000 };
 
 /* ---- the status ---- */
 

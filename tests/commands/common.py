@@ -28,6 +28,15 @@ SLOWLY = ("--threads", "1", "--kernels", "scalar")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+def is_alive(pid):
+    """A zombie is not."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] not in "ZX"
+
+
 class Result:
     """Exit code, output and cost of one run."""
 

@@ -6,8 +6,8 @@ import subprocess
 import time
 import unittest
 
-from common import DEMO, PHALANX, SANITIZED, SLOWLY
-from faults import LONG, FaultCase, is_alive, layouts, threads_and_files
+from common import DEMO, PHALANX, SANITIZED, SLOWLY, is_alive
+from faults import LONG, FaultCase, layouts, threads_and_files
 from test_processes import wait_for
 from test_recovery import children
 

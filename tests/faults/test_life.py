@@ -5,8 +5,8 @@ import subprocess
 import time
 import unittest
 
-from common import DEMO, PHALANX, SANITIZED, SLOWLY
-from faults import BAD_FILE, FakeRankCase, FaultCase, is_alive, layouts
+from common import DEMO, PHALANX, SANITIZED, SLOWLY, is_alive
+from faults import BAD_FILE, FakeRankCase, FaultCase, layouts
 from test_processes import catches, ranks, wait_for
 from test_recovery import children
 

@@ -7,8 +7,8 @@ import subprocess
 import time
 import unittest
 
-from common import DEMO, HAS_MPI, PHALANX, SANITIZED
-from faults import BAD_FILE, LONG, NO_MPI, FakeRankCase, FaultCase, is_alive, layouts
+from common import DEMO, HAS_MPI, PHALANX, SANITIZED, is_alive
+from faults import BAD_FILE, LONG, NO_MPI, FakeRankCase, FaultCase, layouts
 from test_processes import ranks, wait_for
 from test_recovery import children
 

@@ -19,7 +19,7 @@ import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
 from common import (DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY,  # noqa: E402, F401  (CTest sets
-                    generate_json)                              # the environment that it reads)
+                    generate_json, is_alive)                    # the environment that it reads)
 
 READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
 START_S = 120 if SANITIZED else 60

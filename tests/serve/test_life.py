@@ -10,19 +10,12 @@ import tempfile
 import time
 import unittest
 
-from serving import DEMO, PHALANX, SLOW, SLOWLY, Server, Streams, ranks_of, wait_for
+from serving import (DEMO, PHALANX, SLOW, SLOWLY, Server, Streams, is_alive, ranks_of,
+                     wait_for)
 
 # On a server that answers SLOWLY this takes seconds, and its end half a minute.
 LONG = {"prompt": "Once upon a time", "max_tokens": 100, "temperature": 0, "ignore_eos": True}
 ENDLESS = {**LONG, "max_tokens": 2000}
-
-
-def is_alive(pid):
-    try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] not in "ZX"
 
 
 class Ends(unittest.TestCase):
