@@ -53,8 +53,11 @@ class FaultCase(test_recovery.RecoveryCase):
     def left(self):
         """Files of the job: in its folder, but for the one that mpirun keeps for all jobs of a
         user, which is empty; in shared memory, where others may have files of Open MPI's."""
-        files = [str(path) for path in self.temporary.rglob("*")
-                 if not (path.name.startswith("ompi.") and path.is_dir())]
+        try:
+            files = [str(path) for path in self.temporary.rglob("*")
+                     if not (path.name.startswith("ompi.") and path.is_dir())]
+        except FileNotFoundError as gone:  # while one looked
+            files = [gone.filename]
         return files + sorted(
             name for name in set(os.listdir("/dev/shm")) - self.shared if "phalanx" in name)
 
