@@ -120,15 +120,11 @@ static void name_request(struct visit *visit)
 {
     const char *given = http_header(visit->x, "x-request-id");
     char *id = visit->record.id;
-    uint64_t random[2];
-    struct error ignored = {0};
     visit->is_id_made_up = given == NULL || !request_id_is_good(given);
-    if (!visit->is_id_made_up) {
+    if (visit->is_id_made_up)
+        request_id_make(id);
+    else
         memcpy(id, given, strlen(given) + 1);
-    } else if (system_random(random, sizeof random, &ignored)) {
-        snprintf(id, sizeof visit->record.id, "%016llx%016llx", (unsigned long long)random[0],
-                 (unsigned long long)random[1]);
-    }
     http_add_header(visit->x, "X-Request-Id", id);
 }
 
