@@ -21,7 +21,7 @@ struct life {
 
 static void enter(struct life *life, enum stage stage, int64_t ns)
 {
-    const struct timeval wait = {ns / 1000000000, ns % 1000000000 / 1000 + 1};
+    const struct timeval wait = clock_timeval(ns);
     life->stage = stage;
     life->until_ns = clock_now_ns() + ns;
     evtimer_add(life->timer, &wait);
