@@ -54,7 +54,6 @@ static bool read_chat(struct ids *out, const struct api *api, struct openai_requ
     if (api->chat == NULL)
         return refuse("messages", "this model has no chat template; give a prompt", err);
     struct jinja_output text = {0};
-    intake_limit(api->intake, (size_t)api->model.max_model_len);
     const bool good = chat_prompt_render(api->chat, &chat, &text, err) &&
                       check_length(text.text.len, "messages", err) &&
                       (intake_chat(api->intake, &text, body->add_special_tokens, out, err) ||
