@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct front {
-    struct front_settings is;
+    struct front_settings settings;
 };
 
 struct visit { /* one exchange */
@@ -37,7 +37,7 @@ struct visit { /* one exchange */
 static void note_status(struct visit *visit, int status)
 {
     visit->status = status;
-    api_metrics_count_http(visit->front->is.api->metrics, http_method(visit->x),
+    api_metrics_count_http(visit->front->settings.api->metrics, http_method(visit->x),
                            visit->route != NULL ? visit->route->path : NULL, status);
 }
 
@@ -152,7 +152,7 @@ static const char *headers_to_allow(const struct http_exchange *x)
 static bool answer_preflight(struct visit *visit)
 {
     const char *origin = http_header(visit->x, "origin");
-    const bool allowed = origin != NULL && allows_origin(visit->front->is.origins, origin);
+    const bool allowed = origin != NULL && allows_origin(visit->front->settings.origins, origin);
     if (allowed) {
         http_add_header(visit->x, "Access-Control-Allow-Origin", origin);
         http_add_header(visit->x, "Vary", "Origin");
@@ -185,7 +185,7 @@ static bool takes(const struct route *route, const char *method)
 static bool is_allowed(struct visit *visit)
 {
     const bool is_open = visit->route != NULL && visit->route->access == ROUTE_OPEN;
-    return keys_allow(visit->front->is.keys, http_header(visit->x, "authorization"),
+    return keys_allow(visit->front->settings.keys, http_header(visit->x, "authorization"),
                       &visit->tenant) ||
            is_open;
 }
@@ -228,7 +228,7 @@ static void on_request(void *context, struct http_exchange *x)
     request.body = http_body(x, &request.n_body);
     memcpy(request.source.request_id, visit->record.id, sizeof visit->record.id);
     const struct reply reply = reply_of(visit);
-    visit->call = endpoints_call(front->is.endpoints, &request, &reply);
+    visit->call = endpoints_call(front->settings.endpoints, &request, &reply);
 }
 
 static void on_closed(void *context, struct http_exchange *x, bool was_answered)
@@ -237,7 +237,7 @@ static void on_closed(void *context, struct http_exchange *x, bool was_answered)
     struct visit *visit = http_data(x);
     if (visit->call != NULL)
         endpoints_cancel(visit->call);
-    request_log_write(front->is.api,
+    request_log_write(front->settings.api,
                       &(struct request_log_entry){
                           .record = &visit->record,
                           .method = http_method(x),
@@ -265,8 +265,8 @@ static void on_refused(void *context, struct http_exchange *x, const char *peer,
     }
     struct request_record record = {.n_choices = 0};
     error_set(&record.failure, ERROR_INPUT, "%s", why);
-    api_metrics_count_http(front->is.api->metrics, "", NULL, status);
-    request_log_write(front->is.api,
+    api_metrics_count_http(front->settings.api->metrics, "", NULL, status);
+    request_log_write(front->settings.api,
                       &(struct request_log_entry){
                           .record = &record, .peer = peer, .status = status, .total_ns = -1});
 }
@@ -274,7 +274,7 @@ static void on_refused(void *context, struct http_exchange *x, const char *peer,
 struct front *front_create(const struct front_settings *settings)
 {
     struct front *front = memory_alloc(1, sizeof *front);
-    front->is = *settings;
+    front->settings = *settings;
     return front;
 }
 

@@ -92,7 +92,7 @@ static void reload(void *context)
 
 /* Once there is nothing more to do for those that were let in, nobody new is even told that it
  * is too late, and who has not yet asked to the end never does: else they could go on for ever. */
-static bool is_idle(void *context)
+static bool finish(void *context)
 {
     const struct server *server = context;
     if (server->service.admission.n_in_flight > 0)
@@ -197,7 +197,7 @@ bool server_load(struct server *server, struct error *err)
     const struct life_settings life = {.drain_ns = options->serve.drain_timeout * NS_OF_S,
                                        .drain = drain,
                                        .reload = reload,
-                                       .is_idle = is_idle,
+                                       .finish = finish,
                                        .give_up = give_up,
                                        .context = server};
     server->life = life_create(server->base, &life);

@@ -97,7 +97,7 @@ struct call *answer_start(struct answer *answer, const struct endpoints *e,
     };
     struct error err = {0};
     answer->call = (struct call){.endpoints = e, .reply = *reply, .cancel = cancel};
-    answer->generate = api_generate(e->is.api, request, &listener, &err);
+    answer->generate = api_generate(e->settings.api, request, &listener, &err);
     if (answer->generate != NULL)
         return &answer->call;
     release(answer);

@@ -15,7 +15,7 @@ struct call {
 };
 
 struct endpoints {
-    struct endpoints_settings is;
+    struct endpoints_settings settings;
 };
 
 /* NULL when it has answered. */

@@ -76,7 +76,7 @@ bool endpoints_is_probe(const struct route *route)
 struct endpoints *endpoints_create(const struct endpoints_settings *settings)
 {
     struct endpoints *e = memory_alloc(1, sizeof *e);
-    e->is = *settings;
+    e->settings = *settings;
     return e;
 }
 
@@ -109,7 +109,7 @@ void endpoints_error(const struct error *why, const struct reply *reply) { refus
 struct call *endpoint_refuse(const struct endpoints *e, const struct reply *reply,
                              const struct error *why)
 {
-    refuse(why, admission_retry_after_s(e->is.api->admission), reply);
+    refuse(why, admission_retry_after_s(e->settings.api->admission), reply);
     return NULL;
 }
 

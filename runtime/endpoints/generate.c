@@ -11,7 +11,7 @@ enum { DEFAULT_MAX_TOKENS = 16 }; /* vLLM's; the other two say their own */
 
 const struct tokenizer *native_tokenizer(const struct native_answer *a)
 {
-    return a->answer.call.endpoints->is.api->intake->tokenizer;
+    return a->answer.call.endpoints->settings.api->intake->tokenizer;
 }
 
 static struct json_text prompt_text(struct native_answer *a, int prompt)

@@ -34,7 +34,7 @@ static struct openai_answer *of(struct answer *answer)
 
 static const struct tokenizer *tokenizer_of(const struct openai_answer *a)
 {
-    return a->answer.call.endpoints->is.api->intake->tokenizer;
+    return a->answer.call.endpoints->settings.api->intake->tokenizer;
 }
 
 /* ---- parts of a choice ---- */
@@ -298,7 +298,7 @@ struct call *openai_answer_start(const struct endpoints *e, const struct openai_
     memcpy(a->id, request->source.request_id, sizeof a->id);
     a->head = (struct openai_head){.kind = start->kind,
                                    .id = a->id,
-                                   .model = e->is.api->model.name[0],
+                                   .model = e->settings.api->model.name[0],
                                    .created_s = request->source.created_s};
     a->role = start->role != NULL ? memory_copy_text(start->role) : NULL;
     bytes_add(&a->echo, start->echo.data, start->echo.n_bytes);

@@ -45,7 +45,7 @@ static const char *label_of(const struct pooling_head *head, struct pool_result 
 static void done(void *context, struct pool_call *pool)
 {
     struct pool_answer *answer = context;
-    const struct api *api = answer->call.endpoints->is.api;
+    const struct api *api = answer->call.endpoints->settings.api;
     const struct reply reply = answer->call.reply;
     struct arena *arena = &answer->request.body.arena;
     const int n = pool_results(pool);
@@ -102,7 +102,7 @@ static bool send(struct pool_answer *answer, const struct call_request *call, st
         .deadline_ms = body->deadline_ms,
     };
     memcpy(answer->id, request.source.request_id, sizeof answer->id);
-    answer->pool = api_pool(answer->call.endpoints->is.api, &request, &listener, err);
+    answer->pool = api_pool(answer->call.endpoints->settings.api, &request, &listener, err);
     return answer->pool != NULL;
 }
 

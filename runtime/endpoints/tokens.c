@@ -143,7 +143,7 @@ static struct call *answer(const struct endpoints *e, const struct call_request 
     struct bytes out = {0};
     struct error err = {0};
     if (request_body_read(&body.body, call->body, call->n_body, &err) &&
-        make(&out, e->is.api, &body, &err))
+        make(&out, e->settings.api, &body, &err))
         endpoint_answer_json(reply, &out);
     else
         endpoint_refuse(e, reply, &err);
