@@ -262,6 +262,7 @@ TEST(pairs_are_read_in_slices_too_and_their_query_once)
     struct error err = {0};
     int n_results = 0;
     open_sliced(&server, prompt);
+    server.api.model.head.pooling = POOLING_LAST;
     for (int i = 0; i < N; i++)
         query[i] = text_of("who?");
     const struct pool_request request = {.source = {.request_id = "score-1", .route = "/v1/score"},
