@@ -1,7 +1,5 @@
 /* /generate as SGLang: {"text", "output_ids", "meta_info"}; in a stream each event has all of it.
  */
-#include "base/error.h"
-#include "proto/status.h"
 #include "runtime/endpoints/native_answer.h"
 
 static struct native_answer *of(struct answer *answer)
@@ -42,17 +40,10 @@ static void finish(struct answer *answer)
     bytes_add_text(&answer->out, a->form.is_list ? "]" : "");
 }
 
-static void fail(struct answer *answer, const struct error *why)
-{
-    bytes_add_text(&answer->out, "data: ");
-    status_write_json(&answer->out, why);
-    bytes_add_text(&answer->out, "\n\ndata: [DONE]\n\n");
-}
-
 const struct answer_form native_sglang_form = {
     .stream_type = ANSWER_EVENTS,
     .progress = progress,
     .finish = finish,
-    .fail = fail,
+    .fail = answer_write_failure,
     .release = native_release,
 };
