@@ -39,7 +39,7 @@ static bool read_level(enum link_sleep *level, const char *query, struct error *
 
 struct sleeper {
     struct call call; /* the first member */
-    struct sleep_call *waits;
+    struct sleep_waiter *waits;
 };
 
 static void done(void *context, const struct error *why)

@@ -234,7 +234,7 @@ TEST(a_model_that_goes_to_sleep_is_not_waited_for_by_what_is_not_read)
     open_sliced(&server, prompt);
     const struct generate_request request = ask_for(prompt, N);
     ask(&server, &request, &heard);
-    struct sleep_call *sleep = api_sleep(&server.api, LINK_NO_CACHE, ignore_sleep, NULL, &err);
+    struct sleep_waiter *sleep = api_sleep(&server.api, LINK_NO_CACHE, ignore_sleep, NULL, &err);
     CHECK(sleep != NULL);
     sleep_cancel(sleep);
     api_settle(&server.api);
