@@ -43,7 +43,7 @@ struct native_choice native_choice_of(struct native_answer *a, int prompt, int c
 
 void native_release(struct answer *answer)
 {
-    struct native_answer *a = (struct native_answer *)(void *)answer;
+    struct native_answer *a = native_of(answer);
     arena_release(&a->arena);
     memory_free(a);
 }

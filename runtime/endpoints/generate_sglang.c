@@ -2,11 +2,6 @@
  */
 #include "runtime/endpoints/native_answer.h"
 
-static struct native_answer *of(struct answer *answer)
-{
-    return (struct native_answer *)(void *)answer;
-}
-
 static void add_choice(struct native_answer *a, int prompt, int choice)
 {
     struct native_choice now = native_choice_of(a, prompt, choice);
@@ -19,14 +14,14 @@ static void add_choice(struct native_answer *a, int prompt, int choice)
 static bool progress(struct answer *answer, int prompt, int choice)
 {
     bytes_add_text(&answer->out, "data: ");
-    add_choice(of(answer), prompt, choice);
+    add_choice(native_of(answer), prompt, choice);
     bytes_add_text(&answer->out, "\n\n");
     return generate_output(answer->generate, prompt, choice)->finish != FINISH_NONE;
 }
 
 static void finish(struct answer *answer)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     if (answer->is_stream) {
         bytes_add_text(&answer->out, "data: [DONE]\n\n");
         return;

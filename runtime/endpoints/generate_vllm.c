@@ -6,11 +6,6 @@
 #include "runtime/endpoints/native_answer.h"
 #include "runtime/gateway/token_rows.h"
 
-static struct native_answer *of(struct answer *answer)
-{
-    return (struct native_answer *)(void *)answer;
-}
-
 static struct json_logprob_rows rows_of(struct native_answer *a, const struct logprob_rows *rows)
 {
     return token_rows_make(&a->arena, answer_tokenizer(&a->answer), rows, 0, rows->end.n);
@@ -87,7 +82,7 @@ static void add_texts(struct native_answer *a)
 
 static bool progress(struct answer *answer, int prompt, int choice)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     add_texts(a);
     bytes_add_text(&answer->out, "}\n");
     arena_reset(&a->arena);
@@ -96,7 +91,7 @@ static bool progress(struct answer *answer, int prompt, int choice)
 
 static void finish(struct answer *answer)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     if (answer->is_stream)
         return;
     add_texts(a);
