@@ -132,12 +132,25 @@ static void name_request(struct visit *visit)
     http_add_header(visit->x, "X-Request-Id", id);
 }
 
-static bool allows_origin(const struct option_list *origins, const char *origin)
+static bool has_origin(const struct option_list *origins, const char *origin)
 {
     for (int i = 0; i < origins->n; i++)
-        if (strcmp(origins->item[i], "*") == 0 || strcmp(origins->item[i], origin) == 0)
+        if (strcmp(origins->item[i], origin) == 0)
             return true;
     return false;
+}
+
+/* Which page may read the answer; NULL: none but our own. Where that depends on who asks, every
+ * answer says so, also one that allows nothing: a cache would hand it to a page that may read it.
+ */
+static const char *allow_origin(struct http_exchange *x, const struct option_list *origins)
+{
+    if (has_origin(origins, "*"))
+        return "*";
+    const char *origin = http_header(x, "origin");
+    if (origins->n > 0)
+        http_add_header(x, "Vary", "Origin");
+    return origin != NULL && has_origin(origins, origin) ? origin : NULL;
 }
 
 /* Those that are asked for: clients send some that only they know, and none of them does harm. */
@@ -155,18 +168,16 @@ static const char *headers_to_allow(const struct http_exchange *x)
  */
 static bool answer_preflight(struct visit *visit)
 {
-    const char *origin = http_header(visit->x, "origin");
-    const bool allowed = origin != NULL && allows_origin(visit->front->is.origins, origin);
-    if (allowed) {
-        http_add_header(visit->x, "Access-Control-Allow-Origin", origin);
-        http_add_header(visit->x, "Vary", "Origin");
+    const char *allowed = allow_origin(visit->x, visit->front->is.origins);
+    if (allowed != NULL) {
+        http_add_header(visit->x, "Access-Control-Allow-Origin", allowed);
         http_add_header(visit->x, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
     }
     if (strcmp(http_method(visit->x), "OPTIONS") != 0)
         return false;
     if (visit->route != NULL)
         http_add_header(visit->x, "Allow", visit->route->methods);
-    if (allowed && visit->route != NULL) {
+    if (allowed != NULL && visit->route != NULL) {
         http_add_header(visit->x, "Access-Control-Allow-Methods", visit->route->methods);
         http_add_header(visit->x, "Access-Control-Allow-Headers", headers_to_allow(visit->x));
         http_add_header(visit->x, "Access-Control-Max-Age", "86400");
