@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct front {
     struct front_settings is;
@@ -228,10 +229,26 @@ static void on_headers(void *context, struct http_exchange *x)
     }
 }
 
+/* RFC 9110, sections 8.4 and 15.5.16. Nothing is unpacked here: a few bytes could be a gigabyte. */
+static bool is_packed(struct http_exchange *x)
+{
+    const char *encoding = http_header(x, "content-encoding");
+    size_t n_body;
+    http_body(x, &n_body);
+    return n_body > 0 && encoding != NULL && strcasecmp(encoding, "identity") != 0;
+}
+
 static void on_request(void *context, struct http_exchange *x)
 {
     struct front *front = context;
     struct visit *visit = http_data(x);
+    if (is_packed(x)) {
+        http_add_header(x, "Accept-Encoding", "identity");
+        refuse(visit, "unsupported_encoding",
+               "This server takes no compressed bodies: send the JSON as it is, without the "
+               "header Content-Encoding");
+        return;
+    }
     struct call_request request = {.route = visit->route,
                                    .path = http_path(x),
                                    .query = http_query(x),
