@@ -43,7 +43,7 @@ static const struct option rows[] = {
      .section = "Bench",
      .help = "What --dataset is: custom, a prompt a line, or a file of ShareGPT's questions."},
     {.name = "--random-range-ratio", .kind = OPTION_NUMBER,
-     .offset = FIELD(bench.random_range_ratio), .value = "X", .default_text = "0", .max = 1,
+     .offset = FIELD(bench.random_range_ratio), .value = "X", .default_text = "0", .max = 0.999,
      .commands = SERVE_LOAD, .section = "Bench",
      .help = "Lengths of random prompts and of their answers are drawn from so much below to so "
              "much above: 0.5 is 50 to 150 %."},

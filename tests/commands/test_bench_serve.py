@@ -405,6 +405,7 @@ class WordsOfVllm(BenchCase):
                 (("--save-result", "--output-json", "/dev/null"), "--output-json says where"),
                 (("--save-result", "--result-dir", "/dev/null/x"),
                  "--result-dir: cannot make /dev/null/x: Not a directory"),
+                (("--random-range-ratio", "1.0"), "1.0 is outside 0 .. 0.999"),
                 (("--header", "nothing"), "--header: 'nothing' is no NAME=VALUE"),
                 (("--header", "a b=c"), "is no NAME=VALUE"),
                 (("--header", "a=b\r\nc: d"), "--header a: the value has a control character"),
