@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct front {
     struct front_settings settings;
@@ -128,12 +129,25 @@ static void name_request(struct visit *visit)
     http_add_header(visit->x, "X-Request-Id", id);
 }
 
-static bool allows_origin(const struct option_list *origins, const char *origin)
+static bool has_origin(const struct option_list *origins, const char *origin)
 {
     for (int i = 0; i < origins->n; i++)
-        if (strcmp(origins->item[i], "*") == 0 || strcmp(origins->item[i], origin) == 0)
+        if (strcmp(origins->item[i], origin) == 0)
             return true;
     return false;
+}
+
+/* Which page may read the answer; NULL: none but our own. Where that depends on who asks, every
+ * answer says so, also one that allows nothing: a cache would hand it to a page that may read it.
+ */
+static const char *allow_origin(struct http_exchange *x, const struct option_list *origins)
+{
+    if (has_origin(origins, "*"))
+        return "*";
+    const char *origin = http_header(x, "origin");
+    if (origins->n > 0)
+        http_add_header(x, "Vary", "Origin");
+    return origin != NULL && has_origin(origins, origin) ? origin : NULL;
 }
 
 /* Those that are asked for: clients send some that only they know, and none of them does harm. */
@@ -151,18 +165,16 @@ static const char *headers_to_allow(const struct http_exchange *x)
  */
 static bool answer_preflight(struct visit *visit)
 {
-    const char *origin = http_header(visit->x, "origin");
-    const bool allowed = origin != NULL && allows_origin(visit->front->settings.origins, origin);
-    if (allowed) {
-        http_add_header(visit->x, "Access-Control-Allow-Origin", origin);
-        http_add_header(visit->x, "Vary", "Origin");
+    const char *allowed = allow_origin(visit->x, visit->front->settings.origins);
+    if (allowed != NULL) {
+        http_add_header(visit->x, "Access-Control-Allow-Origin", allowed);
         http_add_header(visit->x, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
     }
     if (strcmp(http_method(visit->x), "OPTIONS") != 0)
         return false;
     if (visit->route != NULL)
         http_add_header(visit->x, "Allow", visit->route->methods);
-    if (allowed && visit->route != NULL) {
+    if (allowed != NULL && visit->route != NULL) {
         http_add_header(visit->x, "Access-Control-Allow-Methods", visit->route->methods);
         http_add_header(visit->x, "Access-Control-Allow-Headers", headers_to_allow(visit->x));
         http_add_header(visit->x, "Access-Control-Max-Age", "86400");
@@ -213,10 +225,26 @@ static void on_headers(void *context, struct http_exchange *x)
     }
 }
 
+/* RFC 9110, sections 8.4 and 15.5.16. Nothing is unpacked here: a few bytes could be a gigabyte. */
+static bool is_packed(struct http_exchange *x)
+{
+    const char *encoding = http_header(x, "content-encoding");
+    size_t n_body;
+    http_body(x, &n_body);
+    return n_body > 0 && encoding != NULL && strcasecmp(encoding, "identity") != 0;
+}
+
 static void on_request(void *context, struct http_exchange *x)
 {
     struct front *front = context;
     struct visit *visit = http_data(x);
+    if (is_packed(x)) {
+        http_add_header(x, "Accept-Encoding", "identity");
+        refuse(visit, "unsupported_encoding",
+               "This server takes no compressed bodies: send the JSON as it is, without the "
+               "header Content-Encoding");
+        return;
+    }
     struct call_request request = {.route = visit->route,
                                    .path = http_path(x),
                                    .query = http_query(x),

@@ -5,7 +5,7 @@
  *                                     └── second signal, or --drain-timeout ──> over, exit 3
  *
  * Draining, it tells those that ask that it is not ready (503), and finishes what was let in. What
- * is left at the end of its time gets an error. SIGHUP reads the keys again.
+ * is left at the end of its time gets an error. SIGHUP reads the keys and the certificate again.
  */
 #pragma once
 #include <stdbool.h>

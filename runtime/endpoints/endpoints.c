@@ -29,6 +29,7 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/v2/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
     {{"/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
     {{"/classify", POST, ROUTE_WITH_KEY}, classify_call},
+    {{"/pooling", POST, ROUTE_WITH_KEY}, pooling_call},
     {{"/v1/score/evaluation", POST, ROUTE_WITH_KEY}, reward_call},
     {{"/tokenize", POST, ROUTE_WITH_KEY}, tokenize_call},
     {{"/detokenize", POST, ROUTE_WITH_KEY}, detokenize_call},
