@@ -23,7 +23,7 @@ struct job {
     int keeper;   /* keeper.h; 0: none */
     bool is_over_hosts;
     bool by_mpirun, is_stopped; /* is_stopped: a rank that is our child */
-    char folder[64], socket[96];
+    char folder[72], socket[96];
     struct mpirun_files files;
 };
 
