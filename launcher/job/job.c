@@ -25,8 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
-enum { LOOK_MS = 10 };                           /* at a job whose end nothing tells */
+enum { LOOK_MS = 10 };      /* at a job whose end nothing tells */
 enum { LONGEST_BASE = 44 }; /* of the folder: the address of a socket is short */
 
 /* The names of what make_files() makes. Nobody else has them: who removes them removes ours. */
@@ -217,13 +216,22 @@ void job_signal(struct job *job, bool force)
         kill(job->pid, force ? SIGKILL : SIGTERM);
 }
 
-void job_end(struct job *job)
+void job_release(struct job *job)
 {
-    job_signal(job, true);
-    job_ends_by(job, clock_now_ns() + KILL_GRACE_NS);
+    if (job->pid != 0 && job->watch >= 0)
+        close(job->watch);
+    job->watch = -1;
+    job->pid = 0;
     mpirun_files_settle(&job->files);
     remove_folder(job); /* not before: ranks that still start complain where they cannot connect */
     keeper_dismiss(job);
+}
+
+void job_end(struct job *job)
+{
+    job_signal(job, true);
+    job_ends_by(job, clock_now_ns() + (int64_t)JOB_KILL_GRACE_MS * 1000000);
+    job_release(job);
 }
 
 void job_remove_files(struct job *job)
