@@ -180,6 +180,8 @@ class Connections(fake.ServerCase):
 
 class Draining(fake.ServerCase):
     def test_accepted_calls_finish_and_new_ones_are_unavailable(self):
+        held = self.stub.Generate(pb.GenerateRequest(text="forever"))  # the server is there as long
+        next(held)
         stream = self.stub.Generate(pb.GenerateRequest(text="slow"))
         next(stream)
         self.server.tell("drain")
@@ -187,6 +189,7 @@ class Draining(fake.ServerCase):
                            StatusCode.UNAVAILABLE)
         self.assertEqual(fake.trailer(error, "phalanx-code"), "draining")
         self.assertEqual(len(list(stream)), 17)
+        held.cancel()
 
 
 if __name__ == "__main__":
