@@ -3,6 +3,7 @@
 The tests drive the real programs as a user would. CTest gives the build folder in PHALANX_BUILD.
 """
 import json
+import math
 import os
 import pathlib
 import resource
@@ -21,11 +22,23 @@ HAS_MPI = shutil.which("mpirun") is not None
 # in the other builds.
 SANITIZED = os.environ.get("PHALANX_SANITIZED", "") != ""
 TIMEOUT_S = 300
+TRIES = 5
 # An engine that takes ten milliseconds and more for a token, with the bits of any other: what a test
 # does in the middle of an answer is in its middle, also where the machine stalls meanwhile.
 SLOWLY = ("--threads", "1", "--kernels", "scalar")
 # These tests are of CPUs, also on a machine with GPUs; emulated ones (test_gpu.py) are not hidden.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def quickest(run, bound_s):
+    """The seconds that run() tells: of the first try within the bound, or the least of them all. A
+    machine that stands still for a moment makes one try slow, and a defect every one."""
+    least = math.inf
+    for _ in range(TRIES):
+        least = min(least, run())
+        if least < bound_s:
+            break
+    return least
 
 
 def is_alive(pid):

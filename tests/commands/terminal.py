@@ -61,7 +61,8 @@ class Terminal:
         text = text.encode() if isinstance(text, str) else text
         end = time.monotonic() + seconds
         while text not in self.seen:
-            if time.monotonic() > end or (not self.read(0.2) and self.ended()):
+            is_over = not self.read(0.2) and self.ended()
+            if time.monotonic() > end or (is_over and not self.read(0)):
                 raise AssertionError(f"no {text!r} in {self.seen!r}")
         before, _, self.seen = self.seen.partition(text)
         return ESCAPE.sub(b"", before + text).decode()

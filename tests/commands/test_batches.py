@@ -1,13 +1,14 @@
 """phalanx generate over many prompts: files of prompts, order, output as it comes, progress."""
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
 import time
 import unittest
 
-from common import DEMO, PHALANX, SANITIZED, generate_json, phalanx
+from common import DEMO, PHALANX, SANITIZED, TRIES, generate_json, phalanx
 from terminal import Terminal
 from test_processes import catches, wait_for
 
@@ -148,6 +149,11 @@ class PromptsFile(unittest.TestCase):
 
 class Bar(unittest.TestCase):
     def test_a_terminal_shows_a_bar_and_whole_lines(self):
+        # It is drawn a few times a second, of which a machine may stand still.
+        self.assertTrue(any(self.whole_lines_and_a_bar() for _ in range(TRIES)))
+
+    def whole_lines_and_a_bar(self):
+        """Whether the bar was seen; the lines must have been."""
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "p")
             path.write_text("The fox\n" * 400)
@@ -156,11 +162,11 @@ class Bar(unittest.TestCase):
             self.addCleanup(screen.close)
             seen = screen.expect("in all")
             self.assertEqual(screen.wait(), 0)
-        self.assertRegex(seen, r"\[#+\.+\] \d+/400 prompts, \d+ tokens/s, \d+:\d\d left")
         self.assertRegex(seen, r"400/400 prompts, \d+ tokens/s, \d+:\d\d in all$")
         lines = [line.rpartition("\r")[2] for line in seen.replace("\r\n", "\n").split("\n")]
         answers = [json.loads(line) for line in lines[:-1]]
         self.assertEqual([a["request_id"] for a in answers], [str(i) for i in range(400)])
+        return re.search(r"\[#+\.+\] \d+/400 prompts, \d+ tokens/s, \d+:\d\d left", seen)
 
 
 class AsTheyCome(unittest.TestCase):
@@ -206,6 +212,15 @@ class AsTheyCome(unittest.TestCase):
             self.assertEqual(answer["outputs"][0]["finish_reason"], "length")
 
     def test_control_c_waits_a_moment_for_a_reader_that_is_slow(self):
+        def is_whole():
+            """Not for one that stands still for longer than that."""
+            try:
+                return len(json.loads(self.read_slowly_after_control_c())) < 300
+            except json.JSONDecodeError:
+                return False
+        self.assertTrue(any(is_whole() for _ in range(TRIES)))
+
+    def read_slowly_after_control_c(self):
         prompts = [word for _ in range(300) for word in ("-p", "Once")]
         run = self.start(*prompts, "--json", "--quiet", "--ignore-eos", "--max-tokens", 64)
         begin = run.stdout.read1(64)
@@ -215,7 +230,7 @@ class AsTheyCome(unittest.TestCase):
         time.sleep(0.3)
         text = begin + run.stdout.read()
         self.assertEqual(run.wait(timeout=60), 130)
-        self.assertLess(len(json.loads(text)), 300)
+        return text
 
     def test_a_reader_that_has_enough_ends_it(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """The processes behind a command: none outlives it, however it ends."""
 import fcntl
+import math
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ import termios
 import time
 import unittest
 
-from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx
+from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx, quickest
 
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
 
@@ -42,7 +43,9 @@ def ranks():
     return found
 
 
-def wait_for(condition, seconds):
+def wait_for(condition, seconds=20):
+    """Whether it comes. What comes at once is waited for as long as any stall of the machine may
+    take; bounds that matter are those of quickest()."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -76,26 +79,33 @@ class Processes(unittest.TestCase):
         return [(), ("-tp", "2")] if HAS_MPI else [()]
 
     def tearDown(self):
-        self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
+        self.assertTrue(wait_for(lambda: not ranks()), f"ranks {ranks()} live on")
 
     def test_a_killed_gateway_takes_its_ranks_along(self):
+        def seconds(words):
+            child = self.start(*words)
+            begin = time.monotonic()
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            self.assertTrue(wait_for(lambda: not ranks()), f"ranks {ranks()} live on")
+            return time.monotonic() - begin
         for words in self.layouts():
             with self.subTest(words):
-                child = self.start(*words)
-                child.send_signal(signal.SIGKILL)
-                child.wait()
-                self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
+                self.assertLess(quickest(lambda w=words: seconds(w), 3), 3)
 
     def test_ctrl_c_ends_everything_quickly(self):
+        def seconds(words):
+            child = self.start(*words)
+            begin = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            self.assertEqual(child.wait(timeout=30), 130)
+            after = time.monotonic() - begin
+            self.assertTrue(wait_for(lambda: not ranks()), f"ranks {ranks()} live on")
+            return after
+        bound_s = 30 if SANITIZED else 5
         for words in self.layouts():
             with self.subTest(words):
-                child = self.start(*words)
-                begin = time.monotonic()
-                child.send_signal(signal.SIGINT)
-                self.assertEqual(child.wait(timeout=30), 130)
-                if not SANITIZED:
-                    self.assertLess(time.monotonic() - begin, 5)
-                self.assertTrue(wait_for(lambda: not ranks(), 3), f"ranks {ranks()} live on")
+                self.assertLess(quickest(lambda w=words: seconds(w), bound_s), bound_s)
 
     def test_a_closed_terminal_ends_it_as_ctrl_c_does(self):
         child = self.start()
@@ -125,19 +135,24 @@ class Processes(unittest.TestCase):
         self.assertEqual(child.wait(timeout=10), 130)
 
     def test_a_second_ctrl_c_does_not_wait_for_a_stuck_rank(self):
+        def seconds(words):
+            """Infinity: the first one had ended it before this test went on."""
+            child = self.start(*words)
+            for rank in ranks():
+                os.kill(rank, signal.SIGSTOP)
+            child.send_signal(signal.SIGINT)
+            taken = lambda: not catches(child.pid, signal.SIGINT)
+            self.assertTrue(wait_for(taken, 30))  # two at once would be one
+            begin = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            code = child.wait(timeout=30)
+            after = time.monotonic() - begin
+            self.assertIn(code, (-signal.SIGINT, 130))
+            self.assertTrue(wait_for(lambda: not ranks()), f"ranks {ranks()} live on")
+            return after if code == -signal.SIGINT else math.inf
         for words in self.layouts():
             with self.subTest(words):
-                child = self.start(*words)
-                for rank in ranks():
-                    os.kill(rank, signal.SIGSTOP)
-                child.send_signal(signal.SIGINT)
-                taken = lambda: not catches(child.pid, signal.SIGINT)
-                self.assertTrue(wait_for(taken, 30))  # two at once would be one
-                begin = time.monotonic()
-                child.send_signal(signal.SIGINT)
-                self.assertEqual(child.wait(timeout=30), -signal.SIGINT)
-                self.assertLess(time.monotonic() - begin, 1)
-                self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
+                self.assertLess(quickest(lambda w=words: seconds(w), 1), 1)
 
     def test_a_killed_rank_is_a_named_error(self):
         for words in self.layouts():

@@ -19,6 +19,7 @@ TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(range(150))
 STATED = IS_OURS or "HTTP_COUNTS_PATH" in os.environ
 NOT_STATED = "the server does not say how many requests are open (HTTP_COUNTS_PATH)"
 SLOWER = 10 if SANITIZED else 1
+TRIES = 5  # of bounds: a machine that stands still for a moment makes one late, a defect all
 
 
 class Case(unittest.TestCase):
@@ -210,8 +211,8 @@ class Dripped(Case):
 
     def drip(self, first, seconds):
         """What comes back, and after how long, when every 0.1 s one byte is sent."""
+        begin = time.monotonic()
         with self.server.connect() as c:
-            begin = time.monotonic()
             c.send(first)
             c.socket.settimeout(0.1)
             while time.monotonic() - begin < 2 * seconds + 5:
@@ -224,10 +225,12 @@ class Dripped(Case):
             return c.unread, time.monotonic() - begin
 
     def check_408(self, first, seconds):
-        got, after = self.drip(first, seconds)
-        self.assertEqual(status_of(got), 408)
-        self.assertGreater(after, 0.9 * seconds)
-        self.assertLess(after, 1.2 * seconds + 1)
+        def is_in_time():
+            got, after = self.drip(first, seconds)
+            self.assertEqual(status_of(got), 408)
+            self.assertGreater(after, 0.9 * seconds)
+            return after < 1.2 * seconds + 1
+        self.assertTrue(any(is_in_time() for _ in range(TRIES)), "too late")
 
     def test_headers(self):
         self.check_408(self.server.get("A: ")[:-4], self.server.header_s)
@@ -278,47 +281,54 @@ def response_times(under_test, n):
 class Gone(Case):
     """A client that leaves is noticed within a second, whatever its request waits for."""
 
-    def check_noticed(self, c):
-        c.close()
-        self.assertTrue(self.server.opens(0, 1 * SLOWER), "its request goes on")
+    def check_noticed(self, come, leave, seconds=1):
+        """Of several visits: come() gives the clients, leave() is what each of them does then."""
+        def is_noticed():
+            clients = come()
+            begin = time.monotonic()
+            for c in clients:
+                leave(c)
+            self.assertTrue(self.server.opens(0, client.PATIENCE_S), "its request goes on")
+            after = time.monotonic() - begin
+            for c in clients:
+                c.close()
+            return after < seconds * SLOWER
+        self.assertTrue(any(is_noticed() for _ in range(TRIES)), "too late")
 
-    def wait_for_ever(self, more=b""):
-        c = self.server.connect()
-        c.send(self.server.wait() + more)
-        self.assertTrue(self.server.opens(1, 5))
-        return c
+    def wait_for_ever(self, more=b"", n=1):
+        clients = [self.server.connect() for _ in range(n)]
+        for c in clients:
+            c.send(self.server.wait() + more)
+        self.assertTrue(self.server.opens(n, client.PATIENCE_S))
+        return clients
 
-    def test_while_its_request_is_worked_on(self):
-        self.check_noticed(self.wait_for_ever())
-
-    def test_by_a_reset(self):
-        c = self.wait_for_ever()
-        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.check_noticed(c)
-
-    def test_behind_pipelined_requests(self):
-        self.check_noticed(self.wait_for_ever(self.server.get() * 4000))
-
-    def test_in_a_stream(self):
+    def begin_stream(self):
         c = self.server.connect()
         c.send(self.server.stream())
         c.read_until(b"\r\n\r\n")
-        self.check_noticed(c)
+        return [c]
+
+    def test_while_its_request_is_worked_on(self):
+        self.check_noticed(self.wait_for_ever, client.Client.close)
+
+    def test_by_a_reset(self):
+        def reset(c):
+            c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            c.close()
+        self.check_noticed(self.wait_for_ever, reset)
+
+    def test_behind_pipelined_requests(self):
+        self.check_noticed(lambda: self.wait_for_ever(self.server.get() * 4000),
+                           client.Client.close)
+
+    def test_in_a_stream(self):
+        self.check_noticed(self.begin_stream, client.Client.close)
 
     def test_a_reader_who_stops_is_cut_off(self):
-        with self.server.connect() as c:
-            c.send(self.server.stream())
-            c.read_until(b"\r\n\r\n")
-            self.assertTrue(self.server.opens(0, 3 * SLOWER), "it is waited for")
+        self.check_noticed(self.begin_stream, lambda c: None, seconds=3)
 
     def test_many_at_once(self):
-        clients = [self.server.connect() for _ in range(50)]
-        for c in clients:
-            c.send(self.server.wait())
-        self.assertTrue(self.server.opens(len(clients), 5))
-        for c in clients:
-            c.close()
-        self.assertTrue(self.server.opens(0, 1 * SLOWER))
+        self.check_noticed(lambda: self.wait_for_ever(n=50), client.Client.close)
 
 
 class Many(Case):
@@ -356,9 +366,11 @@ class Many(Case):
         if IS_OURS and not SANITIZED:
             each = (self.server.rss_bytes() - before) / self.server.max_connections
             self.assertLess(each, 4096, "bytes of memory for an idle connection")
-        self.open_idle(1)
-        time.sleep(0.1)
-        got = self.server.ask(self.server.get())
+        for _ in range(TRIES):  # the place of the last one of above may not have been free yet
+            self.open_idle(1)
+            got = self.server.ask(self.server.get())
+            if status_of(got) == 503:
+                break
         self.assertEqual(status_of(got), 503)
         self.assertIn(b"retry-after:", got.lower())
 

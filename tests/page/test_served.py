@@ -53,7 +53,7 @@ class Served(test_page.Chat, test_page.History, test_page.Errors):
         self.assertTrue(self.running())
         self.page.press("Escape")
         self.page.wait(IDLE)
-        self.assertTrue(serving.wait_for(lambda: not self.running(), 2))
+        self.assertTrue(serving.wait_for(lambda: not self.running(), 5))
 
     def test_a_key_that_is_wrong_is_asked_for_again(self):
         self.page.evaluate("sessionStorage.clear()")

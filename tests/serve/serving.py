@@ -4,6 +4,7 @@ Only the standard library: tests of stock clients bring theirs.
 """
 import http.client
 import json
+import math
 import os
 import pathlib
 import re
@@ -18,8 +19,8 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
-from common import (DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY,  # noqa: E402, F401  (CTest sets
-                    generate_json, is_alive)                    # the environment that it reads)
+from common import (DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, TRIES,  # noqa: E402, F401
+                    generate_json, is_alive, quickest)  # (CTest sets the environment that it reads)
 
 READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
 START_S = 120 if SANITIZED else 60
@@ -188,6 +189,12 @@ class Streams:
                        if event != "[DONE]" and event.get("choices"))
 
 
+def seconds_until(condition):
+    """After how long it comes; infinity: it does not."""
+    begin = time.monotonic()
+    return time.monotonic() - begin if wait_for(condition) else math.inf
+
+
 def make_certificate(folder):
     """Files of a certificate for localhost that nobody signed, and of its key."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
@@ -221,7 +228,9 @@ class ServerCase(unittest.TestCase):
         return error
 
 
-def wait_for(condition, seconds):
+def wait_for(condition, seconds=20):
+    """Whether it comes. What comes at once is waited for as long as any stall of the machine may
+    take; bounds that matter are those of quickest()."""
     end = time.monotonic() + seconds * SLOW
     while time.monotonic() < end:
         if condition():

@@ -5,6 +5,7 @@ PHALANX_LONG=1: minutes, and more kinds of trouble. PHALANX_SEED=N: another mix.
 """
 import concurrent.futures
 import dataclasses
+import json
 import os
 import pathlib
 import random
@@ -34,6 +35,7 @@ SEED = int(os.environ.get("PHALANX_SEED", "2026"))
 N_ASKS = 600 if LONG else 60 if SANITIZED else 140
 N_CLIENTS = 12
 N_LAST = 250 if SANITIZED else 1900  # tokens of answers that are there while the server drains
+N_HELD = 12     # choices as long, of which some wait
 OF_MPIRUN = ("[warn] Epoll", "PMIX ERROR")  # what its own libraries say when a rank is lost
 KEY = "the-key-of-the-history"
 WORDS = ("--log-format", "json", "--max-num-seqs", 8, "--max-queue", 400, "--max-body-bytes",
@@ -148,7 +150,7 @@ class HistoryCase(unittest.TestCase):
             client = RpcClient(server.grpc)
             client.run(ask)
             client.close()
-        self.assertTrue(wait_for(lambda: not any(server.busy().values()), 5))
+        self.assertTrue(wait_for(lambda: not any(server.busy().values())))
 
     def run_mix(self, server, disturb=None, also=(), errors=()):
         """The mix, and from some moment in it what disturb(server, clients) does; `also` are more
@@ -162,10 +164,17 @@ class HistoryCase(unittest.TestCase):
             wait_for(lambda: clients.share() > 0.3, 60)
             disturb(server, clients)
         history.records = clients.join()
-        wait_for(lambda: self.is_at_rest(server, history), 2)
+        wait_for(lambda: self.is_at_rest(server, history))
+        self.hear_all(server)
         history.after = server.metrics()
         self.check(history)
         return history
+
+    def hear_all(self, server):
+        """Lines are read by a thread of their own: all that were written before this one's."""
+        mark = f"mark-{time.monotonic_ns()}"
+        server.get("/v1/models", headers={"X-Request-Id": mark})
+        self.assertTrue(wait_for(lambda: mark in server.err))
 
     @staticmethod
     def is_at_rest(server, history):
@@ -183,15 +192,21 @@ class HistoryCase(unittest.TestCase):
         in_rpc = Ask(f"q{SEED}x{2 * 10 ** 6}", "completion", "/v1/completions", body, is_rpc=True)
         late = dataclasses.replace(last[0], id=f"q{SEED}x{3 * 10 ** 6}", statuses=(503,))
         client = RpcClient(server.grpc) if server.grpc else None
+        in_flight = lambda: server.busy()["sequences_in_flight"]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             running = [pool.submit(server.visit, [ask]) for ask in last]
             if client is not None:
                 running.append(pool.submit(lambda: [client.run(in_rpc)]))
-            self.assertTrue(wait_for(
-                lambda: server.busy()["sequences_in_flight"] == len(running), 20))
+            self.assertTrue(wait_for(lambda: in_flight() == len(running)))
+            # The server is there, however long this test stands still, until `late` has its answer.
+            holder = server.connect()
+            holder.request("POST", "/v1/completions", json.dumps(
+                {**body, "n": N_HELD, "temperature": 1}), {"Authorization": f"Bearer {KEY}"})
+            self.assertTrue(wait_for(lambda: in_flight() >= N_HELD))
             server.signal(signal.SIGTERM)
-            self.assertTrue(wait_for(lambda: "draining" in server.err, 5))
+            self.assertTrue(wait_for(lambda: "draining" in server.err))
             history.records += server.visit([late])
+            holder.close()
             ended = [record for future in running for record in future.result()]
         if client is not None:
             client.close()

@@ -1,5 +1,6 @@
 """What those who run a server see of it: sleep, health, logs, metrics, systemd; and lost ranks."""
 import json
+import math
 import os
 import pathlib
 import re
@@ -12,7 +13,8 @@ import threading
 import time
 import unittest
 
-from serving import (HAS_MPI, SANITIZED, SLOW, SLOWLY, Server, ServerCase, Streams, ranks_of, wait_for)
+from serving import (HAS_MPI, SANITIZED, SLOW, SLOWLY, TRIES, Server, ServerCase, Streams,
+                     quickest, ranks_of, wait_for)
 
 try:
     from prometheus_client import parser as prometheus
@@ -20,7 +22,9 @@ except ImportError:
     prometheus = None
 
 BODY = {"prompt": "Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
-LONG = {**BODY, "max_tokens": 100}  # for servers that answer SLOWLY: more than a second
+# For servers that answer SLOWLY: more than a second, and half a minute.
+LONG = {**BODY, "max_tokens": 100}
+ENDLESS = {**BODY, "max_tokens": 1900}
 NO_MPI = "mpirun is not installed"
 TWO_RANKS = ("-tp", 2) if HAS_MPI else ()
 
@@ -98,7 +102,7 @@ class Sleep(SleepCase):
         self.assertEqual(self.server.get("/health/live").status, 200)
         self.assertTrue(self.asleep())
         self.server.post("/wake_up", None)
-        self.assertTrue(wait_for(lambda: self.server.get("/health/ready").status == 200, 1))
+        self.assertTrue(wait_for(lambda: self.server.get("/health/ready").status == 200))
         self.assertFalse(self.asleep())
 
     def test_asking_twice_is_asking_once(self):
@@ -124,34 +128,35 @@ class SleepAmidAnswers(SleepCase):
     def test_what_is_in_flight_is_finished_first(self):
         want = self.server.post("/v1/completions", LONG).json["choices"][0]["text"]
         streams = Streams(self.server, 2, LONG)
-        self.assertTrue(wait_for(streams.begun, 20))
+        self.assertTrue(wait_for(streams.begun))
         sleep = threading.Thread(target=self.server.post, args=("/sleep", None))
         sleep.start()
-        self.assertTrue(wait_for(self.asleep, 5))
+        self.assertTrue(wait_for(self.asleep))
         self.assertEqual(self.server.post("/v1/completions", BODY).status, 503)
-        self.assertTrue(sleep.is_alive())
         sleep.join()
         streams.join()
         self.assertEqual([streams.text(0), streams.text(1)], [want, want])
+        # The log has the order in which they ended, however late each was read.
+        self.assertTrue(wait_for(lambda: "route=/sleep" in self.server.lines[-1]), self.server.err)
 
     def test_who_waits_for_sleep_is_told_that_somebody_woke_it(self):
-        streams = Streams(self.server, 1, LONG)
-        self.assertTrue(wait_for(streams.begun, 20))
+        stream = self.server.stream("/v1/completions", ENDLESS)
+        next(stream)
         answers = []
         sleep = threading.Thread(target=lambda: answers.append(self.server.post("/sleep", None)))
         sleep.start()
-        self.assertTrue(wait_for(self.asleep, 5))
+        self.assertTrue(wait_for(self.asleep))
         self.assertEqual(self.server.post("/wake_up", None).status, 200)
         sleep.join()
         self.assertEqual(self.check_error(answers[0], 409)["code"], "superseded")
-        streams.join()
+        stream.close()
 
     def test_who_leaves_while_it_falls_asleep_changes_nothing(self):
         streams = Streams(self.server, 1, LONG)
-        self.assertTrue(wait_for(streams.begun, 20))
+        self.assertTrue(wait_for(streams.begun))
         connection = self.server.connect()
         connection.request("POST", "/sleep", "")
-        self.assertTrue(wait_for(self.asleep, 5))
+        self.assertTrue(wait_for(self.asleep))
         connection.close()
         streams.join()
         self.assertEqual(self.server.post("/sleep", None).status, 200)
@@ -160,18 +165,20 @@ class SleepAmidAnswers(SleepCase):
 
 class SleepAndEnd(OwnServer):
     def test_a_server_that_sleeps_ends_at_once_with_0(self):
-        server = self.start()
-        server.post("/sleep?level=2", None)
-        begin = time.monotonic()
-        self.assertEqual(server.stop(), 0, server.err)
-        self.assertLess(time.monotonic() - begin, 2 * SLOW)
+        def end():
+            server = self.start()
+            server.post("/sleep?level=2", None)
+            begin = time.monotonic()
+            self.assertEqual(server.stop(), 0, server.err)
+            return time.monotonic() - begin
+        self.assertLess(quickest(end, 2 * SLOW), 2 * SLOW)
 
     def test_ranks_that_start_again_while_it_sleeps_fall_asleep_too(self):
         server = self.start()
         want = server.post("/v1/completions", BODY).json["choices"][0]["text"]
         server.post("/sleep", None)
         os.kill(ranks_of(server)[0], signal.SIGKILL)
-        self.assertTrue(wait_for(lambda: "starting the ranks again" in server.err, 10))
+        self.assertTrue(wait_for(lambda: "starting the ranks again" in server.err))
         self.assertEqual(server.get("/health/ready").json, {"status": "sleeping"})
         self.assertEqual(server.post("/wake_up", None).status, 200)
         self.assertEqual(server.post("/v1/completions", BODY).json["choices"][0]["text"], want)
@@ -180,55 +187,81 @@ class SleepAndEnd(OwnServer):
 class Health(OwnServer):
     @unittest.skipUnless(HAS_MPI, NO_MPI)
     def test_a_stopped_rank_is_not_ready_until_it_goes_on(self):
-        server = self.start(*TWO_RANKS)
-        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 5))
-        stopped = ranks_of(server)[-1]
-        os.kill(stopped, signal.SIGSTOP)
-        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 503, 2.5))
-        self.assertEqual(server.get("/health/live").status, 200)
-        try:
-            os.kill(stopped, signal.SIGCONT)
-        except ProcessLookupError:
-            pass  # it was lost by then, and is started again
-        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 15))
+        server = self.start(*TWO_RANKS, "--max-restarts", 100)
+
+        def not_ready():
+            """Seconds until it is told; infinity: it was over before this test looked again."""
+            self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200))
+            n_lost = server.err.count("starting the ranks again")
+            begin, stopped = time.monotonic(), ranks_of(server)[-1]
+            os.kill(stopped, signal.SIGSTOP)
+            statuses = []
+
+            def is_told_or_over():
+                statuses.append(server.get("/health/ready").status)
+                return (statuses[-1] == 503 or
+                        server.err.count("starting the ranks again") > n_lost)
+            self.assertTrue(wait_for(is_told_or_over))
+            seconds = time.monotonic() - begin if statuses[-1] == 503 else math.inf
+            self.assertEqual(server.get("/health/live").status, 200)
+            try:
+                os.kill(stopped, signal.SIGCONT)
+            except ProcessLookupError:
+                pass  # it was lost by then, and is started again
+            return seconds
+        self.assertLess(quickest(not_ready, 2.5 * SLOW), 2.5 * SLOW)
+        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200))
 
     @unittest.skipIf(SANITIZED, "a part of a step may take more than the two seconds")
     def test_a_long_prefill_is_healthy(self):
         server = self.start("--max-num-batched-tokens", 65536)  # one step takes seconds
-        readiness = self.readiness(server)
-        prompts = [[7 + i] * 2000 for i in range(24)]
-        answer = server.post("/v1/completions", {"prompt": prompts, "max_tokens": 1})
-        self.assertEqual(answer.status, 200, answer.body)
-        self.assertEqual(set(readiness()), {200})
+
+        def is_healthy(first):
+            readiness = self.readiness(server)
+            prompts = [[first + i] * 2000 for i in range(24)]
+            answer = server.post("/v1/completions", {"prompt": prompts, "max_tokens": 1})
+            self.assertEqual(answer.status, 200, answer.body)
+            return set(readiness()) == {200}
+        self.assertTrue(any(is_healthy(7 + 24 * i) for i in range(TRIES)))
 
     def test_streams_of_lost_ranks_go_on_and_it_is_not_ready_meanwhile(self):
-        server = self.start(*TWO_RANKS, *SLOWLY)
+        server = self.start(*TWO_RANKS, *SLOWLY, "--max-restarts", 100)
         want = server.post("/v1/completions", LONG).json["choices"][0]["text"]
-        streams = Streams(server, 8, LONG)
-        self.assertTrue(wait_for(streams.begun, 20))
-        readiness = self.readiness(server)
-        os.kill(ranks_of(server)[-1], signal.SIGKILL)
-        streams.join()
-        self.assertEqual(streams.errors, [None] * 8)
-        self.assertEqual({streams.text(i) for i in range(8)}, {want})
-        self.assertEqual({events[-1] for events in streams.events}, {"[DONE]"})
-        self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200, 5))
-        self.assertIn(503, readiness())
+
+        def is_not_ready_meanwhile():
+            streams = Streams(server, 8, LONG)
+            self.assertTrue(wait_for(streams.begun))
+            readiness = self.readiness(server)
+            n_lost = server.err.count("starting the ranks again")
+            os.kill(ranks_of(server)[-1], signal.SIGKILL)
+            streams.join()
+            self.assertEqual(streams.errors, [None] * 8)
+            self.assertEqual({streams.text(i) for i in range(8)}, {want})
+            self.assertEqual({events[-1] for events in streams.events}, {"[DONE]"})
+            self.assertTrue(wait_for(
+                lambda: server.err.count("starting the ranks again") > n_lost))
+            self.assertTrue(wait_for(lambda: server.get("/health/ready").status == 200))
+            return 503 in readiness()
+        # Who stands still meanwhile sees nothing of it.
+        self.assertTrue(any(is_not_ready_meanwhile() for _ in range(TRIES)))
 
     def test_without_restarts_every_stream_has_one_error_and_it_ends_with_70(self):
-        server = self.start("--max-restarts", 0, *TWO_RANKS, *SLOWLY)
-        streams = Streams(server, 4, {**LONG, "max_tokens": 1500})
-        self.assertTrue(wait_for(streams.begun, 20))
-        os.kill(ranks_of(server)[-1], signal.SIGKILL)
-        begin = time.monotonic()
-        self.assertEqual(server.wait(), 70, server.err)
-        self.assertLess(time.monotonic() - begin, 5 * SLOW)
-        streams.join()
-        self.assertEqual(streams.errors, [None] * 4)
-        for events in streams.events:
-            self.assertEqual(events[-1], "[DONE]")
-            self.assertEqual([i for i, event in enumerate(events) if "error" in event],
-                             [len(events) - 2])
+        def end():
+            server = self.start("--max-restarts", 0, *TWO_RANKS, *SLOWLY)
+            streams = Streams(server, 4, ENDLESS)
+            self.assertTrue(wait_for(streams.begun))
+            os.kill(ranks_of(server)[-1], signal.SIGKILL)
+            begin = time.monotonic()
+            self.assertEqual(server.wait(), 70, server.err)
+            seconds = time.monotonic() - begin
+            streams.join()
+            self.assertEqual(streams.errors, [None] * 4)
+            for events in streams.events:
+                self.assertEqual(events[-1], "[DONE]")
+                self.assertEqual([i for i, event in enumerate(events) if "error" in event],
+                                 [len(events) - 2])
+            return seconds
+        self.assertLess(quickest(end, 5 * SLOW), 5 * SLOW)
 
 
 class Rest(unittest.TestCase):
@@ -240,11 +273,17 @@ class Rest(unittest.TestCase):
         cls.server = Server()
         cls.server.post("/v1/completions", {**BODY, "max_tokens": 1})
         wait_for(lambda: "tokens/s" in cls.server.err, 60)  # of this one, every ten seconds
-        pids = [cls.server.child.pid, *ranks_of(cls.server)]
-        n_lines, before = len(cls.server.lines), {pid: cpu_seconds(pid) for pid in pids}
-        time.sleep(cls.SECONDS)
-        cls.shares = [(cpu_seconds(pid) - before[pid]) / cls.SECONDS for pid in pids]
+        n_lines = len(cls.server.lines)
+        cls.share = cls.rest()
         cls.lines = cls.server.lines[n_lines:]
+
+    @classmethod
+    def rest(cls):
+        """The largest share of a core that one of its processes takes meanwhile."""
+        pids = [cls.server.child.pid, *ranks_of(cls.server)]
+        before = {pid: cpu_seconds(pid) for pid in pids}
+        time.sleep(cls.SECONDS)
+        return max(cpu_seconds(pid) - before[pid] for pid in pids) / cls.SECONDS
 
     @classmethod
     def tearDownClass(cls):
@@ -252,8 +291,10 @@ class Rest(unittest.TestCase):
 
     @unittest.skipIf(SANITIZED, "sanitizers have threads of their own")
     def test_it_takes_a_hundredth_of_a_core(self):
-        for share in self.shares:
-            self.assertLessEqual(share, 0.01)
+        shares = [self.share]
+        while shares[-1] > 0.01 and len(shares) < TRIES:  # a machine may stand still within a turn
+            shares.append(self.rest())
+        self.assertLessEqual(shares[-1], 0.01, shares)
 
     def test_it_says_nothing_when_nothing_ran(self):
         self.assertEqual(self.lines, [])
@@ -322,38 +363,44 @@ class Logs(OwnServer):
 
     def test_who_is_turned_away_and_who_leaves_have_lines_too(self):
         server = self.start("--log-format", "json", "--max-num-seqs", 1, "--max-queue", 1, *SLOWLY)
-        streams = Streams(server, 2, LONG)
-        full = lambda: server.metric("phalanx_sequences_in_flight") == 2  # noqa: E731
-        self.assertTrue(wait_for(full, 20))
+        clients = [server.connect(), server.connect()]
+        for client in clients:
+            client.request("POST", "/v1/completions", json.dumps(ENDLESS))
+        in_flight = lambda: server.metric("phalanx_sequences_in_flight")  # noqa: E731
+        self.assertTrue(wait_for(lambda: in_flight() == 2))
         self.assertEqual(server.post("/v1/completions", BODY).status, 429)
-        streams.join()
-        stream = server.stream("/v1/completions", LONG)
-        next(stream)
-        stream.close()
-        self.assertTrue(wait_for(lambda: "cancelled" in server.err, 5))
+        for client in clients:
+            client.close()
+        self.assertTrue(wait_for(lambda: server.err.count("cancelled") == 2))
+        self.assertEqual(server.post("/v1/completions", BODY).status, 200)
         server.post("/sleep", None)
         self.assertEqual(server.post("/v1/completions", BODY).status, 503)
         self.assertEqual(server.stop(), 0)
         statuses = [(line["route"], line["status"]) for line in map(json.loads, server.lines)
                     if line["module"] == "request"]
         asked = "/v1/completions"
-        self.assertEqual(statuses, [(asked, 429), (asked, 200), (asked, 200), (asked, 499),
+        self.assertEqual(statuses, [(asked, 429), (asked, 499), (asked, 499), (asked, 200),
                                     ("/sleep", 200), (asked, 503)])
 
     def test_a_line_says_how_long_it_waited_and_how_many_answers_it_had(self):
         server = self.start("--log-format", "json", "--max-num-seqs", 1, *SLOWLY)
-        first = Streams(server, 1, LONG)
-        self.assertTrue(wait_for(first.begun, 20))
         several = {**BODY, "prompt": ["One", "Two"], "n": 2, "temperature": 1}
-        self.assertEqual(len(server.post("/v1/completions", several).json["choices"]), 4)
-        first.join()
-        self.assertEqual(server.stop(), 0)
-        ran, waited = [line for line in map(json.loads, server.lines)
-                       if line["module"] == "request"]
-        self.assertEqual((ran["choices"], waited["choices"]), (1, 4))
-        self.assertLess(ran["queue_ms"], ran["ttft_ms"])
-        self.assertLess(ran["queue_ms"], waited["queue_ms"])
-        self.assertLessEqual(waited["queue_ms"], waited["ttft_ms"])
+        lines = lambda: [line for line in map(json.loads, list(server.lines))  # noqa: E731
+                         if line["module"] == "request"]
+
+        def has_waited(n_before):
+            first = Streams(server, 1, LONG)
+            self.assertTrue(wait_for(first.begun))
+            self.assertEqual(len(server.post("/v1/completions", several).json["choices"]), 4)
+            first.join()
+            self.assertTrue(wait_for(lambda: len(lines()) == n_before + 2))
+            ran, waited = lines()[n_before:]
+            self.assertEqual((ran["choices"], waited["choices"]), (1, 4))
+            self.assertLess(ran["queue_ms"], ran["ttft_ms"])
+            self.assertLessEqual(waited["queue_ms"], waited["ttft_ms"])
+            return ran["queue_ms"] < waited["queue_ms"]
+        # Where the machine stands still, the first one may be over when the others come.
+        self.assertTrue(any(has_waited(2 * i) for i in range(TRIES)), server.err)
 
     def test_nothing_that_users_write_forges_a_line(self):
         for form in ("text", "json"):
