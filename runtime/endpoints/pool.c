@@ -99,7 +99,7 @@ static bool send(struct pool_answer *answer, const struct call_request *call, st
     const struct pool_request request = {
         .source = endpoint_source(call, kinds[body->kind].id_prefix, body->request_id),
         .model = body->model,
-        .task = task_of(body, answer->call.endpoints->is.api),
+        .task = task_of(body, answer->call.endpoints->settings.api),
         .prompt = prompts_of(&body->prompts, &body->body.arena),
         .n_prompts = body->prompts.n,
         .pair = body->pairs.n > 0 ? prompts_of(&body->pairs, &body->body.arena) : NULL,
