@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-START_S = 20
+START_S = 60
 CONFIG = """ClusterName=phalanx-test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}

