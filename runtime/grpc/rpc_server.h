@@ -21,11 +21,15 @@ struct error;
 struct rpc_server;
 
 struct rpc_limits {
-    size_t max_message_bytes;   /* of a request: 16 MB; more is RESOURCE_EXHAUSTED */
-    size_t max_metadata_bytes;  /* 16 KB; more is RESOURCE_EXHAUSTED */
-    int max_streams;            /* calls at once of one connection: 1024; more of them wait */
-    int max_calls;              /* of all connections: 8192; more is RESOURCE_EXHAUSTED */
-    int max_connections;        /* 4096; one more is closed */
+    size_t max_message_bytes;  /* of a request: 16 MB; more is RESOURCE_EXHAUSTED */
+    size_t max_metadata_bytes; /* 16 KB; more is RESOURCE_EXHAUSTED */
+    int max_streams;           /* calls at once of one connection: 1024; more of them wait.
+                                * Of a client that begins twice as many it is cut off */
+    int max_calls;             /* of all connections: 8192; more is RESOURCE_EXHAUSTED */
+    int max_connections;       /* 4096; one more is closed */
+    /* What the core takes for connections, calls, and messages until they are whole: 1.5 GB; over
+     * it calls end with RESOURCE_EXHAUSTED, and connections without a call are closed. */
+    size_t max_memory_bytes;
     int64_t idle_ns;            /* without a call, then a connection is asked to go: 300 s */
     int64_t handshake_ns;       /* until a new connection speaks TLS and HTTP/2: 10 s */
     int64_t keepalive_ns;       /* a silent client is asked whether it is there: 60 s, */
@@ -68,6 +72,7 @@ void rpc_server_step(struct rpc_server *server); /* cheap when nothing came */
  * yet what they want, which end. May be called again. */
 void rpc_server_drain(struct rpc_server *server);
 int rpc_server_calls(const struct rpc_server *server);        /* now */
-uint64_t rpc_server_refused(const struct rpc_server *server); /* connections beyond the most */
+uint64_t rpc_server_refused(const struct rpc_server *server); /* connections beyond the most,
+                                                               * or cut off */
 /* Cancels what goes on and waits until nothing of it is left. NULL is fine. */
 void rpc_server_close(struct rpc_server *server);
