@@ -200,8 +200,6 @@ void connection_limit_shut(struct connection_limit *limit, const char *peer)
             shutdown(limit->place[i].fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&limit->lock);
-    if (is_found)
-        __atomic_add_fetch(limit->n_refused, 1, __ATOMIC_RELAXED);
 }
 
 void connection_limit_release(struct connection_limit *limit)

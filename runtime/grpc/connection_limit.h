@@ -14,8 +14,7 @@
 struct connection_limit;
 
 /* For grpc_server_create(). NULL: this version of the core is not known to work so, and nothing is
- * limited. *n_refused, atomic, is how many were one too many, or shut down; it lives as long as the
- * core. */
+ * limited. *n_refused, atomic, is how many were one too many; it lives as long as the core. */
 struct connection_limit *connection_limit_make(int max_connections, uint64_t *n_refused);
 grpc_arg connection_limit_arg(struct connection_limit *limit); /* borrows it */
 /* Shuts down the connection from this address, as rpc_peer() has it. None: it has gone. */

@@ -14,6 +14,7 @@ enum {
     /* Those that are over stay for a moment, so a client may seem to have more than it may. */
     TIMES_OF_MAX_STREAMS = 2,
     CALLS_BETWEEN_LOOKS = 256,
+    NS_OF_S = 1000000000,
 };
 
 /* "ipv4:127.0.0.1:4711", "ipv6:%5B::1%5D:4711" */
@@ -97,7 +98,12 @@ static void cut_off_flood(const struct rpc *asks)
         n += rpc->call != NULL && strcmp(rpc->peer, asks->peer) == 0;
     if (n <= max)
         return;
-    log_write(LOG_DEBUG, "grpc", "%s has %d calls open and is cut off", asks->peer, n);
+    const bool tells = asks->arrived_ns >= server->tell_ns; /* once a second, whatever comes */
+    log_write(tells ? LOG_WARN : LOG_DEBUG, "grpc",
+              "the connection of %s is cut off: it has %d calls open, and may have %d", asks->peer,
+              n, server->settings.limits.max_streams);
+    if (tells)
+        server->tell_ns = asks->arrived_ns + NS_OF_S;
     connection_limit_shut(server->connections, asks->peer);
 }
 

@@ -72,7 +72,6 @@ void rpc_server_step(struct rpc_server *server); /* cheap when nothing came */
  * yet what they want, which end. May be called again. */
 void rpc_server_drain(struct rpc_server *server);
 int rpc_server_calls(const struct rpc_server *server);        /* now */
-uint64_t rpc_server_refused(const struct rpc_server *server); /* connections beyond the most,
-                                                               * or cut off */
+uint64_t rpc_server_refused(const struct rpc_server *server); /* connections beyond the most */
 /* Cancels what goes on and waits until nothing of it is left. NULL is fine. */
 void rpc_server_close(struct rpc_server *server);

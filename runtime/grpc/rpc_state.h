@@ -32,6 +32,7 @@ struct rpc_server {
     struct connection_limit *connections; /* NULL: they are not limited */
     uint64_t n_refused;                   /* connections, atomic */
     uint64_t n_new_calls;                 /* while there are many */
+    int64_t tell_ns;                      /* that somebody was cut off: not before */
     int64_t next_tick_ns;
     struct arena scratch;
     struct bytes buffer;

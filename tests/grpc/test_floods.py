@@ -64,9 +64,11 @@ def after(first, rest):
 
 
 def read_all(client):
+    """To the end; then who still sends fails, and does not wait for a server that reads no more."""
     try:
         while client.recv(1 << 20):
             pass
+        client.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
 
