@@ -37,19 +37,21 @@ static bool sums(struct gpu_rank *r, struct error *err)
     return good;
 }
 
-static struct end sums_with(const char *fault)
+static struct end sums_within(int64_t deadline_ns, const char *fault)
 {
     struct gpu_group group = gpu_group_make(3, sums);
-    group.settings.deadline_ns = 1000 * ms;
+    group.settings.deadline_ns = deadline_ns;
     const struct end end = run_in_child(&group, fault);
     gpu_group_release(&group);
     CHECK(end.ns < 10000 * ms);
     return end;
 }
 
+static struct end sums_with(const char *fault) { return sums_within(1000 * ms, fault); }
+
 TEST(a_delay_is_waited_for)
 {
-    const struct end end = sums_with("delay:1:3:400");
+    const struct end end = sums_within(5000 * ms, "delay:1:3:400");
     CHECK_STR(end.text, "0: good\n1: good\n2: good\n");
     CHECK(end.ns > 400 * ms);
 }
@@ -157,7 +159,7 @@ TEST(a_failure_is_final)
 static bool late(struct gpu_rank *r, struct error *err)
 {
     if (r->rank == 1)
-        system_sleep_ns(800 * ms);
+        system_sleep_ns(2000 * ms);
     return sums(r, err);
 }
 
@@ -217,7 +219,7 @@ TEST(the_thread_of_the_watchdog_notices_for_a_rank_that_hangs_itself)
     const struct end end = watched(queue_and_hang, 500 * ms, -1);
     CHECK(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 70);
     expect(&end, "left: tree_reduce #1: rank 1 did not come within 0.5 s (400 bytes)\n");
-    CHECK(end.ns < 6000 * ms);
+    CHECK(end.ns < 15000 * ms);
 }
 
 static bool wait_for_a_stopped_rank(struct gpu_rank *r, struct error *err)
@@ -231,7 +233,7 @@ static bool wait_for_a_stopped_rank(struct gpu_rank *r, struct error *err)
 TEST(a_rank_that_the_watchdog_lost_ends_the_wait_for_its_gpu)
 {
     const struct end end = watched(wait_for_a_stopped_rank, 60000 * ms, 1);
-    expect(&end, "0: tree_reduce #1: rank 1 has not answered for 2.");
+    expect(&end, "0: tree_reduce #1: rank 1 has not answered for ");
     CHECK(end.ns < 8000 * ms);
 }
 
