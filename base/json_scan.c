@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/json.h"
 
 #include <math.h>
@@ -102,10 +103,7 @@ static int hex4(const struct scan *s, const unsigned char *p)
         return -1;
     int value = 0;
     for (int i = 0; i < 4; i++) {
-        const int c = p[i], letter = c | 0x20;
-        const int digit = c >= '0' && c <= '9'             ? c - '0'
-                          : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10
-                                                           : -1;
+        const int digit = hex_digit((char)p[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 struct error;
 
@@ -15,6 +16,14 @@ struct calendar_time {    /* a moment as a calendar and a clock on the wall show
 };
 void clock_calendar(struct calendar_time *out); /* now, in the time zone of this machine */
 void clock_utc(struct calendar_time *out, int64_t wall_ms); /* of clock_wall_ms() */
+
+/* A duration for a timer of an event loop, which it never makes early: rounded up to microseconds.
+ * One below 0 is over. */
+static inline struct timeval clock_timeval(int64_t ns)
+{
+    const int64_t us = ns > 0 ? ns / 1000 + (ns % 1000 > 0) : 0;
+    return (struct timeval){us / 1000000, us % 1000000};
+}
 
 int system_cpus(void); /* CPUs this process may run on, at least 1 */
 size_t system_page_bytes(void);

@@ -1,11 +1,13 @@
 /* phalanx bench serve: any OpenAI-compatible server under load, from outside. */
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/system.h"
+#include "base/utf8.h"
 #include "launcher/bench/client.h"
 #include "launcher/bench/load.h"
 #include "launcher/bench/plot.h"
+#include "launcher/bench/result_file.h"
 #include "launcher/bench/serve_metrics.h"
+#include "launcher/bench/target.h"
 #include "launcher/commands.h"
 #include "launcher/progress.h"
 #include "runtime/options/options.h"
@@ -23,9 +25,10 @@ struct bench {
     struct load load;
     struct client_run run;
     struct serve_metrics metrics;
-    struct bytes url;  /* where requests go */
-    char *model;       /* as the server calls it */
-    FILE *json, *plot; /* open from the start: hours may lie between */
+    struct bytes url;    /* where requests go */
+    struct bytes result; /* the file of --save-result; empty: none */
+    char *model;         /* as the server calls it */
+    FILE *json, *plot;   /* open from the start: hours may lie between */
 };
 
 static bool open_file(FILE **out, const char *option, const char *path, struct error *err)
@@ -55,6 +58,25 @@ static bool check_trust(const struct options *options, struct error *err)
                          "trust anybody: give one of them");
     return path == NULL || access(path, R_OK) == 0 ||
            error_set(err, ERROR_INPUT, "--ssl-ca-certs: cannot read %s: %s", path, strerror(errno));
+}
+
+static bool check_metadata(const struct options *options, struct error *err)
+{
+    for (int i = 0; i < options->bench.metadata.n; i++) {
+        const char *item = options->bench.metadata.item[i];
+        if (strchr(item, '=') == NULL || utf8_valid_bytes(item, strlen(item)) != strlen(item))
+            return error_set(err, ERROR_INPUT, "--metadata: '%s' is no KEY=VALUE (UTF-8)", item);
+    }
+    return true;
+}
+
+/* Its name may have that of the model in it, which the server has told now. */
+static bool open_result(struct bench *bench, struct error *err)
+{
+    if (!bench->options->bench.save_result)
+        return true;
+    result_file_path(&bench->result, bench->options, bench->model);
+    return open_file(&bench->json, "--save-result", bench->result.data, err);
 }
 
 static bool find_model(struct bench *bench, struct error *err)
@@ -115,16 +137,36 @@ static json_t *arrivals(const struct load *load)
     return list;
 }
 
+static json_t *metadata_of(const struct options *options)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < options->bench.metadata.n; i++) {
+        const char *item = options->bench.metadata.item[i], *equals = strchr(item, '=');
+        char *key = memory_copy_text(item);
+        key[equals - item] = '\0';
+        json_object_set_new(object, key, json_string(equals + 1));
+        memory_free(key);
+    }
+    return object;
+}
+
 static json_t *describe(struct bench *bench)
 {
     const struct options *options = bench->options;
     struct serve_metrics *metrics = &bench->metrics;
-    json_t *result = json_pack("{sI ss ss ss sI sf sI sI}", "date_ms", (json_int_t)clock_wall_ms(),
-                               "base_url", bench->settings.remote.base_url, "endpoint",
-                               bench->settings.endpoint, "model_id", bench->model, "num_prompts",
-                               (json_int_t)bench->load.n, "burstiness", options->bench.burstiness,
-                               "max_concurrency", (json_int_t)options->bench.max_concurrency,
-                               "seed", (json_int_t)(options->seed >= 0 ? options->seed : 0));
+    char date[RESULT_DATE_BYTES];
+    result_file_date(date);
+    json_t *own = json_pack(
+        "{ss ss ss ss ss sI sf sI}", "date", date, "backend", options->bench.backend, "base_url",
+        bench->settings.remote.base_url, "endpoint", bench->settings.endpoint, "model_id",
+        bench->model, "num_prompts", (json_int_t)bench->load.n, "burstiness",
+        options->bench.burstiness, "seed", (json_int_t)(options->seed >= 0 ? options->seed : 0));
+    json_t *result = metadata_of(options);
+    json_object_update_new(result, own);
+    json_object_set_new(result, "max_concurrency",
+                        options->bench.max_concurrency > 0
+                            ? json_integer((json_int_t)options->bench.max_concurrency)
+                            : json_null());
     /* JSON has no infinity */
     json_object_set_new(result, "request_rate",
                         isinf(options->bench.request_rate)
@@ -154,8 +196,11 @@ static bool write_files(struct bench *bench, struct error *err)
             json_dumpf(result, bench->json, JSON_INDENT(2)) == 0 && fputc('\n', bench->json) != EOF;
         json_decref(result);
     }
-    if (!close_file(&bench->json, good, "--output-json", err))
+    if (!close_file(&bench->json, good,
+                    bench->options->bench.save_result ? "--save-result" : "--output-json", err))
         return false;
+    if (bench->result.len > 0)
+        printf("saved       %s\n", bench->result.data);
     good =
         bench->plot == NULL || plot_write(bench->plot, bench->model, &bench->metrics, &bench->run);
     return close_file(&bench->plot, good, "--plot", err);
@@ -176,7 +221,7 @@ static bool report(struct bench *bench, struct error *err)
 static bool run(struct bench *bench, struct error *err)
 {
     struct progress progress;
-    if (!find_model(bench, err) || !warm_up(bench, err))
+    if (!find_model(bench, err) || !open_result(bench, err) || !warm_up(bench, err))
         return false;
     progress_begin(&progress, "requests", bench->load.n, bench->options->quiet);
     const bool good = client_run(&bench->run, &bench->load, &bench->settings, &progress, err);
@@ -189,19 +234,24 @@ bool cmd_bench_serve(struct options *options, const volatile sig_atomic_t *inter
 {
     if (!options_is_given(options, "--ignore-eos"))
         options->ignore_eos = true; /* every answer as long as it was asked for */
+    if (!target_settle(options, err))
+        return false;
     struct bench bench = {.options = options,
                           .settings = {.remote = {.base_url = options->bench.base_url,
                                                   .key = getenv("OPENAI_API_KEY"),
                                                   .ca_file = options->bench.ca_file,
-                                                  .is_unchecked = options->bench.insecure},
+                                                  .is_unchecked = options->bench.insecure,
+                                                  .header = options->bench.header.item,
+                                                  .n_headers = options->bench.header.n},
                                        .endpoint = options->bench.endpoint,
                                        .timeout_s = (double)options->bench.request_timeout,
                                        .max_concurrency = options->bench.max_concurrency,
                                        .interrupt = interrupt}};
     remote_url(&bench.url, &bench.settings.remote, bench.settings.endpoint);
     const bool good =
-        check_trust(options, err) && serve_metrics_begin(&bench.metrics, options, err) &&
-        load_make(&bench.load, options, interrupt, err) &&
+        check_trust(options, err) && remote_check_headers(&bench.settings.remote, err) &&
+        check_metadata(options, err) && serve_metrics_begin(&bench.metrics, options, err) &&
+        load_make(&bench.load, options, interrupt, err) && result_file_prepare(options, err) &&
         open_file(&bench.json, "--output-json", options->bench.output_json, err) &&
         open_file(&bench.plot, "--plot", options->bench.plot, err) && run(&bench, err);
     if (bench.json != NULL)
@@ -212,6 +262,7 @@ bool cmd_bench_serve(struct options *options, const volatile sig_atomic_t *inter
     client_run_release(&bench.run);
     load_release(&bench.load);
     bytes_release(&bench.url);
+    bytes_release(&bench.result);
     memory_free(bench.model);
     return good;
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/api/prompt.h"
 #include "runtime/gateway/dispatch.h"
 #include "runtime/options/options.h"
 
@@ -54,7 +55,9 @@ static bool add_prompt(struct generation *g, const struct session *session, cons
     int32_t max_tokens = g->sampling.params.max_tokens;
     if (g->max_length > 0)
         max_tokens = (size_t)g->max_length > take_ids->n ? g->max_length - (int32_t)take_ids->n : 1;
-    if (!intake_fit(take_ids->n, session->max_model_len, exact, &max_tokens, err)) {
+    const struct prompt_room room = {.max_model_len = session->max_model_len,
+                                     .max_tokens_said = exact};
+    if (!prompt_fit(take_ids->n, &room, "prompt", &max_tokens, err)) {
         ids_release(take_ids);
         return false;
     }

@@ -188,7 +188,7 @@ bool session_step(struct session *session, struct error *err)
 void session_watch(struct session *session, struct pollfd *out, int *n, int64_t *until_ns)
 {
     const int64_t look_ns = clock_now_ns() + (int64_t)LOOK_MS * 1000000;
-    const int64_t deadline_ns = dispatch_expire(session->dispatch, INT64_MIN); /* ends nothing */
+    const int64_t deadline_ns = dispatch_next_deadline(session->dispatch);
     *n = 0;
     *until_ns = deadline_ns < look_ns ? deadline_ns : look_ns;
     for (int i = 0; i < session->n_replicas; i++) {

@@ -57,6 +57,20 @@ static bool read_form(struct openai_pool_request *out, struct error *err)
            refuse("encoding_format", "want \"float\" or \"base64\"", err);
 }
 
+static bool read_task(struct openai_pool_request *out, struct error *err)
+{
+    if (out->kind != OPENAI_POOLING)
+        return true;
+    if (!field_text(out->body.json, "task", &out->task, err))
+        return false;
+    return out->task == NULL || strcmp(out->task, "embed") == 0 ||
+           strcmp(out->task, "classify") == 0 ||
+           refuse("task",
+                  "want \"embed\" or \"classify\": a vector of each text, not of each "
+                  "token",
+                  err);
+}
+
 /* Under the first of these names that is there. */
 static const char *name_of(const json_t *body, const char *const name[3])
 {
@@ -170,7 +184,7 @@ bool openai_pool_read(struct openai_pool_request *out, enum openai_pool_kind kin
     const json_t *body = out->body.json;
     return openai_read_model(&out->model, body, err) &&
            openai_read_request_id(&out->request_id, body, err) && refuse_absent(body, kind, err) &&
-           read_form(out, err) && read_inputs(out, err) &&
+           read_form(out, err) && read_task(out, err) && read_inputs(out, err) &&
            openai_read_truncation(&out->truncate_prompt_tokens, body, err) &&
            field_bool(body, "add_special_tokens", &out->add_special_tokens, err) &&
            field_bool(body, "use_activation", &out->normalize, err) &&
@@ -225,6 +239,16 @@ static float score_of(const struct openai_pool_result *result)
     return result->n_values > 0 ? result->value[0] : 0;
 }
 
+static void add_vector(struct bytes *out, const struct openai_pool_request *request,
+                       const struct openai_pool_result *result)
+{
+    if (request->base64)
+        add_base64(out, (const unsigned char *)result->value,
+                   (size_t)result->n_values * sizeof *result->value);
+    else
+        add_numbers(out, result->value, result->n_values);
+}
+
 static void add_result(struct bytes *out, const struct openai_pool_request *request,
                        const struct openai_pool_result *result, size_t index)
 {
@@ -232,11 +256,11 @@ static void add_result(struct bytes *out, const struct openai_pool_request *requ
     switch (request->kind) {
     case OPENAI_EMBEDDINGS:
         bytes_add_text(out, "\"object\":\"embedding\",\"embedding\":");
-        if (request->base64)
-            add_base64(out, (const unsigned char *)result->value,
-                       (size_t)result->n_values * sizeof *result->value);
-        else
-            add_numbers(out, result->value, result->n_values);
+        add_vector(out, request, result);
+        break;
+    case OPENAI_POOLING:
+        bytes_add_text(out, "\"object\":\"pooling\",\"data\":");
+        add_vector(out, request, result);
         break;
     case OPENAI_CLASSIFY:
         bytes_add_text(out, "\"label\":");

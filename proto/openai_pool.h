@@ -1,4 +1,4 @@
-/* proto/openai_pool.h: /v1/embeddings, score, rerank, classify: texts in, numbers out.
+/* proto/openai_pool.h: /v1/embeddings, score, rerank, classify, pooling: texts in, numbers out.
  *
  * Names, defaults and shapes are vLLM's (rerank: Jina's and Cohere's too). A rerank of "texts" in
  * place of "documents" is Text Embeddings Inference's, and is answered as there: a list of
@@ -22,7 +22,8 @@ enum openai_pool_kind {
     OPENAI_SCORE,  /* of pairs */
     OPENAI_RERANK, /* the same, the best first */
     OPENAI_CLASSIFY,
-    OPENAI_REWARD, /* /v1/score/evaluation of LLaMA-Factory: a score of each text */
+    OPENAI_POOLING, /* whichever of embeddings and classify the model is made for */
+    OPENAI_REWARD,  /* /v1/score/evaluation of LLaMA-Factory: a score of each text */
 };
 
 struct openai_pool_request {
@@ -32,7 +33,8 @@ struct openai_pool_request {
     struct json_prompts prompts;    /* of pairs: the first of each */
     struct json_prompts pairs;      /* as many, or none */
     bool add_special_tokens, normalize;
-    bool base64;                    /* embeddings: float32, little-endian */
+    bool base64;                    /* vectors: float32, little-endian */
+    const char *task;               /* of a pooling: "embed", "classify"; NULL: the model's own */
     int64_t dimensions;             /* 0: all */
     int64_t top_n;                  /* of a rerank; 0: all */
     bool return_documents;          /* of a rerank */

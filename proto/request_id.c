@@ -1,7 +1,10 @@
 #include "proto/request_id.h"
 
 #include "base/error.h"
+#include "base/system.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 bool request_id_is_good(const char *id)
@@ -19,4 +22,14 @@ bool request_id_check(const char *id, struct error *err)
     error_set(err, ERROR_INPUT, "request_id: want 1 to %d letters, digits, '_', '-' and '.'",
               REQUEST_ID_BYTES - 1);
     return error_param(err, "request_id");
+}
+
+void request_id_make(char out[REQUEST_ID_BYTES])
+{
+    uint64_t random[2] = {0};
+    struct error ignored = {0};
+    if (!system_random(random, sizeof random, &ignored))
+        random[1] = (uint64_t)clock_now_ns();
+    snprintf(out, REQUEST_ID_BYTES, "%016llx%016llx", (unsigned long long)random[0],
+             (unsigned long long)random[1]);
 }

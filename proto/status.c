@@ -26,6 +26,7 @@ static const struct {
     {"unauthorized", {401, GRPC_UNAUTHENTICATED, "AuthenticationError"}},
     {"not_found", {404, GRPC_UNIMPLEMENTED, "NotFoundError"}},
     {"method_not_allowed", {405, GRPC_UNIMPLEMENTED, "MethodNotAllowedError"}},
+    {"unsupported_encoding", {415, GRPC_UNIMPLEMENTED, "UnsupportedMediaTypeError"}},
     {"deadline_exceeded", {408, GRPC_DEADLINE_EXCEEDED, "TimeoutError"}},
     {"non_finite_logits", {500, GRPC_INTERNAL, "InternalServerError"}},
     {"queue_full", {429, GRPC_RESOURCE_EXHAUSTED, "RateLimitError"}},

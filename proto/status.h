@@ -12,6 +12,7 @@
  *   method_not_allowed        405   UNIMPLEMENTED        too_large       413   RESOURCE_EXHAUSTED
  *   deadline_exceeded         408   DEADLINE_EXCEEDED    engine_crash    500   INTERNAL
  *   non_finite_logits         500   INTERNAL             superseded      409   ABORTED
+ *   unsupported_encoding      415   UNIMPLEMENTED
  *   kinds: INPUT 400 INVALID_ARGUMENT, LIMIT 429 RESOURCE_EXHAUSTED, UNSUPPORTED 501 UNIMPLEMENTED,
  *          SYSTEM 500 INTERNAL, PEER 500 INTERNAL
  */

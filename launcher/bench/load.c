@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "launcher/bench/body_tail.h"
 #include "launcher/bench/random.h"
 #include "launcher/bench/trace.h"
 #include "runtime/options/options.h"
@@ -174,6 +175,8 @@ bool load_make(struct load *out, const struct options *options,
 {
     *out = (struct load){.options = options,
                          .is_chat = strcmp(options->bench.endpoint, "/v1/completions") != 0};
+    if (!body_tail_add(&out->tail, options, err))
+        return false;
     if (options->bench.trace != NULL)
         return make_from_trace(out, interrupt, err);
     if (!check_ramp(options, err))
@@ -255,26 +258,22 @@ static void add_prompt_json(struct bytes *out, const struct load *load, size_t i
 
 void load_body(struct bytes *out, const struct load *load, size_t i, const char *model)
 {
-    const struct options *options = load->options;
     bytes_clear(out);
     bytes_add_text(out, "{\"model\":");
     add_json_text(out, model);
     bytes_add_text(out, load->is_chat ? ",\"messages\":[{\"role\":\"user\",\"content\":"
                                       : ",\"prompt\":");
     add_prompt_json(out, load, i);
-    bytes_printf(out, "%s,\"%s\":%d,\"stream\":true,\"stream_options\":{\"include_usage\":true}",
-                 load->is_chat ? "}]" : "", load->is_chat ? "max_completion_tokens" : "max_tokens",
-                 load->request[i].n_output);
-    if (options->ignore_eos)
-        bytes_add_text(out, ",\"ignore_eos\":true");
-    if (options_is_given(options, "--temperature"))
-        bytes_printf(out, ",\"temperature\":%.15g", options->temperature);
+    bytes_printf(out, "%s,\"%s\":%d", load->is_chat ? "}]" : "",
+                 load->is_chat ? "max_completion_tokens" : "max_tokens", load->request[i].n_output);
+    bytes_add(out, load->tail.data, load->tail.len);
     bytes_add_text(out, "}");
 }
 
 void load_release(struct load *load)
 {
     dataset_release(&load->dataset);
+    bytes_release(&load->tail);
     memory_free(load->request);
     *load = (struct load){0};
 }

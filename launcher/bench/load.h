@@ -29,6 +29,7 @@ struct load { /* all zero: empty */
     size_t n;
     size_t first; /* random prompts are numbered from here: others than those of another run */
     struct dataset dataset;        /* request i has prompt i % dataset.n; empty: random ones */
+    struct bytes tail;             /* of all bodies: body_tail.h */
     const struct options *options; /* borrowed */
     bool is_chat;
 };

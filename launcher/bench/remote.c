@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_MODELS_BYTES = 1 << 20, MAX_NAME_BYTES = 1024, LOOK_MS = 10000 };
 static const int64_t RETRY_NS = 500000000;
@@ -34,11 +35,64 @@ void remote_url(struct bytes *out, const struct remote *remote, const char *path
     bytes_add_text(out, path);
 }
 
+static bool is_named(const char *header, const char *name)
+{
+    return strncasecmp(header, name, strlen(name)) == 0 && header[strlen(name)] == '=';
+}
+
+/* RFC 9110, section 5: what would be two headers, or none, is neither. */
+static bool check_header(const char *header, struct error *err)
+{
+    static const char *const own[] = {"content-type", "content-length", "transfer-encoding",
+                                      "expect", "host"};
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "!#$%&'*+-.^_`|~";
+    const size_t n_name = strspn(header, letters);
+    if (n_name == 0 || header[n_name] != '=')
+        return error_set(err, ERROR_INPUT, "--header: '%s' is no NAME=VALUE", header);
+    for (const char *c = header + n_name + 1; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return error_set(err, ERROR_INPUT, "--header %.*s: the value has a control character",
+                             (int)n_name, header);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (is_named(header, own[i]))
+            return error_set(err, ERROR_INPUT, "--header: %s is the bench's own", own[i]);
+    return true;
+}
+
+bool remote_check_headers(const struct remote *remote, struct error *err)
+{
+    for (int i = 0; i < remote->n_headers; i++)
+        if (!check_header(remote->header[i], err))
+            return false;
+    return true;
+}
+
+/* libcurl takes "Name;" for one without a value. */
+static struct curl_slist *add_header(struct curl_slist *list, const char *header)
+{
+    struct bytes line = {0};
+    const size_t n_name = strcspn(header, "=");
+    bytes_add(&line, header, n_name);
+    if (header[n_name + 1] != '\0')
+        bytes_printf(&line, ": %s", header + n_name + 1);
+    else
+        bytes_add_text(&line, ";");
+    list = curl_slist_append(list, line.data);
+    bytes_release(&line);
+    return list;
+}
+
 struct curl_slist *remote_headers(const struct remote *remote)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+    bool is_authorized = false;
     list = curl_slist_append(list, "Expect:"); /* a body is sent with its header */
-    if (remote->key != NULL) {
+    for (int i = 0; i < remote->n_headers; i++) {
+        list = add_header(list, remote->header[i]);
+        is_authorized = is_authorized || is_named(remote->header[i], "authorization");
+    }
+    if (remote->key != NULL && !is_authorized) {
         struct bytes line = {0};
         bytes_printf(&line, "Authorization: Bearer %s", remote->key);
         list = curl_slist_append(list, line.data);

@@ -19,11 +19,17 @@ struct remote { /* all borrowed */
     const char *key;     /* NULL: none */
     const char *ca_file; /* PEM: who signs certificates; NULL: those that the system trusts */
     bool is_unchecked;
+    const char *const *header; /* [n_headers] of --header: "Name=value" */
+    int n_headers;
 };
+
+/* ERROR_INPUT: one of --header that is no header, or is the bench's own. */
+bool remote_check_headers(const struct remote *remote, struct error *err);
 
 /* Replaces *out with the address of `path`, which begins with a slash. */
 void remote_url(struct bytes *out, const struct remote *remote, const char *path);
-/* Of a request with a body of JSON; curl_slist_free_all() it. */
+/* Of a request with a body of JSON; an Authorization of --header is instead of `key`.
+ * curl_slist_free_all() it. */
 struct curl_slist *remote_headers(const struct remote *remote);
 /* Sets what all requests share. `url` is copied, `headers` borrowed, `why` has CURL_ERROR_SIZE
  * bytes and gets libcurl's words when a transfer fails. */

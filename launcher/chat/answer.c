@@ -51,7 +51,7 @@ static bool make_prompt(struct chat *chat, size_t n_forgotten, struct ids *out, 
 }
 
 /* The prompt for what of the history fits: by halves, as a conversation that was loaded may have
- * thousands of turns too many. The last turn stays: intake_fit() says whether it fits. */
+ * thousands of turns too many. The last turn stays: prompt_fit() says whether it fits. */
 static bool fit_prompt(struct chat *chat, size_t most, size_t *n_forgotten, struct ids *out,
                        struct error *err)
 {

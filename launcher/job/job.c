@@ -13,36 +13,49 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int64_t KILL_GRACE_NS = 2000000000; /* for the system to end what was killed */
-enum { LOOK_MS = 10 };                           /* at a job whose end nothing tells */
+enum { LOOK_MS = 10 };      /* at a job whose end nothing tells */
+enum { LONGEST_BASE = 44 }; /* of the folder: the address of a socket is short */
 
-static bool make_folder(struct job *job, bool here_by_mpirun, struct error *err)
+/* The names of what make_files() makes. Nobody else has them: who removes them removes ours. */
+static bool choose_names(struct job *job, bool here_by_mpirun, struct error *err)
 {
     const char *const places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
     const char *base = NULL;
+    uint64_t tag;
     for (size_t i = 0; base == NULL && i < sizeof places / sizeof *places; i++)
-        if (places[i] != NULL && strlen(places[i]) <= sizeof job->folder - 20 &&
-            access(places[i], W_OK) == 0)
+        if (places[i] != NULL && strlen(places[i]) <= LONGEST_BASE && access(places[i], W_OK) == 0)
             base = places[i];
     if (base == NULL)
         return error_set(err, ERROR_SYSTEM,
                          "no folder for the link: /tmp is not writable; set TMPDIR to one that is");
+    if (!system_random(&tag, sizeof tag, err))
+        return false;
     if (here_by_mpirun)
-        mpirun_files_make(&job->files, base);
-    snprintf(job->folder, sizeof job->folder, "%s/phalanx-XXXXXX", base);
-    if (mkdtemp(job->folder) == NULL)
-        return error_errno(err, "cannot make a folder for the link in %s", base);
+        mpirun_files_choose(&job->files, base, tag);
+    snprintf(job->folder, sizeof job->folder, "%s/phalanx-%016" PRIx64, base, tag);
     snprintf(job->socket, sizeof job->socket, "%s/engine", job->folder);
+    return true;
+}
+
+/* At no moment of it is there anything that nobody would remove. */
+static bool make_files(struct job *job, struct error *err)
+{
+    keeper_start(job);
+    mpirun_files_make(&job->files);
+    if (mkdir(job->folder, S_IRWXU) != 0)
+        return error_errno(err, "cannot make a folder for the link, %s", job->folder);
     return link_listen(&job->listener, job->socket, err);
 }
 
@@ -72,7 +85,8 @@ static void drop_handlers(void)
 /* In the child, before exec: the ranks print to standard error only (standard output belongs to
  * the answer), take no signals of the terminal, and end when this process does. Other threads of
  * this program may have held locks, as that of setenv(): nothing here may want one. */
-static void become_job(char **word, char **environment, pid_t parent, const sigset_t *signals)
+static void become_job(const struct job *job, char **word, char **environment, pid_t parent,
+                       const sigset_t *signals)
 {
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
@@ -83,6 +97,7 @@ static void become_job(char **word, char **environment, pid_t parent, const sigs
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0); /* it died before the line above */
+    keeper_tell(job, getpid());
     execvpe(word[0], word, environment);
     dprintf(STDERR_FILENO, "phalanx: cannot start %s: %s\n", word[0], strerror(errno));
     _exit(127);
@@ -96,7 +111,7 @@ static bool launch(struct job *job, char **word, char **environment, struct erro
     sigprocmask(SIG_BLOCK, &all, &before);
     const pid_t pid = fork();
     if (pid == 0)
-        become_job(word, environment, parent, &before);
+        become_job(job, word, environment, parent, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return error_errno(err, "cannot start %s", word[0]);
@@ -114,13 +129,12 @@ bool job_start(struct job *job, const struct options *options, const char *model
     int n, n_rank_words;
     const bool started =
         mpirun_words(word, &n, options, &arena, err) &&
-        make_folder(job, n > 0 && options->hostfile == NULL, err) &&
+        choose_names(job, n > 0 && options->hostfile == NULL, err) &&
         rank_words(word + n, &n_rank_words, options, model_folder, job->socket, replica, &arena,
                    err) &&
+        make_files(job, err) &&
         launch(job, word, n > 0 ? mpirun_environment(&job->files, &arena) : environ, err);
     job->by_mpirun = n > 0;
-    if (started)
-        keeper_start(job);
     arena_release(&arena);
     return started;
 }
@@ -202,13 +216,22 @@ void job_signal(struct job *job, bool force)
         kill(job->pid, force ? SIGKILL : SIGTERM);
 }
 
+void job_release(struct job *job)
+{
+    if (job->pid != 0 && job->watch >= 0)
+        close(job->watch);
+    job->watch = -1;
+    job->pid = 0;
+    mpirun_files_settle(&job->files);
+    remove_folder(job); /* not before: ranks that still start complain where they cannot connect */
+    keeper_dismiss(job);
+}
+
 void job_end(struct job *job)
 {
     job_signal(job, true);
-    job_ends_by(job, clock_now_ns() + KILL_GRACE_NS);
-    mpirun_files_settle(&job->files);
-    keeper_dismiss(job);
-    remove_folder(job); /* last: ranks that still start complain where they cannot connect */
+    job_ends_by(job, clock_now_ns() + (int64_t)JOB_KILL_GRACE_MS * 1000000);
+    job_release(job);
 }
 
 void job_remove_files(struct job *job)

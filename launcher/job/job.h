@@ -23,7 +23,7 @@ struct job {
     int keeper;   /* keeper.h; 0: none */
     bool is_over_hosts;
     bool by_mpirun, is_stopped; /* is_stopped: a rank that is our child */
-    char folder[64], socket[96];
+    char folder[72], socket[96];
     struct mpirun_files files;
 };
 
@@ -52,7 +52,11 @@ bool job_is_stopped(struct job *job);
 void job_signal(struct job *job, bool force);
 /* Waits until the time of clock_now_ns() for the job to end. False: it goes on. */
 bool job_ends_by(struct job *job, int64_t deadline_ns);
-/* Ends what is left of it: SIGKILL, and no file stays. Safe on a zero job. */
+enum { JOB_KILL_GRACE_MS = 2000 }; /* for the system to end what was killed */
+/* No file of it stays; a process that SIGKILL has not ended is not ours any more. Never waits. Safe
+ * on a zero job. */
+void job_release(struct job *job);
+/* Ends what is left of it, with SIGKILL and that grace, and releases it. Safe on a zero job. */
 void job_end(struct job *job);
 /* No file of a job that has ended stays, whoever started it. */
 void job_remove_files(struct job *job);

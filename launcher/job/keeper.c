@@ -6,30 +6,40 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { END_GRACE_MS = 2000 }; /* for mpirun, which the system has sent SIGTERM */
+/* What the keeper is told: the process of the job, or this. */
+enum { DISMISSED = 0 };
+
+/* False: this program has ended. */
+static bool hear(pid_t *word)
+{
+    ssize_t n;
+    do
+        n = read(STDIN_FILENO, word, sizeof *word);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof *word;
+}
 
 /* In the keeper. The job is not its child, so it watches and does not reap. */
 static void outlive(struct job *job, int end)
 {
-    char word;
-    ssize_t n;
+    pid_t word;
     dup2(end, STDIN_FILENO); /* other links must end with this program, and so must its output */
-    if (job->watch < 0 || dup2(job->watch, STDOUT_FILENO) < 0)
-        close(STDOUT_FILENO);
-    syscall(SYS_close_range, STDERR_FILENO, UINT_MAX, 0);
-    job->listener = -1;
-    do
-        n = read(STDIN_FILENO, &word, 1);
-    while (n < 0 && errno == EINTR);
-    if (n != 0)
-        return; /* dismissed */
-    struct pollfd ended = {.fd = job->watch >= 0 ? STDOUT_FILENO : -1, .events = POLLIN};
-    if (poll(&ended, 1, END_GRACE_MS) == 0)
+    syscall(SYS_close_range, STDOUT_FILENO, UINT_MAX, 0);
+    while (hear(&word)) {
+        if (word == DISMISSED)
+            return;
+        job->pid = word;
+        job->watch = (int)syscall(SYS_pidfd_open, word, 0);
+    }
+    struct pollfd ended = {.fd = job->watch, .events = POLLIN};
+    if (job->pid != 0 && poll(&ended, 1, END_GRACE_MS) == 0)
         job_signal(job, true);
     job_remove_files(job);
 }
@@ -61,13 +71,18 @@ void keeper_start(struct job *job)
         ;
 }
 
+void keeper_tell(const struct job *job, pid_t pid)
+{
+    if (job->keeper != 0 && send(job->keeper, &pid, sizeof pid, MSG_NOSIGNAL) < 0) {
+        /* it was killed: then it does nothing, too */
+    }
+}
+
 void keeper_dismiss(struct job *job)
 {
     if (job->keeper == 0)
         return;
-    if (send(job->keeper, "", 1, MSG_NOSIGNAL) < 0) {
-        /* it was killed: then it does nothing, too */
-    }
+    keeper_tell(job, DISMISSED);
     close(job->keeper);
     job->keeper = 0;
 }

@@ -4,9 +4,11 @@
 
 #include <ftw.h>
 #include <glob.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char SEGMENTS_KEY[] = "OMPI_MCA_btl_vader_backing_directory";
@@ -27,14 +29,19 @@ static void remove_all(const char *folder)
     nftw(folder, remove_one, MAX_OPEN, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-void mpirun_files_make(struct mpirun_files *out, const char *sessions)
+void mpirun_files_choose(struct mpirun_files *out, const char *sessions, uint64_t tag)
 {
     *out = (struct mpirun_files){0};
-    snprintf(out->segments, sizeof out->segments, "/dev/shm/phalanx-XXXXXX");
-    if (getenv(SEGMENTS_KEY) != NULL || mkdtemp(out->segments) == NULL)
-        out->segments[0] = '\0';
+    if (getenv(SEGMENTS_KEY) == NULL)
+        snprintf(out->segments, sizeof out->segments, "/dev/shm/phalanx-%016" PRIx64, tag);
     if (getenv(SESSIONS_KEY) == NULL && strlen(sessions) < sizeof out->sessions)
         snprintf(out->sessions, sizeof out->sessions, "%s", sessions);
+}
+
+void mpirun_files_make(struct mpirun_files *files)
+{
+    if (files->segments[0] != '\0' && mkdir(files->segments, S_IRWXU) != 0)
+        files->segments[0] = '\0';
 }
 
 void mpirun_files_settings(const struct mpirun_files *files, struct arena *arena, char **out)

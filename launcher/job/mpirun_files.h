@@ -6,6 +6,7 @@
  * Settings of the user's own win, and then nothing is removed.
  */
 #pragma once
+#include <stdint.h>
 #include <sys/types.h>
 
 struct arena;
@@ -15,8 +16,11 @@ struct mpirun_files {  /* all zero: none */
     char sessions[64]; /* folder of session folders, likewise */
 };
 
-/* Of ranks on this host alone. `sessions` is a folder that can be written. */
-void mpirun_files_make(struct mpirun_files *out, const char *sessions);
+/* The names, of ranks on this host alone, and nothing is made yet. `sessions` is a folder that can
+ * be written; `tag` nobody else has. */
+void mpirun_files_choose(struct mpirun_files *out, const char *sessions, uint64_t tag);
+/* Makes the folder of the segments; where that cannot be, it is Open MPI's own choice. */
+void mpirun_files_make(struct mpirun_files *files);
 /* What tells mpirun of them, as its environment has it: out[] of "NAME=value" in `arena`, at most
  * so many, and a NULL. */
 enum { MPIRUN_FILES_SETTINGS = 2 };

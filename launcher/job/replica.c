@@ -116,10 +116,10 @@ bool replica_hangs(struct replica *replica, struct error *why)
     return true;
 }
 
-/* Its job has ended, or is ended here: again, or never? */
+/* Its job has ended, or SIGKILL cannot end it: again, or never? */
 static void decide(struct replica *replica)
 {
-    job_end(&replica->job);
+    job_release(&replica->job);
     const bool once_more = replica->was_ready && replica->why.kind == ERROR_PEER;
     if (once_more &&
         restarts_allow(&replica->restarts, clock_now_ns(), replica->progressed, &replica->until_ns))
@@ -134,8 +134,15 @@ static void await_end(struct replica *replica)
 {
     int status;
     const bool ended = job_has_ended(&replica->job, &status);
-    if (!ended && replica->job.pid != 0 && clock_now_ns() < replica->until_ns)
+    const bool lives = !ended && replica->job.pid != 0;
+    if (lives && clock_now_ns() < replica->until_ns)
         return;
+    if (lives && !replica->was_killed) {
+        replica->was_killed = true;
+        job_signal(&replica->job, true);
+        replica->until_ns = clock_now_ns() + (int64_t)JOB_KILL_GRACE_MS * 1000000;
+        return;
+    }
     if (ended && !replica->was_killed && replica->why.kind == ERROR_PEER &&
         status != EXIT_RANK_LOST) {
         replica->why = (struct error){0}; /* rank 0 does not know it better */

@@ -6,10 +6,10 @@
  *    │                               └─────────> ending <──────────┘
  *    └──────── once more ────────────────────────┴── never ──> gone
  *
- * Nothing here waits: the owner calls replica_step() whenever one of the files of replica_watch()
- * has something, or the time is there. Down, it starts again when its time has come; gone, never:
- * it was never ready, its error is one that another start would meet again (bad input, a disk), or
- * it came to nothing too often.
+ * Nothing here waits, but for replicas_close(): the owner calls replica_step() whenever one of the
+ * files of replica_watch() has something, or the time is there. Down, it starts again when its time
+ * has come; gone, never: it was never ready, its error is one that another start would meet again
+ * (bad input, a disk), or it came to nothing too often.
  */
 #pragma once
 #include "base/error.h"
@@ -45,7 +45,7 @@ struct replica { /* all zero, but for number and restarts.most: down, and its ti
     bool progressed;             /* ending: a request got something while it was ready, */
     size_t n_going_on;           /* and these go on; the owner's */
     int64_t until_ns; /* down: when it starts; starting: how long without a link; ending: how long
-                         its job may take to end */
+                         its job may take to end, by itself or killed */
     struct error why; /* ending, gone: what was lost; down: what it was that was lost */
 };
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/system.h"
 #include "launcher/exit_code.h"
+#include "launcher/job/job.h"
 #include "launcher/job/rank_words.h"
 #include "launcher/model_path.h"
 #include "launcher/session.h"
@@ -35,7 +36,7 @@ static const int64_t TELL_NS = 3000 * MS, HURRY_TELL_NS = 600 * MS;
 /* Rank 0 ends after the gateway: it has been told to stop, or sees the end of the link. */
 static const int64_t RANK_GRACE_NS = 3000 * MS, REFUSED_GRACE_NS = 200 * MS;
 static const int64_t STOPPED_NS = 300 * MS; /* many ticks */
-enum { SIGNALLED = 128, TICK_MS = 50 };
+enum { TICK_MS = 50 };
 
 bool users_job_is_here(void) { return launch_has_world(); }
 
@@ -139,7 +140,7 @@ static bool has_ended(pid_t *pid, int *code)
     if (waitpid(*pid, &status, WNOHANG) != *pid)
         return false;
     *pid = 0;
-    *code = WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
+    *code = WIFEXITED(status) ? WEXITSTATUS(status) : JOB_SIGNALLED + WTERMSIG(status);
     return true;
 }
 

@@ -93,11 +93,9 @@ int32_t *phalanx_tokenize_chat(struct phalanx_model *model, const char *messages
     struct library_parameters read = {0};
     struct chat_prompt_request chat;
     const locale_t theirs = use_numbers(model);
-    bool good = read_chat(model, &read, &chat, messages, parameters, &why);
-    if (good) {
-        intake_limit(intake_of(model), 0);
-        good = chat_prompt_make(model->service.api.chat, intake_of(model), &chat, &ids, &why);
-    }
+    const bool good =
+        read_chat(model, &read, &chat, messages, parameters, &why) &&
+        chat_prompt_make(model->service.api.chat, intake_of(model), &chat, &ids, &why);
     parameters_release(&read);
     uselocale(theirs);
     return give_ids(&ids, good, n, &why, err);

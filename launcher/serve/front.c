@@ -13,9 +13,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct front {
-    struct front_settings is;
+    struct front_settings settings;
 };
 
 struct visit { /* one exchange */
@@ -37,7 +38,7 @@ struct visit { /* one exchange */
 static void note_status(struct visit *visit, int status)
 {
     visit->status = status;
-    api_metrics_count_http(visit->front->is.api->metrics, http_method(visit->x),
+    api_metrics_count_http(visit->front->settings.api->metrics, http_method(visit->x),
                            visit->route != NULL ? visit->route->path : NULL, status);
 }
 
@@ -120,24 +121,33 @@ static void name_request(struct visit *visit)
 {
     const char *given = http_header(visit->x, "x-request-id");
     char *id = visit->record.id;
-    uint64_t random[2];
-    struct error ignored = {0};
     visit->is_id_made_up = given == NULL || !request_id_is_good(given);
-    if (!visit->is_id_made_up) {
+    if (visit->is_id_made_up)
+        request_id_make(id);
+    else
         memcpy(id, given, strlen(given) + 1);
-    } else if (system_random(random, sizeof random, &ignored)) {
-        snprintf(id, sizeof visit->record.id, "%016llx%016llx", (unsigned long long)random[0],
-                 (unsigned long long)random[1]);
-    }
     http_add_header(visit->x, "X-Request-Id", id);
 }
 
-static bool allows_origin(const struct option_list *origins, const char *origin)
+static bool has_origin(const struct option_list *origins, const char *origin)
 {
     for (int i = 0; i < origins->n; i++)
-        if (strcmp(origins->item[i], "*") == 0 || strcmp(origins->item[i], origin) == 0)
+        if (strcmp(origins->item[i], origin) == 0)
             return true;
     return false;
+}
+
+/* Which page may read the answer; NULL: none but our own. Where that depends on who asks, every
+ * answer says so, also one that allows nothing: a cache would hand it to a page that may read it.
+ */
+static const char *allow_origin(struct http_exchange *x, const struct option_list *origins)
+{
+    if (has_origin(origins, "*"))
+        return "*";
+    const char *origin = http_header(x, "origin");
+    if (origins->n > 0)
+        http_add_header(x, "Vary", "Origin");
+    return origin != NULL && has_origin(origins, origin) ? origin : NULL;
 }
 
 /* Those that are asked for: clients send some that only they know, and none of them does harm. */
@@ -155,18 +165,16 @@ static const char *headers_to_allow(const struct http_exchange *x)
  */
 static bool answer_preflight(struct visit *visit)
 {
-    const char *origin = http_header(visit->x, "origin");
-    const bool allowed = origin != NULL && allows_origin(visit->front->is.origins, origin);
-    if (allowed) {
-        http_add_header(visit->x, "Access-Control-Allow-Origin", origin);
-        http_add_header(visit->x, "Vary", "Origin");
+    const char *allowed = allow_origin(visit->x, visit->front->settings.origins);
+    if (allowed != NULL) {
+        http_add_header(visit->x, "Access-Control-Allow-Origin", allowed);
         http_add_header(visit->x, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
     }
     if (strcmp(http_method(visit->x), "OPTIONS") != 0)
         return false;
     if (visit->route != NULL)
         http_add_header(visit->x, "Allow", visit->route->methods);
-    if (allowed && visit->route != NULL) {
+    if (allowed != NULL && visit->route != NULL) {
         http_add_header(visit->x, "Access-Control-Allow-Methods", visit->route->methods);
         http_add_header(visit->x, "Access-Control-Allow-Headers", headers_to_allow(visit->x));
         http_add_header(visit->x, "Access-Control-Max-Age", "86400");
@@ -189,7 +197,7 @@ static bool takes(const struct route *route, const char *method)
 static bool is_allowed(struct visit *visit)
 {
     const bool is_open = visit->route != NULL && visit->route->access == ROUTE_OPEN;
-    return keys_allow(visit->front->is.keys, http_header(visit->x, "authorization"),
+    return keys_allow(visit->front->settings.keys, http_header(visit->x, "authorization"),
                       &visit->tenant) ||
            is_open;
 }
@@ -217,10 +225,26 @@ static void on_headers(void *context, struct http_exchange *x)
     }
 }
 
+/* RFC 9110, sections 8.4 and 15.5.16. Nothing is unpacked here: a few bytes could be a gigabyte. */
+static bool is_packed(struct http_exchange *x)
+{
+    const char *encoding = http_header(x, "content-encoding");
+    size_t n_body;
+    http_body(x, &n_body);
+    return n_body > 0 && encoding != NULL && strcasecmp(encoding, "identity") != 0;
+}
+
 static void on_request(void *context, struct http_exchange *x)
 {
     struct front *front = context;
     struct visit *visit = http_data(x);
+    if (is_packed(x)) {
+        http_add_header(x, "Accept-Encoding", "identity");
+        refuse(visit, "unsupported_encoding",
+               "This server takes no compressed bodies: send the JSON as it is, without the "
+               "header Content-Encoding");
+        return;
+    }
     struct call_request request = {.route = visit->route,
                                    .path = http_path(x),
                                    .query = http_query(x),
@@ -232,7 +256,7 @@ static void on_request(void *context, struct http_exchange *x)
     request.body = http_body(x, &request.n_body);
     memcpy(request.source.request_id, visit->record.id, sizeof visit->record.id);
     const struct reply reply = reply_of(visit);
-    visit->call = endpoints_call(front->is.endpoints, &request, &reply);
+    visit->call = endpoints_call(front->settings.endpoints, &request, &reply);
 }
 
 static void on_closed(void *context, struct http_exchange *x, bool was_answered)
@@ -241,7 +265,7 @@ static void on_closed(void *context, struct http_exchange *x, bool was_answered)
     struct visit *visit = http_data(x);
     if (visit->call != NULL)
         endpoints_cancel(visit->call);
-    request_log_write(front->is.api,
+    request_log_write(front->settings.api,
                       &(struct request_log_entry){
                           .record = &visit->record,
                           .method = http_method(x),
@@ -269,8 +293,8 @@ static void on_refused(void *context, struct http_exchange *x, const char *peer,
     }
     struct request_record record = {.n_choices = 0};
     error_set(&record.failure, ERROR_INPUT, "%s", why);
-    api_metrics_count_http(front->is.api->metrics, "", NULL, status);
-    request_log_write(front->is.api,
+    api_metrics_count_http(front->settings.api->metrics, "", NULL, status);
+    request_log_write(front->settings.api,
                       &(struct request_log_entry){
                           .record = &record, .peer = peer, .status = status, .total_ns = -1});
 }
@@ -278,7 +302,7 @@ static void on_refused(void *context, struct http_exchange *x, const char *peer,
 struct front *front_create(const struct front_settings *settings)
 {
     struct front *front = memory_alloc(1, sizeof *front);
-    front->is = *settings;
+    front->settings = *settings;
     return front;
 }
 

@@ -1,6 +1,6 @@
 /* launcher/serve/front.h: between the sockets of users and the endpoints.
  *
- *   request ──> route (404, 405) ──> key (401) ──> body ──> endpoints_call ──> reply ──> response
+ *   request ──> key (401) ──> route (404, 405) ──> body (415) ──> endpoints_call ──> reply
  *
  * Each response has the request's id (X-Request-Id, the user's own where it is one), and the
  * headers that browsers want (CORS) where --allowed-origins names the page. Every response is

@@ -22,18 +22,16 @@ struct keys {
     int n, capacity;
 };
 
-static bool add(struct keys *keys, const char *text, size_t n, const char *where, int number,
-                struct error *err)
+static bool add(struct keys *keys, const char *text, size_t n, struct error *err)
 {
     for (size_t i = 0; i < n; i++)
         if (text[i] <= ' ' || text[i] > '~')
-            return error_set(err, ERROR_INPUT, "%s: key %d has a character that no key can have",
-                             where, number);
+            return error_set(err, ERROR_INPUT, "a character that no key can have");
     if (n < KEY_LEAST || n >= KEY_BYTES)
-        return error_set(err, ERROR_INPUT, "%s: key %d has %zu characters; keys have %d to %d",
-                         where, number, n, KEY_LEAST, KEY_BYTES - 1);
+        return error_set(err, ERROR_INPUT, "a key of %zu characters; keys have %d to %d", n,
+                         KEY_LEAST, KEY_BYTES - 1);
     if (keys->n == MAX_KEYS)
-        return error_set(err, ERROR_INPUT, "%s: more than %d keys", where, MAX_KEYS);
+        return error_set(err, ERROR_INPUT, "more than %d keys", MAX_KEYS);
     if (keys->n == keys->capacity) {
         keys->capacity = 2 * keys->capacity + 1;
         keys->key = memory_resize(keys->key, (size_t)keys->capacity, sizeof *keys->key);
@@ -43,8 +41,7 @@ static bool add(struct keys *keys, const char *text, size_t n, const char *where
     return true;
 }
 
-static bool add_line(struct keys *keys, const char *line, size_t n, const char *path, int number,
-                     struct error *err)
+static bool add_line(struct keys *keys, const char *line, size_t n, struct error *err)
 {
     while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t' || line[n - 1] == '\r'))
         n--;
@@ -53,7 +50,7 @@ static bool add_line(struct keys *keys, const char *line, size_t n, const char *
     size_t begin = n; /* what a line ends with is the key: a name may come before */
     while (begin > 0 && line[begin - 1] != ' ' && line[begin - 1] != '\t')
         begin--;
-    return add(keys, line + begin, n - begin, path, number, err);
+    return add(keys, line + begin, n - begin, err);
 }
 
 static bool read_file(struct keys *keys, const char *path, struct error *err)
@@ -61,13 +58,14 @@ static bool read_file(struct keys *keys, const char *path, struct error *err)
     char *text;
     size_t n_bytes;
     bool good = true;
-    int number = 0;
     if (!file_read(&text, &n_bytes, path, MAX_FILE_BYTES, err))
         return false;
-    for (const char *line = text; good && line < text + n_bytes;) {
+    const char *line = text;
+    for (int number = 1; good && line < text + n_bytes; number++) {
         const char *end = memchr(line, '\n', (size_t)(text + n_bytes - line));
         end = end != NULL ? end : text + n_bytes;
-        good = add_line(keys, line, (size_t)(end - line), path, ++number, err);
+        good = add_line(keys, line, (size_t)(end - line), err) ||
+               error_in(err, "%s: line %d", path, number);
         line = end + 1;
     }
     memory_free(text);
@@ -80,11 +78,11 @@ static bool read_all(struct keys *keys, struct error *err)
     const struct option_list *list = &options->serve.api_key;
     const char *environment = getenv("PHALANX_API_KEY");
     for (int i = 0; i < list->n; i++)
-        if (!add(keys, list->item[i], strlen(list->item[i]), "--api-key", i + 1, err))
-            return false;
+        if (!add(keys, list->item[i], strlen(list->item[i]), err))
+            return error_in(err, "--api-key: key %d", i + 1);
     if (environment != NULL && *environment != '\0' &&
-        !add(keys, environment, strlen(environment), "PHALANX_API_KEY", 1, err))
-        return false;
+        !add(keys, environment, strlen(environment), err))
+        return error_in(err, "PHALANX_API_KEY");
     if (options->serve.api_key_file == NULL)
         return true;
     const int n_before = keys->n;

@@ -11,8 +11,8 @@ struct error;
 struct keys;
 struct options;
 
-/* ERROR_INPUT: a file that cannot be read, a key that is none (the text has its number, never the
- * key). */
+/* ERROR_INPUT: a file that cannot be read, a key that is none (the text has its number or its line,
+ * never the key). */
 bool keys_open(struct keys **out, const struct options *options, struct error *err);
 void keys_close(struct keys *keys); /* NULL is fine */
 /* Reads the file again. When it fails the keys of before stay. */

@@ -12,7 +12,7 @@ static const int64_t LAST_WORDS_NS = 1000000000;
 enum stage { SERVING, DRAINING, LEAVING };
 
 struct life {
-    struct life_settings is;
+    struct life_settings settings;
     struct event *term, *interrupt, *hangup, *timer;
     enum stage stage;
     int64_t until_ns; /* of the stage */
@@ -21,7 +21,7 @@ struct life {
 
 static void enter(struct life *life, enum stage stage, int64_t ns)
 {
-    const struct timeval wait = {ns / 1000000000, ns % 1000000000 / 1000 + 1};
+    const struct timeval wait = clock_timeval(ns);
     life->stage = stage;
     life->until_ns = clock_now_ns() + ns;
     evtimer_add(life->timer, &wait);
@@ -31,8 +31,8 @@ static void force(struct life *life)
 {
     if (life->stage == LEAVING)
         return;
-    life->was_forced = !life->is.is_idle(life->is.context);
-    life->is.give_up(life->is.context);
+    life->was_forced = !life->settings.finish(life->settings.context);
+    life->settings.give_up(life->settings.context);
     enter(life, LEAVING, LAST_WORDS_NS);
 }
 
@@ -44,15 +44,15 @@ static void on_end(evutil_socket_t number, short what, void *context)
         force(life);
         return;
     }
-    enter(life, DRAINING, life->is.drain_ns);
-    life->is.drain(life->is.context);
+    enter(life, DRAINING, life->settings.drain_ns);
+    life->settings.drain(life->settings.context);
 }
 
 static void on_hangup(evutil_socket_t number, short what, void *context)
 {
     struct life *life = context;
     (void)number, (void)what;
-    life->is.reload(life->is.context);
+    life->settings.reload(life->settings.context);
 }
 
 /* life_step() looks at the time, after the turn. */
@@ -72,7 +72,7 @@ static struct event *on_signal(struct event_base *base, int number, event_callba
 struct life *life_create(struct event_base *base, const struct life_settings *settings)
 {
     struct life *life = memory_alloc(1, sizeof *life);
-    life->is = *settings;
+    life->settings = *settings;
     life->term = on_signal(base, SIGTERM, on_end, life);
     life->interrupt = on_signal(base, SIGINT, on_end, life);
     life->hangup = on_signal(base, SIGHUP, on_hangup, life);
@@ -93,10 +93,10 @@ void life_destroy(struct life *life)
 
 bool life_step(struct life *life)
 {
-    const bool is_late = life->stage != SERVING && clock_now_ns() >= life->until_ns;
     if (life->stage == SERVING)
         return false;
-    if (life->is.is_idle(life->is.context) || (life->stage == LEAVING && is_late))
+    const bool is_late = clock_now_ns() >= life->until_ns;
+    if (life->settings.finish(life->settings.context) || (life->stage == LEAVING && is_late))
         return true;
     if (is_late)
         force(life);

@@ -5,7 +5,7 @@
  *                                     └── second signal, or --drain-timeout ──> over, exit 3
  *
  * Draining, it tells those that ask that it is not ready (503), and finishes what was let in. What
- * is left at the end of its time gets an error. SIGHUP reads the keys again.
+ * is left at the end of its time gets an error. SIGHUP reads the keys and the certificate again.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,9 +16,11 @@ struct life;
 
 struct life_settings { /* borrowed context */
     int64_t drain_ns;
-    void (*drain)(void *context);   /* once: from now on nobody is let in */
-    void (*reload)(void *context);  /* SIGHUP */
-    bool (*is_idle)(void *context); /* nothing is in flight and everything is sent */
+    void (*drain)(void *context);  /* once: from now on nobody is let in */
+    void (*reload)(void *context); /* SIGHUP */
+    /* Each turn after drain(): closes what nobody waits for. True: nothing is in flight, and
+     * everything is sent. */
+    bool (*finish)(void *context);
     void (*give_up)(void *context); /* what is in flight gets an error */
     void *context;
 };

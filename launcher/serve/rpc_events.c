@@ -73,6 +73,13 @@ bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct
     return true;
 }
 
+bool rpc_events_renew_certificate(struct rpc_events *events, struct error *err)
+{
+    return events == NULL || rpc_server_renew_certificate(
+                                 events->server, events->settings.options->serve.ssl_certfile,
+                                 events->settings.options->serve.ssl_keyfile, err);
+}
+
 void rpc_events_step(struct rpc_events *events)
 {
     if (events != NULL)

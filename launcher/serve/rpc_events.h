@@ -26,6 +26,8 @@ struct rpc_events_settings { /* borrowed */
 bool rpc_events_open(struct rpc_events **out, const struct rpc_events_settings *settings,
                      struct error *err);
 bool rpc_events_start(struct rpc_events *events, struct event_base *base, struct error *err);
+/* As rpc_server_renew_certificate(), of the files that the options name. */
+bool rpc_events_renew_certificate(struct rpc_events *events, struct error *err);
 /* Once a turn of the loop, before ranks are heard: what was sent makes room for what they say. */
 void rpc_events_step(struct rpc_events *events);
 int rpc_events_calls(const struct rpc_events *events);        /* open now */

@@ -80,19 +80,41 @@ static void drain(void *context)
               (long long)server->service.admission.n_in_flight);
 }
 
-static void reload(void *context)
+static void reload_keys(struct server *server)
 {
-    struct server *server = context;
     struct error err = {0};
+    if (server->options->serve.api_key_file == NULL)
+        return;
     if (keys_reload(server->keys, &err))
         log_write(LOG_INFO, "serve", "%d API keys", keys_count(server->keys));
     else
         log_write(LOG_ERROR, "serve", "the keys of before stay: %s", err.text);
 }
 
+/* HTTP first: it says what is wrong with a pair, and gRPC only leaves it. */
+static void reload_certificate(struct server *server)
+{
+    const char *cert_file = server->options->serve.ssl_certfile;
+    struct error err = {0};
+    if (cert_file == NULL)
+        return;
+    if (http_server_renew_certificate(server->http, cert_file, server->options->serve.ssl_keyfile,
+                                      &err) &&
+        (rpc_events_renew_certificate(server->rpc, &err) || error_in(&err, "for gRPC alone")))
+        log_write(LOG_INFO, "serve", "new connections get the certificate of %s", cert_file);
+    else
+        log_write(LOG_WARN, "serve", "the certificate of before stays: %s", err.text);
+}
+
+static void reload(void *context)
+{
+    reload_keys(context);
+    reload_certificate(context);
+}
+
 /* Once there is nothing more to do for those that were let in, nobody new is even told that it
  * is too late, and who has not yet asked to the end never does: else they could go on for ever. */
-static bool is_idle(void *context)
+static bool finish(void *context)
 {
     const struct server *server = context;
     if (server->service.admission.n_in_flight > 0)
@@ -197,7 +219,7 @@ bool server_load(struct server *server, struct error *err)
     const struct life_settings life = {.drain_ns = options->serve.drain_timeout * NS_OF_S,
                                        .drain = drain,
                                        .reload = reload,
-                                       .is_idle = is_idle,
+                                       .finish = finish,
                                        .give_up = give_up,
                                        .context = server};
     server->life = life_create(server->base, &life);

@@ -99,13 +99,11 @@ static void watch(struct session_events *events, const struct pollfd *want, int 
 
 static void wait_until(struct session_events *events, int64_t until_ns)
 {
-    const int64_t ns = until_ns - clock_now_ns();
-    const struct timeval now = {0, 0}; /* less than 1 ms ahead would be 1 ms for epoll */
-    const struct timeval left = {ns / 1000000000, ns % 1000000000 / 1000 + 1};
+    const struct timeval left = clock_timeval(until_ns - clock_now_ns());
     if (until_ns == INT64_MAX)
         evtimer_del(events->timer);
     else
-        evtimer_add(events->timer, ns > 0 ? &left : &now);
+        evtimer_add(events->timer, &left);
 }
 
 bool session_events_step(struct session_events *events, struct error *err)

@@ -83,7 +83,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 static struct event *every(struct event_base *base, int64_t ns, event_callback_fn call,
                            struct statistics *statistics)
 {
-    const struct timeval wait = {ns / 1000000000, ns % 1000000000 / 1000};
+    const struct timeval wait = clock_timeval(ns);
     struct event *event = event_new(base, -1, EV_PERSIST, call, statistics);
     evtimer_add(event, &wait);
     return event;

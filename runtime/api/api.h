@@ -50,7 +50,7 @@ struct api_calls { /* in the order in which they were added; a call is in one li
 };
 
 struct api_rest { /* all zero at first: awake (sleep.h) */
-    struct sleep_call *first;
+    struct sleep_waiter *first;
     bool is_under_way; /* the ranks are not yet as they were asked to be */
 };
 

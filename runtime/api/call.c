@@ -27,15 +27,9 @@ void call_init(struct api_call *call, struct api *api, const struct api_source *
         call->source.peer = arena_copy_text(&call->arena, source->peer, strlen(source->peer));
 }
 
-static int sequences_of_prompt(const struct sampling *sampling)
-{
-    const int width = sampling->params.beam_width;
-    return width > sampling->n_choices ? width : sampling->n_choices;
-}
-
 bool call_admit(struct api_call *call, int n_prompts, struct error *err)
 {
-    const int64_t n = (int64_t)n_prompts * sequences_of_prompt(&call->sampling);
+    const int64_t n = (int64_t)n_prompts * sampling_sequences(&call->sampling);
     if (!admission_enter(call->api->admission, n, err))
         return false;
     call->n_admitted = n;

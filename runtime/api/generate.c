@@ -67,9 +67,7 @@ static bool check_counts(const struct api *api, const struct generate_request *r
     const int64_t most = api->admission->max_in_flight < API_MAX_CHOICES
                              ? api->admission->max_in_flight
                              : API_MAX_CHOICES;
-    const int width = sampling->params.beam_width > sampling->n_choices
-                          ? sampling->params.beam_width
-                          : sampling->n_choices;
+    const int width = sampling_sequences(sampling);
     if ((int64_t)n_prompts * width <= most)
         return true;
     error_set(err, ERROR_INPUT,

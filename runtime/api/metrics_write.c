@@ -156,10 +156,10 @@ static void write_cache_config(struct writer *w)
         prometheus_family(w->out, name, PROMETHEUS_GAUGE,
                           "How large the KV cache of an engine is.");
         for (int i = 0; i < n_engines(w); i++) {
-            labels_of(w, i);
+            const struct prometheus_labels own = labels_of(w, i);
             const struct prometheus_label label[] = {
-                w->label[0],
-                w->label[1],
+                own.label[0],
+                own.label[1],
                 {"block_size", block_size},
                 {"num_gpu_blocks", blocks},
                 {"kv_tokens", tokens},

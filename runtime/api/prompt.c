@@ -21,10 +21,21 @@ enum {
 /* Tokens at a cut depend on what was there before it: so many more are read and thrown away. */
 enum { MARGIN_TOKENS = 64 };
 
-static bool too_long(struct error *err, const char *param)
+static bool too_long(const char *param, struct error *err)
 {
     error_param(err, param);
     return error_code(err, "context_length_exceeded");
+}
+
+/* `about`: "at least ", where it is not known how many more there are, or "". */
+static bool too_many(const char *about, size_t n_tokens, int max_model_len, const char *param,
+                     struct error *err)
+{
+    error_set(err, ERROR_INPUT,
+              "This model's maximum context length is %d tokens. However, your request has %s%zu "
+              "input tokens. Please reduce the length of the input.",
+              max_model_len, about, n_tokens);
+    return too_long(param, err);
 }
 
 bool prompt_cut_read(struct prompt_rules *rules, int64_t truncate, enum prompt_cut how,
@@ -43,6 +54,16 @@ bool prompt_cut_read(struct prompt_rules *rules, int64_t truncate, enum prompt_c
 }
 
 /* ---- texts ---- */
+
+/* A text that has too many tokens, whatever they are, is refused. */
+static bool check_length(const struct intake *intake, size_t n_bytes,
+                         const struct prompt_rules *rules, struct error *err)
+{
+    const size_t longest = tokenizer_longest(intake->tokenizer);
+    const size_t n_least = n_bytes / longest + (n_bytes % longest > 0);
+    return n_least <= (size_t)rules->max_model_len ||
+           too_many("at least ", n_least, rules->max_model_len, rules->param, err);
+}
 
 /* No longer text has to be looked at for n tokens of it. */
 static size_t bytes_of(const struct intake *intake, int64_t n)
@@ -97,7 +118,7 @@ static bool begin_text(struct prompt_reader *reader, struct intake *intake,
     const char *text = prompt->text;
     size_t n_bytes = prompt->n_bytes;
     if ((rules->cut == PROMPT_WHOLE || prompt->is_rendered) &&
-        !intake_check_length(intake, n_bytes, (size_t)rules->max_model_len, err))
+        !check_length(intake, n_bytes, rules, err))
         return false;
     if (!prompt->is_rendered)
         cut_text(intake, rules, &text, &n_bytes);
@@ -214,13 +235,8 @@ static bool read_ids(const struct api_prompt *prompt, const struct prompt_rules 
     ids_clear(out);
     if (n == 0)
         return is_empty(rules, err);
-    if (n > (size_t)rules->most && rules->cut == PROMPT_WHOLE) {
-        error_set(err, ERROR_INPUT,
-                  "This model's maximum context length is %d tokens. However, your request has "
-                  "%zu input tokens. Please reduce the length of the input.",
-                  rules->max_model_len, n);
-        return too_long(err, rules->param);
-    }
+    if (n > (size_t)rules->most && rules->cut == PROMPT_WHOLE)
+        return too_many("", n, rules->max_model_len, rules->param, err);
     if (n > (size_t)rules->most) {
         id += rules->cut == PROMPT_KEEP_LAST ? n - (size_t)rules->most : 0;
         n = (size_t)rules->most;
@@ -316,16 +332,6 @@ bool prompt_read_pair(struct prompt_reader *reader, struct intake *intake,
 
 /* ---- room ---- */
 
-static bool prompt_too_long(int64_t n_prompt, const struct prompt_room *room, const char *param,
-                            struct error *err)
-{
-    error_set(err, ERROR_INPUT,
-              "This model's maximum context length is %d tokens. However, your request has %lld "
-              "input tokens. Please reduce the length of the input.",
-              room->max_model_len, (long long)n_prompt);
-    return too_long(err, param);
-}
-
 /* Is there a place for so many tokens in the KV cache, were there nothing else? */
 static bool check_cache(int64_t n_tokens, const struct prompt_room *room, const char *param,
                         struct error *err)
@@ -343,7 +349,7 @@ bool prompt_fit_alone(size_t n_prompt, const struct prompt_room *room, const cha
                       struct error *err)
 {
     const int64_t n = (int64_t)n_prompt;
-    return (n <= room->max_model_len || prompt_too_long(n, room, param, err)) &&
+    return (n <= room->max_model_len || too_many("", n_prompt, room->max_model_len, param, err)) &&
            check_cache(n, room, param, err);
 }
 
@@ -354,7 +360,7 @@ bool prompt_fit(size_t n_prompt, const struct prompt_room *room, const char *par
     const bool by_cache = room->kv_tokens > 0 && room->kv_tokens < length;
     const int64_t left = (by_cache ? room->kv_tokens : length) - n;
     if (n >= length)
-        return prompt_too_long(n, room, param, err);
+        return too_many("", n_prompt, room->max_model_len, param, err);
     if (room->max_tokens_said && n + *max_tokens > length) {
         error_set(err, ERROR_INPUT,
                   "This model's maximum context length is %lld tokens. However, you requested %d "
@@ -362,7 +368,7 @@ bool prompt_fit(size_t n_prompt, const struct prompt_room *room, const char *par
                   "tokens. Please reduce the length of the input prompt or the number of requested "
                   "output tokens.",
                   (long long)length, *max_tokens, (long long)n, (long long)n + *max_tokens);
-        return too_long(err, "max_tokens");
+        return too_long("max_tokens", err);
     }
     if (!check_cache(n + 1, room, param, err) ||
         (room->max_tokens_said && !check_cache(n + *max_tokens, room, "max_tokens", err)))

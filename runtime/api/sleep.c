@@ -6,13 +6,13 @@
 #include "runtime/api/reading.h"
 #include "runtime/gateway/dispatch.h"
 
-struct sleep_call {
+struct sleep_waiter {
     struct api *api;
     sleep_done_fn *done;
     void *context;
     bool wants_sleep;
     struct error failure; /* kind ERROR_NONE: none */
-    struct sleep_call *next;
+    struct sleep_waiter *next;
 };
 
 /* The dispatch has it as it was asked for; one that was asked for before is no news. */
@@ -29,7 +29,7 @@ static void reached(void *context, bool good)
 
 static void supersede(struct api *api, bool wants_sleep)
 {
-    for (struct sleep_call *call = api->rest.first; call != NULL; call = call->next)
+    for (struct sleep_waiter *call = api->rest.first; call != NULL; call = call->next)
         if (call->wants_sleep != wants_sleep && call->failure.kind == ERROR_NONE) {
             error_set(&call->failure, ERROR_LIMIT, "meanwhile somebody asked the model to %s",
                       wants_sleep ? "sleep" : "wake up");
@@ -60,8 +60,8 @@ static void ask(struct api *api, enum link_sleep level)
     dispatch_sleep(api->dispatch, level, reached, api);
 }
 
-struct sleep_call *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
-                             void *context, struct error *err)
+struct sleep_waiter *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
+                               void *context, struct error *err)
 {
     const enum admission_state state = api->admission->state;
     if (state != ADMISSION_OPEN && state != ADMISSION_SLEEPING) {
@@ -70,26 +70,26 @@ struct sleep_call *api_sleep(struct api *api, enum link_sleep level, sleep_done_
         error_code(err, state == ADMISSION_DRAINING ? "draining" : "not_ready");
         return NULL;
     }
-    struct sleep_call *call = memory_alloc(1, sizeof *call);
-    *call = (struct sleep_call){.api = api,
-                                .done = done,
-                                .context = context,
-                                .wants_sleep = level != LINK_NOT_ASLEEP,
-                                .next = api->rest.first};
+    struct sleep_waiter *call = memory_alloc(1, sizeof *call);
+    *call = (struct sleep_waiter){.api = api,
+                                  .done = done,
+                                  .context = context,
+                                  .wants_sleep = level != LINK_NOT_ASLEEP,
+                                  .next = api->rest.first};
     api->rest.first = call;
     ask(api, level);
     return call;
 }
 
-static void unlist(struct sleep_call *call)
+static void unlist(struct sleep_waiter *call)
 {
-    struct sleep_call **at = &call->api->rest.first;
+    struct sleep_waiter **at = &call->api->rest.first;
     while (*at != call)
         at = &(*at)->next;
     *at = call->next;
 }
 
-void sleep_cancel(struct sleep_call *call)
+void sleep_cancel(struct sleep_waiter *call)
 {
     unlist(call);
     memory_free(call);
@@ -97,16 +97,16 @@ void sleep_cancel(struct sleep_call *call)
 
 void api_sleep_fail(struct api *api, const struct error *why)
 {
-    for (struct sleep_call *call = api->rest.first; call != NULL; call = call->next)
+    for (struct sleep_waiter *call = api->rest.first; call != NULL; call = call->next)
         call->failure = *why;
 }
 
 bool api_is_asleep(const struct api *api) { return api->admission->state == ADMISSION_SLEEPING; }
 
 /* NULL: none. */
-static struct sleep_call *next_end(const struct api *api)
+static struct sleep_waiter *next_end(const struct api *api)
 {
-    struct sleep_call *call = api->rest.first;
+    struct sleep_waiter *call = api->rest.first;
     while (call != NULL && call->failure.kind == ERROR_NONE && api->rest.is_under_way)
         call = call->next;
     return call;
@@ -114,7 +114,7 @@ static struct sleep_call *next_end(const struct api *api)
 
 bool sleep_settle(struct api *api)
 {
-    struct sleep_call *call;
+    struct sleep_waiter *call;
     bool any = false;
     while ((call = next_end(api)) != NULL) {
         unlist(call);

@@ -14,16 +14,16 @@
 
 #include <stdbool.h>
 
-struct sleep_call; /* one who waits */
+struct sleep_waiter; /* one who waits */
 
 /* From api_settle(), once. why NULL: it is so. The call is gone. */
 typedef void sleep_done_fn(void *context, const struct error *why);
 
 /* level: engine_link.h. NULL: refused, ERROR_LIMIT with code "draining" or "not_ready". */
-struct sleep_call *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
-                             void *context, struct error *err);
+struct sleep_waiter *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
+                               void *context, struct error *err);
 /* Nobody waits any more; what was asked for goes on. */
-void sleep_cancel(struct sleep_call *call);
+void sleep_cancel(struct sleep_waiter *call);
 /* Everybody who waits is told by the next api_settle() that it comes to nothing. */
 void api_sleep_fail(struct api *api, const struct error *why);
 /* From when nobody is let in, until somebody is again. */

@@ -2,6 +2,29 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "proto/status.h"
+#include "runtime/gateway/token_rows.h"
+
+const struct tokenizer *answer_tokenizer(const struct answer *answer)
+{
+    return answer->call.endpoints->settings.api->intake->tokenizer;
+}
+
+struct json_text answer_prompt_text(const struct answer *answer, int prompt, struct arena *arena)
+{
+    struct json_text given;
+    given.data = generate_prompt_text(answer->generate, prompt, &given.n_bytes);
+    return given.data != NULL ? given
+                              : tokens_text(arena, answer_tokenizer(answer),
+                                            generate_prompt_ids(answer->generate, prompt));
+}
+
+void answer_write_failure(struct answer *answer, const struct error *why)
+{
+    bytes_add_text(&answer->out, "data: ");
+    status_write_json(&answer->out, why);
+    bytes_add_text(&answer->out, "\n\ndata: [DONE]\n\n");
+}
 
 static void release(struct answer *answer)
 {
@@ -97,7 +120,7 @@ struct call *answer_start(struct answer *answer, const struct endpoints *e,
     };
     struct error err = {0};
     answer->call = (struct call){.endpoints = e, .reply = *reply, .cancel = cancel};
-    answer->generate = api_generate(e->is.api, request, &listener, &err);
+    answer->generate = api_generate(e->settings.api, request, &listener, &err);
     if (answer->generate != NULL)
         return &answer->call;
     release(answer);

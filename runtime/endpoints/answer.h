@@ -7,6 +7,7 @@
  * What the bytes are is the business of a form: OpenAI's, SGLang's, …
  */
 #pragma once
+#include "proto/json_write.h" /* json_text */
 #include "runtime/api/generate.h"
 #include "runtime/endpoints/endpoint.h"
 
@@ -39,6 +40,12 @@ struct answer { /* the first member of what a form adds */
     bool *is_over; /* [prompts * choices] their end is written */
     struct bytes out;
 };
+
+const struct tokenizer *answer_tokenizer(const struct answer *answer);
+/* A prompt as text: as it was given, or else what its ids say, in the arena. */
+struct json_text answer_prompt_text(const struct answer *answer, int prompt, struct arena *arena);
+/* The last words of a stream of events: the error, and that nothing comes after it. */
+void answer_write_failure(struct answer *answer, const struct error *why);
 
 /* Starts it; takes `answer` over, which is all zero but for form, is_stream and what the form has
  * added. NULL: refused, and the reply has been told why. */

@@ -15,20 +15,21 @@ struct call {
 };
 
 struct endpoints {
-    struct endpoints_settings is;
+    struct endpoints_settings settings;
 };
 
 /* NULL when it has answered. */
 typedef struct call *endpoint_fn(const struct endpoints *e, const struct call_request *request,
                                  const struct reply *reply);
-endpoint_fn chat_call, completions_call, generate_call;                           /* a file each */
-endpoint_fn generate_stream_call;                                                 /* generate.c */
-endpoint_fn embeddings_call, score_call, rerank_call, classify_call, reward_call; /* pool.c */
-endpoint_fn tokenize_call, detokenize_call;                                       /* tokens.c */
-endpoint_fn models_call, model_call, version_call;                                /* models.c */
-endpoint_fn health_call, live_call, ready_call, metrics_call;                     /* health.c */
-endpoint_fn page_call, icon_call;                                                 /* page.c */
-endpoint_fn sleep_call, wake_call, is_sleeping_call;                              /* sleep.c */
+endpoint_fn chat_call, completions_call, generate_call;       /* a file each */
+endpoint_fn generate_stream_call;                             /* generate.c */
+endpoint_fn embeddings_call, score_call, rerank_call;         /* pool.c */
+endpoint_fn classify_call, pooling_call, reward_call;         /* pool.c */
+endpoint_fn tokenize_call, detokenize_call;                   /* tokens.c */
+endpoint_fn models_call, model_call, version_call;            /* models.c */
+endpoint_fn health_call, live_call, ready_call, metrics_call; /* health.c */
+endpoint_fn page_call, icon_call;                             /* page.c */
+endpoint_fn sleep_call, wake_call, is_sleeping_call;          /* sleep.c */
 
 /* The three answer at once, and return NULL for their caller to return. */
 struct call *endpoint_answer(const struct reply *reply, int status, const char *content_type,

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "proto/request_id.h"
 #include "proto/status.h"
 #include "runtime/api/admission.h"
 #include "runtime/api/request_log.h"
@@ -28,6 +29,7 @@ static const struct entry { /* the first member is what users of the header see 
     {{"/v2/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
     {{"/rerank", POST, ROUTE_WITH_KEY}, rerank_call},
     {{"/classify", POST, ROUTE_WITH_KEY}, classify_call},
+    {{"/pooling", POST, ROUTE_WITH_KEY}, pooling_call},
     {{"/v1/score/evaluation", POST, ROUTE_WITH_KEY}, reward_call},
     {{"/tokenize", POST, ROUTE_WITH_KEY}, tokenize_call},
     {{"/detokenize", POST, ROUTE_WITH_KEY}, detokenize_call},
@@ -75,7 +77,7 @@ bool endpoints_is_probe(const struct route *route)
 struct endpoints *endpoints_create(const struct endpoints_settings *settings)
 {
     struct endpoints *e = memory_alloc(1, sizeof *e);
-    e->is = *settings;
+    e->settings = *settings;
     return e;
 }
 
@@ -108,7 +110,7 @@ void endpoints_error(const struct error *why, const struct reply *reply) { refus
 struct call *endpoint_refuse(const struct endpoints *e, const struct reply *reply,
                              const struct error *why)
 {
-    refuse(why, admission_retry_after_s(e->is.api->admission), reply);
+    refuse(why, admission_retry_after_s(e->settings.api->admission), reply);
     return NULL;
 }
 
@@ -125,31 +127,20 @@ struct call *endpoint_answer_json(const struct reply *reply, const struct bytes 
     return endpoint_answer(reply, 200, "application/json", body);
 }
 
-/* "cmpl-" and the id that the source has, or else 32 random hex digits. */
-static void make_id(char out[ENDPOINT_ID_BYTES], const char *prefix,
-                    const struct api_source *source)
-{
-    uint64_t random[2] = {0};
-    struct error ignored = {0};
-    if (*source->request_id != '\0') {
-        snprintf(out, ENDPOINT_ID_BYTES, "%s%.*s", prefix,
-                 (int)(ENDPOINT_ID_BYTES - strlen(prefix) - 1), source->request_id);
-        return;
-    }
-    if (!system_random(random, sizeof random, &ignored)) /* still an id, if no secret one */
-        random[0] = (uint64_t)clock_now_ns();
-    snprintf(out, ENDPOINT_ID_BYTES, "%s%016llx%016llx", prefix, (unsigned long long)random[0],
-             (unsigned long long)random[1]);
-}
-
 struct api_source endpoint_source(const struct call_request *request, const char *prefix,
                                   const char *id)
 {
     struct api_source source = request->source;
-    if (id != NULL && (request->is_id_made_up || *source.request_id == '\0'))
-        snprintf(source.request_id, sizeof source.request_id, "%s", id);
-    const struct api_source named = source;
-    make_id(source.request_id, prefix, &named);
+    char made[REQUEST_ID_BYTES];
+    const char *name = request->source.request_id;
+    if (id != NULL && (request->is_id_made_up || *name == '\0')) {
+        name = id;
+    } else if (*name == '\0') {
+        request_id_make(made);
+        name = made;
+    }
+    snprintf(source.request_id, ENDPOINT_ID_BYTES, "%s%.*s", prefix,
+             (int)(ENDPOINT_ID_BYTES - strlen(prefix) - 1), name);
     if (source.created_s == 0)
         source.created_s = clock_wall_ms() / 1000;
     return source;

@@ -9,30 +9,15 @@
 
 enum { DEFAULT_MAX_TOKENS = 16 }; /* vLLM's; the other two say their own */
 
-const struct tokenizer *native_tokenizer(const struct native_answer *a)
-{
-    return a->answer.call.endpoints->is.api->intake->tokenizer;
-}
-
-static struct json_text prompt_text(struct native_answer *a, int prompt)
-{
-    struct json_text text;
-    text.data = generate_prompt_text(a->answer.generate, prompt, &text.n_bytes);
-    return text.data != NULL ? text
-                             : tokens_text(&a->arena, native_tokenizer(a),
-                                           generate_prompt_ids(a->answer.generate, prompt));
-}
-
 void native_add_rows(struct native_answer *a, struct native_choice *choice,
                      const struct output *output, size_t begin)
 {
-    struct token_rows rows = {.arena = &a->arena, .tokenizer = native_tokenizer(a)};
+    const struct tokenizer *tokenizer = answer_tokenizer(&a->answer);
     const size_t n = output->logprobs.end.n;
     bool *is_special = arena_alloc(&a->arena, n, sizeof *is_special);
     for (size_t i = begin; i < n; i++)
-        is_special[i - begin] = tokenizer_is_special(native_tokenizer(a), output->tokens.data[i]);
-    token_rows_add(&rows, &output->logprobs, begin, n);
-    choice->logprobs = token_rows_view(&rows);
+        is_special[i - begin] = tokenizer_is_special(tokenizer, output->tokens.data[i]);
+    choice->logprobs = token_rows_make(&a->arena, tokenizer, &output->logprobs, begin, n);
     choice->is_special = is_special;
 }
 
@@ -43,7 +28,7 @@ struct native_choice native_choice_of(struct native_answer *a, int prompt, int c
     return (struct native_choice){
         .id = a->id,
         .index = prompt * generate_choices(call) + choice,
-        .prompt = prompt_text(a, prompt),
+        .prompt = answer_prompt_text(&a->answer, prompt, &a->arena),
         .text = {output->text.data, output->n_released},
         .token_ids = output->tokens.data,
         .n_tokens = (int)output->tokens.n,
@@ -58,7 +43,7 @@ struct native_choice native_choice_of(struct native_answer *a, int prompt, int c
 
 void native_release(struct answer *answer)
 {
-    struct native_answer *a = (struct native_answer *)(void *)answer;
+    struct native_answer *a = native_of(answer);
     arena_release(&a->arena);
     memory_free(a);
 }

@@ -1,13 +1,6 @@
 /* /generate as SGLang: {"text", "output_ids", "meta_info"}; in a stream each event has all of it.
  */
-#include "base/error.h"
-#include "proto/status.h"
 #include "runtime/endpoints/native_answer.h"
-
-static struct native_answer *of(struct answer *answer)
-{
-    return (struct native_answer *)(void *)answer;
-}
 
 static void add_choice(struct native_answer *a, int prompt, int choice)
 {
@@ -21,14 +14,14 @@ static void add_choice(struct native_answer *a, int prompt, int choice)
 static bool progress(struct answer *answer, int prompt, int choice)
 {
     bytes_add_text(&answer->out, "data: ");
-    add_choice(of(answer), prompt, choice);
+    add_choice(native_of(answer), prompt, choice);
     bytes_add_text(&answer->out, "\n\n");
     return generate_output(answer->generate, prompt, choice)->finish != FINISH_NONE;
 }
 
 static void finish(struct answer *answer)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     if (answer->is_stream) {
         bytes_add_text(&answer->out, "data: [DONE]\n\n");
         return;
@@ -42,17 +35,10 @@ static void finish(struct answer *answer)
     bytes_add_text(&answer->out, a->form.is_list ? "]" : "");
 }
 
-static void fail(struct answer *answer, const struct error *why)
-{
-    bytes_add_text(&answer->out, "data: ");
-    status_write_json(&answer->out, why);
-    bytes_add_text(&answer->out, "\n\ndata: [DONE]\n\n");
-}
-
 const struct answer_form native_sglang_form = {
     .stream_type = ANSWER_EVENTS,
     .progress = progress,
     .finish = finish,
-    .fail = fail,
+    .fail = answer_write_failure,
     .release = native_release,
 };

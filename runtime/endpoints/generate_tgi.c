@@ -5,14 +5,9 @@
 #include "proto/status.h"
 #include "runtime/endpoints/native_answer.h"
 
-static struct native_answer *of(struct answer *answer)
-{
-    return (struct native_answer *)(void *)answer;
-}
-
 static bool progress(struct answer *answer, int prompt, int choice)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     const struct output *output = generate_output(answer->generate, prompt, choice);
     const struct native_choice now = native_choice_of(a, prompt, choice);
     for (; a->n_sent < output->tokens.n; a->n_sent++) {
@@ -27,7 +22,7 @@ static bool progress(struct answer *answer, int prompt, int choice)
 
 static void finish(struct answer *answer)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     if (answer->is_stream)
         return;
     struct native_choice whole = native_choice_of(a, 0, 0);

@@ -6,9 +6,9 @@
 #include "runtime/endpoints/native_answer.h"
 #include "runtime/gateway/token_rows.h"
 
-static struct native_answer *of(struct answer *answer)
+static struct json_logprob_rows rows_of(struct native_answer *a, const struct logprob_rows *rows)
 {
-    return (struct native_answer *)(void *)answer;
+    return token_rows_make(&a->arena, answer_tokenizer(&a->answer), rows, 0, rows->end.n);
 }
 
 static struct json_choice result_of(struct native_answer *a, const struct output *output)
@@ -28,11 +28,8 @@ static struct json_choice result_of(struct native_answer *a, const struct output
         .stop_text = output->stop_text,
         .stop_token = output->stop_token,
     };
-    if (has_rows) {
-        struct token_rows rows = {.arena = &a->arena, .tokenizer = native_tokenizer(a)};
-        token_rows_add(&rows, &output->logprobs, 0, output->logprobs.end.n);
-        choice.logprobs = token_rows_view(&rows);
-    }
+    if (has_rows)
+        choice.logprobs = rows_of(a, &output->logprobs);
     return choice;
 }
 
@@ -45,7 +42,6 @@ static void add_result(struct native_answer *a, int prompt)
     const struct output *first = generate_output(call, prompt, 0);
     const struct sampling *sampling = generate_sampling(call);
     struct json_choice *choice = arena_alloc(&a->arena, (size_t)n, sizeof *choice);
-    struct token_rows rows = {.arena = &a->arena, .tokenizer = native_tokenizer(a)};
     size_t n_bytes;
     struct json_request result = {
         .request_id = a->id,
@@ -64,10 +60,8 @@ static void add_result(struct native_answer *a, int prompt)
         result.n_drafted += output->n_drafted;
         result.n_accepted += output->n_accepted;
     }
-    if (result.has_prompt_logprobs) {
-        token_rows_add(&rows, &first->prompt, 0, first->prompt.end.n);
-        result.prompt_logprobs = token_rows_view(&rows);
-    }
+    if (result.has_prompt_logprobs)
+        result.prompt_logprobs = rows_of(a, &first->prompt);
     request_output_write_line(&a->answer.out, &result);
 }
 
@@ -88,7 +82,7 @@ static void add_texts(struct native_answer *a)
 
 static bool progress(struct answer *answer, int prompt, int choice)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     add_texts(a);
     bytes_add_text(&answer->out, "}\n");
     arena_reset(&a->arena);
@@ -97,7 +91,7 @@ static bool progress(struct answer *answer, int prompt, int choice)
 
 static void finish(struct answer *answer)
 {
-    struct native_answer *a = of(answer);
+    struct native_answer *a = native_of(answer);
     if (answer->is_stream)
         return;
     add_texts(a);

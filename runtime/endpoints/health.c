@@ -7,7 +7,7 @@
 /* Why a server that is not ready is not. */
 static const char *state_of(const struct endpoints *e)
 {
-    switch (e->is.api->admission->state) {
+    switch (e->settings.api->admission->state) {
     case ADMISSION_STARTING:
         return "starting";
     case ADMISSION_SLEEPING:
@@ -34,14 +34,14 @@ struct call *live_call(const struct endpoints *e, const struct call_request *cal
                        const struct reply *reply)
 {
     (void)call;
-    return answer(e->is.is_alive(e->is.context) ? NULL : "unavailable", reply);
+    return answer(e->settings.is_alive(e->settings.context) ? NULL : "unavailable", reply);
 }
 
 struct call *ready_call(const struct endpoints *e, const struct call_request *call,
                         const struct reply *reply)
 {
     (void)call;
-    return answer(e->is.is_ready(e->is.context) ? NULL : state_of(e), reply);
+    return answer(e->settings.is_ready(e->settings.context) ? NULL : state_of(e), reply);
 }
 
 struct call *health_call(const struct endpoints *e, const struct call_request *call,
@@ -55,7 +55,7 @@ struct call *metrics_call(const struct endpoints *e, const struct call_request *
 {
     (void)call;
     struct bytes out = {0};
-    api_metrics_write(&out, e->is.api);
+    api_metrics_write(&out, e->settings.api);
     endpoint_answer(reply, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
     bytes_release(&out);
     return NULL;

@@ -22,7 +22,7 @@ struct call *models_call(const struct endpoints *e, const struct call_request *c
                          const struct reply *reply)
 {
     (void)call;
-    const struct api_model *model = &e->is.api->model;
+    const struct api_model *model = &e->settings.api->model;
     struct bytes out = {0};
     bytes_add_text(&out, "{\"object\":\"list\",\"data\":[");
     for (int i = 0; i < model->n_names; i++) {
@@ -41,9 +41,9 @@ struct call *model_call(const struct endpoints *e, const struct call_request *ca
     const char *name = call->path + strcspn(call->route->path, "{");
     struct error err = {0};
     struct bytes out = {0};
-    if (!api_check_model(e->is.api, name, &err))
+    if (!api_check_model(e->settings.api, name, &err))
         return endpoint_refuse(e, reply, &err);
-    add_model(&out, &e->is.api->model, name);
+    add_model(&out, &e->settings.api->model, name);
     endpoint_answer_json(reply, &out);
     bytes_release(&out);
     return NULL;
@@ -53,7 +53,7 @@ struct call *version_call(const struct endpoints *e, const struct call_request *
                           const struct reply *reply)
 {
     (void)call;
-    const struct api_model *model = &e->is.api->model;
+    const struct api_model *model = &e->settings.api->model;
     struct bytes out = {0};
     bytes_add_text(&out, "{\"version\":");
     json_write_string(&out, PHALANX_VERSION);

@@ -12,9 +12,13 @@ struct native_answer {
     struct arena arena; /* of one event, or of one choice */
 };
 
+static inline struct native_answer *native_of(struct answer *answer)
+{
+    return (struct native_answer *)(void *)answer; /* its first member */
+}
+
 extern const struct answer_form native_vllm_form, native_sglang_form, native_tgi_form;
 
-const struct tokenizer *native_tokenizer(const struct native_answer *a);
 /* As it stands, without log-probabilities; lives until the next token, and as long as the arena. */
 struct native_choice native_choice_of(struct native_answer *a, int prompt, int choice);
 /* Adds those of the tokens from `begin`. */

@@ -2,9 +2,7 @@
  * choices of several prompts are one list: choice j of prompt i is number i * n + j. */
 #include "runtime/endpoints/openai_answer.h"
 
-#include "base/error.h"
 #include "base/memory.h"
-#include "proto/status.h"
 #include "runtime/gateway/token_rows.h"
 
 #include <string.h>
@@ -32,22 +30,7 @@ static struct openai_answer *of(struct answer *answer)
     return (struct openai_answer *)(void *)answer;
 }
 
-static const struct tokenizer *tokenizer_of(const struct openai_answer *a)
-{
-    return a->answer.call.endpoints->is.api->intake->tokenizer;
-}
-
 /* ---- parts of a choice ---- */
-
-/* The prompt as text: as it was given, or what its ids say. */
-static struct json_text prompt_text(struct openai_answer *a, int prompt)
-{
-    size_t n_bytes;
-    const char *given = generate_prompt_text(a->answer.generate, prompt, &n_bytes);
-    if (given != NULL)
-        return (struct json_text){given, n_bytes};
-    return tokens_text(&a->arena, tokenizer_of(a), generate_prompt_ids(a->answer.generate, prompt));
-}
 
 static struct json_text echo_of(struct openai_answer *a, int prompt)
 {
@@ -55,7 +38,7 @@ static struct json_text echo_of(struct openai_answer *a, int prompt)
         return (struct json_text){"", 0};
     if (a->head.kind == OPENAI_CHAT)
         return (struct json_text){a->echo.data, a->echo.len};
-    return prompt_text(a, prompt);
+    return answer_prompt_text(&a->answer, prompt, &a->arena);
 }
 
 /* Those of the prompt are with its first choice. */
@@ -66,8 +49,9 @@ static const struct logprob_rows *prompt_rows(const struct openai_answer *a, int
 
 static struct token_rows rows_begin(struct openai_answer *a)
 {
-    return (struct token_rows){
-        .arena = &a->arena, .tokenizer = tokenizer_of(a), .as_ids = a->form.tokens_as_ids};
+    return (struct token_rows){.arena = &a->arena,
+                               .tokenizer = answer_tokenizer(&a->answer),
+                               .as_ids = a->form.tokens_as_ids};
 }
 
 static void add_prompt_rows(struct openai_answer *a, struct token_rows *rows, int prompt)
@@ -102,7 +86,7 @@ static struct openai_choice rest_of(struct openai_answer *a, int prompt, int cho
         rest.echo = echo_of(a, prompt);
         rest.prompt_ids = (struct openai_ids){ids->data, (int)ids->n};
         if (rest.has_prompt_text)
-            rest.prompt_text = tokens_text(&a->arena, tokenizer_of(a), ids);
+            rest.prompt_text = tokens_text(&a->arena, answer_tokenizer(&a->answer), ids);
     }
     if (n_tokens > 0) {
         const char *text = output->text.len > 0 ? output->text.data : "";
@@ -221,14 +205,6 @@ static void finish_stream(struct openai_answer *a)
     openai_chunk_write_done(&a->answer.out);
 }
 
-static void fail(struct answer *answer, const struct error *why)
-{
-    bytes_add_text(&answer->out, "data: ");
-    status_write_json(&answer->out, why);
-    bytes_add_text(&answer->out, "\n\n");
-    openai_chunk_write_done(&answer->out);
-}
-
 /* ---- whole ---- */
 
 static void add_prompt_logprobs(struct openai_answer *a, struct openai_choice *choice, int prompt)
@@ -284,7 +260,7 @@ static const struct answer_form openai_form = {
     .stream_type = ANSWER_EVENTS,
     .progress = progress,
     .finish = finish,
-    .fail = fail,
+    .fail = answer_write_failure,
     .release = release,
 };
 
@@ -298,7 +274,7 @@ struct call *openai_answer_start(const struct endpoints *e, const struct openai_
     memcpy(a->id, request->source.request_id, sizeof a->id);
     a->head = (struct openai_head){.kind = start->kind,
                                    .id = a->id,
-                                   .model = e->is.api->model.name[0],
+                                   .model = e->settings.api->model.name[0],
                                    .created_s = request->source.created_s};
     a->role = start->role != NULL ? memory_copy_text(start->role) : NULL;
     bytes_add(&a->echo, start->echo.data, start->echo.n_bytes);

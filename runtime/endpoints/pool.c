@@ -22,8 +22,17 @@ static const struct kind {
 } kinds[] = {
     [OPENAI_EMBEDDINGS] = {POOL_EMBED, "embd-"}, [OPENAI_SCORE] = {POOL_SCORE, "score-"},
     [OPENAI_RERANK] = {POOL_SCORE, "rerank-"},   [OPENAI_CLASSIFY] = {POOL_CLASSIFY, "classify-"},
-    [OPENAI_REWARD] = {POOL_SCORE, "scoreval-"},
+    [OPENAI_REWARD] = {POOL_SCORE, "scoreval-"}, [OPENAI_POOLING] = {POOL_EMBED, "pool-"},
 };
+
+static enum pool_task task_of(const struct openai_pool_request *request, const struct api *api)
+{
+    if (request->kind != OPENAI_POOLING)
+        return kinds[request->kind].task;
+    const bool classifies = request->task != NULL ? strcmp(request->task, "classify") == 0
+                                                  : api->model.head.n_labels > 0;
+    return classifies ? POOL_CLASSIFY : POOL_EMBED;
+}
 
 static void release(struct pool_answer *answer)
 {
@@ -45,7 +54,7 @@ static const char *label_of(const struct pooling_head *head, struct pool_result 
 static void done(void *context, struct pool_call *pool)
 {
     struct pool_answer *answer = context;
-    const struct api *api = answer->call.endpoints->is.api;
+    const struct api *api = answer->call.endpoints->settings.api;
     const struct reply reply = answer->call.reply;
     struct arena *arena = &answer->request.body.arena;
     const int n = pool_results(pool);
@@ -90,7 +99,7 @@ static bool send(struct pool_answer *answer, const struct call_request *call, st
     const struct pool_request request = {
         .source = endpoint_source(call, kinds[body->kind].id_prefix, body->request_id),
         .model = body->model,
-        .task = kinds[body->kind].task,
+        .task = task_of(body, answer->call.endpoints->settings.api),
         .prompt = prompts_of(&body->prompts, &body->body.arena),
         .n_prompts = body->prompts.n,
         .pair = body->pairs.n > 0 ? prompts_of(&body->pairs, &body->body.arena) : NULL,
@@ -102,7 +111,7 @@ static bool send(struct pool_answer *answer, const struct call_request *call, st
         .deadline_ms = body->deadline_ms,
     };
     memcpy(answer->id, request.source.request_id, sizeof answer->id);
-    answer->pool = api_pool(answer->call.endpoints->is.api, &request, &listener, err);
+    answer->pool = api_pool(answer->call.endpoints->settings.api, &request, &listener, err);
     return answer->pool != NULL;
 }
 
@@ -141,6 +150,12 @@ struct call *classify_call(const struct endpoints *e, const struct call_request 
                            const struct reply *reply)
 {
     return start(OPENAI_CLASSIFY, e, request, reply);
+}
+
+struct call *pooling_call(const struct endpoints *e, const struct call_request *request,
+                          const struct reply *reply)
+{
+    return start(OPENAI_POOLING, e, request, reply);
 }
 
 struct call *reward_call(const struct endpoints *e, const struct call_request *request,

@@ -39,7 +39,7 @@ static bool read_level(enum link_sleep *level, const char *query, struct error *
 
 struct sleeper {
     struct call call; /* the first member */
-    struct sleep_call *waits;
+    struct sleep_waiter *waits;
 };
 
 static void done(void *context, const struct error *why)
@@ -62,7 +62,7 @@ static void cancel(struct call *call)
 
 static bool is_there(const struct endpoints *e, struct error *err)
 {
-    if (e->is.can_sleep)
+    if (e->settings.can_sleep)
         return true;
     error_set(err, ERROR_INPUT, "the model cannot sleep here: only a server can");
     return error_code(err, "not_found");
@@ -73,7 +73,7 @@ static struct call *start(const struct endpoints *e, enum link_sleep level,
 {
     struct sleeper *sleeper = memory_alloc(1, sizeof *sleeper);
     sleeper->call = (struct call){.endpoints = e, .reply = *reply, .cancel = cancel};
-    sleeper->waits = api_sleep(e->is.api, level, done, sleeper, err);
+    sleeper->waits = api_sleep(e->settings.api, level, done, sleeper, err);
     if (sleeper->waits != NULL)
         return &sleeper->call;
     memory_free(sleeper);
@@ -110,7 +110,7 @@ struct call *is_sleeping_call(const struct endpoints *e, const struct call_reque
     (void)request;
     if (!is_there(e, &err))
         return endpoint_refuse(e, reply, &err);
-    bytes_printf(&out, "{\"is_sleeping\":%s}", api_is_asleep(e->is.api) ? "true" : "false");
+    bytes_printf(&out, "{\"is_sleeping\":%s}", api_is_asleep(e->settings.api) ? "true" : "false");
     endpoint_answer_json(reply, &out);
     bytes_release(&out);
     return NULL;

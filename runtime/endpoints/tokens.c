@@ -54,7 +54,6 @@ static bool read_chat(struct ids *out, const struct api *api, struct openai_requ
     if (api->chat == NULL)
         return refuse("messages", "this model has no chat template; give a prompt", err);
     struct jinja_output text = {0};
-    intake_limit(api->intake, (size_t)api->model.max_model_len);
     const bool good = chat_prompt_render(api->chat, &chat, &text, err) &&
                       check_length(text.text.len, "messages", err) &&
                       (intake_chat(api->intake, &text, body->add_special_tokens, out, err) ||
@@ -144,7 +143,7 @@ static struct call *answer(const struct endpoints *e, const struct call_request 
     struct bytes out = {0};
     struct error err = {0};
     if (request_body_read(&body.body, call->body, call->n_body, &err) &&
-        make(&out, e->is.api, &body, &err))
+        make(&out, e->settings.api, &body, &err))
         endpoint_answer_json(reply, &out);
     else
         endpoint_refuse(e, reply, &err);

@@ -305,11 +305,10 @@ size_t dispatch_in_flight(const struct dispatch *dispatch)
 
 uint64_t dispatch_events(const struct dispatch *dispatch) { return dispatch->n_events; }
 
-int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns)
+void dispatch_expire(struct dispatch *dispatch, int64_t now_ns)
 {
     struct journal_entry *entry;
-    int64_t next_ns;
-    while ((entry = journal_overdue(dispatch->journal, now_ns, &next_ns)) != NULL) {
+    while ((entry = journal_overdue(dispatch->journal, now_ns)) != NULL) {
         const struct dispatch_listener listener = entry->listener;
         const struct link_token end = {
             .id = entry->id, .token = -1, .finish = FINISH_ABORT, .stop_token = -1};
@@ -317,7 +316,11 @@ int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns)
         listener.token(listener.context, &end);
     }
     send_to_sleep(dispatch);
-    return next_ns;
+}
+
+int64_t dispatch_next_deadline(const struct dispatch *dispatch)
+{
+    return journal_next_deadline(dispatch->journal);
 }
 
 /* Any entry; NULL: none is left. */

@@ -88,8 +88,10 @@ void dispatch_ping(struct dispatch *dispatch);
 int64_t dispatch_heard_ns(const struct dispatch *dispatch, int engine);
 
 /* Ends requests that wait for an engine, and whose deadline is over at now_ns, as an engine would:
- * with FINISH_ABORT. The next deadline of one that waits; INT64_MAX: none. */
-int64_t dispatch_expire(struct dispatch *dispatch, int64_t now_ns);
+ * with FINISH_ABORT. */
+void dispatch_expire(struct dispatch *dispatch, int64_t now_ns);
+/* When that is due: the next deadline of one that waits; INT64_MAX: none. */
+int64_t dispatch_next_deadline(const struct dispatch *dispatch);
 
 /* Every request in flight fails, and what listeners submit meanwhile. */
 void dispatch_fail_all(struct dispatch *dispatch, const struct error *why);

@@ -62,7 +62,8 @@ static bool give_prompt_logprobs(struct dispatch *dispatch, const struct link_ev
     struct journal_entry *entry = journal_find(dispatch->journal, rows.id);
     if (entry == NULL)
         return true;
-    if (entry->listener.prompt_logprobs == NULL)
+    if (entry->submit.params.prompt_logprobs == LOGPROBS_OFF ||
+        rows.n_positions > entry->submit.n_prompt - rows.position)
         return not_asked("log-probabilities of the prompt", err);
     const bool was_suspect = journal_is_suspect(entry);
     const uint64_t wire_id = rows.id;
@@ -84,7 +85,7 @@ static bool give_beams(struct dispatch *dispatch, const struct link_event *event
         return true;
     const struct dispatch_listener listener = entry->listener;
     struct link_beams beams = event->beams;
-    if (listener.beams == NULL)
+    if (entry->submit.params.beam_width == 0)
         return not_asked("beams", err);
     beams.id = entry->id;
     journal_remove(dispatch->journal, entry);
@@ -100,7 +101,7 @@ static bool give_pooled(struct dispatch *dispatch, const struct link_event *even
         return true;
     const struct dispatch_listener listener = entry->listener;
     struct link_pooled pooled = event->pooled;
-    if (listener.pooled == NULL)
+    if (entry->submit.params.pooling == POOLING_NONE)
         return not_asked("a vector", err);
     pooled.id = entry->id;
     journal_remove(dispatch->journal, entry);

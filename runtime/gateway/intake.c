@@ -30,28 +30,10 @@ void intake_close(struct intake *intake)
     *intake = (struct intake){0};
 }
 
-void intake_limit(struct intake *intake, size_t max_tokens) { intake->max_tokens = max_tokens; }
-
-bool intake_check_length(const struct intake *intake, size_t n_bytes, size_t max_tokens,
-                         struct error *err)
-{
-    const size_t longest = tokenizer_longest(intake->tokenizer);
-    const size_t at_least = n_bytes / longest + (n_bytes % longest > 0);
-    if (max_tokens == 0 || at_least <= max_tokens)
-        return true;
-    error_set(err, ERROR_INPUT,
-              "This model's maximum context length is %zu tokens. However, your request has at "
-              "least %zu input tokens (%zu bytes of text). Please reduce the length of the input.",
-              max_tokens, at_least, n_bytes);
-    return error_code(err, "context_length_exceeded");
-}
-
 static bool encode(struct intake *intake, const char *text, size_t n_bytes,
                    const struct encode_options *options, struct ids *out, struct error *err)
 {
     ids_clear(out);
-    if (!intake_check_length(intake, n_bytes, intake->max_tokens, err))
-        return false;
     if (!encoder_encode(intake->encoder, text, n_bytes, options, out, err))
         return error_in(err, "prompt");
     return out->n > 0 || error_set(err, ERROR_INPUT, "prompt: no tokens; give some text");
@@ -165,26 +147,5 @@ bool intake_cache_key(const char *salt, struct bytes *out, struct error *err)
                          REQUEST_MAX_CACHE_KEY - sizeof name);
     bytes_add(out, name, sizeof name - 1);
     bytes_add(out, salt, n_salt);
-    return true;
-}
-
-bool intake_fit(size_t n_prompt, int max_model_len, bool exact, int32_t *max_tokens,
-                struct error *err)
-{
-    if (n_prompt >= (size_t)max_model_len)
-        return error_set(err, ERROR_INPUT,
-                         "the prompt has %zu tokens, and this model takes %d with the answer: "
-                         "shorten it, or raise --max-model-len if the model allows",
-                         n_prompt, max_model_len);
-    const int32_t room = max_model_len - (int32_t)n_prompt;
-    if (*max_tokens > room && exact)
-        return error_set(err, ERROR_INPUT,
-                         "%d tokens of answer after a prompt of %zu are %lld in all, and this "
-                         "model takes %d: ask for a shorter answer, or raise --max-model-len if "
-                         "the model allows",
-                         *max_tokens, n_prompt, (long long)*max_tokens + (long long)n_prompt,
-                         max_model_len);
-    if (*max_tokens > room)
-        *max_tokens = room;
     return true;
 }

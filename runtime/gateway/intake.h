@@ -16,18 +16,11 @@ struct tokenizer;
 struct intake {
     struct tokenizer *tokenizer;
     struct encoder *encoder;
-    size_t max_tokens; /* intake_limit(); 0: any */
 };
 
 /* Reads tokenizer.json of the checkpoint. ERROR_INPUT names the file. */
 bool intake_open(struct intake *out, const char *model_folder, struct error *err);
 void intake_close(struct intake *intake);
-
-/* Texts that must have more tokens than this are refused unread from now on (ERROR_INPUT with code
- * "context_length_exceeded"); 0: none. What a text has is counted by whoever takes it. */
-void intake_limit(struct intake *intake, size_t max_tokens);
-bool intake_check_length(const struct intake *intake, size_t n_bytes, size_t max_tokens,
-                         struct error *err);
 
 /* A user's text, with the special tokens that the tokenizer puts around one. What spells a special
  * token in it is text. ERROR_INPUT also for no tokens at all. */
@@ -49,8 +42,3 @@ bool intake_bad_words(struct intake *intake, const char *const *word, int n_word
 /* The bytes that keep prompts with this salt apart from others in the prefix cache; none for NULL.
  * ERROR_INPUT when it is too long. */
 bool intake_cache_key(const char *salt, struct bytes *out, struct error *err);
-
-/* Whether prompt and answer fit the model; max_tokens is cut to what fits unless the user asked
- * for that many (`exact`), then it is ERROR_INPUT with the numbers. */
-bool intake_fit(size_t n_prompt, int max_model_len, bool exact, int32_t *max_tokens,
-                struct error *err);

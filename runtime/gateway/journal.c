@@ -161,21 +161,36 @@ struct journal_entry *journal_waiting(struct journal *journal, bool suspects)
     return entry_of(suspects ? journal->suspects.first : journal->waiting.first);
 }
 
-struct journal_entry *journal_overdue(struct journal *journal, int64_t now_ns, int64_t *next_ns)
+static int64_t deadline_of(const struct slot *slot)
+{
+    const int64_t deadline_ns = slot->entry.submit.deadline_ns;
+    return deadline_ns != 0 ? deadline_ns : INT64_MAX;
+}
+
+struct journal_entry *journal_overdue(struct journal *journal, int64_t now_ns)
 {
     const struct list *const lists[] = {&journal->waiting, &journal->suspects};
     struct slot *slot;
-    *next_ns = INT64_MAX;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         DL_FOREACH(lists[i]->first, slot)
         {
-            const int64_t deadline_ns = slot->entry.submit.deadline_ns;
-            if (deadline_ns != 0 && deadline_ns <= now_ns)
+            if (deadline_of(slot) <= now_ns)
                 return &slot->entry;
-            if (deadline_ns != 0 && deadline_ns < *next_ns)
-                *next_ns = deadline_ns;
         }
     return NULL;
+}
+
+int64_t journal_next_deadline(const struct journal *journal)
+{
+    const struct list *const lists[] = {&journal->waiting, &journal->suspects};
+    const struct slot *slot;
+    int64_t next_ns = INT64_MAX;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        DL_FOREACH(lists[i]->first, slot)
+        {
+            next_ns = deadline_of(slot) < next_ns ? deadline_of(slot) : next_ns;
+        }
+    return next_ns;
 }
 
 struct journal_entry *journal_at(struct journal *journal, int engine)

@@ -58,9 +58,10 @@ struct journal_entry *journal_find_id(struct journal *journal, uint64_t id);
 
 /* The first one that waits, in order of the ids; NULL: none. */
 struct journal_entry *journal_waiting(struct journal *journal, bool suspects);
-/* One that waits and has a deadline that is over. NULL: none, and *next_ns is the next deadline of
- * one that waits (INT64_MAX: none). */
-struct journal_entry *journal_overdue(struct journal *journal, int64_t now_ns, int64_t *next_ns);
+/* One that waits and whose deadline is over; NULL: none. */
+struct journal_entry *journal_overdue(struct journal *journal, int64_t now_ns);
+/* The next deadline of one that waits; INT64_MAX: none. */
+int64_t journal_next_deadline(const struct journal *journal);
 /* The first one at an engine, likewise. */
 struct journal_entry *journal_at(struct journal *journal, int engine);
 size_t journal_count(const struct journal *journal);

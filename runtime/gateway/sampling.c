@@ -354,6 +354,11 @@ bool sampling_make(struct sampling *out, const struct sampling_fields *f,
            params_check(p, model->vocab, err) && check_choices(out, f, err);
 }
 
+int sampling_sequences(const struct sampling *s)
+{
+    return s->params.beam_width > s->n_choices ? s->params.beam_width : s->n_choices;
+}
+
 void sampling_release(struct sampling *sampling)
 {
     bytes_release(&sampling->cache_key);

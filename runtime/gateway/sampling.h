@@ -60,3 +60,5 @@ bool sampling_make(struct sampling *out, const struct sampling_fields *fields,
                    const struct sampling_model *model, int32_t default_max_tokens,
                    struct error *err);
 void sampling_release(struct sampling *sampling);
+/* At the engine for each prompt: one an answer, or all beams. */
+int sampling_sequences(const struct sampling *sampling);

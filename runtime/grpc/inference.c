@@ -1,7 +1,6 @@
 #include "runtime/grpc/inference.h"
 
 #include "base/error.h"
-#include "base/system.h"
 #include "proto/request_id.h"
 #include "runtime/grpc/rpc.h"
 
@@ -19,11 +18,9 @@ bool inference_source(struct api_source *out, struct rpc *rpc, const char *reque
                                .route = rpc_method_of(rpc)->path,
                                .record = rpc_record(rpc)};
     if (request_id == NULL) {
-        uint64_t random[2];
-        if (!system_random(random, sizeof random, err))
-            return false;
-        snprintf(out->request_id, sizeof out->request_id, "grpc-%016llx%016llx",
-                 (unsigned long long)random[0], (unsigned long long)random[1]);
+        char made[REQUEST_ID_BYTES];
+        request_id_make(made);
+        snprintf(out->request_id, sizeof out->request_id, "grpc-%s", made);
         return true;
     }
     if (!request_id_check(request_id, err))

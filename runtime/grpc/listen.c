@@ -3,10 +3,8 @@
 #include "runtime/grpc/listen.h"
 
 #include "base/error.h"
-#include "base/memory.h"
-#include "base/system.h"
 #include "runtime/grpc/connection_limit.h"
-#include "runtime/grpc/rpc_server.h"
+#include "runtime/grpc/rpc_state.h"
 
 #include <errno.h>
 #include <grpc/grpc_security.h>
@@ -16,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_PEM_BYTES = 1 << 20, NS_OF_MS = 1000000 };
+enum { NS_OF_MS = 1000000 };
 
 static bool try_address(const struct addrinfo *address, struct error *err)
 {
@@ -50,28 +48,17 @@ static bool try_port(const struct rpc_settings *settings, struct error *err)
            error_in(err, "cannot listen for gRPC on %s port %d", settings->host, settings->port);
 }
 
-static bool make_credentials(grpc_server_credentials **out, const struct rpc_settings *settings,
-                             struct error *err)
+static bool make_credentials(grpc_server_credentials **out, struct certificate *certificate,
+                             const struct rpc_settings *settings, struct error *err)
 {
-    *out = grpc_insecure_server_credentials_create();
-    if (settings->tls_cert_file == NULL)
+    if (settings->tls_cert_file == NULL) {
+        *out = grpc_insecure_server_credentials_create();
         return true;
-    grpc_server_credentials_release(*out);
-    *out = NULL;
-    char *cert = NULL, *key = NULL;
-    size_t n_cert, n_key;
-    const bool is_read = file_read(&cert, &n_cert, settings->tls_cert_file, MAX_PEM_BYTES, err) &&
-                         file_read(&key, &n_key, settings->tls_key_file, MAX_PEM_BYTES, err);
-    if (is_read) {
-        grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = cert};
-        *out = grpc_ssl_server_credentials_create_with_options(
-            grpc_ssl_server_credentials_create_options_using_config(
-                GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-                grpc_ssl_server_certificate_config_create(NULL, &pair, 1)));
     }
-    memory_free(cert);
-    memory_free(key);
-    return is_read;
+    if (!certificate_read(certificate, settings->tls_cert_file, settings->tls_key_file, err))
+        return false;
+    *out = certificate_credentials(certificate);
+    return true;
 }
 
 static grpc_arg number(const char *name, int64_t value)
@@ -110,23 +97,21 @@ static grpc_server *make_server(const struct rpc_limits *limits, uint64_t *n_ref
     return server;
 }
 
-bool listen_open(grpc_server **out, int *port, grpc_completion_queue *queue, uint64_t *n_refused,
-                 const struct rpc_settings *settings, struct error *err)
+bool listen_open(struct rpc_server *server, const struct rpc_settings *settings, struct error *err)
 {
     grpc_server_credentials *credentials;
     char address[280];
-    *out = NULL;
-    if (!try_port(settings, err) || !make_credentials(&credentials, settings, err))
+    if (!try_port(settings, err) ||
+        !make_credentials(&credentials, &server->certificate, settings, err))
         return false;
     const bool is_ipv6 = strchr(settings->host, ':') != NULL;
     snprintf(address, sizeof address, is_ipv6 ? "[%s]:%d" : "%s:%d", settings->host,
              settings->port);
-    grpc_server *server = make_server(&settings->limits, n_refused);
-    grpc_server_register_completion_queue(server, queue, NULL);
-    *port = grpc_server_add_http2_port(server, address, credentials);
+    server->grpc = make_server(&settings->limits, &server->n_refused);
+    grpc_server_register_completion_queue(server->grpc, server->queue, NULL);
+    server->port = grpc_server_add_http2_port(server->grpc, address, credentials);
     grpc_server_credentials_release(credentials);
-    *out = server;
-    if (*port > 0)
+    if (server->port > 0)
         return true;
     if (settings->tls_cert_file != NULL)
         return error_set(err, ERROR_INPUT,

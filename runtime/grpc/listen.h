@@ -1,13 +1,11 @@
 /* runtime/grpc/listen.h: the server of gRPC with its limits, bound to an address. */
 #pragma once
-#include <grpc/grpc.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 struct error;
+struct rpc_server;
 struct rpc_settings;
 
-/* *port: the one that was bound. *n_refused: see connection_limit.h. ERROR_INPUT as of
- * rpc_server_open(). */
-bool listen_open(grpc_server **out, int *port, grpc_completion_queue *queue, uint64_t *n_refused,
-                 const struct rpc_settings *settings, struct error *err);
+/* Fills server->grpc and server->port, of a server that has its queue; counts n_refused from then
+ * on (connection_limit.h). ERROR_INPUT as of rpc_server_open(). */
+bool listen_open(struct rpc_server *server, const struct rpc_settings *settings, struct error *err);

@@ -60,8 +60,8 @@ bool rpc_server_open(struct rpc_server **out, const struct rpc_settings *setting
     server->settings = *settings;
     server->queue = grpc_completion_queue_create_for_next(NULL);
     server->relay.fd = -1;
-    const bool is_open =
-        listen_open(&server->grpc, &server->port, server->queue, &server->n_refused, settings, err);
+    certificate_init(&server->certificate);
+    const bool is_open = listen_open(server, settings, err);
     server->settings.host = server->settings.tls_cert_file = NULL;
     server->settings.tls_key_file = NULL;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -84,6 +84,12 @@ bool rpc_server_start(struct rpc_server *server, struct error *err)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server->is_started;
+}
+
+bool rpc_server_renew_certificate(struct rpc_server *server, const char *cert_file,
+                                  const char *key_file, struct error *err)
+{
+    return certificate_read(&server->certificate, cert_file, key_file, err);
 }
 
 int rpc_server_port(const struct rpc_server *server) { return server->port; }
@@ -170,6 +176,7 @@ void rpc_server_close(struct rpc_server *server)
         grpc_server_destroy(server->grpc);
     grpc_completion_queue_destroy(server->queue);
     grpc_shutdown_blocking(); /* else a thread goes on to free what is ours, too */
+    certificate_release(&server->certificate);
     arena_release(&server->scratch);
     bytes_release(&server->buffer);
     memory_free(server);

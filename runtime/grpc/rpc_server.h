@@ -55,6 +55,10 @@ struct rpc_settings { /* texts are borrowed for rpc_server_open(), the rest for 
 bool rpc_server_open(struct rpc_server **out, const struct rpc_settings *settings,
                      struct error *err);
 bool rpc_server_start(struct rpc_server *server, struct error *err);
+/* Of a server that speaks TLS, for connections that are made from now on. ERROR_INPUT: a file that
+ * cannot be read. A pair that does not fit is not used, without a word: the caller has looked. */
+bool rpc_server_renew_certificate(struct rpc_server *server, const char *cert_file,
+                                  const char *key_file, struct error *err);
 int rpc_server_port(const struct rpc_server *server);
 /* Readable when rpc_server_step() has something to do that cannot wait. -1 before the start. */
 int rpc_server_fd(const struct rpc_server *server);

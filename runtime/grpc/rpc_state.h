@@ -8,6 +8,7 @@
 #pragma once
 #include "base/error.h"
 #include "runtime/api/request_log.h"
+#include "runtime/grpc/certificate.h"
 #include "runtime/grpc/event_relay.h"
 #include "runtime/grpc/rpc.h"
 #include "runtime/grpc/rpc_server.h"
@@ -19,6 +20,7 @@ struct rpc_server {
     grpc_server *grpc;
     grpc_completion_queue *queue;
     struct event_relay relay;
+    struct certificate certificate; /* of TLS */
     int port;
     bool is_started, is_draining, is_closing, is_shut; /* shut: gRPC said so */
     struct rpc *first;  /* calls, the newest first; with those that wait for a client */

@@ -1,21 +1,11 @@
 #include "runtime/http/chunks.h"
 
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "runtime/http/refusal.h"
 
 static const struct refusal malformed = {400, "the chunks of the body are malformed"};
 static const struct refusal too_large = {413, "the body is larger than this server allows"};
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* One byte of the line before a chunk: hexadecimal digits, what nobody needs, CR LF. */
 static bool read_size(struct chunks *chunks, char c)

@@ -32,7 +32,7 @@ static const struct refusal too_slow = {408, "the request did not come in time"}
 
 void connection_set_timer(struct http_connection *c, int64_t ns)
 {
-    const struct timeval in = {ns / 1000000000, ns % 1000000000 / 1000};
+    const struct timeval in = clock_timeval(ns);
     event_add(c->timer, &in);
 }
 
@@ -288,8 +288,7 @@ void connection_open(struct http_server *server, int socket, const char *peer)
     c->phase = server->tls != NULL ? CONNECTION_HANDSHAKE : CONNECTION_IDLE;
     connection_set_timer(c,
                          server->tls != NULL ? server->limits.header_ns : server->limits.idle_ns);
-    const int64_t send_ns = server->limits.send_ns;
-    const struct timeval patience = {send_ns / 1000000000, send_ns % 1000000000 / 1000};
+    const struct timeval patience = clock_timeval(server->limits.send_ns);
     bufferevent_set_timeouts(stream, NULL, &patience);
     bufferevent_setcb(stream, on_read, on_written, on_event, c);
     bufferevent_enable(stream, EV_READ | EV_WRITE);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/http/connection.h"
@@ -274,6 +275,18 @@ bool http_server_start(struct http_server *server, struct error *err)
                              strerror(errno));
     }
     enable(server, true);
+    return true;
+}
+
+bool http_server_renew_certificate(struct http_server *server, const char *cert_file,
+                                   const char *key_file, struct error *err)
+{
+    struct tls *tls;
+    check(server->tls != NULL);
+    if (!tls_open(&tls, cert_file, key_file, err))
+        return false;
+    tls_close(server->tls);
+    server->tls = tls;
     return true;
 }
 

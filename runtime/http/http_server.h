@@ -69,6 +69,10 @@ bool http_server_open(struct http_server **out, struct event_base *base,
                       struct error *err);
 /* ERROR_INPUT: another program began to listen on the port meanwhile. */
 bool http_server_start(struct http_server *server, struct error *err);
+/* Of a server that speaks TLS: connections that come from now on have this certificate, the others
+ * go on. ERROR_INPUT names the file, and the one of before stays. */
+bool http_server_renew_certificate(struct http_server *server, const char *cert_file,
+                                   const char *key_file, struct error *err);
 int http_server_port(const struct http_server *server);
 /* Takes no new connections, closes those that are idle or amid a request, and closes each other one
  * after its response. To answer new requests with 503 meanwhile, let the handler do that first and

@@ -4,18 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/memory.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* The form that proxies send begins with a scheme and a host, which we do not look at. */
 static const char *skip_authority(const char *target)

@@ -14,17 +14,52 @@ struct tls {
     SSL_CTX *context;
 };
 
-/* What OpenSSL says last is nearest to the cause; but of a file that cannot be read, what the
- * system said first. */
+/* The last word of OpenSSL that says more than whose word it passes on. */
+static const char *last_reason(void)
+{
+    const char *reason = NULL;
+    for (unsigned long e; (e = ERR_get_error()) != 0;)
+        if (ERR_GET_REASON(e) != ERR_R_PEM_LIB)
+            reason = ERR_reason_error_string(e);
+    return reason != NULL ? reason : "OpenSSL does not say why";
+}
+
+/* Of a file that cannot be read, what the system said is first. */
 static bool fail(struct error *err, const char *what, const char *file)
 {
     const unsigned long first = ERR_peek_error();
-    const char *reason = ERR_GET_LIB(first) == ERR_LIB_SYS
-                             ? strerror(ERR_GET_REASON(first))
-                             : ERR_reason_error_string(ERR_peek_last_error());
-    error_set(err, ERROR_INPUT, "%s %s: %s", what, file, reason ? reason : "cannot be used");
+    if (ERR_GET_LIB(first) == ERR_LIB_SYS)
+        error_set(err, ERROR_INPUT, "%s %s: %s", what, file, strerror(ERR_GET_REASON(first)));
+    else
+        error_set(err, ERROR_INPUT, "%s %s: not to be read as PEM without a password: %s", what,
+                  file, last_reason());
     ERR_clear_error();
     return false;
+}
+
+static bool fail_pair(struct error *err, const char *cert_file, const char *key_file)
+{
+    ERR_clear_error();
+    return error_set(err, ERROR_INPUT, "the key %s is not that of the certificate %s", key_file,
+                     cert_file);
+}
+
+/* Else OpenSSL asks at the terminal, and nobody is served meanwhile. */
+static int know_no_password(char *out, int n_out, int is_to_write, void *context)
+{
+    (void)out, (void)n_out, (void)is_to_write, (void)context;
+    return -1;
+}
+
+static bool load(SSL_CTX *context, const char *cert_file, const char *key_file, struct error *err)
+{
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(context, cert_file) != 1)
+        return fail(err, "the certificate", cert_file);
+    if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1 &&
+        ERR_GET_LIB(ERR_peek_last_error()) != ERR_LIB_X509)
+        return fail(err, "the key", key_file);
+    return SSL_CTX_check_private_key(context) == 1 || fail_pair(err, cert_file, key_file);
 }
 
 /* Of what a client offers we take HTTP/1.1; one that offers only others gets no answer to that, and
@@ -52,14 +87,8 @@ bool tls_open(struct tls **out, const char *cert_file, const char *key_file, str
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); /* idle connections are many */
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
-    ERR_clear_error();
-    bool is_good = true;
-    if (SSL_CTX_use_certificate_chain_file(context, cert_file) != 1)
-        is_good = fail(err, "the certificate", cert_file);
-    else if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1 ||
-             SSL_CTX_check_private_key(context) != 1)
-        is_good = fail(err, "the key", key_file);
-    if (!is_good) {
+    SSL_CTX_set_default_passwd_cb(context, know_no_password);
+    if (!load(context, cert_file, key_file, err)) {
         SSL_CTX_free(context);
         return false;
     }

@@ -20,8 +20,10 @@
 enum {
     LINK_PROTOCOL = 4,
     LINK_MAX_VALUES = 1 << 20, /* of a pooled vector */
-    LINK_MAX_RANKS = 4096,     /* in statistics */
+    LINK_MAX_RANKS = 4096,     /* in statistics, and in each direction of the layout */
+    LINK_MAX_SEQUENCES = 1 << 20,
 };
+#define LINK_MAX_MEMORY_BYTES (INT64_C(1) << 56) /* of all ranks */
 
 struct link;
 

@@ -200,10 +200,18 @@ static void read_logprobs(struct link_logprob *out, logprob_message *const *from
         out[i] = (struct link_logprob){from[i]->token, from[i]->logprob, from[i]->rank};
 }
 
+/* -1 is none, and that is an end: nothing else is without a token. */
+static bool check_token(const token_message *from, struct error *err)
+{
+    return from->token >= 0 || (from->token == -1 && from->finish != FINISH_NONE) ||
+           link_bad_message("a token that is none", err);
+}
+
 static bool read_token(struct link_token *out, struct arena *arena, const token_message *from,
                        struct error *err)
 {
-    if (!check_finish(from->finish, err) || !check_n_logprobs(from->n_logprobs, err) ||
+    if (!check_finish(from->finish, err) || !check_token(from, err) ||
+        !check_n_logprobs(from->n_logprobs, err) ||
         !link_check_counts(
             (const int64_t[]){from->cached_tokens, from->n_drafted, from->n_accepted}, 3, err))
         return false;
@@ -255,6 +263,8 @@ static bool read_prompt_logprobs(struct link_prompt_logprobs *out, struct arena 
     size_t n_logprobs = 0;
     if (from->position < 1)
         return link_bad_message("log-probabilities of a prompt before its second token", err);
+    if (from->n_list > (size_t)(INT32_MAX - from->position))
+        return link_bad_message("log-probabilities of a prompt longer than any", err);
     for (size_t i = 0; i < from->n_list; i++) {
         if (from->list[i]->n_logprobs == 0)
             return link_bad_message("a token of a prompt without log-probability", err);

@@ -101,6 +101,23 @@ bool link_send_state(struct link *link, const struct link_event *event, struct e
 
 /* ---- receiving ---- */
 
+/* The gateway multiplies: by the ranks, and by the replicas. */
+static bool check_ready(const struct link_ready *r, struct error *err)
+{
+    const int64_t count[] = {r->tp,        r->pp,           r->threads,
+                             r->kv_tokens, r->weight_bytes, r->memory_bytes,
+                             r->n_labels,  r->hidden_size,  r->max_num_seqs};
+    if (r->vocab <= 0 || r->max_model_len <= 0)
+        return link_bad_message("an empty model", err);
+    if (!link_check_counts(count, sizeof count / sizeof *count, err))
+        return false;
+    if (r->tp > LINK_MAX_RANKS || r->pp > LINK_MAX_RANKS ||
+        (int64_t)r->tp * r->pp * r->threads > INT32_MAX)
+        return link_bad_message("more ranks or threads than there can be", err);
+    return (r->max_num_seqs <= LINK_MAX_SEQUENCES && r->memory_bytes <= LINK_MAX_MEMORY_BYTES) ||
+           link_bad_message("more sequences or memory than there can be", err);
+}
+
 static bool read_ready(struct link_ready *out, const ready_message *from, struct error *err)
 {
     if (from->protocol != LINK_PROTOCOL)
@@ -130,10 +147,7 @@ static bool read_ready(struct link_ready *out, const ready_message *from, struct
         .max_num_seqs = from->max_num_seqs,
         .model_mark = from->model_mark,
     };
-    if (out->vocab <= 0 || out->max_model_len <= 0)
-        return link_bad_message("an empty model", err);
-    return link_check_counts((const int64_t[]){out->hidden_size, out->n_labels, out->max_num_seqs},
-                             3, err);
+    return check_ready(out, err);
 }
 
 static bool check_stats(const stats_message *from, struct error *err)

@@ -142,7 +142,7 @@ bool option_unknown_key(const char *where, const char *key, enum command command
 {
     char name[LONGEST];
     const bool fits = name_of_key(name, key);
-    const char *why = fits ? option_absent(name) : NULL;
+    const char *why = fits ? option_absent(name, command) : NULL;
     if (why != NULL)
         return error_set(err, ERROR_INPUT, "%s: %s is no key here: %s", where, key, why);
     const struct option *near = fits ? option_nearest(name, command) : NULL;

@@ -75,7 +75,7 @@ static bool unknown_option(const char *name, enum command command, struct error 
         return error_set(err, ERROR_INPUT,
                          "%s: the model is a word without a name: phalanx %s MODEL", name,
                          command_name(command));
-    const char *why = option_absent(name);
+    const char *why = option_absent(name, command);
     if (why != NULL)
         return error_set(err, ERROR_INPUT, "%s is no option here: %s", name, why);
     const struct option *near = option_nearest(name, command);

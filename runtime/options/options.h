@@ -136,6 +136,12 @@ struct options {
         const char *dataset, *output_json, *plot;
         /* serve */
         const char *base_url, *endpoint, *trace;
+        const char *host, *backend; /* NULL: not said */
+        int64_t port;
+        struct option_list header, metadata;
+        const char *extra_body;                   /* JSON; NULL: none */
+        const char *result_dir, *result_filename; /* NULL: not said */
+        bool save_result;
         const char *dataset_name, *ramp_up_strategy; /* NULL: none */
         const char *ca_file;                         /* NULL: the system's */
         bool insecure;

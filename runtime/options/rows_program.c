@@ -20,7 +20,7 @@ static const struct option rows[] = {
      .section = "LLaMA-Factory",
      .help = "No effect without an adapter."},
     {.name = "--trust-remote-code", .kind = OPTION_FLAG,
-     .offset = FIELD(factory.trust_remote_code), .commands = TAKES,
+     .offset = FIELD(factory.trust_remote_code), .commands = TAKES | SERVE_LOAD,
      .section = "LLaMA-Factory",
      .help = "No effect: nothing from a checkpoint is executed."},
     {.name = "--do-sample", .kind = OPTION_FLAG, .offset = FIELD(factory.do_sample),

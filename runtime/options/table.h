@@ -73,8 +73,9 @@ bool options_apply_factory(struct options *options, struct error *err);
 
 /* What vLLM's flags mean here, likewise. vllm.c */
 bool options_apply_vllm(struct options *options, struct error *err);
-/* Why there is no option of a name that vLLM has, and what to do instead; NULL: not known. */
-const char *option_absent(const char *name);
+/* Why the command has no option of a name that vLLM has, and what to do instead; NULL: not known.
+ */
+const char *option_absent(const char *name, enum command command);
 
 /* --speculative-config and the plain options of speculation become one consistent set. Called once,
  * when all is read. options_speculation.c */

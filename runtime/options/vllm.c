@@ -30,7 +30,7 @@ static const char no_download[] = "nothing is downloaded; give a folder, or a na
 static const char other_hosts[] = "for ranks on other hosts give --hostfile, or begin the command "
                                   "with mpirun or srun";
 
-static const struct {
+static const struct absent {
     const char *name, *why;
 } absent[] = {
     {"--enable-lora", no_lora},
@@ -56,12 +56,45 @@ static const struct {
     {"--enable-expert-parallel", "there is no model with experts yet"},
 };
 
-const char *option_absent(const char *name)
+/* Of its bench serve, where a name may mean something else. */
+static const char no_tokenizer[] = "leave it out: random prompts are token ids below --vocab-size, "
+                                   "and the server counts";
+static const char one_length[] = "give --output-len";
+static const char in_order[] =
+    "leave it out: prompts are taken in the order of the file, and again "
+    "from its begin where it has too few";
+static const struct absent absent_of_bench[] = {
+    {"--tokenizer", no_tokenizer},
+    {"--tokenizer-mode", no_tokenizer},
+    {"--served-model-name", "give as --model the name by which the server knows it"},
+    {"--random-prefix-len", "prompts that begin alike are those of a file: --dataset"},
+    {"--sharegpt-output-len", one_length},
+    {"--custom-output-len", one_length},
+    {"--hf-output-len", one_length},
+    {"--disable-shuffle", in_order},
+    {"--no-oversample", in_order},
+    {"--logprobs", "give --extra-body '{\"logprobs\": N}'"},
+    {"--label", "give --metadata label=NAME"},
+    {"--append-result", "give each run a --result-filename"},
+    {"--plot-timeline", "give --plot FILE.svg"},
+    {"--profile", "the server is seen from outside: give it --record"},
+};
+
+static const char *why_absent(const struct absent *list, size_t n, const char *name)
 {
-    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
-        if (strcmp(absent[i].name, name) == 0)
-            return absent[i].why;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return list[i].why;
     return NULL;
+}
+
+const char *option_absent(const char *name, enum command command)
+{
+    const char *why =
+        command != COMMAND_BENCH_SERVE
+            ? NULL
+            : why_absent(absent_of_bench, sizeof absent_of_bench / sizeof *absent_of_bench, name);
+    return why != NULL ? why : why_absent(absent, sizeof absent / sizeof *absent, name);
 }
 
 static void add_notes(struct options *options)

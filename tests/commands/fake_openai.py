@@ -59,6 +59,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with server.lock:
             i = len(server.bodies)
             server.bodies.append(body)
+            server.headers.append(self.headers)
+            server.paths.append(self.path)
             server.n_now += 1
             server.n_most = max(server.n_most, server.n_now)
         try:
@@ -150,7 +152,7 @@ class FakeOpenAI(http.server.ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.model = model
         self.looks = list(looks)  # how the first ones at /v1/models end: "drop", "reset"
-        self.bodies = []  # in the order in which they came
+        self.bodies, self.headers, self.paths = [], [], []  # in the order in which they came
         self.n_now = self.n_most = 0
         if certificate is not None:  # a file, and that of its key
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -129,7 +129,7 @@ class PromptsFile(unittest.TestCase):
         answers = [json.loads(line)["outputs"][0] for line in result.out.splitlines()]
         self.assertEqual([a["finish_reason"] for a in answers],
                          ["length", "error", "length", "error"])
-        self.assertIn("this model takes 64", answers[1]["error"])
+        self.assertIn("maximum context length is 64 tokens", answers[1]["error"])
         self.assertIn("no token of this model", answers[3]["error"])
         self.assertIn("prompt 1: ", result.err)  # the first one is the error of the command
         self.assertIn("p.jsonl:2: ", result.err)

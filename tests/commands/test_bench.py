@@ -95,7 +95,7 @@ class Bench(unittest.TestCase):
         for words, message in ((("--output-json", "/nowhere/x.json"), "--output-json: cannot write"),
                                (("--dataset", "/nowhere"), "--dataset: /nowhere: No such file"),
                                (("--output-len", 5000),
-                                "2048: ask for a shorter answer, or raise --max-model-len"),
+                                "context length is 2048 tokens. However, you requested 5000"),
                                (("--num-iters", 0), "outside 1 ..")):
             result = phalanx(*LATENCY, *words)
             self.assertEqual(result.code, 2, words)

@@ -308,6 +308,129 @@ class Load(BenchCase):
         self.assertEqual(len({tuple(body["prompt"]) for body in server.bodies}), 5)
 
 
+class WordsOfVllm(BenchCase):
+    """Command lines as people have them for vLLM's bench serve."""
+
+    def ask(self, server, *words):
+        result = phalanx("bench", "serve", "--host", "127.0.0.1", "--port",
+                         server.server_address[1], *words)
+        self.assertEqual(result.code, 0, result.err)
+        return result
+
+    def saved(self):
+        path, = self.folder.glob("*.json")
+        return path.name, json.loads(path.read_text())
+
+    def test_a_script_runs_as_it_is(self):
+        with FakeOpenAI(model="org/some-model") as server:
+            result = self.ask(
+                server, "--backend", "vllm", "--model", "org/some-model",
+                "--endpoint", "/v1/completions", "--dataset-name", "random",
+                "--random-input-len", 12, "--random-output-len", 3, "--random-range-ratio", 0,
+                "--num-prompts", 4, "--request-rate", "inf", "--burstiness", 1,
+                "--max-concurrency", 2, "--seed", 0, "--ignore-eos", "--percentile-metrics",
+                "ttft,tpot,itl,e2el", "--metric-percentiles", "50,99", "--goodput", "ttft:60000",
+                "e2el:60000", "--disable-tqdm", "--trust-remote-code", "--save-result",
+                "--result-dir", self.folder, "--metadata", "version=1.2", "tp=2")
+        self.assertEqual({len(body["prompt"]) for body in server.bodies}, {12})
+        self.assertEqual({body["max_tokens"] for body in server.bodies}, {3})
+        self.assertEqual(result.err.splitlines(),  # and no bar
+                         ["phalanx: trust_remote_code: nothing from a checkpoint is executed"])
+        name, numbers = self.saved()
+        self.assertRegex(name, r"^vllm-infqps-concurrency2-some-model-\d{8}-\d{6}\.json$")
+        self.assertIn(f"saved       {self.folder}/{name}", result.out)
+        self.assertLessEqual({
+            "backend": "vllm", "model_id": "org/some-model", "num_prompts": 4,
+            "request_rate": "inf", "burstiness": 1, "max_concurrency": 2, "version": "1.2",
+            "tp": "2", "completed": 4, "failed": 0, "total_output_tokens": 12}.items(),
+            numbers.items())
+        for key in ("date", "duration", "total_input_tokens", "request_throughput",
+                    "request_goodput", "output_throughput", "total_token_throughput",
+                    "max_concurrent_requests", "mean_ttft_ms", "median_tpot_ms", "std_itl_ms",
+                    "p99_e2el_ms"):
+            self.assertIn(key, numbers)
+        self.assertRegex(numbers["date"], r"^\d{8}-\d{6}$")
+        self.assertNotIn("ttfts", numbers)
+
+    def test_a_backend_says_what_is_asked(self):
+        for words, path, name in (
+                (("--backend", "openai-chat"), "/v1/chat/completions", "openai-chat"),
+                (("--endpoint-type", "openai"), "/v1/completions", "openai"),
+                (("--endpoint", "/v1/chat/completions"), "/v1/chat/completions", "openai-chat"),
+                (("--backend", "openai-chat", "--endpoint", "/v1/chat/completions"),
+                 "/v1/chat/completions", "openai-chat"),
+                ((), "/v1/completions", "openai")):
+            with self.subTest(words), FakeOpenAI() as server:
+                numbers = self.bench(server, "--num-prompts", 1, "--output-len", 1, *words)
+                self.assertEqual((server.paths, numbers["backend"]), ([path], name))
+                self.assertIsNone(numbers["max_concurrency"])
+
+    def test_a_result_has_the_name_that_it_is_given_in_a_folder_that_is_made(self):
+        folder = self.folder / "deep" / "er"
+        with FakeOpenAI() as server:
+            self.ask(server, "--num-prompts", 1, "--output-len", 1,
+                     "--save-result", "--result-dir", folder, "--result-filename", "mine.json")
+        self.assertEqual(json.loads((folder / "mine.json").read_text())["completed"], 1)
+
+    def test_sampling_is_sent_as_it_is_given_and_else_not_at_all(self):
+        with FakeOpenAI() as server:
+            self.bench(server, "--num-prompts", 1, "--output-len", 1, "--top-p", 0.5, "--top-k", 7,
+                       "--min-p", 0.25, "--frequency-penalty", 1, "--presence-penalty", -1,
+                       "--repetition-penalty", 1.5, "--temperature", 0.7)
+            self.bench(server, "--num-prompts", 1, "--output-len", 1)
+        names = {"top_p": 0.5, "top_k": 7, "min_p": 0.25, "frequency_penalty": 1,
+                 "presence_penalty": -1, "repetition_penalty": 1.5, "temperature": 0.7}
+        self.assertLessEqual(names.items(), server.bodies[0].items())
+        self.assertFalse(set(names) & set(server.bodies[1]))
+
+    def test_an_extra_body_is_in_every_request_and_wins(self):
+        extra = {"chat_template_kwargs": {"a": [1, None]}, "ignore_eos": False, "top_p": 0.5,
+                 "é": 'x"y'}
+        with FakeOpenAI() as server:
+            self.bench(server, "--num-prompts", 2, "--output-len", 1, "--top-p", 0.9,
+                       "--extra-body", json.dumps(extra), warmups=1)
+        for body in server.bodies:
+            self.assertLessEqual(extra.items(), body.items())
+
+    def test_headers_are_sent_with_every_request(self):
+        with FakeOpenAI(key="other") as server:
+            self.bench(server, "--num-prompts", 1, "--output-len", 1, "--header",
+                       "x-session=a=b c", "X-Empty=", "Authorization=Bearer other")
+        self.assertEqual(server.headers[0].get_all("x-session"), ["a=b c"])
+        self.assertEqual(server.headers[0].get_all("x-empty"), [""])
+        self.assertEqual(server.headers[0].get_all("Authorization"), ["Bearer other"])
+
+    def test_what_cannot_be_is_refused_and_says_what_to_do(self):
+        for words, message in (
+                (("--backend", "tgi"), "'tgi' is none of openai|openai-chat|vllm"),
+                (("--backend", "openai-chat", "--endpoint", "/v1/completions"),
+                 "--backend openai-chat asks /v1/chat/completions, and --endpoint says "
+                 "/v1/completions"),
+                (("--host", "a", "--base-url", "http://b"), "--base-url says what --host"),
+                (("--result-dir", "/x"), "--result-dir says where --save-result writes"),
+                (("--result-filename", "x"), "--result-filename says where"),
+                (("--save-result", "--output-json", "/dev/null"), "--output-json says where"),
+                (("--save-result", "--result-dir", "/dev/null/x"),
+                 "--result-dir: cannot make /dev/null/x: Not a directory"),
+                (("--random-range-ratio", "1.0"), "1.0 is outside 0 .. 0.999"),
+                (("--header", "nothing"), "--header: 'nothing' is no NAME=VALUE"),
+                (("--header", "a b=c"), "is no NAME=VALUE"),
+                (("--header", "a=b\r\nc: d"), "--header a: the value has a control character"),
+                (("--header", "Content-Length=3"), "content-length is the bench's own"),
+                (("--metadata", "x"), "--metadata: 'x' is no KEY=VALUE"),
+                (("--extra-body", "{"), "--extra-body: line 1, column 2"),
+                (("--extra-body", "[1]"), "--extra-body: no JSON object"),
+                (("--extra-body", '{"stream": false}'), "\"stream\" is the bench's own"),
+                (("--tokenizer", "x"), "--tokenizer is no option here: leave it out"),
+                (("--served-model-name", "x"), "give as --model the name"),
+                (("--sharegpt-output-len", "3"), "give --output-len"),
+                (("--lora-modules", "x"), "there is no LoRA yet")):
+            with self.subTest(words):
+                result = phalanx("bench", "serve", *words)
+                self.assertEqual(result.code, 2)
+                self.assertIn(message, result.err)
+
+
 class Failures(BenchCase):
     def test_failures_are_counted_by_kind_and_the_rest_is_measured(self):
         faults = {1: 429, 3: 429, 4: "cut", 5: "error", 6: "garbage"}

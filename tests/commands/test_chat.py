@@ -289,7 +289,7 @@ class InATerminal(ChatCase):
             shown = screen.expect("User: ")
         self.assertIn("the conversation no longer fits the context of 96 tokens", shown)
         screen.type("word " * 100 + "\r")
-        screen.expect("this model takes 96 with the answer")
+        screen.expect("maximum context length is 96 tokens")
         # that message cost nothing of what was said before
         self.assertGreater(len(self.saved(screen)), 1)
         self.ask(screen, "Hello")

@@ -129,7 +129,7 @@ class Generate(unittest.TestCase):
         self.assertEqual(short["usage"]["total_tokens"], 32)
         refused = phalanx("generate", DEMO, "-p", "Hi", "--max-model-len", 32, "--max-tokens", 64)
         self.assertEqual(refused.code, 2)
-        self.assertIn("this model takes 32", refused.err)
+        self.assertIn("maximum context length is 32 tokens", refused.err)
 
     @unittest.skipUnless(HAS_MPI, "mpirun is not installed")
     def test_the_scale_changes_no_bit(self):

@@ -77,7 +77,7 @@ class Vectors(unittest.TestCase):
         self.assertEqual(result.code, 2)
         lines = [json.loads(line) for line in result.out.splitlines()]
         self.assertEqual(["embedding" in line for line in lines], [True, False, True])
-        self.assertIn("this model takes 64", lines[1]["error"])
+        self.assertIn("maximum context length is 64 tokens", lines[1]["error"])
         self.assertIn("text 1: ", result.err)
 
 

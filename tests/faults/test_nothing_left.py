@@ -1,4 +1,6 @@
 """Commands start and end in every way, many times: no process, file or memory is left of any."""
+import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -14,17 +16,22 @@ from test_recovery import children
 
 N_STARTS = 200 if LONG else 10
 LONG_ANSWER = ("generate", DEMO, "-p", "Once", "--ignore-eos", "--max-tokens", "1900")
+KILLED = os.environ["PHALANX_KILLED"]
 HANGS = dict(LD_PRELOAD=BAD_FILE, FAULT_FILE="/model.safetensors", FAULT_KIND="hang",
              FAULT_RANK="1")
-ENDS = (None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+ALL_OF_ITS_GROUP = "SIGKILL to its process group"
+ENDS = (None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL, ALL_OF_ITS_GROUP)
 
 
-def is_copy_of(entry, pid):
-    """Whether it is a process with the same words."""
-    try:
-        return (entry / "cmdline").read_bytes() == pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+def copies_of(child):
+    """The other processes with the words of a command: its keepers, and ranks that are none yet."""
+    words = b"".join(os.fsencode(word) + b"\0" for word in child.args)
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == words:
+                found.append(int(entry.name))
+    return [pid for pid in found if pid != child.pid]
 
 
 def shared_bytes():
@@ -35,6 +42,20 @@ def shared_bytes():
 
 class KilledInItsStart(FakeRankCase):
     """The ranks have not found each other yet, so files still have names."""
+
+    @unittest.skipIf(SANITIZED, "sanitizers want to be the first library")
+    def test_at_any_step_before_the_ranks_run(self):
+        steps = {(): ("fork 1", "mkdir 1", "bind 1", "fork 2"),
+                 ("-tp", "2"): ("fork 1", "mkdir 1", "mkdir 2", "bind 1", "fork 2")}
+        for layout in layouts(*steps):
+            for step, victims in itertools.product(steps[layout], ("itself", "group")):
+                with self.subTest(layout=layout, step=step, victims=victims):
+                    child = self.popen(*LONG_ANSWER, *layout, start_new_session=True,
+                                       env=dict(os.environ, LD_PRELOAD=KILLED, KILLED_AFTER=step,
+                                                KILLED_WITH=victims))
+                    self.assertEqual(child.wait(timeout=60), -signal.SIGKILL)
+                    self.check_nothing_left()
+                    self.assertTrue(wait_for(lambda c=child: not copies_of(c), 3))
 
     def check_killed(self, child):
         below = children(child.pid)
@@ -55,18 +76,20 @@ class KilledInItsStart(FakeRankCase):
     @unittest.skipUnless(HAS_MPI, NO_MPI)
     @unittest.skipIf(SANITIZED, "sanitizers want to be the first library")
     def test_while_they_load(self):
-        child = self.popen(*LONG_ANSWER, "-tp", "2", env=dict(os.environ, **HANGS))
-        self.assertTrue(wait_for(lambda: len(ranks()) == 2, 10))
-        time.sleep(0.5)
-        self.check_killed(child)
+        for victims in ("phalanx alone", "mpirun, too"):
+            with self.subTest(victims):
+                child = self.popen(*LONG_ANSWER, "-tp", "2", env=dict(os.environ, **HANGS))
+                self.assertTrue(wait_for(lambda: len(ranks()) == 2, 10))
+                time.sleep(0.5)
+                if victims != "phalanx alone":  # it has folders of its own, and cannot remove them
+                    os.kill(child.pid, signal.SIGSTOP)
+                    self.kill(child, "mpirun")
+                self.check_killed(child)
 
     def test_a_start_leaves_no_keeper_behind_that_waits_for_its_end(self):
         child = self.popen("chat", DEMO)
         self.read_until(child.stdout, b"User: ")
-        keepers = lambda: [entry for entry in pathlib.Path("/proc").iterdir()
-                           if entry.name.isdigit() and int(entry.name) != child.pid
-                           and is_copy_of(entry, child.pid)]
-        self.assertTrue(wait_for(lambda: not keepers(), 2), keepers())
+        self.assertTrue(wait_for(lambda: not copies_of(child), 2), copies_of(child))
         child.stdin.close()
         self.assertEqual(child.wait(timeout=30), 0)
 
@@ -76,14 +99,17 @@ class NothingLeft(FaultCase):
         """Starts a command and ends it, at any moment, with a signal; None: it ends by itself."""
         words = [*LONG_ANSWER, *layout, *(["--max-tokens", "4"] if how is None else [])]
         with subprocess.Popen([str(PHALANX), *map(str, words)], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as child:
+                              stderr=subprocess.DEVNULL, start_new_session=True) as child:
             below = {}
             if how is not None:
                 time.sleep(chance.uniform(0.02, 0.6))
                 below = children(child.pid)
+            if how == ALL_OF_ITS_GROUP:
+                os.killpg(child.pid, signal.SIGKILL)
+            elif how is not None:
                 child.send_signal(how)
             child.wait(timeout=60)
-        return below
+        return child, below
 
     def test_whatever_ended_it(self):
         chance = random.Random(11)
@@ -94,11 +120,12 @@ class NothingLeft(FaultCase):
         for i in range(N_STARTS):
             layout, how = ways[i % len(ways)]
             with self.subTest(layout=layout, how=how):
-                below = self.end_one(chance, layout, how)
+                child, below = self.end_one(chance, layout, how)
                 self.check_nothing_left()
-                alive = lambda b=below: [name for pid, name in b.items() if is_alive(pid)]
-                self.assertTrue(wait_for(lambda a=alive: not a(), 3), alive())
-        self.assertLessEqual(shared_bytes(), before + (1 << 20))  # others use it, too
+                alive = lambda c=child, b=below: [*filter(is_alive, b), *copies_of(c)]
+                self.assertTrue(wait_for(lambda a=alive: not a(), 3), (alive(), below))
+        most = before + (1 << 20)  # others use it, too
+        self.assertTrue(wait_for(lambda: shared_bytes() <= most, 30), (shared_bytes(), most))
 
 
 if __name__ == "__main__":

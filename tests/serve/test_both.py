@@ -2,10 +2,13 @@
 
 What it refuses is in test_parameters.py.
 """
+import http.client
 import pathlib
 import re
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import unittest
@@ -310,6 +313,97 @@ class Tls(unittest.TestCase):
                 pb_grpc.InferenceStub(channel).GetModelInfo(pb.GetModelInfoRequest(),
                                                                    timeout=3)
             self.assertEqual(server.stop(), 0)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+class RenewedCertificate(unittest.TestCase):
+    """SIGHUP, after the files of a server that runs were written again."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.certificate, self.key = self.make("served")
+        self.first = self.certificate.read_text()
+        self.server = serving.Server("--grpc-port", free_port(), "--ssl-certfile",
+                                     self.certificate, "--ssl-keyfile", self.key)
+        self.addCleanup(self.server.kill)
+        self.ports = self.server.place[1], int(self.server.grpc.rsplit(":", 1)[1])
+
+    def make(self, name):
+        folder = pathlib.Path(self.folder.name) / name
+        folder.mkdir()
+        return serving.make_certificate(folder)
+
+    def shown(self):
+        """What new connections of both protocols get to see."""
+        return [ssl.get_server_certificate(("127.0.0.1", port)) for port in self.ports]
+
+    def sighup(self, certificate, key):
+        shutil.copy(certificate, self.certificate)
+        shutil.copy(key, self.key)
+        self.server.signal(signal.SIGHUP)
+
+    def warnings(self):
+        return re.findall("warn  serve: the certificate of before stays: (.*)", self.server.err)
+
+    def wait_until_it_says(self, text):
+        self.assertTrue(serving.wait_for(lambda: text in self.server.err, WAIT_S), self.server.err)
+
+    def test_new_connections_have_the_new_one_and_the_others_go_on(self):
+        other, key = self.make("other")
+        trust = ssl.create_default_context(cadata=self.first)
+        kept = http.client.HTTPSConnection("localhost", self.ports[0], timeout=WAIT_S,
+                                           context=trust)
+        self.addCleanup(kept.close)
+
+        def ask():
+            kept.request("GET", "/v1/models")
+            answer = kept.getresponse()
+            answer.read()
+            return answer.status
+
+        self.assertEqual(ask(), 200)
+        socket_before = kept.sock
+        with grpc.secure_channel(f"localhost:{self.ports[1]}", grpc.ssl_channel_credentials(
+                self.first.encode())) as channel:
+            stub = pb_grpc.InferenceStub(channel)
+            stream = stub.Generate(pb.GenerateRequest(text=PROMPT, sampling=pb.Sampling(
+                max_tokens=300, ignore_eos=True)), timeout=WAIT_S)
+            next(stream)
+            self.sighup(other, key)
+            self.wait_until_it_says("new connections get the certificate of")
+            self.assertEqual(self.shown(), [other.read_text()] * 2)
+            self.assertEqual(list(stream)[-1].usage.completion_tokens, 300)
+            stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=WAIT_S)
+        self.assertEqual(ask(), 200)
+        self.assertIs(kept.sock, socket_before)
+        self.assertEqual(self.server.stop(), 0)
+
+    def test_a_pair_that_is_none_is_named_once_and_changes_nothing(self):
+        other, key = self.make("other")
+        own_key = pathlib.Path(self.folder.name) / "own-key.pem"
+        shutil.copy(self.key, own_key)
+        of_another_kind = pathlib.Path(self.folder.name) / "ec-key.pem"
+        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out",
+                        of_another_kind], check=True)
+        none = pathlib.Path(self.folder.name) / "none.pem"
+        none.write_text("nothing")
+        for n, (certificate, pem, reason) in enumerate((
+                (other, own_key,
+                 f"the key {self.key} is not that of the certificate {self.certificate}"),
+                (other, of_another_kind,
+                 f"the key {self.key} is not that of the certificate {self.certificate}"),
+                (other, none, f"the key {self.key}: not to be read as PEM"),
+                (none, key, f"the certificate {self.certificate}: not to be read as PEM")), 1):
+            with self.subTest(reason):
+                self.sighup(certificate, pem)
+                self.assertTrue(serving.wait_for(lambda n=n: len(self.warnings()) == n, WAIT_S),
+                                self.server.err)
+                self.assertIn(reason, self.warnings()[-1])
+                self.assertEqual(self.shown(), [self.first] * 2)
+        self.sighup(other, key)
+        self.wait_until_it_says("new connections get the certificate of")
+        self.assertEqual(self.shown(), [other.read_text()] * 2)
 
 
 class Ends(unittest.TestCase):

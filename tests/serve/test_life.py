@@ -180,6 +180,14 @@ class Starts(unittest.TestCase):
         self.assertIn("--api-key", line)
         self.assertNotIn("short", line.replace("--api-key", ""))
 
+    def test_a_key_of_a_file_that_is_none_is_found_by_its_line(self):
+        with tempfile.NamedTemporaryFile("w", prefix="phalanx-test-") as keys:
+            keys.write("# who may ask\n\nanna first-key-of-anna\nshort\n")
+            keys.flush()
+            line = self.refuse("--port", 0, "--api-key-file", keys.name)
+        self.assertIn(f"{keys.name}: line 4: a key of 5 characters", line)
+        self.assertNotIn("short", line)
+
     def test_half_a_certificate_is_refused(self):
         self.assertIn("--ssl-keyfile", self.refuse("--port", 0, "--ssl-certfile", "a.pem"))
 

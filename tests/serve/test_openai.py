@@ -291,6 +291,29 @@ class Browsers(ServerCase):
         headers = self.preflight("https://example.com").headers
         self.assertEqual([name for name in headers if name.startswith("Access-Control")], [])
 
+    def test_caches_are_told_that_answers_differ_by_origin(self):
+        for origin in ("https://example.org", "https://example.com", None):
+            asked = {} if origin is None else {"Origin": origin}
+            for method, path in (("GET", "/v1/models"), ("GET", "/nothing"),
+                                 ("OPTIONS", "/v1/models")):
+                with self.subTest(origin=origin, method=method, path=path):
+                    headers = self.server.ask(method, path, headers=asked).headers
+                    self.assertEqual(headers["Vary"], "Origin")
+                    self.assertEqual(headers["Access-Control-Allow-Origin"],
+                                     origin if origin == "https://example.org" else None)
+
+
+class AnyPage(ServerCase):
+    """One answer for all of them, which caches may keep."""
+    WORDS = ("--allowed-origins", "https://example.org", "--allowed-origins", "*")
+
+    def test_every_page_may_read_one_and_the_same_answer(self):
+        for asked in ({"Origin": "https://example.org"}, {"Origin": "null"}, {}):
+            with self.subTest(asked=asked):
+                headers = self.server.ask("GET", "/v1/models", headers=asked).headers
+                self.assertEqual(headers["Access-Control-Allow-Origin"], "*")
+                self.assertIsNone(headers["Vary"])
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

@@ -32,6 +32,7 @@ REQUESTS = [
                                   {"query": "a", "documents": [{"text": "c"}]}]),
     ("/rerank", "TeiRerankRequest", [{"query": "a", "texts": ["c"], "return_text": True}]),
     ("/classify", "PoolRequest", [{"input": "a fox"}]),
+    ("/pooling", "PoolingRequest", [{"input": "a fox"}]),
     ("/v1/score/evaluation", "RewardRequest", [{"messages": ["a fox"]}]),
     ("/tokenize", "TokenizeRequest", [{"prompt": "a fox", "add_special_tokens": True},
                                       {"messages": CHAT["messages"], "tools": [{}],

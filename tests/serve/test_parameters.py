@@ -4,6 +4,7 @@ A row is refused with its status, names its parameter in both protocols, and hur
 one a canary gets its answer.
 """
 import contextlib
+import gzip
 import json
 import random
 import socket
@@ -304,6 +305,26 @@ class Parameters(BothCase):
 
     def test_bodies_that_are_no_json_to_take(self):
         self.check(BODIES)
+
+    def test_bodies_that_are_compressed_are_told_what_to_do(self):
+        body = json.dumps({"prompt": "Once", "max_tokens": 1}).encode()
+        for name, packed in (("gzip", gzip.compress(body)), ("GZip", gzip.compress(body)),
+                             ("br", b"\x0b\x02"), ("zstd", body), ("gzip, identity", body)):
+            with self.subTest(name):
+                answer = self.server.post(COMPLETIONS, packed, headers={"Content-Encoding": name})
+                self.assertEqual(answer.status, 415, answer.body)
+                self.assertEqual(answer.headers["Accept-Encoding"], "identity")
+                error = answer.json["error"]
+                self.assertEqual((error["type"], error["code"]),
+                                 ("UnsupportedMediaTypeError", "unsupported_encoding"))
+                self.assertIn("without the header Content-Encoding", error["message"])
+        self.check_canary()
+
+    def test_bodies_that_only_say_that_they_are_as_they_are_are_read(self):
+        for name in ("identity", "Identity"):
+            answer = self.server.post(COMPLETIONS, {"prompt": "Once", "max_tokens": 1},
+                                      headers={"Content-Encoding": name})
+            self.assertEqual(answer.status, 200, answer.body)
 
     def test_null_is_what_nobody_said(self):
         answer = self.complete(max_tokens=1, temperature=None, n=None, stop=None, logit_bias=None)

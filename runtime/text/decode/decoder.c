@@ -1,6 +1,7 @@
 #include "runtime/text/decode/decoder.h"
 
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "runtime/text/byte_alphabet.h"
 #include "runtime/text/decode/decoder_text.h"
@@ -29,14 +30,6 @@ bool decoder_is_byte_level(const char *token, size_t n_bytes)
         if (byte_alphabet_byte(utf8_read(token, &at)) < 0)
             return false;
     return true;
-}
-
-static int hex_digit(char c)
-{
-    const char lower = (char)(c | 0x20);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 /* "<0x+4>" is a byte too: the reference reads a number there, and a number may have a sign. */

@@ -1,6 +1,7 @@
 #include "runtime/text/file/json_cursor.h"
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #include <float.h>
@@ -71,13 +72,10 @@ static bool hex4(struct json_cursor *c, uint32_t *out)
         return false;
     uint32_t value = 0;
     for (int i = 0; i < 4; i++) {
-        const char digit = c->text[c->at++];
-        if (digit >= '0' && digit <= '9')
-            value = value << 4 | (uint32_t)(digit - '0');
-        else if ((digit | 0x20) >= 'a' && (digit | 0x20) <= 'f')
-            value = value << 4 | (uint32_t)((digit | 0x20) - 'a' + 10);
-        else
+        const int digit = hex_digit(c->text[c->at++]);
+        if (digit < 0)
             return false;
+        value = value << 4 | (uint32_t)digit;
     }
     *out = value;
     return true;

@@ -41,6 +41,20 @@ TEST(system_resident_bytes_follow_what_is_touched)
     memory_unmap(p, n_bytes);
 }
 
+TEST(a_timer_is_never_early)
+{
+    static const struct {
+        int64_t ns, s, us;
+    } want[] = {
+        {-1, 0, 0}, {0, 0, 0}, {1, 0, 1}, {1000, 0, 1}, {999999001, 1, 0}, {2500000000, 2, 500000},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const struct timeval got = clock_timeval(want[i].ns);
+        CHECK_EQ(got.tv_sec, want[i].s);
+        CHECK_EQ(got.tv_usec, want[i].us);
+    }
+}
+
 TEST(random_bytes_differ_from_call_to_call)
 {
     unsigned char a[32] = {0}, b[32] = {0};

@@ -16,13 +16,21 @@ TEST(a_code_decides_before_the_kind_does)
         const char *code;
         int http, grpc;
     } want[] = {
-        {"model_not_found", 404, 5},     {"context_length_exceeded", 400, 3},
-        {"unauthorized", 401, 16},       {"not_found", 404, 12},
-        {"method_not_allowed", 405, 12}, {"deadline_exceeded", 408, 4},
-        {"queue_full", 429, 8},          {"draining", 503, 14},
-        {"sleeping", 503, 14},           {"not_ready", 503, 14},
-        {"too_large", 413, 8},           {"engine_crash", 500, 13},
-        {"non_finite_logits", 500, 13},  {"superseded", 409, 10},
+        {"model_not_found", 404, 5},
+        {"context_length_exceeded", 400, 3},
+        {"unauthorized", 401, 16},
+        {"not_found", 404, 12},
+        {"method_not_allowed", 405, 12},
+        {"deadline_exceeded", 408, 4},
+        {"queue_full", 429, 8},
+        {"draining", 503, 14},
+        {"sleeping", 503, 14},
+        {"not_ready", 503, 14},
+        {"too_large", 413, 8},
+        {"engine_crash", 500, 13},
+        {"non_finite_logits", 500, 13},
+        {"superseded", 409, 10},
+        {"unsupported_encoding", 415, 12},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const struct status got = status_for(ERROR_INPUT, want[i].code);

@@ -342,7 +342,7 @@ TEST(a_vector_is_the_end_of_its_prompt_in_the_metrics)
 {
     struct server server;
     struct pooled pooled;
-    server_open(&server);
+    open_model(&server, 0);
     const struct api_prompt prompt = text_of("one");
     const struct pool_request request = pool_for(POOL_EMBED, &prompt, 1);
     const float value[] = {3, 4};

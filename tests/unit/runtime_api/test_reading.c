@@ -234,7 +234,7 @@ TEST(a_model_that_goes_to_sleep_is_not_waited_for_by_what_is_not_read)
     open_sliced(&server, prompt);
     const struct generate_request request = ask_for(prompt, N);
     ask(&server, &request, &heard);
-    struct sleep_call *sleep = api_sleep(&server.api, LINK_NO_CACHE, ignore_sleep, NULL, &err);
+    struct sleep_waiter *sleep = api_sleep(&server.api, LINK_NO_CACHE, ignore_sleep, NULL, &err);
     CHECK(sleep != NULL);
     sleep_cancel(sleep);
     api_settle(&server.api);
@@ -262,6 +262,7 @@ TEST(pairs_are_read_in_slices_too_and_their_query_once)
     struct error err = {0};
     int n_results = 0;
     open_sliced(&server, prompt);
+    server.api.model.head.pooling = POOLING_LAST;
     for (int i = 0; i < N; i++)
         query[i] = text_of("who?");
     const struct pool_request request = {.source = {.request_id = "score-1", .route = "/v1/score"},

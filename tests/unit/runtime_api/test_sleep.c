@@ -18,10 +18,10 @@ static void told(void *context, const struct error *why)
         waits->why = *why;
 }
 
-static struct sleep_call *go(struct server *server, enum link_sleep level, struct waits *waits)
+static struct sleep_waiter *go(struct server *server, enum link_sleep level, struct waits *waits)
 {
     struct error err = {0};
-    struct sleep_call *call = api_sleep(&server->api, level, told, waits, &err);
+    struct sleep_waiter *call = api_sleep(&server->api, level, told, waits, &err);
     CHECK(call != NULL);
     api_settle(&server->api);
     return call;

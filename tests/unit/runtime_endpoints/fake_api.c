@@ -33,7 +33,7 @@ struct pool_call {
     int n_values[FAKE_MAX_PROMPTS];
 };
 
-struct sleep_call {
+struct sleep_waiter {
     struct fake *fake;
     sleep_done_fn *done;
     void *context;
@@ -45,7 +45,7 @@ struct world { /* what a fake stands on */
     struct chat_prompt chat;
     struct generate_call *generate;
     struct pool_call *pool;
-    struct sleep_call *sleep;
+    struct sleep_waiter *sleep;
 };
 
 static struct world *world_of(const struct fake *fake)
@@ -282,21 +282,21 @@ struct api_usage pool_usage(const struct pool_call *call)
 }
 const struct api_source *pool_source(const struct pool_call *call) { return &call->source; }
 
-struct sleep_call *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
-                             void *context, struct error *err)
+struct sleep_waiter *api_sleep(struct api *api, enum link_sleep level, sleep_done_fn *done,
+                               void *context, struct error *err)
 {
     struct fake *fake = fake_of(api);
     if (refuses(fake, err))
         return NULL;
-    struct sleep_call *call = memory_alloc(1, sizeof *call);
-    *call = (struct sleep_call){.fake = fake, .done = done, .context = context};
+    struct sleep_waiter *call = memory_alloc(1, sizeof *call);
+    *call = (struct sleep_waiter){.fake = fake, .done = done, .context = context};
     fake->slept_level = (int)level;
     fake->admission.state = level == LINK_NOT_ASLEEP ? ADMISSION_OPEN : ADMISSION_SLEEPING;
     world_of(fake)->sleep = call;
     return call;
 }
 
-void sleep_cancel(struct sleep_call *call)
+void sleep_cancel(struct sleep_waiter *call)
 {
     call->fake->n_cancelled++;
     world_of(call->fake)->sleep = NULL;
@@ -532,7 +532,7 @@ void fake_pooled(struct fake *fake)
 
 void fake_slept(struct fake *fake, const struct error *why)
 {
-    struct sleep_call *call = world_of(fake)->sleep;
+    struct sleep_waiter *call = world_of(fake)->sleep;
     world_of(fake)->sleep = NULL;
     fake->call = NULL;
     call->done(call->context, why);

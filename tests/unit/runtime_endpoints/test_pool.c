@@ -114,6 +114,39 @@ TEST(a_classification_has_the_likeliest_label)
     fake_close(fake);
 }
 
+TEST(a_pooling_is_what_the_model_is_made_for_unless_it_is_said)
+{
+    static const struct {
+        const char *body;
+        int n_labels;
+        enum pool_task want;
+    } cases[] = {
+        {"{\"input\": \"a\"}", 0, POOL_EMBED},
+        {"{\"input\": \"a\"}", 2, POOL_CLASSIFY},
+        {"{\"input\": \"a\", \"task\": null}", 2, POOL_CLASSIFY},
+        {"{\"input\": \"a\", \"task\": \"embed\"}", 2, POOL_EMBED},
+        {"{\"input\": \"a\", \"task\": \"classify\"}", 0, POOL_CLASSIFY},
+    };
+    struct fake *fake = fake_open();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fake->api.model.head.n_labels = cases[i].n_labels;
+        fake_call(fake, "POST", "/pooling", cases[i].body);
+        CHECK_EQ(fake->pooled.task, cases[i].want);
+        fake_value(fake, 0, half, 2);
+        fake_pooled(fake);
+        check_body(
+            fake, 200,
+            "{\"id\":\"pool-test\",\"object\":\"list\",\"created\":0,\"model\":\"tiny\","
+            "\"data\":[{\"index\":0,\"object\":\"pooling\",\"data\":[0.5,-0.25]}]" USAGE("2") "}");
+        fake_forget(fake);
+    }
+    fake_call(fake, "POST", "/pooling", "{\"input\": \"a\", \"encoding_format\": \"base64\"}");
+    fake_value(fake, 0, half, 2);
+    fake_pooled(fake);
+    CHECK(strstr(fake->heard.body.data, "\"data\":\"AAAAPwAAgL4=\"") != NULL);
+    fake_close(fake);
+}
+
 TEST(rewards_are_plain_numbers)
 {
     struct fake *fake = fake_open();
@@ -140,6 +173,7 @@ TEST(what_cannot_be_pooled_is_refused_with_its_field)
         {"/v2/rerank", "{\"query\": \"a\"}", "documents"},
         {"/v2/rerank", "{\"query\": \"a\", \"documents\": [\"b\"], \"top_n\": -1}", "top_n"},
         {"/classify", "{\"input\": 5}", "input"},
+        {"/pooling", "{\"input\": \"a\", \"task\": \"token_embed\"}", "task"},
         {"/classify", "{\"messages\": [{}]}", "messages"},
         {"/v1/embeddings", "{\"input\": \"a\", \"endianness\": \"big\"}", "endianness"},
         {"/v1/embeddings", "{\"input\": \"a\", \"truncation_side\": \"left\"}", "truncation_side"},

@@ -183,6 +183,17 @@ TEST(messages_have_tokens_too)
     fake_close(fake);
 }
 
+TEST(messages_that_leave_no_room_for_an_answer_are_counted_all_the_same)
+{
+    struct fake *fake = fake_open();
+    fake_call(fake, "POST", "/tokenize",
+              "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], "
+              "\"chat_template_kwargs\": {\"more\": 50000}}");
+    CHECK_EQ(fake->heard.status, 200);
+    CHECK(strstr(fake->heard.body.data, "\"max_model_len\":512,") != NULL);
+    fake_close(fake);
+}
+
 TEST(messages_of_more_than_a_megabyte_are_not_read_while_others_wait)
 {
     struct fake *fake = fake_open();

@@ -129,10 +129,12 @@ static struct link_event pooled_event(uint64_t id)
                                .pooled = {.id = id, .value = value, .n_values = 2}};
 }
 
-static uint64_t submit_all_kinds(struct ends *ends, struct heard *heard)
+/* Its listener would take everything: what it may be told is what the parameters ask for. */
+static uint64_t submit_with(struct ends *ends, const struct sampling_params *params,
+                            struct heard *heard)
 {
-    static const int32_t prompt[] = {1};
-    struct link_submit request = {.prompt = prompt, .n_prompt = 1, .params = params_default()};
+    static const int32_t prompt[] = {1, 2};
+    struct link_submit request = {.prompt = prompt, .n_prompt = 2, .params = *params};
     const struct dispatch_listener listener = {.token = hear_token,
                                                .prompt_logprobs = hear_prompt,
                                                .beams = hear_beams,
@@ -147,8 +149,13 @@ TEST(beams_and_vectors_are_the_end_and_log_probabilities_of_a_prompt_are_not)
 {
     struct ends ends = connect_ends();
     struct heard one = {.wants_more = true}, two = {.wants_more = true}, three = {0};
-    const uint64_t first = submit_all_kinds(&ends, &one), second = submit_all_kinds(&ends, &two),
-                   third = submit_all_kinds(&ends, &three);
+    struct sampling_params rows = params_default(), beams = rows, vector = rows;
+    rows.prompt_logprobs = 0;
+    beams.beam_width = 2;
+    vector.pooling = POOLING_LAST;
+    const uint64_t first = submit_with(&ends, &rows, &one),
+                   second = submit_with(&ends, &beams, &two),
+                   third = submit_with(&ends, &vector, &three);
     engine_sends(&ends, prompt_event(first));
     engine_sends(&ends, beams_event(second));
     engine_sends(&ends, pooled_event(third));
@@ -182,16 +189,31 @@ TEST(of_an_engine_that_is_far_ahead_a_few_steps_are_heard_at_a_time)
 
 TEST(an_answer_that_nobody_asked_for_ends_the_link)
 {
+    const struct sampling_params params = params_default();
     for (int kind = 0; kind < 3; kind++) {
         struct ends ends = connect_ends();
         struct heard heard = {.wants_more = true};
-        const uint64_t id = submit(&ends, &heard);
+        const uint64_t id = submit_with(&ends, &params, &heard);
         engine_sends(&ends, kind == 0   ? prompt_event(id)
                             : kind == 1 ? beams_event(id)
                                         : pooled_event(id));
         CHECK(!take(&ends, 0, ERROR_PEER));
         close_ends(&ends);
     }
+}
+
+TEST(rows_behind_the_end_of_a_prompt_end_the_link)
+{
+    struct ends ends = connect_ends();
+    struct heard heard = {.wants_more = true};
+    struct sampling_params params = params_default();
+    params.prompt_logprobs = 0;
+    struct link_event event = prompt_event(submit_with(&ends, &params, &heard));
+    event.prompt_logprobs.position = 2;
+    engine_sends(&ends, event);
+    CHECK(!take(&ends, 0, ERROR_PEER));
+    CHECK_EQ(heard.n_positions, 0);
+    close_ends(&ends);
 }
 
 TEST(it_takes_no_more_when_few_enough_are_in_flight)
@@ -265,11 +287,14 @@ TEST(deadlines_count_also_while_there_is_no_engine)
         .token = hear_token, .failed = hear_failure, .context = &timed};
     dispatch_submit(ends.dispatch, &request, &listener);
     submit(&ends, &patient);
-    CHECK_EQ(dispatch_expire(ends.dispatch, 2000), INT64_MAX); /* its engine looks at it */
+    CHECK_EQ(dispatch_next_deadline(ends.dispatch), INT64_MAX); /* its engine looks at it */
+    dispatch_expire(ends.dispatch, 2000);
     dispatch_detach(ends.dispatch, 0);
-    CHECK_EQ(dispatch_expire(ends.dispatch, 999), 1000);
+    dispatch_expire(ends.dispatch, 999);
     CHECK_EQ(timed.n_tokens, 0);
-    CHECK_EQ(dispatch_expire(ends.dispatch, 1000), INT64_MAX);
+    CHECK_EQ(dispatch_next_deadline(ends.dispatch), 1000);
+    dispatch_expire(ends.dispatch, 1000);
+    CHECK_EQ(dispatch_next_deadline(ends.dispatch), INT64_MAX);
     CHECK_EQ(timed.n_tokens, 1);
     CHECK_EQ(timed.last.finish, FINISH_ABORT);
     CHECK_EQ(timed.last.token, -1);

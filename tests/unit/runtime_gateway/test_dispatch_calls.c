@@ -59,6 +59,7 @@ static void submit_caller(struct caller *caller)
     struct link_submit submit = {.prompt = prompt,
                                  .n_prompt = caller->n_prompt > 0 ? caller->n_prompt : 1,
                                  .params = params_default()};
+    submit.params.prompt_logprobs = 0;
     const struct dispatch_listener listener = {.begun = call_at_begin,
                                                .token = call_at_token,
                                                .prompt_logprobs = call_at_rows,

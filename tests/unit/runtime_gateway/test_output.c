@@ -359,20 +359,6 @@ TEST(prompt_ids_are_read_and_checked)
     ids_release(&ids);
 }
 
-TEST(a_prompt_and_its_answer_must_fit_the_model)
-{
-    struct error err = {0};
-    int32_t max_tokens = 100;
-    CHECK(intake_fit(60, 128, false, &max_tokens, &err));
-    CHECK_EQ(max_tokens, 68);
-    max_tokens = 69;
-    CHECK(!intake_fit(60, 128, true, &max_tokens, &err));
-    CHECK_EQ(err.kind, ERROR_INPUT);
-    err = (struct error){0};
-    CHECK(!intake_fit(128, 128, false, &max_tokens, &err));
-    CHECK_EQ(err.kind, ERROR_INPUT);
-}
-
 TEST(an_end_without_a_token_adds_none_and_gives_what_was_held_back)
 {
     struct intake intake = open_intake();

@@ -195,6 +195,43 @@ TEST(a_ready_of_another_build_or_of_no_model_is_refused)
     check_event_refused(&message, "a count below 0");
 }
 
+TEST(a_ready_with_numbers_that_no_engine_has_is_refused)
+{
+    static const struct {
+        Phalanx__Engine__V1__Ready ready;
+        const char *why;
+    } wrong[] = {
+        {{.tp = -1}, "a count below 0"},
+        {{.pp = -1}, "a count below 0"},
+        {{.threads = -1}, "a count below 0"},
+        {{.kv_tokens = -1}, "a count below 0"},
+        {{.weight_bytes = -1}, "a count below 0"},
+        {{.memory_bytes = -1}, "a count below 0"},
+        {{.tp = LINK_MAX_RANKS + 1}, "more ranks or threads"},
+        {{.pp = LINK_MAX_RANKS + 1}, "more ranks or threads"},
+        {{.tp = 4096, .pp = 4096, .threads = 128}, "more ranks or threads"},
+        {{.max_num_seqs = INT32_MAX}, "more sequences or memory"},
+        {{.memory_bytes = INT64_MAX}, "more sequences or memory"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const Phalanx__Engine__V1__Ready *from = &wrong[i].ready;
+        Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
+        Phalanx__Engine__V1__Ready ready = PHALANX__ENGINE__V1__READY__INIT;
+        ready.protocol = LINK_PROTOCOL;
+        ready.vocab = ready.max_model_len = 5;
+        ready.tp = from->tp;
+        ready.pp = from->pp;
+        ready.threads = from->threads;
+        ready.kv_tokens = from->kv_tokens;
+        ready.weight_bytes = from->weight_bytes;
+        ready.memory_bytes = from->memory_bytes;
+        ready.max_num_seqs = from->max_num_seqs;
+        message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_READY;
+        message.ready = &ready;
+        check_event_refused(&message, wrong[i].why);
+    }
+}
+
 TEST(tokens_with_values_out_of_their_range_are_refused)
 {
     Phalanx__Engine__V1__FromEngine message = PHALANX__ENGINE__V1__FROM_ENGINE__INIT;
@@ -209,6 +246,12 @@ TEST(tokens_with_values_out_of_their_range_are_refused)
     token.finish = FINISH_ERROR + 1;
     check_event_refused(&message, "unknown finish reason");
     token.finish = 0;
+    token.token = -1;
+    check_event_refused(&message, "a token that is none");
+    token.token = -2;
+    token.finish = FINISH_ABORT;
+    check_event_refused(&message, "a token that is none");
+    token.token = token.finish = 0;
     token.n_accepted = -1;
     check_event_refused(&message, "a count below 0");
     token.n_accepted = 0;
@@ -230,9 +273,11 @@ TEST(logprobs_of_a_prompt_out_of_their_range_are_refused)
     message.kind_case = PHALANX__ENGINE__V1__FROM_ENGINE__KIND_PROMPT_LOGPROBS;
     message.prompt_logprobs = &prompt;
     check_event_refused(&message, "before its second token");
-    prompt.position = 1;
+    prompt.position = INT32_MAX;
     prompt.list = &list;
     prompt.n_list = 1;
+    check_event_refused(&message, "longer than any");
+    prompt.position = 1;
     check_event_refused(&message, "without log-probability");
     for (int i = 0; i < PARAMS_MAX_LOGPROBS + 2; i++)
         many[i] = &one;
