@@ -9,7 +9,7 @@
 
 enum { N_LONG = 64, N_SHORT = 4 };
 
-static const int64_t deadline_ns = 500LL * 1000 * 1000;
+static const int64_t deadline_ns = 800LL * 1000 * 1000;
 static const int64_t row_ns = 6LL * 1000 * 1000;
 
 static struct ops quick;
