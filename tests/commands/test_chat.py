@@ -37,7 +37,7 @@ class ChatCase(unittest.TestCase):
         self.addCleanup(self.nothing_is_left)
 
     def nothing_is_left(self):
-        self.assertTrue(wait_for(lambda: not ranks(), 5), f"ranks {ranks()} live on")
+        self.assertTrue(wait_for(lambda: not ranks()), f"ranks {ranks()} live on")
 
     def terminal(self, *words, columns=200):
         env = {"HOME": str(self.home), "XDG_STATE_HOME": ""}

@@ -55,13 +55,13 @@ class KilledInItsStart(FakeRankCase):
                                                 KILLED_WITH=victims))
                     self.assertEqual(child.wait(timeout=60), -signal.SIGKILL)
                     self.check_nothing_left()
-                    self.assertTrue(wait_for(lambda c=child: not copies_of(c), 3))
+                    self.assertTrue(wait_for(lambda c=child: not copies_of(c)))
 
     def check_killed(self, child):
         below = children(child.pid)
         self.assertNotEqual(self.left(), [])
         child.kill()
-        self.assertTrue(wait_for(lambda: not any(map(is_alive, below)), 3), below)
+        self.assertTrue(wait_for(lambda: not any(map(is_alive, below))), below)
         self.check_nothing_left()
 
     def test_before_the_ranks_have_connected(self):
@@ -70,7 +70,7 @@ class KilledInItsStart(FakeRankCase):
             with self.subTest(layout):
                 child = self.popen(*LONG_ANSWER, *layout, program=self.program)
                 slept = lambda: "sleep" in children(child.pid).values()
-                self.assertTrue(wait_for(slept, 10))
+                self.assertTrue(wait_for(slept))
                 self.check_killed(child)
 
     @unittest.skipUnless(HAS_MPI, NO_MPI)
@@ -79,7 +79,7 @@ class KilledInItsStart(FakeRankCase):
         for victims in ("phalanx alone", "mpirun, too"):
             with self.subTest(victims):
                 child = self.popen(*LONG_ANSWER, "-tp", "2", env=dict(os.environ, **HANGS))
-                self.assertTrue(wait_for(lambda: len(ranks()) == 2, 10))
+                self.assertTrue(wait_for(lambda: len(ranks()) == 2))
                 time.sleep(0.5)
                 if victims != "phalanx alone":  # it has folders of its own, and cannot remove them
                     os.kill(child.pid, signal.SIGSTOP)
@@ -89,7 +89,7 @@ class KilledInItsStart(FakeRankCase):
     def test_a_start_leaves_no_keeper_behind_that_waits_for_its_end(self):
         child = self.popen("chat", DEMO)
         self.read_until(child.stdout, b"User: ")
-        self.assertTrue(wait_for(lambda: not copies_of(child), 2), copies_of(child))
+        self.assertTrue(wait_for(lambda: not copies_of(child)), copies_of(child))
         child.stdin.close()
         self.assertEqual(child.wait(timeout=30), 0)
 
@@ -123,7 +123,7 @@ class NothingLeft(FaultCase):
                 child, below = self.end_one(chance, layout, how)
                 self.check_nothing_left()
                 alive = lambda c=child, b=below: [*filter(is_alive, b), *copies_of(c)]
-                self.assertTrue(wait_for(lambda a=alive: not a(), 3), (alive(), below))
+                self.assertTrue(wait_for(lambda a=alive: not a()), (alive(), below))
         most = before + (1 << 20)  # others use it, too
         self.assertTrue(wait_for(lambda: shared_bytes() <= most, 30), (shared_bytes(), most))
 

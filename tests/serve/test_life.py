@@ -227,15 +227,15 @@ class Lives(unittest.TestCase):
         before = self.keys.read_text()
         self.keys.write_text("third-key-of-anna\n")
         self.server.signal(signal.SIGHUP)
-        self.assertTrue(wait_for(lambda: self.status("third-key-of-anna") == 200, 5))
+        self.assertTrue(wait_for(lambda: self.status("third-key-of-anna") == 200))
         self.assertEqual(self.status("first-key-of-anna"), 401)
         self.keys.write_text("bad\n")
         self.server.signal(signal.SIGHUP)
-        self.assertTrue(wait_for(lambda: "the keys of before stay" in self.server.err, 5))
+        self.assertTrue(wait_for(lambda: "the keys of before stay" in self.server.err))
         self.assertEqual(self.status("third-key-of-anna"), 200)
         self.keys.write_text(before)
         self.server.signal(signal.SIGHUP)
-        self.assertTrue(wait_for(lambda: self.status("first-key-of-anna") == 200, 5))
+        self.assertTrue(wait_for(lambda: self.status("first-key-of-anna") == 200))
 
 
 class UnreadLogs(unittest.TestCase):

@@ -280,7 +280,7 @@ TEST(a_wait_ends_when_a_rank_is_lost)
     CHECK_EQ(err[0].kind, ERROR_NONE);
     CHECK(strstr(err[1].text, "broadcast #1: rank 5 has not answered for"));
     CHECK(strstr(err[2].text, "tree_reduce #1: rank 5 has not answered for"));
-    CHECK(clock_now_ns() - begin < 2000 * ms);
+    CHECK(clock_now_ns() - begin < 20000 * ms);
     munmap(group.memory, comm_shm_bytes(N));
     host_release(&host);
 }

