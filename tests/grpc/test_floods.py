@@ -12,7 +12,7 @@ import fake
 import grpc
 from client import pb, pb_grpc
 
-FLOOD_S = 2
+FLOOD_S, TRIES = 2, 3
 MAX_MEMORY = 128 << 20  # that the core may take
 # What the server takes through a flood; without the limits some take more than 500 MB a second. Of
 # heads the core looks at its memory only after it took it, and malloc keeps some of what was freed.
@@ -77,12 +77,12 @@ class Floods(unittest.TestCase):
     """Clients of floods never say that they have taken the settings of the server, so that no
     limit of streams or metadata is theirs."""
 
-    def setUp(self):
+    def start(self):
         self.server = fake.FakeServer("--max-memory", MAX_MEMORY)
         self.channel = grpc.insecure_channel(self.server.address)
         self.stub = pb_grpc.InferenceStub(self.channel)
 
-    def tearDown(self):
+    def end(self):
         self.channel.close()
         self.assertEqual(self.server.close(), 0)
 
@@ -126,13 +126,21 @@ class Floods(unittest.TestCase):
                     raise
                 time.sleep(0.1)
 
-    def check(self, flood):
-        """True: the server closed the connection. Others are served beside it, and after it."""
-        closed, growth = self.growth(flood, self.ask)
-        self.ask()
-        if not fake.SANITIZED:  # whose allocators keep what was freed
-            self.assertLess(growth, MAX_GROWTH)
-        return closed
+    def check(self, make_flood, closes=False, beside=None, most=MAX_GROWTH):
+        """Others are served beside it and after it, it takes no more memory, and the server closes
+        its connection. A machine that stands still in the middle may miss the last two: each of
+        several servers would have to."""
+        growths = []
+
+        def is_bounded():
+            self.start()
+            closed, growth = self.growth(make_flood(), beside or self.ask)
+            self.ask_again()
+            self.end()
+            growths.append(growth)
+            is_small = growth < most or fake.SANITIZED  # whose allocators keep what was freed
+            return is_small and (closed or not closes)
+        self.assertTrue(any(is_bounded() for _ in range(TRIES)), growths)
 
     def growth(self, flood, beside):
         """Whether the server closed the connection, and how many bytes it took meanwhile."""
@@ -147,33 +155,32 @@ class Floods(unittest.TestCase):
 
     def test_a_head_that_never_ends(self):
         """It is the limit of all memory that ends it, so others may feel it as long as it goes on."""
-        _, growth = self.growth(
-            after(frame(HEADERS, 0, 1, KNOWN + b"\x40\x05aaaaa\x05bbbbb"),
-                  frame(CONTINUATION, 0, 1, b"\xbe" * 16000)), lambda: None)
-        self.ask_again()
-        if not fake.SANITIZED:
-            self.assertLess(growth, MAX_GROWTH_OF_HEADS)
+        self.check(lambda: after(frame(HEADERS, 0, 1, KNOWN + b"\x40\x05aaaaa\x05bbbbb"),
+                                 frame(CONTINUATION, 0, 1, b"\xbe" * 16000)),
+                   beside=lambda: None, most=MAX_GROWTH_OF_HEADS)
 
     def test_calls_that_are_cancelled_at_once(self):
-        self.check(streams(begin(), reset))
+        self.check(lambda: streams(begin(), reset))
 
     def test_calls_with_a_message_that_are_cancelled_at_once(self):
-        self.check(streams(begin(), lambda stream: frame(DATA, END_STREAM, stream, MESSAGE), reset))
+        def message(stream):
+            return frame(DATA, END_STREAM, stream, MESSAGE)
+        self.check(lambda: streams(begin(), message, reset))
 
     def test_more_calls_than_a_connection_may_have(self):
-        self.assertTrue(self.check(streams(begin())))
+        self.check(lambda: streams(begin()), closes=True)
 
     def test_more_calls_of_no_method(self):
-        self.assertTrue(self.check(streams(begin(END_HEADERS | END_STREAM, head(b"/x/y")))))
+        self.check(lambda: streams(begin(END_HEADERS | END_STREAM, head(b"/x/y"))), closes=True)
 
     def test_pings(self):
-        self.assertTrue(self.check(after(b"", frame(PING, 0, 0, bytes(8)) * 500)))
+        self.check(lambda: after(b"", frame(PING, 0, 0, bytes(8)) * 500), closes=True)
 
     def test_settings(self):
-        self.check(after(b"", frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535)) * 500))
+        self.check(lambda: after(b"", frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535)) * 500))
 
     def test_empty_data(self):
-        self.check(after(begin()(1), frame(DATA, 0, 1) * 500))
+        self.check(lambda: after(begin()(1), frame(DATA, 0, 1) * 500))
 
 
 if __name__ == "__main__":
