@@ -6,10 +6,14 @@
 #include "base/memory.h"
 #include "base/system.h"
 
+#include <arpa/inet.h>
 #include <grpc/support/sync.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -17,6 +21,7 @@ enum {
     KNOWN_CORE = 29, /* of gRPC 1.51: what the structs below were compared with */
     /* After a look that found no place: a flood is refused without one. */
     LOOK_AGAIN_NS = 100000000,
+    V4_IN_V6 = 12, /* bytes before it */
 };
 
 /* What a mutator is to the core, whose header of it is not installed (iomgr/socket_mutator.h). */
@@ -135,19 +140,17 @@ static void release_limit_reference(void *p)
 
 static int compare_args(void *a, void *b) { return compare(a, b); }
 
-bool connection_limit_arg(grpc_arg *out, int max_connections, uint64_t *n_refused)
+struct connection_limit *connection_limit_make(int max_connections, uint64_t *n_refused)
 {
     static const struct mutator_calls calls = {.mutate_client = mutate_client,
                                                .compare = compare,
                                                .destroy = destroy_limit,
                                                .mutate = mutate};
-    static const grpc_arg_pointer_vtable arg_calls = {
-        .copy = copy_arg, .destroy = release_limit_reference, .cmp = compare_args};
     if (strtol(grpc_version_string(), NULL, 10) != KNOWN_CORE) {
         log_write(LOG_WARN, "grpc",
                   "this version of gRPC (core %s) takes any number of connections",
                   grpc_version_string());
-        return false;
+        return NULL;
     }
     struct connection_limit *limit = memory_alloc(1, sizeof *limit);
     limit->mutator.calls = &calls;
@@ -156,10 +159,51 @@ bool connection_limit_arg(grpc_arg *out, int max_connections, uint64_t *n_refuse
     limit->n_refused = n_refused;
     limit->place = memory_alloc((size_t)max_connections, sizeof *limit->place);
     pthread_mutex_init(&limit->lock, NULL);
-    *out = (grpc_arg){.type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_SOCKET_MUTATOR};
-    out->value.pointer.p = limit;
-    out->value.pointer.vtable = &arg_calls;
-    return true;
+    return limit;
 }
 
-void connection_limit_release(grpc_arg *arg) { release_limit_reference(arg->value.pointer.p); }
+grpc_arg connection_limit_arg(struct connection_limit *limit)
+{
+    static const grpc_arg_pointer_vtable arg_calls = {
+        .copy = copy_arg, .destroy = release_limit_reference, .cmp = compare_args};
+    grpc_arg arg = {.type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_SOCKET_MUTATOR};
+    arg.value.pointer.p = limit;
+    arg.value.pointer.vtable = &arg_calls;
+    return arg;
+}
+
+/* "127.0.0.1:4711", "[::1]:4711": an address of IPv4 inside of IPv6 is written as what it is. */
+static bool is_from(int fd, const char *peer)
+{
+    struct sockaddr_storage from;
+    socklen_t n = sizeof from;
+    char host[INET6_ADDRSTRLEN], text[sizeof host + 16];
+    if (getpeername(fd, (struct sockaddr *)&from, &n) != 0)
+        return false;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&from;
+    const bool is_v4 = from.ss_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+    const void *address = from.ss_family == AF_INET
+                              ? (const void *)&((const struct sockaddr_in *)&from)->sin_addr
+                              : v6->sin6_addr.s6_addr + (is_v4 ? V4_IN_V6 : 0);
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, address, host, sizeof host);
+    snprintf(text, sizeof text, is_v4 ? "%s:%d" : "[%s]:%d", host, ntohs(v6->sin6_port));
+    return strcmp(text, peer) == 0;
+}
+
+void connection_limit_shut(struct connection_limit *limit, const char *peer)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&limit->lock);
+    for (int i = 0; i < limit->n && !is_found; i++) {
+        is_found = is_open(&limit->place[i]) && is_from(limit->place[i].fd, peer);
+        if (is_found)
+            shutdown(limit->place[i].fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&limit->lock);
+}
+
+void connection_limit_release(struct connection_limit *limit)
+{
+    if (limit != NULL)
+        release_limit_reference(&limit->mutator);
+}

@@ -76,6 +76,15 @@ static void *run(void *context)
     }
 }
 
+grpc_completion_queue *event_relay_queue(void)
+{
+    const grpc_completion_queue_attributes attributes = {.version = GRPC_CQ_CURRENT_VERSION,
+                                                         .cq_completion_type = GRPC_CQ_NEXT,
+                                                         .cq_polling_type = GRPC_CQ_NON_POLLING};
+    return grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes),
+                                        &attributes, NULL);
+}
+
 bool event_relay_open(struct event_relay *relay, grpc_completion_queue *queue, struct error *err)
 {
     *relay = (struct event_relay){.queue = queue};

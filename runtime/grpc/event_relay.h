@@ -1,9 +1,9 @@
 /* runtime/grpc/event_relay.h: events of a completion queue, brought to a thread with an event loop.
  *
- * gRPC makes progress only while somebody waits in its completion queue. One thread does nothing
- * else: it puts what comes on a list and makes a descriptor readable. That a message was sent is
- * news that nobody waits for, unless there is more to send: it wakes the loop only then, and else
- * waits on the list for what does, or for the next turn of the loop.
+ * One thread does nothing else: it puts what comes on a list and makes a descriptor readable. Its
+ * queue does not poll, so it never works on a connection (pollers.h has who does). That a message
+ * was sent is news that nobody waits for, unless there is more to send: it wakes the loop only
+ * then, and else waits on the list for what does, or for the next turn of the loop.
  */
 #pragma once
 #include <grpc/grpc.h>
@@ -31,6 +31,7 @@ struct event_relay {
 };
 enum { EVENT_RELAY_TICK_MS = 250 };
 
+grpc_completion_queue *event_relay_queue(void); /* a new one, for the caller */
 bool event_relay_open(struct event_relay *relay, grpc_completion_queue *queue, struct error *err);
 /* The tag to give to gRPC for an event that may wait. Its event has the tag as it was given here.
  */

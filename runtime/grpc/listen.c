@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NS_OF_MS = 1000000 };
+enum { MAX_READ_BYTES = 64 << 10, NS_OF_MS = 1000000 };
 
 static bool try_address(const struct addrinfo *address, struct error *err)
 {
@@ -68,8 +68,20 @@ static grpc_arg number(const char *name, int64_t value)
     return arg;
 }
 
-static grpc_server *make_server(const struct rpc_limits *limits, uint64_t *n_refused)
+/* Of all connections together. The argument borrows it. */
+static grpc_arg memory_quota(grpc_resource_quota *quota, size_t max_bytes)
 {
+    grpc_resource_quota_resize(quota, max_bytes);
+    grpc_arg arg = {.type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_RESOURCE_QUOTA};
+    arg.value.pointer.p = quota;
+    arg.value.pointer.vtable = grpc_resource_quota_arg_vtable();
+    return arg;
+}
+
+static grpc_server *make_server(const struct rpc_limits *limits,
+                                struct connection_limit *connections)
+{
+    grpc_resource_quota *quota = grpc_resource_quota_create("phalanx");
     grpc_arg arg[] = {
         number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int64_t)limits->max_message_bytes),
         number(GRPC_ARG_MAX_METADATA_SIZE, (int64_t)limits->max_metadata_bytes),
@@ -83,17 +95,20 @@ static grpc_server *make_server(const struct rpc_limits *limits, uint64_t *n_ref
         /* Two servers on one port would each get some of the connections, and nobody knows why. */
         number(GRPC_ARG_ALLOW_REUSEPORT, 0),
         number(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits->idle_ns / NS_OF_MS),
+        /* What is read at once is taken apart before the core looks at how much memory it has. */
+        number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, MAX_READ_BYTES),
+        memory_quota(quota, limits->max_memory_bytes),
         /* What nobody looks at: its own statistics, and a filter for answers that we never pack. */
         number(GRPC_ARG_ENABLE_CHANNELZ, 0),
         number(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         {0},
     };
     const size_t n = sizeof arg / sizeof *arg - 1;
-    const bool is_limited = connection_limit_arg(&arg[n], limits->max_connections, n_refused);
-    const grpc_channel_args args = {.num_args = is_limited ? n + 1 : n, .args = arg};
+    if (connections != NULL)
+        arg[n] = connection_limit_arg(connections);
+    const grpc_channel_args args = {.num_args = connections != NULL ? n + 1 : n, .args = arg};
     grpc_server *server = grpc_server_create(&args, NULL);
-    if (is_limited)
-        connection_limit_release(&arg[n]);
+    grpc_resource_quota_unref(quota); /* the server has its own reference */
     return server;
 }
 
@@ -107,7 +122,8 @@ bool listen_open(struct rpc_server *server, const struct rpc_settings *settings,
     const bool is_ipv6 = strchr(settings->host, ':') != NULL;
     snprintf(address, sizeof address, is_ipv6 ? "[%s]:%d" : "%s:%d", settings->host,
              settings->port);
-    server->grpc = make_server(&settings->limits, &server->n_refused);
+    server->grpc = make_server(&settings->limits, server->connections);
+    grpc_server_register_completion_queue(server->grpc, server->pollers.queue, NULL);
     grpc_server_register_completion_queue(server->grpc, server->queue, NULL);
     server->port = grpc_server_add_http2_port(server->grpc, address, credentials);
     grpc_server_credentials_release(credentials);

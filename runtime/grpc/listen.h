@@ -6,6 +6,6 @@ struct error;
 struct rpc_server;
 struct rpc_settings;
 
-/* Fills server->grpc and server->port, of a server that has its queue; counts n_refused from then
- * on (connection_limit.h). ERROR_INPUT as of rpc_server_open(). */
+/* Fills server->grpc and server->port, of a server that has its queues and connections.
+ * ERROR_INPUT as of rpc_server_open(). */
 bool listen_open(struct rpc_server *server, const struct rpc_settings *settings, struct error *err);

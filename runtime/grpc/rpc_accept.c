@@ -1,13 +1,21 @@
 /* A call comes: who asks, for what, and may they? */
 #include "base/check.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/grpc/connection_limit.h"
 #include "runtime/grpc/rpc_state.h"
 
 #include <grpc/support/alloc.h>
 #include <string.h>
 
-enum { MAX_AUTHORIZATION_BYTES = 4096 };
+enum {
+    MAX_AUTHORIZATION_BYTES = 4096,
+    /* Those that are over stay for a moment, so a client may seem to have more than it may. */
+    TIMES_OF_MAX_STREAMS = 2,
+    CALLS_BETWEEN_LOOKS = 256,
+    NS_OF_S = 1000000000,
+};
 
 /* "ipv4:127.0.0.1:4711", "ipv6:%5B::1%5D:4711" */
 static void set_peer(struct rpc *rpc)
@@ -75,6 +83,30 @@ static bool may_ask(struct rpc *rpc, const struct rpc_method *method, struct err
     return error_code(err, "not_found");
 }
 
+/* The core limits the calls of a connection only when its client has said that it knows the limit.
+ * Who never says so, and begins more, is cut off. A look at all calls for one of many new ones is
+ * enough: a connection that floods is that of nearly every new call. */
+static void cut_off_flood(const struct rpc *asks)
+{
+    struct rpc_server *server = asks->server;
+    const int max = server->settings.limits.max_streams * TIMES_OF_MAX_STREAMS;
+    if (server->connections == NULL || server->n_calls <= max ||
+        ++server->n_new_calls % CALLS_BETWEEN_LOOKS != 0)
+        return;
+    int n = 0;
+    for (const struct rpc *rpc = server->first; rpc != NULL; rpc = rpc->next)
+        n += rpc->call != NULL && strcmp(rpc->peer, asks->peer) == 0;
+    if (n <= max)
+        return;
+    const bool tells = asks->arrived_ns >= server->tell_ns; /* once a second, whatever comes */
+    log_write(tells ? LOG_WARN : LOG_DEBUG, "grpc",
+              "the connection of %s is cut off: it has %d calls open, and may have %d", asks->peer,
+              n, server->settings.limits.max_streams);
+    if (tells)
+        server->tell_ns = asks->arrived_ns + NS_OF_S;
+    connection_limit_shut(server->connections, asks->peer);
+}
+
 static void on_new_call(struct rpc *rpc, bool ok)
 {
     if (!ok) { /* the server ends */
@@ -88,6 +120,7 @@ static void on_new_call(struct rpc *rpc, bool ok)
     if (!rpc->server->is_closing)
         rpc_wait(rpc->server);
     set_peer(rpc);
+    cut_off_flood(rpc);
     rpc_watch_close(rpc);
     const struct rpc_method *method =
         rpc_method_find((const char *)GRPC_SLICE_START_PTR(rpc->details.method),

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "runtime/grpc/connection_limit.h"
 #include "runtime/grpc/listen.h"
 #include "runtime/grpc/rpc_state.h"
 
@@ -26,6 +27,7 @@ struct rpc_limits rpc_limits_default(void)
         .max_streams = 1024,
         .max_calls = 8192,
         .max_connections = 4096,
+        .max_memory_bytes = (size_t)3 << 29,
         .idle_ns = 300000000000,
         .handshake_ns = 10000000000,
         .keepalive_ns = 60000000000,
@@ -58,7 +60,10 @@ bool rpc_server_open(struct rpc_server **out, const struct rpc_settings *setting
     gpr_set_log_function(log_of_grpc);
     grpc_init();
     server->settings = *settings;
-    server->queue = grpc_completion_queue_create_for_next(NULL);
+    server->queue = event_relay_queue();
+    pollers_open(&server->pollers);
+    server->connections =
+        connection_limit_make(settings->limits.max_connections, &server->n_refused);
     server->relay.fd = -1;
     certificate_init(&server->certificate);
     const bool is_open = listen_open(server, settings, err);
@@ -76,7 +81,8 @@ bool rpc_server_open(struct rpc_server **out, const struct rpc_settings *setting
 bool rpc_server_start(struct rpc_server *server, struct error *err)
 {
     const sigset_t before = block_signals();
-    server->is_started = event_relay_open(&server->relay, server->queue, err);
+    server->is_started = pollers_start(&server->pollers, err) &&
+                         event_relay_open(&server->relay, server->queue, err);
     if (server->is_started) {
         grpc_server_start(server->grpc);
         for (int i = 0; i < CALLS_WAITED_FOR; i++)
@@ -174,6 +180,8 @@ void rpc_server_close(struct rpc_server *server)
         event_relay_close(&server->relay);
     if (server->grpc != NULL)
         grpc_server_destroy(server->grpc);
+    pollers_close(&server->pollers);
+    connection_limit_release(server->connections);
     grpc_completion_queue_destroy(server->queue);
     grpc_shutdown_blocking(); /* else a thread goes on to free what is ours, too */
     certificate_release(&server->certificate);

@@ -21,11 +21,15 @@ struct error;
 struct rpc_server;
 
 struct rpc_limits {
-    size_t max_message_bytes;   /* of a request: 16 MB; more is RESOURCE_EXHAUSTED */
-    size_t max_metadata_bytes;  /* 16 KB; more is RESOURCE_EXHAUSTED */
-    int max_streams;            /* calls at once of one connection: 1024; more of them wait */
-    int max_calls;              /* of all connections: 8192; more is RESOURCE_EXHAUSTED */
-    int max_connections;        /* 4096; one more is closed */
+    size_t max_message_bytes;  /* of a request: 16 MB; more is RESOURCE_EXHAUSTED */
+    size_t max_metadata_bytes; /* 16 KB; more is RESOURCE_EXHAUSTED */
+    int max_streams;           /* calls at once of one connection: 1024; more of them wait.
+                                * Of a client that begins twice as many it is cut off */
+    int max_calls;             /* of all connections: 8192; more is RESOURCE_EXHAUSTED */
+    int max_connections;       /* 4096; one more is closed */
+    /* What the core takes for connections, calls, and messages until they are whole: 1.5 GB; over
+     * it calls end with RESOURCE_EXHAUSTED, and connections without a call are closed. */
+    size_t max_memory_bytes;
     int64_t idle_ns;            /* without a call, then a connection is asked to go: 300 s */
     int64_t handshake_ns;       /* until a new connection speaks TLS and HTTP/2: 10 s */
     int64_t keepalive_ns;       /* a silent client is asked whether it is there: 60 s, */

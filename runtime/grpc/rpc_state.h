@@ -10,22 +10,29 @@
 #include "runtime/api/request_log.h"
 #include "runtime/grpc/certificate.h"
 #include "runtime/grpc/event_relay.h"
+#include "runtime/grpc/pollers.h"
 #include "runtime/grpc/rpc.h"
 #include "runtime/grpc/rpc_server.h"
 
 #include <grpc/grpc.h>
 
+struct connection_limit;
+
 struct rpc_server {
     struct rpc_settings settings; /* without its texts */
     grpc_server *grpc;
-    grpc_completion_queue *queue;
+    grpc_completion_queue *queue; /* of the events of calls; the pollers have their own */
+    struct pollers pollers;
     struct event_relay relay;
     struct certificate certificate; /* of TLS */
     int port;
     bool is_started, is_draining, is_closing, is_shut; /* shut: gRPC said so */
-    struct rpc *first;  /* calls, the newest first; with those that wait for a client */
-    int n_calls;        /* that a client made */
-    uint64_t n_refused; /* connections, atomic */
+    struct rpc *first; /* calls, the newest first; with those that wait for a client */
+    int n_calls;       /* that a client made */
+    struct connection_limit *connections; /* NULL: they are not limited */
+    uint64_t n_refused;                   /* connections, atomic */
+    uint64_t n_new_calls;                 /* while there are many */
+    int64_t tell_ns;                      /* that somebody was cut off: not before */
     int64_t next_tick_ns;
     struct arena scratch;
     struct bytes buffer;

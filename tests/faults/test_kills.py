@@ -19,12 +19,11 @@ N_KILLS = 20 if LONG else 2  # of each layout
 N_RESTARTS = 200 if LONG else 20
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM)
 # Losses in a row are their own test; here chance may bring any number of them.
-SERVER = ("--max-restarts", "1000", "--log-level", "info")
+ENDURING = ("--max-restarts", "1000", "--log-level", "info")
 BODIES = [{"prompt": f"Once upon a time there were {i}", "seed": 11, "temperature": 0.9,
            "logprobs": 2, "ignore_eos": True, "max_tokens": 60 if SANITIZED else 400}
           for i in range(N_STREAMS)]
-GENERATE = ("generate", DEMO, "--ignore-eos", "--max-restarts", "1000", "--log-level", "info",
-            *(word for body in BODIES for word in ("-p", body["prompt"])))
+N_PROMPTS = 2000  # of 1900 tokens: more than any machine answers while this test breaks its ranks
 
 
 def answer_of(stream):
@@ -42,7 +41,7 @@ class KilledStreams(FaultCase):
     every stream has had something of the ranks that are lost."""
 
     def start(self, *layout):
-        self.server = Server(*SERVER, *layout)
+        self.server = Server(*ENDURING, *layout)
         self.addCleanup(self.server.kill)
         self.streams = [Streams(self.server, 1, body) for body in BODIES]
 
@@ -113,11 +112,14 @@ class KilledStreams(FaultCase):
 
 
 class Kills(FaultCase):
-    def start_prompts(self, *words):
-        """Writes to files: nobody reads while it is being killed."""
-        self.out, self.err = self.folder / "out", self.folder / "err"
-        with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            child = subprocess.Popen([str(PHALANX), *map(str, GENERATE), *words], stdout=out,
+    def start_prompts(self):
+        """Its log is a file: nobody reads while it is being killed."""
+        prompts, self.err = self.folder / "prompts", self.folder / "err"
+        prompts.write_text("".join(f"Once upon a time there were {i}\n" for i in range(N_PROMPTS)))
+        words = ("generate", DEMO, *ENDURING, "--prompts-file", prompts, "--ignore-eos",
+                 "--max-tokens", "1900", "--max-num-seqs", "4")
+        with open(self.err, "wb") as err:
+            child = subprocess.Popen([str(PHALANX), *map(str, words)], stdout=subprocess.DEVNULL,
                                      stderr=err)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
@@ -130,13 +132,13 @@ class Kills(FaultCase):
         return child.poll() is None
 
     def test_restarts_cost_the_gateway_neither_files_nor_threads(self):
-        child = self.start_prompts("--max-num-seqs", "4", "--max-tokens", "1900")
+        child = self.start_prompts()
         self.wait_ready(child, 1)
         before = self.settled(child)  # or more, where it stood still for all of that second
         for i in range(N_RESTARTS):
             time.sleep(0.1)  # some tokens: losses without any in between wait ever longer
             self.kill(child, "rank 0")
-            self.assertTrue(self.wait_ready(child, i + 2))
+            self.assertTrue(self.wait_ready(child, i + 2), self.err.read_text())
             now = lambda: threads_and_files(child.pid)
             self.assertTrue(wait_for(lambda n=now: all(map(operator.le, n(), before))),
                             (now(), before))

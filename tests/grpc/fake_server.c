@@ -1,8 +1,9 @@
 /* A gRPC server over the fake api, for clients of other languages: tests/grpc/test_*.py.
  *
- * fake_server [--key KEY] [--tls CERT KEY] [--max-message BYTES]. It prints its port, and serves
- * until its standard input has lines: "ready" and "starting" change what health says, "drain" takes
- * no new calls, "counts" prints what the api saw; it ends with the input. */
+ * fake_server [--key KEY] [--tls CERT KEY] [--max-message BYTES] [--max-memory BYTES]. It prints
+ * its port, and serves until its standard input has lines: "ready" and "starting" change what
+ * health says, "drain" takes no new calls, "counts" prints what the api saw; it ends with the
+ * input. */
 #include "base/check.h"
 #include "base/error.h"
 #include "runtime/grpc/rpc_server.h"
@@ -50,6 +51,8 @@ static void parse(struct rpc_settings *settings, struct world *world, int argc, 
             settings->port = (int)strtol(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--max-message") == 0 && i + 1 < argc) {
             settings->limits.max_message_bytes = (size_t)strtol(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--max-memory") == 0 && i + 1 < argc) {
+            settings->limits.max_memory_bytes = (size_t)strtol(argv[++i], NULL, 10);
         } else {
             fprintf(stderr, "fake_server: what is %s?\n", argv[i]);
             exit(2);
