@@ -145,7 +145,7 @@ class Stopped(unittest.TestCase):
         told = []
 
         def is_one_warning():
-            """Not so where the machine stands still as well: for others, or for two seconds."""
+            """Not so where the machine stands still as well, for two seconds or once more."""
             child, pid = self.start("-tp", "3")
             os.kill(pid[1], signal.SIGSTOP)
             time.sleep(1)
@@ -155,7 +155,7 @@ class Stopped(unittest.TestCase):
             told.append(err)
             self.assertEqual(child.returncode, 0, err)
             self.assertTrue(undisturbed.out.encode().endswith(out))
-            return err.count(b"warn") == 1 and b"rank 1 did not answer for" in err
+            return err.count(b"rank 1 did not answer for") == 1
         self.assertTrue(any(is_one_warning() for _ in range(TRIES)), told)
 
     def test_one_that_stops_for_good_ends_the_job_with_its_name(self):
