@@ -144,8 +144,13 @@ class Ends(unittest.TestCase):
     """However one of its processes ends, none is left and the stream ends with one error."""
 
     def setUp(self):
-        self.errors = tempfile.NamedTemporaryFile("r", prefix="phalanx-test-")
+        folder = tempfile.TemporaryDirectory(prefix="phalanx-test-")
+        self.addCleanup(folder.cleanup)
+        self.errors = open(f"{folder.name}/errors", "x+", encoding="utf-8")
         self.addCleanup(self.errors.close)
+        # A mpirun that is killed leaves its files behind.
+        self.settings = {**SETTINGS, "OMPI_MCA_btl_vader_backing_directory": folder.name,
+                         "OMPI_MCA_orte_tmpdir_base": folder.name}
 
     def start(self):
         """The processes print to a file: mpirun hands on nothing in the second in which it waits
@@ -153,7 +158,7 @@ class Ends(unittest.TestCase):
         words = mpirun(2, "generate", DEMO, *LONG, *SLOWLY)
         words[3:3] = ["sh", "-c", 'exec "$0" "$@" 2>>"$ERRORS"']
         child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                 env=clean_environment(**SETTINGS, ERRORS=self.errors.name))
+                                 env=clean_environment(**self.settings, ERRORS=self.errors.name))
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         self.addCleanup(child.stdout.close)
