@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "proto/openai_response.h"
 #include "proto/status.h"
 #include "runtime/gateway/token_rows.h"
 
@@ -23,7 +24,8 @@ void answer_write_failure(struct answer *answer, const struct error *why)
 {
     bytes_add_text(&answer->out, "data: ");
     status_write_json(&answer->out, why);
-    bytes_add_text(&answer->out, "\n\ndata: [DONE]\n\n");
+    bytes_add_text(&answer->out, "\n\n");
+    openai_chunk_write_done(&answer->out);
 }
 
 static void release(struct answer *answer)

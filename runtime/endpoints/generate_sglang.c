@@ -1,5 +1,6 @@
 /* /generate as SGLang: {"text", "output_ids", "meta_info"}; in a stream each event has all of it.
  */
+#include "proto/openai_response.h"
 #include "runtime/endpoints/native_answer.h"
 
 static void add_choice(struct native_answer *a, int prompt, int choice)
@@ -23,7 +24,7 @@ static void finish(struct answer *answer)
 {
     struct native_answer *a = native_of(answer);
     if (answer->is_stream) {
-        bytes_add_text(&answer->out, "data: [DONE]\n\n");
+        openai_chunk_write_done(&answer->out);
         return;
     }
     bytes_add_text(&answer->out, a->form.is_list ? "[" : "");
