@@ -9,7 +9,7 @@ import unittest
 import slurm
 import skipped
 
-from common import DEMO, PHALANX, SOURCE, phalanx, quickest
+from common import DEMO, PHALANX, SOURCE, phalanx, least_of
 
 SHORT = ("-p", "Once upon a time", "--max-tokens", "16", "--temperature", "0")
 PROMPTS = ("Once upon a time", "The little bear", "Tensor parallelism")
@@ -64,7 +64,7 @@ class InSlurm(unittest.TestCase):
             self.assertEqual(len(ours), 1, ours)
             self.assertIn("srun --mpi=pmix", ours[0])
             return seconds
-        self.assertLess(quickest(run, 2), 2)  # of it srun takes a part
+        self.assertLess(least_of(run, 2), 2)  # of it srun takes a part
 
     def test_srun_with_pmix_makes_ranks_of_its_tasks(self):
         offered = self.slurm.run("srun", "--mpi=list")

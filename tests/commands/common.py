@@ -30,15 +30,28 @@ SLOWLY = ("--threads", "1", "--kernels", "scalar")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
-def quickest(run, bound_s):
-    """The seconds that run() tells: of the first try within the bound, or the least of them all. A
-    machine that stands still for a moment makes one try slow, and a defect every one."""
+def least_of(run, bound):
+    """What run() tells: of the first try below the bound, or the least of them all. A machine that
+    stands still for a moment makes one try slow, and a defect every one."""
     least = math.inf
     for _ in range(TRIES):
         least = min(least, run())
-        if least < bound_s:
+        if least < bound:
             break
     return least
+
+
+def cpu_seconds(pid):
+    """Of all threads, as the scheduler counts it."""
+    return sum(int((task / "schedstat").read_text().split()[0])
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+def largest_share(pids, seconds):
+    """Of a core, that one of the processes takes in the seconds from now on."""
+    before = {pid: cpu_seconds(pid) for pid in pids}
+    time.sleep(seconds)
+    return max(cpu_seconds(pid) - before[pid] for pid in pids) / seconds
 
 
 def is_alive(pid):

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx, quickest
+from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx, least_of
 
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
 SHORT = ("-p", "Once upon a time", "--max-tokens", "24", "--temperature", "0")
@@ -136,7 +136,7 @@ class Mpirun(unittest.TestCase):
             self.assertEqual(len(lines), 1, lines)
             self.assertIn(says, lines[0])
             return seconds
-        self.assertLess(quickest(seconds_until_said, BOUND_S), BOUND_S)
+        self.assertLess(least_of(seconds_until_said, BOUND_S), BOUND_S)
 
 
 @unittest.skipUnless(HAS_MPI, "no mpirun (install openmpi-bin)")
@@ -203,7 +203,7 @@ class Ends(unittest.TestCase):
             return seconds
         for who in ("rank 0", "rank 1"):
             with self.subTest(who):
-                self.assertLess(quickest(lambda w=who: seconds_until_said(w), BOUND_S), BOUND_S)
+                self.assertLess(least_of(lambda w=who: seconds_until_said(w), BOUND_S), BOUND_S)
 
     def test_rank_0_ends_with_the_exit_code_of_the_gateway(self):
         self.assertEqual(self.end("rank 0")[0], 70)
@@ -264,7 +264,7 @@ class Srun(unittest.TestCase):
             self.assertEqual("srun --mpi=pmix" in done.stderr.decode(), task == "0")
             return time.monotonic() - begin
         for task in ("0", "1"):
-            self.assertLess(quickest(lambda t=task: seconds(t), BOUND_S), BOUND_S)
+            self.assertLess(least_of(lambda t=task: seconds(t), BOUND_S), BOUND_S)
 
 
 class Hostfiles(unittest.TestCase):
@@ -279,7 +279,7 @@ class Hostfiles(unittest.TestCase):
                 self.assertEqual(result.code, 2)
                 self.assertIn(says, result.err)
                 return result.seconds
-            self.assertLess(quickest(seconds, BOUND_S), BOUND_S)
+            self.assertLess(least_of(seconds, BOUND_S), BOUND_S)
 
     def test_a_line_that_is_none_is_named(self):
         self.check_refused("line 2: want a name and slots=N", "localhost slots=1\nbeta\n")

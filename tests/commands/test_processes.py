@@ -13,7 +13,7 @@ import termios
 import time
 import unittest
 
-from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx, quickest
+from common import BUILD, DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, phalanx, least_of
 
 LONG = ("-p", "Once upon a time", "--max-tokens", "1900", "--ignore-eos")
 
@@ -45,7 +45,7 @@ def ranks():
 
 def wait_for(condition, seconds=20):
     """Whether it comes. What comes at once is waited for as long as any stall of the machine may
-    take; bounds that matter are those of quickest()."""
+    take; bounds that matter are those of least_of()."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -91,7 +91,7 @@ class Processes(unittest.TestCase):
             return time.monotonic() - begin
         for words in self.layouts():
             with self.subTest(words):
-                self.assertLess(quickest(lambda w=words: seconds(w), 3), 3)
+                self.assertLess(least_of(lambda w=words: seconds(w), 3), 3)
 
     def test_ctrl_c_ends_everything_quickly(self):
         def seconds(words):
@@ -105,7 +105,7 @@ class Processes(unittest.TestCase):
         bound_s = 30 if SANITIZED else 5
         for words in self.layouts():
             with self.subTest(words):
-                self.assertLess(quickest(lambda w=words: seconds(w), bound_s), bound_s)
+                self.assertLess(least_of(lambda w=words: seconds(w), bound_s), bound_s)
 
     def test_a_closed_terminal_ends_it_as_ctrl_c_does(self):
         child = self.start()
@@ -152,7 +152,7 @@ class Processes(unittest.TestCase):
             return after if code == -signal.SIGINT else math.inf
         for words in self.layouts():
             with self.subTest(words):
-                self.assertLess(quickest(lambda w=words: seconds(w), 1), 1)
+                self.assertLess(least_of(lambda w=words: seconds(w), 1), 1)
 
     def test_a_killed_rank_is_a_named_error(self):
         for words in self.layouts():

@@ -14,7 +14,7 @@ import time
 import unittest.mock
 
 import test_recovery
-from common import BUILD, HAS_MPI, PHALANX, SANITIZED, quickest
+from common import BUILD, HAS_MPI, PHALANX, SANITIZED, least_of
 from test_processes import ranks, wait_for
 
 LONG = "PHALANX_LONG" in os.environ  # the form that takes minutes
@@ -70,7 +70,7 @@ class FaultCase(test_recovery.RecoveryCase):
         if SANITIZED:
             run()
         else:
-            self.assertLess(quickest(run, bound_s), bound_s)
+            self.assertLess(least_of(run, bound_s), bound_s)
 
     def check_texts(self, err):
         """Each line that users see is one of ours, and speaks of what they know."""

@@ -1,24 +1,16 @@
 """Ranks that have nothing to do cost nothing, and are there at once when there is something."""
-import pathlib
 import statistics
 import time
 import unittest
 
-from common import DEMO, HAS_MPI, SANITIZED
+from common import DEMO, HAS_MPI, SANITIZED, largest_share, least_of
 from faults import NO_MPI, FaultCase
 from test_processes import ranks
 
 MEASURE_S = 10
 MOST_OF_A_CORE = 0.01
 LATE_S = 0.05
-N_ROUNDS = 3  # the machine is busy with something else in one, and ranks that are late are so in all
 QUESTION, ANSWER, NEXT = b"Hello\n", b"Assistant: ", b"User: "
-
-
-def cpu_seconds(pid):
-    """Of all threads, as the scheduler counts it."""
-    return sum(int((task / "schedstat").read_text().split()[0])
-               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
 @unittest.skipUnless(HAS_MPI, NO_MPI)
@@ -52,30 +44,19 @@ class Idle(FaultCase):
         pids = ranks() + [child.pid for child in jobs]
         self.assertEqual(len(pids), 10)
         time.sleep(0.5)
-        most = [self.largest_share(pids)]
-        while most[-1] > MOST_OF_A_CORE and len(most) < N_ROUNDS:
-            most.append(self.largest_share(pids))
-        self.assertLessEqual(most[-1], MOST_OF_A_CORE, most)
+        share = least_of(lambda: largest_share(pids, MEASURE_S), MOST_OF_A_CORE)
+        self.assertLessEqual(share, MOST_OF_A_CORE)
         for child in jobs:
             self.leave(child)
-
-    @staticmethod
-    def largest_share(pids):
-        """Of a core, that one of the processes takes."""
-        before = {pid: cpu_seconds(pid) for pid in pids}
-        time.sleep(MEASURE_S)
-        return max(cpu_seconds(pid) - before[pid] for pid in pids) / MEASURE_S
 
     def test_the_first_token_after_a_pause_is_not_late(self):
         for layout in ("-tp", "2"), ("-pp", "2"), ("-tp", "2", "--comm", "mpi"):
             with self.subTest(layout):
                 child = self.chat(*layout)
                 self.seconds_to_first_token(child)
-                late = [self.lateness(child)]
-                while late[-1] > LATE_S and len(late) < N_ROUNDS:
-                    late.append(self.lateness(child))
+                late = least_of(lambda c=child: self.lateness(c), LATE_S)
                 self.leave(child)
-                self.assertLessEqual(late[-1], LATE_S, late)
+                self.assertLessEqual(late, LATE_S)
 
     def lateness(self, child):
         """How much later the first token comes after a pause than at once, in seconds."""

@@ -20,7 +20,7 @@ import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
 from common import (DEMO, HAS_MPI, PHALANX, SANITIZED, SLOWLY, TRIES,  # noqa: E402, F401
-                    generate_json, is_alive, quickest)  # (CTest sets the environment that it reads)
+                    generate_json, is_alive, largest_share, least_of)  # CTest sets the environment
 
 READY = re.compile(r"is ready at (\S+?)(?: \(gRPC at (\S+)\))? after")
 START_S = 120 if SANITIZED else 60
@@ -230,7 +230,7 @@ class ServerCase(unittest.TestCase):
 
 def wait_for(condition, seconds=20):
     """Whether it comes. What comes at once is waited for as long as any stall of the machine may
-    take; bounds that matter are those of quickest()."""
+    take; bounds that matter are those of least_of()."""
     end = time.monotonic() + seconds * SLOW
     while time.monotonic() < end:
         if condition():

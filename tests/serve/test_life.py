@@ -11,7 +11,7 @@ import tempfile
 import time
 import unittest
 
-from serving import (DEMO, PHALANX, SLOW, SLOWLY, Server, Streams, is_alive, quickest,
+from serving import (DEMO, PHALANX, SLOW, SLOWLY, Server, Streams, is_alive, least_of,
                      ranks_of, seconds_until, wait_for)
 
 # On a server that answers SLOWLY this takes seconds, and its end half a minute.
@@ -73,14 +73,14 @@ class Ends(unittest.TestCase):
             seconds = self.seconds_to_end(server, 3)
             streams.join()
             return seconds
-        self.assertLess(quickest(end, 2 * SLOW), 2 * SLOW)
+        self.assertLess(least_of(end, 2 * SLOW), 2 * SLOW)
 
     def test_an_idle_server_ends_at_once_with_0(self):
         def end():
             server = self.start()
             server.signal(signal.SIGTERM)
             return self.seconds_to_end(server, 0)
-        self.assertLess(quickest(end, 2 * SLOW), 2 * SLOW)
+        self.assertLess(least_of(end, 2 * SLOW), 2 * SLOW)
 
     def test_half_a_request_keeps_no_server_from_its_end(self):
         def end():
@@ -91,7 +91,7 @@ class Ends(unittest.TestCase):
                 time.sleep(0.2)
                 server.signal(signal.SIGTERM)
                 return self.seconds_to_end(server, 0)
-        self.assertLess(quickest(end, 2 * SLOW), 2 * SLOW)
+        self.assertLess(least_of(end, 2 * SLOW), 2 * SLOW)
 
     def test_sigterm_while_it_loads_ends_within_2_s(self):
         def end(delay):
@@ -102,7 +102,7 @@ class Ends(unittest.TestCase):
             self.assertIn(server.wait(), (0, -signal.SIGTERM), server.err)
             return time.monotonic() - begin
         for delay in (i / 250 for i in range(25)):  # also amid its last steps
-            self.assertLess(quickest(lambda d=delay: end(d), 2 * SLOW), 2 * SLOW)
+            self.assertLess(least_of(lambda d=delay: end(d), 2 * SLOW), 2 * SLOW)
 
     def test_ranks_lost_for_good_are_told_to_who_waits_and_nobody_else_keeps_the_server(self):
         def end():
@@ -122,7 +122,7 @@ class Ends(unittest.TestCase):
             self.assertEqual(half.recv(1), b"")
             self.assertEqual(server.wait(), 70, server.err)
             return time.monotonic() - begin
-        self.assertLess(quickest(end, 0.8 * SLOW), 0.8 * SLOW)
+        self.assertLess(least_of(end, 0.8 * SLOW), 0.8 * SLOW)
 
     def test_the_gateway_killed_leaves_no_rank(self):
         def end():
@@ -135,7 +135,7 @@ class Ends(unittest.TestCase):
                 again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 again.bind(server.place)
             return seconds
-        self.assertLess(quickest(end, 3 * SLOW), 3 * SLOW)
+        self.assertLess(least_of(end, 3 * SLOW), 3 * SLOW)
 
 
 class Starts(unittest.TestCase):
@@ -151,7 +151,7 @@ class Starts(unittest.TestCase):
             lines[:] = done.stderr.decode().splitlines()
             self.assertEqual(len(lines), 1, lines)
             return time.monotonic() - begin
-        self.assertLess(quickest(run, 1 * SLOW), 1 * SLOW)
+        self.assertLess(least_of(run, 1 * SLOW), 1 * SLOW)
         return lines[0]
 
     def test_a_port_in_use_is_told_before_the_model_is_touched(self):

@@ -7,7 +7,7 @@ import sys
 import threading
 import unittest
 
-from serving import (SLOW, SLOWLY, TRIES, Server, ServerCase, quickest, seconds_until,
+from serving import (SLOW, SLOWLY, TRIES, Server, ServerCase, least_of, seconds_until,
                      wait_for)
 
 BODY = {"prompt": "Once upon a time", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
@@ -98,7 +98,7 @@ class Gone(LoadCase):
         def seconds():
             come_and_go()
             return seconds_until(self.is_quiet)
-        self.assertLess(quickest(seconds, 1 * SLOW), 1 * SLOW)
+        self.assertLess(least_of(seconds, 1 * SLOW), 1 * SLOW)
 
     def test_a_user_that_goes_away_frees_what_ran_for_it(self):
         def leave_after(taken):
@@ -157,7 +157,7 @@ class ManyPrompts(ServerCase):
             self.assertTrue(wait_for(lambda: self.in_flight() > 0))
             connection.close()
             return seconds_until(lambda: self.in_flight() == 0)
-        self.assertLess(quickest(leave, 2 * SLOW), 2 * SLOW)
+        self.assertLess(least_of(leave, 2 * SLOW), 2 * SLOW)
 
     def test_are_read_to_the_end_when_the_server_drains(self):
         server = Server(*self.WORDS)
